@@ -1,0 +1,140 @@
+"""A million vectors in an index:  python benchmarks/million.py INDEX_DIR OUT_INDEX results/million [COUNT]
+
+The embeddings of INDEX_DIR (of benchmarks/retrieval.py), each many times with jitter of the shape of their own covariance (0.3 of
+its standard deviation), as windows of an index with facts; then, in a process of its own, time and memory to open it, time a
+query, and recall@10 against comparing with all.
+"""
+
+import json
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from ecgclip.evaluate import write_json
+from ecgclip.index import ECGIndex
+from ecgclip.train import code_version
+
+QUERIES, JITTER, CHUNK = 500, 0.3, 20_000
+
+
+def embeddings(folder: Path) -> np.ndarray:
+    vectors = ECGIndex.open(folder)._vectors
+    return np.concatenate([v for _, v in vectors.chunks(np.empty(0, np.int64))])
+
+
+def jittered(real: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    values, axes = np.linalg.eigh(np.cov(real.T))
+    shape = (axes * np.sqrt(np.maximum(values, 0))).astype(np.float32)
+    x = real[rng.integers(0, len(real), n)] + JITTER * rng.standard_normal((n, len(shape)), np.float32) @ shape.T
+    return x / np.linalg.norm(x, axis=1, keepdims=True)
+
+
+def fill(folder: Path, real: np.ndarray, count: int) -> float:
+    """→ seconds to train, compress and write, facts aside."""
+    index = ECGIndex(folder)
+    index._create()
+    rng = np.random.default_rng(0)
+    record = "INSERT INTO records VALUES (?, ?, ?, 24300, 0, '', 'I II III aVR aVL aVF V1 V2 V3 V4 V5 V6', 10, ?, ?, ?, ?, '', '{}')"
+    report = "sinus rhythm. left axis deviation. incomplete right bundle branch block."
+    for first in range(1, count + 1, CHUNK):
+        ids = range(first, min(first + CHUNK, count + 1))
+        with index._transaction() as db:
+            facts = (
+                (
+                    i,
+                    f"/archive/{i:08d}",
+                    f"archive/{i:08d}",
+                    float(20 + i % 70),
+                    "FM"[i % 2],
+                    report,
+                    '["sinus rhythm"]',
+                )
+                for i in ids
+            )
+            db.executemany(record, facts)
+            db.executemany("INSERT INTO windows VALUES (?, ?, 0)", ((i, i) for i in ids))
+            vectors = jittered(real, len(ids), rng).astype("<f2")
+            db.executemany(
+                "INSERT INTO pending VALUES (?, ?)", ((i, v.tobytes()) for i, v in zip(ids, vectors, strict=True))
+            )
+    started = time.time()
+    with index._writing():
+        index._fold("auto")
+    return time.time() - started
+
+
+def memory_mb() -> int:
+    """The most that this process has had resident (Linux); getrusage would count its parent's."""
+    status = Path("/proc/self/status").read_text()
+    return round(int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024)
+
+
+def look(folder: Path, queries: Path) -> dict:
+    """Open and search, as a process that does nothing else."""
+    asked, truth = np.load(queries)["queries"], np.load(queries)["truth"]
+    before = memory_mb()
+    started = time.perf_counter()
+    index = ECGIndex.open(folder)
+    opened = time.perf_counter() - started
+    info = index.info()
+    memory = memory_mb()
+    times, recall = [], []
+    for query, best in zip(asked, truth, strict=True):
+        started = time.perf_counter()
+        hits = index._hits(query, "", 10, None)  # with their facts, as `search` gives them
+        times.append(time.perf_counter() - started)
+        recall.append(len({int(hit.record[-8:]) for hit in hits} & set(best.tolist())) / 10)
+    return {
+        "open_s": round(opened, 3),
+        "memory_mb": memory,
+        "memory_before_mb": before,
+        "memory_after_queries_mb": memory_mb(),
+        "query_ms": round(1000 * float(np.median(times)), 2),
+        "query_ms_95": round(1000 * float(np.quantile(times, 0.95)), 2),
+        "recall_at_10": round(float(np.mean(recall)), 4),
+        "lists_looked_into": index._vectors.nprobe,
+        **{k: info[k] for k in ("kind", "windows", "bytes_a_vector", "vector_bytes", "facts_bytes")},
+        "recall_at_10_said": info["recall_at_10"],
+    }
+
+
+def main(source: Path, folder: Path, out: Path, count: int = 1_000_000) -> None:
+    real = embeddings(source)
+    seconds = fill(folder, real, count)
+    queries = jittered(real, QUERIES, np.random.default_rng(1))
+    best = [(np.full((QUERIES, 10), -2.0), np.zeros((QUERIES, 10), int))]
+    rng = np.random.default_rng(0)
+    for first in range(1, count + 1, CHUNK):  # the same vectors again, as half precision keeps them
+        vectors = jittered(real, min(CHUNK, count + 1 - first), rng).astype("<f2").astype(np.float32)
+        cosine = queries @ vectors.T
+        columns = np.argpartition(-cosine, 10, 1)[:, :10]
+        best.append((np.take_along_axis(cosine, columns, 1), columns + first))
+        scores, ids = (np.concatenate(x, 1) for x in zip(*best, strict=True))
+        order = np.argsort(-scores, 1)[:, :10]
+        best = [(np.take_along_axis(scores, order, 1), np.take_along_axis(ids, order, 1))]
+    file = out / "queries.npz"
+    out.mkdir(parents=True, exist_ok=True)
+    np.savez(file, queries=queries, truth=best[0][1])
+    measured = subprocess.run(
+        [sys.executable, __file__, "--look", folder, file], check=True, capture_output=True, text=True
+    )
+    file.unlink()
+    results = {"task": "million", "jitter": JITTER, "queries": QUERIES, "compress_s": round(seconds, 1)}
+    results |= {
+        "code_version": code_version(),
+        "command": " ".join(["python", *sys.argv]),
+        **json.loads(measured.stdout),
+    }
+    write_json(out / "results.json", results)
+    print(json.dumps(results, indent=1))
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "--look":
+        print(json.dumps(look(*map(Path, sys.argv[2:4]))))
+    else:
+        main(*map(Path, sys.argv[1:4]), *map(int, sys.argv[4:5]))

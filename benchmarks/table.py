@@ -1,0 +1,160 @@
+"""The figures of the README, the model card and docs/, from results/:  python benchmarks/table.py results FILE.md ...
+
+In the files named it replaces what stands between <!-- figures -->, <!-- retrieval -->, <!-- million --> or <!-- describe --> and
+the next <!-- end -->.
+"""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+ROWS = (
+    ("PTB-XL fold 9, five superclasses", "fold9-ptb-xl-super-code"),
+    ("PTB-XL fold 9, all SCP statements with ≥ 5 positives", "fold9-ptb-xl-all-code"),
+    ("CPSC2018 (another country), nine classes with ≥ 4", "cpsc2018"),
+    ("other sources of Challenge 2020, labels with ≥ 4", "challenge-2020"),
+    ("Challenge 2017, one hand-held lead, the unseen fifth", "challenge-2017"),
+    ("fold 9, superclasses from lead I alone", "fold9-super-lead-I"),
+    ("… from lead II alone", "fold9-super-lead-II"),
+    ("… from lead V1 alone", "fold9-super-lead-V1"),
+)
+NAMINGS = (("abbreviations (`MI`, `1AVB`)", "code"), ("English names", "en"), ("German names", "de"))
+
+
+def interval(value: list[float] | None) -> str:
+    return "{:.3f} ({:.3f}–{:.3f})".format(*value) if value else "–"
+
+
+def load(folder: Path, name: str) -> dict:
+    return json.loads((folder / name / "results.json").read_text())
+
+
+def label(results: dict, name: str) -> str:
+    row = next(r for r in results["labels"] if r["label"] == name)
+    return f"{interval(row['auroc'])}, {row['positives']} positives"
+
+
+def figures(folder: Path):
+    yield "| zero-shot, macro AUROC | records | labels | positives | ecgclip | same encoder, random weights |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    for words, name in ROWS:
+        r = load(folder, name)
+        used = [row for row in r["labels"] if row.get("in_macro")]
+        macro, chance = interval(r["macro"]["auroc"]), interval(r["random_encoder"]["auroc"])
+        yield f"| {words} | {r['records']} | {len(used)} | {sum(row['positives'] for row in used)} | {macro} | {chance} |"
+    rhythm, hand = load(folder, "fold9-rhythm-lead-I"), load(folder, "challenge-2017")
+    yield f"\nAtrial fibrillation from lead I alone: {label(rhythm, 'AFIB')} (fold 9); {label(hand, 'A')} (Challenge 2017)."
+    weak = [
+        (row["auroc"][0], f"{row['label']} {interval(row['auroc'])}, {row['positives']} positives ({words})")
+        for words, name in (
+            ("CPSC2018", "cpsc2018"),
+            ("Challenge 2020", "challenge-2020"),
+            ("fold 9", "fold9-ptb-xl-all-en"),
+        )
+        for row in load(folder, name)["labels"]
+        if row.get("in_macro") and row["positives"] >= 5
+    ]
+    yield (
+        "The five weakest labels with at least five positives: "
+        + "; ".join(words for _, words in sorted(weak)[:5])
+        + "."
+    )
+    yield "\nWhat a user types, with the knowledge base and without (`--no-enrich`), on fold 9:\n"
+    yield "| typed | superclasses | bare | all statements | bare |"
+    yield "| --- | --- | --- | --- | --- |"
+    for words, naming in NAMINGS:
+        names = [f"fold9-{s}-{naming}{p}" for s in ("ptb-xl-super", "ptb-xl-all") for p in ("", "-plain")]
+        yield f"| {words} | " + " | ".join(interval(load(folder, n)["macro"]["auroc"]) for n in names) + " |"
+    ece = [load(folder, n)["macro"]["ece"] for n in ("fold9-ptb-xl-super-code", "fold9-ptb-xl-all-code", "cpsc2018")]
+    yield "\nExpected calibration error on fold 9: {:.3f} (superclasses), {:.3f} (all statements); CPSC2018 {:.3f}.".format(
+        *ece
+    )
+    yield "\nHow much the superclass scores of fold 9 change:\n"
+    yield "| change | macro AUROC | mean change of probability | correlation of similarities |"
+    yield "| --- | --- | --- | --- |"
+    for row in load(folder, "robustness")["changes"]:
+        numbers = [f"{row[k]:.3f}" if k in row else "–" for k in ("mean_probability_change", "correlation")]
+        yield f"| {row['change']} | {interval(row['auroc'])} | {' | '.join(numbers)} |"
+    r = load(folder, "retrieval")
+    text, ecg = r["text_to_ecg"], r["ecg_to_ecg"]
+    yield "\nSearching fold 9, precision at 10 (`docs/benchmarks.md`): by words "
+    yield (
+        f"{interval(text['precision_at_10'])} over {len(r['labels'])} conditions with ≥ 10 positives, {interval(text['german'])} in "
+        f"German (chance {text['chance']:.2f}, best possible {text['best']:.2f}); by an ECG, "
+    )
+    yield f"a shared superclass {interval(ecg['precision_at_10'])} (chance {ecg['chance']:.2f})."
+    yield "\nSentences of `ecgclip describe` on fold 9 against the cardiologist's statements:\n"
+    yield from describe(folder)
+    s = json.loads((folder / "speed.json").read_text())
+    yield (
+        f"\nSpeed, ratios in one run ({s['threads']} threads): an ECG through the encoder takes {s['embed_over_resnet18_16']} × an 18-layer "
+        f"1-D ResNet at 12 × 5000 in batches of 16\n({s['embed_ms_16']} over {s['resnet18_ms_16']} ms), {s['embed_over_resnet18_1']} × "
+        f"one by one ({s['embed_ms_1']} over {s['resnet18_ms_1']} ms); finding the beats and measuring takes {s['measure_ms']} ms;\n"
+        f"`ecgclip classify` starts and answers in {s['classify_over_import_torch']} ×, `ecgclip search` in "
+        f"{s['search_over_import_torch']} × (for words that the knowledge base does not name {s['words_over_import_torch']} ×) "
+        f'`python -c "import torch"` ({s["classify_s"]}, {s["search_s"]} and {s["words_s"]} over {s["import_torch_s"]} s).'
+    )
+
+
+METHODS = {
+    "description": "`ecgclip describe`",
+    "labels": "its labels alone",
+    "caption": "its caption decoder alone",
+    "neighbour": "the nearest training ECG's statements",
+}
+
+
+def describe(folder: Path):
+    methods = load(folder, "describe")["methods"]
+    yield "| | precision | recall | F1 | mean F1 of the statements |"
+    yield "| --- | --- | --- | --- | --- |"
+    for name, words in METHODS.items():
+        micro, macro = methods[name]["micro"], methods[name]["macro"]
+        values = (micro["precision"], micro["recall"], micro["f1"], macro["f1"])
+        yield f"| {words} | " + " | ".join(map(interval, values)) + " |"
+
+
+def retrieval(folder: Path):
+    r = load(folder, "retrieval")
+    text, ecg, build = r["text_to_ecg"], r["ecg_to_ecg"], r["build"]
+    yield f"{build['records']} records were embedded and indexed in {build['seconds']} s.\n"
+    yield "| precision at 10 | | chance | best possible |"
+    yield "| --- | --- | --- | --- |"
+    yield f"| text → ECG, English, {len(r['labels'])} conditions | {interval(text['precision_at_10'])} | {text['chance']:.3f} | {text['best']:.3f} |"
+    yield f"| text → ECG, German | {interval(text['german'])} | {text['chance']:.3f} | {text['best']:.3f} |"
+    yield f"| ECG → ECG, {ecg['queries']} queries | {interval(ecg['precision_at_10'])} | {ecg['chance']:.3f} | 1 |"
+    yield "\n| condition | positives | English | German | chance |"
+    yield "| --- | --- | --- | --- | --- |"
+    for row in sorted(r["labels"], key=lambda row: -row["positives"]):
+        yield f"| {row['concept']} | {row['positives']} | {row['precision_en']} | {row['precision_de']} | {row['chance']:.3f} |"
+
+
+def million(folder: Path):
+    r = load(folder, "million")
+    yield "| | |"
+    yield "| --- | --- |"
+    yield f"| kind, vectors | {r['kind']}, {r['windows']:,} |"
+    yield f"| a query, with its facts: median, 95th percentile | {r['query_ms']} ms, {r['query_ms_95']} ms |"
+    yield f"| recall@10 against comparing with all (as `index info` says: {r['recall_at_10_said']}) | {r['recall_at_10']} |"
+    yield f"| a vector on disk, its facts | {r['bytes_a_vector']} B, {r['facts_bytes'] / r['windows']:.0f} B |"
+    yield f"| opened in | {r['open_s']} s |"
+    yield f"| memory before, opened, after {r['queries']} queries | {r['memory_before_mb']}, {r['memory_mb']}, {r['memory_after_queries_mb']} MB |"
+    yield f"| to train, compress and write | {r['compress_s']} s |"
+
+
+def main(folder: Path, files: list[Path]) -> None:
+    for file in files:
+        text, n = file.read_text(), 0
+        for section in (figures, retrieval, million, describe):
+            mark = rf"(?s)(<!-- {section.__name__} -->\n).*?(<!-- end -->)"
+            if re.search(mark, text):
+                new = "\n".join(section(folder)) + "\n"
+                text, n = re.sub(mark, lambda m, new=new: m[1] + new + m[2], text), n + 1
+        if not n:
+            sys.exit(f"{file}: has no <!-- figures --> … <!-- end -->")
+        file.write_text(text)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), [Path(f) for f in sys.argv[2:]])

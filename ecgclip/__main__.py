@@ -1,0 +1,3 @@
+from ecgclip.cli import main
+
+main()

@@ -1,0 +1,169 @@
+"""Embedding an archive: record files become rows for an index, over processes of this machine or, by Ray, of many.
+
+A record that cannot be read is a row with its error; a batch is what a worker does at once and what is committed at once.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from multiprocessing import get_context, parent_process
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ecgclip.ecg import ECG, EcgclipError, read_ecg, record_hash, record_stamp
+from ecgclip.facts import names_of
+from ecgclip.measure import findings
+from ecgclip.model import ECGCLIP, Embedding, load_model
+
+BATCH = 32  # records
+WINDOWS = 256  # at once through the encoder: a Holter recording has thousands
+QUALITY = {"baseline_wander": "baseline wander", "muscle_noise": "muscle noise", "flat_lead": "a flat lead"}
+SEX = {"female": "F", "male": "M"}
+Job = tuple[str, str, str]  # absolute path, path as given (both without .hea), hash when last embedded or ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What became of one record: an error, the same bytes as before (vectors None), or vectors float16 (windows, dim)."""
+
+    file: str
+    record: str
+    error: str = ""
+    size: int = 0
+    mtime_ns: int = 0
+    sha256: str = ""
+    leads: str = ""
+    seconds: float = 0.0
+    age: float | None = None
+    sex: str | None = None
+    labels: list[str] = field(default_factory=list)
+    quality: str = ""
+    start_s: list[float] = field(default_factory=list)
+    vectors: np.ndarray | None = None
+
+
+def embed_records(
+    jobs: Sequence[Job], model: ECGCLIP, workers: int | None, engine: str, folder: Path
+) -> Iterator[list[Row]]:
+    """Rows of all jobs, a batch at a time, in no particular order."""
+    batches = [jobs[i : i + BATCH] for i in range(0, len(jobs), BATCH)]
+    if engine == "ray":
+        from ecgclip.cluster import embed_by_ray
+
+        yield from embed_by_ray(batches, model, workers, folder)
+    elif engine != "local":
+        raise EcgclipError(f"unknown engine {engine!r}: local or ray")
+    else:
+        # a process takes seconds to start: not for a handful
+        workers = min(workers or os.cpu_count() or 1, -(-len(batches) // 4))
+        yield from _by_processes(batches, model, workers) if workers > 1 else (embed_batch(b, model) for b in batches)
+
+
+def embed_batch(jobs: Sequence[Job], model: ECGCLIP) -> list[Row]:
+    """Read and embed some records. Raises nothing for a record's sake."""
+    rows: list[Row] = []
+    read: list[tuple[Row, ECG]] = []
+    for file, record, before in jobs:
+        try:
+            row = Row(file, record, "", *(record_stamp(file) or (0, 0)), record_hash(file))
+            if row.sha256 == before:
+                rows.append(row)
+            else:
+                read.append((row, read_ecg(file)))
+        except EcgclipError as error:
+            rows.append(Row(file, record, str(error)))
+        except Exception as error:  # one record, whatever is wrong with it, must not lose the others
+            rows.append(Row(file, record, f"{file}: unexpected {type(error).__name__}: {str(error)[:200]}"))
+    while read:
+        part: list[tuple[Row, ECG]] = []
+        windows = 0.0
+        while read and (not part or windows + read[-1][1].seconds / 10 <= WINDOWS):
+            windows += read[-1][1].seconds / 10
+            part.append(read.pop())
+        rows += _embed(part, model)
+    return rows
+
+
+def _embed(part: list[tuple[Row, ECG]], model: ECGCLIP) -> list[Row]:
+    try:
+        embedded = model.embed_many([ecg for _, ecg in part])
+        return [_row(row, ecg, e, model) for (row, ecg), e in zip(part, embedded, strict=True)]
+    except Exception as error:
+        if len(part) > 1:  # find the one at fault
+            return [row for one in part for row in _embed([one], model)]
+        row, reason = part[0][0], str(error) if isinstance(error, EcgclipError) else f"unexpected {error!r:.200}"
+        return [Row(row.file, row.record, reason)]
+
+
+def _row(row: Row, ecg: ECG, embedding: Embedding, model: ECGCLIP) -> Row:
+    found = [findings(m) for m in embedding.measurements]
+    noisy = [words for key, words in QUALITY.items() if any(f.get(key) for f in found)]
+    return Row(
+        row.file, row.record, "", row.size, row.mtime_ns, row.sha256,
+        " ".join(ecg.leads), ecg.seconds, ecg.metadata["age"], SEX.get(ecg.metadata["sex"]),
+        names_of(ecg.metadata.get("dx", []), model.kb), "; ".join([*embedding.notes, *noisy]),
+        [float(s) for s in embedding.prepared.start_s], embedding.rhythm.astype(np.float16),
+    )  # fmt: skip
+
+
+# --- processes --------------------------------------------------------------------------------------------------------
+
+_MODEL: list[ECGCLIP] = []  # of a worker process
+
+
+def start_worker(weights: str) -> None:
+    """Once in each worker: a thread each, as the processes are as many as the cores."""
+    import warnings
+
+    import torch
+
+    torch.set_num_threads(1)
+    warnings.filterwarnings("ignore", module="ecgclip")
+    _MODEL[:] = [load_model(weights)]
+
+
+def _start_process(weights: str) -> None:
+    """An interrupt is the parent's affair; a parent that is killed takes its workers with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_die_with, args=(parent_process(),), daemon=True).start()
+    start_worker(weights)
+
+
+def _die_with(parent: Any) -> None:
+    parent.join()
+    os._exit(1)
+
+
+def _work(jobs: Sequence[Job]) -> list[Row]:
+    return embed_batch(jobs, _MODEL[0])
+
+
+def _by_processes(batches: list[Sequence[Job]], model: ECGCLIP, workers: int) -> Iterator[list[Row]]:
+    # spawned, as torch's threads do not survive a fork
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_process, (str(model.folder),))
+    try:
+        waiting: set[Future[list[Row]]] = set()
+        left = iter(batches)
+        while True:
+            # a few ahead: ten million records are not queued at once
+            waiting |= {pool.submit(_work, b) for _, b in zip(range(2 * workers - len(waiting)), left, strict=False)}
+            if not waiting:
+                return
+            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield future.result()
+    except BrokenProcessPool:
+        raise EcgclipError(
+            "a worker process died, perhaps for want of memory: run the same again with fewer workers, what is done is "
+            "kept (a script of your own needs `if __name__ == '__main__':` for more than one)"
+        ) from None
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,85 @@
+"""What lies behind a score, in numbers: the knowledge asked with, the windows, beats and leads that answer, measurements.
+
+Entry points: `explain` (one dict a score, ready for JSON) and `summary` (the measurements of a whole record).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ecgclip.beats import RATE
+from ecgclip.ecg import LEADS
+from ecgclip.measure import Measurement
+
+if TYPE_CHECKING:
+    from ecgclip.model import ECGCLIP, Embedding, Prompt, Result
+
+BEATS = 3  # beats shown for a score
+
+
+def explain(model: ECGCLIP, embedding: Embedding, prompts: Sequence[Prompt], result: Result) -> list[dict[str, Any]]:
+    """For each score of `result`, made from the prompt at the same place:
+
+    name, definition of the concept (None without one); passages [{kind, text, source}], source a key of sources;
+    sources {key: literature}; windows [similarity];
+    beats [{time_s, rr_s, similarity}], the most similar first, rr_s the interval before;
+    leads {lead: similarity less the similarity without that lead}, None where it is masked or the only one.
+    """
+    evidence = model.lead_evidence(embedding, prompts)
+    assert model.kb is not None  # a loaded model has one
+    sources = model.kb.sources
+    return [
+        {
+            "name": prompt.concept.name if prompt.concept else None,
+            "definition": prompt.concept.definition if prompt.concept else None,
+            "passages": [{"kind": p.kind, "text": p.text, "source": p.source} for p in prompt.passages],
+            "sources": {key: str(sources[key]) for key in _keys(prompt)},
+            "windows": list(score.window_similarity),
+            "beats": _beats(embedding, score.beat_similarity),
+            "leads": {lead: _number(value) for lead, value in zip(LEADS, row, strict=True)},
+        }
+        for prompt, score, row in zip(prompts, result.scores, evidence, strict=True)
+    ]
+
+
+def _keys(prompt: Prompt) -> list[str]:
+    own = prompt.concept.sources if prompt.concept else []
+    return list(dict.fromkeys([*own, *(p.source for p in prompt.passages if p.source)]))
+
+
+def _beats(embedding: Embedding, similarity: Sequence[Sequence[float]]) -> list[dict[str, Any]]:
+    rows = []
+    for start, peaks, values in zip(embedding.prepared.start_s, embedding.r_peaks, similarity, strict=True):
+        for i, value in enumerate(values):
+            before = float(peaks[i] - peaks[i - 1]) / RATE if i else None
+            rows.append(
+                {"time_s": round(float(start) + peaks[i] / RATE, 2), "rr_s": before, "similarity": float(value)}
+            )
+    return sorted(rows, key=lambda row: -row["similarity"])[:BEATS]
+
+
+def summary(measurements: Sequence[Measurement]) -> dict[str, Any]:
+    """The median over the windows; None where it cannot be measured in any.
+
+    heart_rate (/min), pr_ms, qrs_ms, qt_ms, qtc_ms (Fridericia), axis_deg, st_mv {lead: level at J + 60 ms}.
+    """
+    columns = {name: [getattr(m, name) for m in measurements] for name in ("heart_rate", "qrs_ms", "qt_ms", "qtc_ms")}
+    columns["pr_ms"] = [m.pr_ms for m in measurements if m.p_present]  # without P waves there is no PR interval
+    axis = np.deg2rad([m.axis_deg for m in measurements if not math.isnan(m.axis_deg)])
+    middle = np.rad2deg(np.angle(np.exp(1j * axis).mean())) if len(axis) else math.nan
+    st = {lead: _median([m.st_mv[i] for m in measurements]) for i, lead in enumerate(LEADS)}
+    order = ("heart_rate", "pr_ms", "qrs_ms", "qt_ms", "qtc_ms")
+    return {name: _median(columns[name]) for name in order} | {"axis_deg": _number(middle), "st_mv": st}
+
+
+def _median(values: Sequence[float]) -> float | None:
+    known = [v for v in values if not math.isnan(v)]
+    return float(np.median(known)) if known else None
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)

@@ -1,0 +1,315 @@
+"""The clinical knowledge base: what a label means, in words that the text encoder was trained on.
+
+    label ──exact alias──▶ concept ──▶ passages (names, reports, criteria, definition) ──▶ enriched prompts
+          └─else nearest passage in FAISS, above a floor; else the bare label, visibly
+
+One YAML file holds one condition; `sources.yaml` beside them holds the literature that each criterion names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ecgclip.assets import asset_path
+from ecgclip.ecg import LEADS, EcgclipError
+
+CATEGORIES = (
+    "rhythm", "ectopy", "conduction", "pacing", "infarction", "ischemia", "st-t", "hypertrophy", "axis-voltage",
+    "electrolyte-drug", "syndrome", "normal", "technical", "beat",
+)  # fmt: skip
+LANGUAGES = ("en", "de")
+PASSAGE_KINDS = ("name", "alias", "report", "criteria", "criterion", "definition", "negation")
+FIELDS = {
+    "id", "name", "category", "aliases", "codes", "broader", "definition", "definition_de", "criteria", "lookalikes",
+    "report", "report_de", "negation", "negation_de", "sources",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Source:
+    """A guideline or review; `doi` only where it was looked up."""
+
+    key: str
+    society: str
+    title: str
+    year: int
+    doi: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.society}: {self.title} ({self.year})" + (f", doi:{self.doi}" if self.doi else "")
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """One ECG criterion, the leads it concerns and the key of its source."""
+
+    text: str
+    leads: tuple[str, ...]
+    source: str
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A piece of text about a concept, of one of PASSAGE_KINDS; this is what FAISS holds."""
+
+    concept: str
+    kind: str
+    text: str
+    language: str
+    source: str | None = None
+
+
+@dataclass(frozen=True)
+class Concept:
+    """A condition; the fields of its YAML file."""
+
+    id: str
+    name: str
+    category: str
+    aliases: dict[str, list[str]]
+    codes: dict[str, Any]
+    broader: list[str]
+    definition: str
+    definition_de: str
+    criteria: tuple[Criterion, ...]
+    lookalikes: list[str]
+    report: list[str]
+    report_de: list[str]
+    negation: list[str]
+    negation_de: list[str]
+    sources: list[str]
+
+    @property
+    def passages(self) -> list[Passage]:
+        def each(kind: str, texts: list[str], language: str) -> list[Passage]:
+            return [Passage(self.id, kind, text, language) for text in texts]
+
+        criteria = [Passage(self.id, "criterion", c.text, "en", c.source) for c in self.criteria]
+        return [
+            *each("name", [self.name], "en"),
+            *(p for language in LANGUAGES for p in each("alias", self.aliases.get(language, []), language)),
+            *each("report", self.report, "en"),
+            *each("report", self.report_de, "de"),
+            *each("criteria", [", ".join(c.text for c in self.criteria)], "en"),
+            *criteria,
+            *each("definition", [self.definition], "en"),
+            *each("definition", [self.definition_de], "de"),
+            *each("negation", self.negation, "en"),
+            *each("negation", self.negation_de, "de"),
+        ]
+
+
+_WRITTEN_OUT = {ord("ä"): "ae", ord("ö"): "oe", ord("ü"): "ue", ord("ß"): "ss", ord("°"): ""}
+
+
+def normalise(label: str) -> str:
+    """Spelling that does not matter: case, hyphens, spaces, umlauts written out, a plural bracket."""
+    text = label.casefold().translate(_WRITTEN_OUT)
+    return re.sub(r"[\W_]+", "", text)
+
+
+class KnowledgeBase:
+    """All concepts of a folder, found by id, name, alias or code.
+
+    Raises EcgclipError naming the file and what is wrong with it.
+    """
+
+    def __init__(self, concepts: dict[str, Concept], sources: dict[str, Source], digest: str):
+        self.concepts, self.sources, self.digest = concepts, sources, digest
+        self.passages = [p for c in concepts.values() for p in c.passages]
+
+    @classmethod
+    def load(cls, folder: str | Path | None = None, compiled: Path | None = None) -> KnowledgeBase:
+        """Read `folder` (default: the one that ships); `compiled` is a JSON copy used when it is of the same folder."""
+        folder = Path(folder) if folder else asset_path("knowledge_base")
+        files = sorted(folder.glob("*.yaml"))
+        if len(files) < 2:
+            raise EcgclipError(f"{folder}: no knowledge base here (expected <concept>.yaml files and sources.yaml)")
+        texts = {f.name: f.read_bytes() for f in files}
+        digest = hashlib.sha256(b"".join(k.encode() + v for k, v in texts.items())).hexdigest()
+        if compiled and compiled.exists():  # 200 YAML files take a second to parse, their JSON copy milliseconds
+            stored = json.loads(compiled.read_text(encoding="utf-8"))
+            if stored["digest"] == digest:
+                return cls.from_dict(stored)
+        return cls._parse(folder, texts, digest)
+
+    @classmethod
+    def _parse(cls, folder: Path, texts: dict[str, bytes], digest: str) -> KnowledgeBase:
+        import yaml
+
+        entries = {}
+        for name, text in texts.items():
+            try:
+                entries[name] = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+            except yaml.YAMLError as error:
+                raise EcgclipError(f"{folder / name}: not valid YAML ({str(error).splitlines()[0]})") from None
+        if "sources.yaml" not in entries:
+            raise EcgclipError(f"{folder}: sources.yaml is missing")
+        try:
+            sources = {k: Source(k, **v) for k, v in entries.pop("sources.yaml").items()}
+        except (AttributeError, TypeError) as error:
+            raise EcgclipError(f"{folder / 'sources.yaml'}: {error}") from None
+        concepts = {}
+        for name, entry in entries.items():
+            problem = check_entry(entry, Path(name).stem, {Path(e).stem for e in entries}, set(sources))
+            if problem:
+                raise EcgclipError(f"{folder / name}: {problem}")
+            criteria = tuple(Criterion(c["text"], tuple(c["leads"]), c["source"]) for c in entry["criteria"])
+            concepts[entry["id"]] = Concept(**{**entry, "criteria": criteria})
+        base = cls(concepts, sources, digest)
+        base.alias_index  # noqa: B018  raises on an alias of two concepts
+        return base
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "digest": self.digest,
+            "sources": {k: asdict(s) for k, s in self.sources.items()},
+            "concepts": {k: asdict(c) for k, c in self.concepts.items()},
+        }
+
+    @classmethod
+    def from_dict(cls, stored: dict[str, Any]) -> KnowledgeBase:
+        concepts = {
+            k: Concept(
+                **{**c, "criteria": tuple(Criterion(x["text"], tuple(x["leads"]), x["source"]) for x in c["criteria"])}
+            )
+            for k, c in stored["concepts"].items()
+        }
+        return cls(concepts, {k: Source(**s) for k, s in stored["sources"].items()}, stored["digest"])
+
+    @cached_property
+    def alias_index(self) -> dict[str, tuple[str, str]]:
+        """normalised spelling → (concept id, the spelling as written)"""
+        index: dict[str, tuple[str, str]] = {}
+        for concept in self.concepts.values():
+            codes = [concept.codes.get("scp"), *concept.codes.get("snomed", [])]
+            spellings = [
+                concept.name,
+                concept.id,
+                *(a for v in concept.aliases.values() for a in v),
+                *(c for c in codes if c),
+            ]
+            for spelling in spellings:
+                known = index.setdefault(normalise(spelling), (concept.id, spelling))
+                if known[0] != concept.id:
+                    raise EcgclipError(
+                        f"{concept.id}.yaml: alias {spelling!r} also belongs to {known[0]}; keep it in one"
+                    )
+        return index
+
+    def find(self, label: str) -> Concept | None:
+        """The concept whose id, name, alias, SCP-ECG or SNOMED CT code is `label`, whatever its case; else None."""
+        known = self.alias_index.get(normalise(label))
+        return self.concepts[known[0]] if known else None
+
+    def by_code(self, system: str, code: str) -> Concept | None:
+        """The concept with a code of `system` scp or snomed."""
+        return self._codes.get((system, code))
+
+    @cached_property
+    def _codes(self) -> dict[tuple[str, str], Concept]:
+        return {
+            (system, code): concept
+            for concept in self.concepts.values()
+            for system in ("scp", "snomed")
+            for code in (
+                [concept.codes[system]] if isinstance(concept.codes.get(system), str) else concept.codes.get(system, [])
+            )
+        }
+
+    def ancestors(self, concept: str) -> set[str]:
+        """Every broader concept, at any distance; `concept` itself is not among them."""
+        found: set[str] = set()
+        todo = list(self.concepts[concept].broader)
+        while todo:
+            parent = todo.pop()
+            if parent not in found and parent != concept:
+                found.add(parent)
+                todo.extend(self.concepts[parent].broader)
+        return found
+
+
+def label_set_names() -> list[str]:
+    """What `load_label_set` knows by name."""
+    return sorted(f.stem for f in asset_path("prompts/label_sets").glob("*.yaml"))
+
+
+def load_label_set(name: str) -> dict[str, Any]:
+    """A label set by its name, or the YAML file of one's own, as a dict.
+
+    labels: {code: concept id}; labels_en, labels_de: {code: name} where it has them.
+    Raises EcgclipError where there is none of that name, or it is damaged.
+    """
+    import yaml
+
+    own = name.endswith((".yaml", ".yml"))
+    if not own and name not in label_set_names():
+        raise EcgclipError(f"no label set {name!r}; there are {', '.join(label_set_names()) or 'none'}")
+    path = Path(name) if own else asset_path(f"prompts/label_sets/{name}.yaml")
+    try:
+        entry = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise EcgclipError(f"{path}: cannot be read as a label set ({str(error).splitlines()[0]})") from None
+    labels = entry.get("labels") if isinstance(entry, dict) else None
+    if (
+        not isinstance(labels, dict)
+        or not labels
+        or not all(isinstance(t, str) for pair in labels.items() for t in pair)
+    ):
+        raise EcgclipError(
+            f"{path}: not a label set (expected labels: {{label: concept id}}; quote numbers and yes/no)"
+        )
+    return entry
+
+
+def check_entry(entry: Any, stem: str, ids: set[str], sources: set[str]) -> str | None:
+    """What is wrong with one entry, in a line, or None."""
+    if not isinstance(entry, dict):
+        return "not a mapping of fields"
+    if missing := FIELDS - entry.keys():
+        return f"missing {', '.join(sorted(missing))}"
+    if extra := entry.keys() - FIELDS:
+        return f"unknown field {', '.join(sorted(extra))}"
+    if entry["id"] != stem:
+        return f"id {entry['id']!r} is not the file's name"
+    if entry["category"] not in CATEGORIES:
+        return f"category {entry['category']!r} is none of {', '.join(CATEGORIES)}"
+    for field in ("name", "definition", "definition_de"):
+        if not isinstance(entry[field], str) or not entry[field].strip():
+            return f"{field} is not a text"
+    for field in ("report", "report_de", "negation", "negation_de", "sources", "broader", "lookalikes"):
+        if not isinstance(entry[field], list) or not all(isinstance(x, str) and x.strip() for x in entry[field]):
+            return f"{field} is not a list of texts"
+    if not all(entry[f] and isinstance(entry[f], list) for f in ("report", "report_de", "criteria", "sources")):
+        return "an empty report, criteria or sources"
+    if not isinstance(entry["aliases"], dict) or not all(
+        k in LANGUAGES and isinstance(v, list) and all(isinstance(a, str) and normalise(a) for a in v)
+        for k, v in entry["aliases"].items()
+    ):
+        return "aliases is not {en: [texts], de: [texts]} (quote numbers and yes/no)"
+    codes = entry["codes"]
+    if not isinstance(codes, dict) or not isinstance(codes.get("scp", ""), str):
+        return "codes is not a mapping such as {scp: AFIB, snomed: [...]}"
+    snomed = codes.get("snomed", [])
+    if not isinstance(snomed, list) or not all(isinstance(c, str) and c.isdigit() for c in snomed):
+        return "codes.snomed is not a list of quoted numbers"
+    for criterion in entry["criteria"]:
+        if not isinstance(criterion, dict) or criterion.keys() != {"text", "leads", "source"}:
+            return "a criterion needs exactly text, leads and source"
+        if not isinstance(criterion["text"], str) or not isinstance(criterion["leads"], list):
+            return "a criterion's text is no text or its leads no list"
+        if unknown := {str(lead) for lead in criterion["leads"]} - {*LEADS, "all"}:
+            return f"criterion {criterion['text']!r} names unknown leads {sorted(unknown)}"
+        if criterion["source"] not in sources:
+            return f"criterion {criterion['text']!r} has an unknown source {criterion['source']!r}"
+    if unknown := set(entry["sources"]) - sources:
+        return f"unknown sources {sorted(unknown)}"
+    if unknown := {*entry["broader"], *entry["lookalikes"]} - ids:
+        return f"broader or lookalikes name unknown concepts {sorted(unknown)}"
+    return None

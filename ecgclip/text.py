@@ -1,0 +1,250 @@
+"""The text side: a tokenizer, the text encoder and the caption decoder.
+
+    texts ──tokenize──▶ ids (b, n) ──transformer──▶ mean over tokens ──▶ text vector (b, dim), unit length
+
+The default is a SentencePiece model and a small BERT trained on cardiology text, English and German. Any Hugging Face
+encoder (`hf_model: ncbi/MedCPT-Query-Encoder`) can take its place when a user trains a model of their own.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ecgclip.ecg import EcgclipError
+from ecgclip.encoder import ECGFeatures, QueryPool
+
+PAD, UNKNOWN, BEGIN, END, MASK = 0, 1, 2, 3, 4
+
+
+@dataclass(frozen=True)
+class TextConfig:
+    """Sizes of the text encoder and of the caption decoder."""
+
+    vocabulary: int = 4000
+    width: int = 192
+    layers: int = 3
+    heads: int = 4
+    max_tokens: int = 64
+    dim: int = 256  # of the embedding space shared with the ECG
+    dropout: float = 0.0  # every text is already said in many ways
+    caption_layers: int = 2
+    caption_queries: int = 16
+    hf_model: str | None = None  # a Hugging Face repo id or folder to use instead
+    hf_config: dict[str, Any] | None = None  # its configuration, kept so that a trained model loads without the hub
+
+
+class Tokenizer(Protocol):
+    max_tokens: int
+    begin: int  # id before the first word of a text
+    end: int  # id after its last one
+
+    def __call__(self, texts: list[str]) -> tuple[Tensor, Tensor]:
+        """texts → ids int64 (b, n), mask bool (b, n), True = a token"""
+
+    def decode(self, ids: list[int]) -> str: ...
+
+    def save(self, folder: Path) -> None: ...
+
+
+def clean(text: str) -> str:
+    """One line of lower case, without the boilerplate that PTB-XL's devices print under a report."""
+    text = re.sub(
+        r"\d+\.\d+\s+unbest(ä|ae)tigter bericht|unbest(ä|ae)tigter bericht|unconfirmed report", " ", text.casefold()
+    )
+    return re.sub(r"\s+", " ", text).strip()
+
+
+class SentencePieceTokenizer:
+    begin, end = BEGIN, END
+
+    def __init__(self, model: bytes, max_tokens: int):
+        import sentencepiece
+
+        try:
+            self.pieces = sentencepiece.SentencePieceProcessor()
+            self.pieces.LoadFromSerializedProto(model)  # unlike the constructor, it does not accept an empty file
+        except RuntimeError as error:
+            raise EcgclipError(
+                f"the tokenizer is damaged ({str(error).splitlines()[0]}); reinstall or retrain it"
+            ) from None
+        self.model, self.max_tokens = model, max_tokens
+
+    @classmethod
+    def train(cls, texts: list[str], config: TextConfig) -> SentencePieceTokenizer:
+        import sentencepiece
+
+        model = io.BytesIO()
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter([clean(t) for t in texts]),
+            model_writer=model,
+            vocab_size=config.vocabulary,
+            model_type="unigram",
+            character_coverage=1.0,
+            normalization_rule_name="nmt_nfkc_cf",
+            hard_vocab_limit=False,
+            num_threads=1,  # several threads give other pieces from run to run
+            minloglevel=2,
+            pad_id=PAD,
+            unk_id=UNKNOWN,
+            bos_id=BEGIN,
+            eos_id=END,
+            user_defined_symbols=["<mask>"],
+        )
+        return cls(model.getvalue(), config.max_tokens)
+
+    def __len__(self) -> int:
+        return self.pieces.get_piece_size()
+
+    def __call__(self, texts: list[str]) -> tuple[Tensor, Tensor]:
+        rows = [[BEGIN, *self.pieces.encode(clean(t))[: self.max_tokens - 2], END] for t in texts]
+        # a multiple of 16: new shapes cost more than padding, as each is compiled for on its first use
+        length = min(-(-max(map(len, rows), default=1) // 16) * 16, self.max_tokens)
+        ids = torch.full((len(rows), length), PAD)
+        for row, tokens in zip(ids, rows, strict=True):
+            row[: len(tokens)] = torch.tensor(tokens)
+        return ids, ids != PAD
+
+    def decode(self, ids: list[int]) -> str:
+        return self.pieces.decode([i for i in ids if i > MASK])
+
+    def save(self, folder: Path) -> None:
+        (folder / "tokenizer.model").write_bytes(self.model)
+
+
+class HuggingFaceTokenizer:
+    def __init__(self, name: str, max_tokens: int):
+        from transformers import AutoTokenizer
+
+        self.tokenizer, self.max_tokens = AutoTokenizer.from_pretrained(name), max_tokens
+        ends = self.tokenizer("")["input_ids"]  # of a text without words
+        self.begin, self.end = ends[0], ends[-1]
+
+    def __len__(self) -> int:
+        return len(self.tokenizer)
+
+    def __call__(self, texts: list[str]) -> tuple[Tensor, Tensor]:
+        out = self.tokenizer(
+            [clean(t) for t in texts], padding=True, truncation=True, max_length=self.max_tokens, return_tensors="pt"
+        )
+        return out["input_ids"], out["attention_mask"].bool()
+
+    def decode(self, ids: list[int]) -> str:
+        return self.tokenizer.decode(ids, skip_special_tokens=True)
+
+    def save(self, folder: Path) -> None:
+        self.tokenizer.save_pretrained(folder / "tokenizer")
+
+
+def load_tokenizer(folder: Path, config: TextConfig) -> Tokenizer:
+    if config.hf_model:
+        return HuggingFaceTokenizer(str(folder / "tokenizer"), config.max_tokens)
+    return SentencePieceTokenizer((folder / "tokenizer.model").read_bytes(), config.max_tokens)
+
+
+class TextEncoder(nn.Module):
+    """ids (b, n), mask (b, n) → text vectors (b, dim) of unit length."""
+
+    def __init__(self, config: TextConfig):
+        super().__init__()
+        from transformers import (
+            AutoConfig,
+            AutoModel,
+            BertConfig,
+            BertModel,
+        )  # slow to import: only where text is encoded
+
+        self.config = config
+        if config.hf_config:
+            hf = dict(config.hf_config)
+            self.transformer = AutoModel.from_config(AutoConfig.for_model(hf.pop("model_type"), **hf))
+        elif config.hf_model:
+            # safetensors only: a pickled checkpoint could run code
+            self.transformer = AutoModel.from_pretrained(config.hf_model, use_safetensors=True)
+        else:
+            bert = BertConfig(
+                vocab_size=config.vocabulary,
+                hidden_size=config.width,
+                num_hidden_layers=config.layers,
+                num_attention_heads=config.heads,
+                intermediate_size=3 * config.width,
+                max_position_embeddings=config.max_tokens,
+                hidden_dropout_prob=config.dropout,
+                attention_probs_dropout_prob=0.0,
+                pad_token_id=PAD,
+                attn_implementation="eager",  # the fused kernel's backward pass is the slower one on a CPU
+            )
+            self.transformer = BertModel(bert, add_pooling_layer=False)
+        self.out = nn.Linear(self.transformer.config.hidden_size, config.dim, bias=False)
+
+    def hidden(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """The last layer, (b, n, width): what masked-language-model pretraining predicts the words from."""
+        return self.transformer(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        hidden = self.hidden(ids, mask)
+        mean = (hidden * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
+        return F.normalize(self.out(mean).float(), dim=-1)
+
+
+RHYTHM_ENTRIES = 4  # of the decoder's memory that the rhythm vector fills
+
+
+class CaptionDecoder(nn.Module):
+    """CoCa's captioner (Yu et al., 2022): learned queries pool the ECG's tokens, a small decoder writes the report from them.
+
+    The rhythm vector stands beside them: on few ECGs it knows the statements better than the pooled tokens do.
+    """
+
+    def __init__(self, config: TextConfig, ecg_width: int):
+        super().__init__()
+        width = config.width
+        self.queries = nn.Parameter(torch.randn(config.caption_queries, ecg_width) * 0.02)
+        self.pool = QueryPool(ecg_width, 4)
+        self.enter = nn.Linear(ecg_width, width)
+        self.rhythm = nn.Linear(config.dim, RHYTHM_ENTRIES * width)
+        self.words = nn.Embedding(config.vocabulary, width, padding_idx=PAD)
+        nn.init.normal_(
+            self.words.weight, std=0.02
+        )  # they also score the next word, where unit variance would be far too sure
+        self.position = nn.Parameter(torch.randn(config.max_tokens, width) * 0.02)
+        layer = nn.TransformerDecoderLayer(
+            width, config.heads, 2 * width, config.dropout, "gelu", batch_first=True, norm_first=True
+        )
+        self.layers = nn.TransformerDecoder(layer, config.caption_layers, nn.LayerNorm(width))
+
+    def forward(self, ecg: ECGFeatures, ids: Tensor) -> Tensor:
+        """ids (b, n) → logits (b, n, vocabulary) of the next word."""
+        return self._states(self._memory(ecg), ids) @ self.words.weight.T
+
+    @torch.inference_mode()
+    def write(self, ecg: ECGFeatures, begin: int = BEGIN, end: int = END) -> list[list[int]]:
+        """→ the ids of each ECG's caption, without `begin` and `end` (the tokenizer's).
+
+        Always the likeliest next word, so that the same ECG gets the same caption; at most as many words as training had.
+        """
+        memory = self._memory(ecg)
+        ids = torch.full((len(memory), 1), begin, device=memory.device)
+        while ids.shape[1] < len(self.position) and not (ids == end).any(1).all():
+            following = (self._states(memory, ids)[:, -1] @ self.words.weight.T).argmax(-1)
+            ids = torch.cat([ids, following[:, None]], 1)
+        return [list(takewhile(lambda i: i != end, row[1:])) for row in ids.tolist()]
+
+    def _memory(self, ecg: ECGFeatures) -> Tensor:
+        pooled = self.enter(self.pool(self.queries, ecg.tokens, ecg.token_mask))
+        rhythm = self.rhythm(ecg.rhythm).unflatten(-1, (RHYTHM_ENTRIES, -1))
+        return torch.cat([pooled, rhythm.to(pooled.dtype)], 1)
+
+    def _states(self, memory: Tensor, ids: Tensor) -> Tensor:
+        """What the next word of each of `ids` is chosen from, (b, n, width)."""
+        x = self.words(ids) + self.position[: ids.shape[1]]
+        causal = torch.ones(ids.shape[1], ids.shape[1], dtype=torch.bool, device=ids.device).triu(1)
+        return self.layers(x, memory, tgt_mask=causal)

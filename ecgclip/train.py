@@ -1,0 +1,804 @@
+"""Training: `train_text` (masked words), then `train_clip` (alignment), each from a YAML recipe.
+
+Both write `last/` (weights, optimiser and step, replaced atomically after each epoch) and `log.csv` into their output folder,
+go on from there when started again, and give the same result as an uninterrupted run: everything random is drawn from the
+seed and the step.
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+import hashlib
+import json
+import math
+import os
+import shutil
+import time
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ecgclip.data import LOADERS, MEASURED_CONCEPTS, UNKNOWN, Case, Windows, load_windows, ptb_xl
+from ecgclip.ecg import EcgclipError
+from ecgclip.encoder import ECGConfig, ECGFeatures
+from ecgclip.knowledge import KnowledgeBase
+from ecgclip.losses import (
+    SigmoidBank,
+    attended_similarity,
+    caption_loss,
+    clinical_similarity,
+    clip_loss,
+    synonym_loss,
+    view_loss,
+)
+from ecgclip.measure import feature_names, finding_texts
+from ecgclip.model import ECGCLIP, ModelConfig, prompt_settings
+from ecgclip.pairs import Bank, Composer, concept_wording, finding_wordings, in_order, targets
+from ecgclip.text import (
+    MASK,
+    PAD,
+    HuggingFaceTokenizer,
+    SentencePieceTokenizer,
+    TextConfig,
+    TextEncoder,
+    load_tokenizer,
+)
+
+# Text costs more than the ECGs do, so that only a part of a batch meets each kind of it.
+REPORTED = 32  # ECGs of a batch that get a text of their own
+LOGGED = ("clip", "statements", "findings", "beats", "caption", "synonyms", "views", "validation_auroc")
+CAPTIONED = 8  # of these, the ones that are captioned while both encoders learn
+CAPTIONS = 64  # a batch of the decoder's own stage
+SYNONYMS = 24  # concepts of which two wordings meet
+BANK_PART = 0.5  # of the concepts and findings are asked of a batch
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """An experiment; the fields of a YAML file in recipes/."""
+
+    name: str
+    seed: int
+    data: dict[str, dict[str, Any]]
+    validation_part: int
+    test_part: dict[str, int]
+    pretraining: dict[str, Any]
+    epochs: int
+    locked: dict[str, Any]
+    captions: dict[str, Any]
+    lr: float
+    text_lr: float
+    weight_decay: float
+    warmup: float
+    average: float
+    losses: dict[str, float]
+    augment: dict[str, float]
+    ecg: dict[str, Any] = field(default_factory=dict)
+    text: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Recipe:
+        import yaml
+
+        try:
+            recipe = cls(**yaml.safe_load(Path(path).read_text(encoding="utf-8")))
+        except (OSError, TypeError, yaml.YAMLError) as error:
+            raise EcgclipError(
+                f"{path}: not a recipe ({str(error).splitlines()[0]}); see recipes/default.yaml"
+            ) from None
+        if "ptb-xl" not in recipe.data and "folder" not in recipe.data:
+            raise EcgclipError(f"{path}: data needs ptb-xl or folder, the sources with a full list of statements")
+        return recipe
+
+    @property
+    def ecg_config(self) -> ECGConfig:
+        return ECGConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in self.ecg.items()})
+
+    @property
+    def text_config(self) -> TextConfig:
+        return TextConfig(**self.text)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Cases and their windows, a source at a time."""
+
+    cases: list[Case]
+    windows: Windows
+
+
+def load_split(recipe: Recipe, data: Path, kb: KnowledgeBase, validation: bool, log=print) -> dict[str, Split]:
+    """The training (or validation) cases of each source; a patient is only ever in one of the two, test parts in neither."""
+    splits = {}
+    for source, options in recipe.data.items():
+        loader = LOADERS[source]
+        folds = {"folds": options["folds"]} if "folds" in options else {}
+        cases = loader(data / options["path"], kb, **folds)
+        tests = recipe.test_part.get(source)
+        cases = [c for c in cases if not (tests and c.share(tests) == 0)]
+        chosen = [c for c in cases if (c.share(recipe.validation_part) == 0) == validation]
+        if validation and source not in ("ptb-xl", "folder"):
+            continue
+        splits[source] = Split(chosen, load_windows(chosen, _cache(), log=log))
+    return splits
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ecgclip"
+
+
+def corpus(recipe: Recipe, data: Path, kb: KnowledgeBase) -> list[str]:
+    """All text there is: reports of the training folds (those without a signal too), the knowledge base, findings."""
+    texts = [p.text for p in kb.passages]
+    for entry in finding_texts().values():
+        texts += [t for k in ("en", "de", "negative_en", "negative_de") for t in entry.get(k, [])]
+    if "ptb-xl" in recipe.data:
+        options = recipe.data["ptb-xl"]
+        texts += [c.report for c in ptb_xl(data / options["path"], kb, options.get("folds"), signals=False) if c.report]
+    return texts
+
+
+# --- the text encoder alone -------------------------------------------------------------------------------------------
+
+
+def train_text(recipe: Recipe, data: Path, out: Path, threads: int | None = None) -> Path:
+    """Train the tokenizer and pretrain the text encoder by masked words (Devlin et al. 2019); → the folder `out`."""
+    from rich.progress import track
+    from safetensors.torch import save_file
+
+    _threads(threads)
+    torch.manual_seed(recipe.seed)
+    kb = KnowledgeBase.load()
+    texts = corpus(recipe, data, kb)
+    config = recipe.text_config
+    out.mkdir(parents=True, exist_ok=True)
+    if config.hf_model:  # already pretrained: only fix its tokenizer and sizes
+        tokenizer = HuggingFaceTokenizer(config.hf_model, config.max_tokens)
+        encoder = TextEncoder(config)
+        hf = encoder.transformer.config.to_diff_dict()
+        config = replace(
+            config, vocabulary=len(tokenizer), hf_config={**hf, "model_type": encoder.transformer.config.model_type}
+        )
+        recipe = replace(recipe, pretraining={**recipe.pretraining, "epochs": 0})
+    else:
+        tokenizer = SentencePieceTokenizer.train(texts, config)
+        config = replace(config, vocabulary=len(tokenizer))
+        encoder = TextEncoder(config)
+    tokenizer.save(out)
+    head = nn.Linear(encoder.transformer.config.hidden_size, config.vocabulary)
+    params = [*encoder.parameters(), *head.parameters()]
+    options = recipe.pretraining
+    steps = options["epochs"] * math.ceil(len(texts) / options["batch"])
+    optimiser = torch.optim.AdamW(params, options["lr"], weight_decay=recipe.weight_decay, fused=True)
+    modules = {"model": nn.ModuleList([encoder, head])}
+    ids, mask = tokenizer(texts)
+    step = _resume(out / "last", recipe, modules, optimiser)
+    per_epoch = math.ceil(len(texts) / options["batch"])
+    steps, started = options["epochs"] * per_epoch, time.time()
+    for epoch in track(range(step // per_epoch, options["epochs"]), "words"):
+        generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + epoch)
+        torch.manual_seed(recipe.seed * 1_000_003 + epoch)
+        order = torch.randperm(len(texts), generator=generator)
+        total = 0.0
+        # batches of like length save the padding; they are shuffled again afterwards
+        blocks = [block[mask[block].sum(1).argsort()] for block in order.split(40 * options["batch"])]
+        parts = [part for block in blocks for part in block.split(options["batch"])]
+        for i in torch.randperm(len(parts), generator=generator):
+            rows = parts[i]
+            n = int(mask[rows].sum(1).max())
+            x, real = ids[rows, :n], mask[rows, :n]
+            hidden = (torch.rand(x.shape, generator=generator) < 0.2) & real & (x > MASK)
+            for group in optimiser.param_groups:
+                group["lr"] = options["lr"] * _cosine(step, steps, recipe.warmup)
+            with _autocast():
+                states = encoder.hidden(x.masked_fill(hidden, MASK), real)[hidden]
+                logits = head(states)
+            loss = F.cross_entropy(logits.float(), x[hidden])
+            optimiser.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(params, 1.0)
+            optimiser.step()
+            total += loss.item() * len(rows)
+            step += 1
+        _log(out / "log.csv", epoch + 1, {"masked_word": total / len(texts)}, time.time() - started, ("masked_word",))
+        _save(out / "last", recipe, modules, optimiser, step)
+    save_file({k: v.contiguous() for k, v in encoder.state_dict().items()}, out / "text.safetensors")
+    (out / "text.json").write_text(json.dumps(asdict(config), indent=1))
+    return out
+
+
+# --- both encoders ----------------------------------------------------------------------------------------------------
+
+
+class Aligner(nn.Module):
+    """The model and its losses: one forward pass of a batch gives every loss by name."""
+
+    def __init__(self, model: ECGCLIP):
+        super().__init__()
+        model.build_text()
+        self.model = model
+        self.statements, self.findings, self.beats = SigmoidBank(), SigmoidBank(), SigmoidBank()
+        self.log_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+
+    def forward(self, batch: dict[str, Tensor], weights: dict[str, float]) -> dict[str, Tensor]:
+        """→ each loss whose weight is above 0."""
+        from open_clip.loss import gather_features
+
+        on = {k for k, w in weights.items() if w > 0}
+        rank, world = _world()
+        features, views = self.model.ecg.with_views(
+            *(batch[name] for name in ("signal", "mask", "r_peaks", "length", "measured"))
+        )
+        losses = {}
+        if on & {"statements", "findings", "beats"}:
+            concept, finding = self._bank(batch, "statement"), self._bank(batch, "finding")
+            if "statements" in on:
+                losses["statements"] = self.statements(features.rhythm @ concept.T, batch["statement_truth"])
+            if "findings" in on:
+                losses["findings"] = self.findings(features.rhythm @ finding.T, batch["finding_truth"])
+            if "beats" in on:
+                bank = torch.cat([concept, finding])
+                truth = torch.cat([batch["statement_truth"], batch["finding_truth"]], 1)
+                local = self.beats(attended_similarity(features.beats, features.beat_mask, bank), truth)
+                n = batch["r_peaks"].shape[1]
+                annotated = batch["beat_truth"].amax(-1) >= 0  # (b, n)
+                if annotated.any():
+                    beats = features.beats[:, :n][annotated] @ concept[batch["beat_columns"]].T
+                    local = local + self.beats(beats, batch["beat_truth"][annotated])
+                losses["beats"] = local
+        reported = batch["reported"]  # rows of the batch that have a text of their own
+        if "clip" in on:
+            with torch.set_grad_enabled("statement_vectors" not in batch):
+                text = self.model.text(batch["text_ids"], batch["text_mask"])
+            ecg, meaning = features.rhythm[reported], batch["meaning"]
+            if world > 1:
+                # gathering needs as many rows of each process, but not all processes have as many reports
+                spare = len(features.rhythm) - len(reported)
+                ecg, text = gather_features(
+                    F.pad(ecg, (0, 0, 0, spare)),
+                    F.pad(text, (0, 0, 0, spare)),
+                    local_loss=False,
+                    gather_with_grad=True,
+                    rank=rank,
+                    world_size=world,
+                )
+                meaning = _gather(F.pad(meaning, (0, spare), value=-1), world)
+                ecg, text, meaning = (x[meaning >= 0] for x in (ecg, text, meaning))
+            losses["clip"] = clip_loss(
+                ecg, text, meaning[:, None] == meaning[None], self.log_scale.exp().clamp(max=100)
+            )
+        if "caption" in on:
+            ids, mask = batch["text_ids"][:CAPTIONED], batch["text_mask"][:CAPTIONED]
+            logits = self.model.caption(features[reported[:CAPTIONED]], ids)
+            losses["caption"] = caption_loss(logits, ids, mask)
+        if "synonyms" in on and "synonym_ids" in batch:
+            losses["synonyms"] = synonym_loss(
+                self.model.text(batch["synonym_ids"], batch["synonym_mask"]).unflatten(0, (2, -1))
+            )
+        if "views" in on:
+            alike = clinical_similarity(batch["present"], batch["rarity"])
+            losses["views"] = view_loss(views[0].float(), views[1].float(), alike)
+        return losses
+
+    def _bank(self, batch: dict[str, Tensor], name: str) -> Tensor:
+        if f"{name}_vectors" in batch:
+            return batch[f"{name}_vectors"]
+        return self.model.text(batch[f"{name}_ids"], batch[f"{name}_mask"])
+
+
+class Batches:
+    """Draws the batch of a step: the same one for the same seed, step and rank.
+
+    After `lock`, banks come as vectors of a text encoder that no longer changes, and whole, as they then cost nothing.
+    """
+
+    def __init__(self, recipe: Recipe, splits: dict[str, Split], model: ECGCLIP, rank: int = 0, world: int = 1):
+        self.recipe, self.splits, self.rank, self.world = recipe, splits, rank, world
+        self.tokenizer, kb = model.tokenizer, model.kb
+        templates = prompt_settings()["plain"]
+        known = {c for split in splits.values() for case in split.cases for c in case.statements}
+        beat_concepts = next(iter(splits.values())).windows.beat_concepts
+        self.concepts = tuple(sorted(known | set(MEASURED_CONCEPTS) | set(beat_concepts)))
+        self.always = {"statement": [self.concepts.index(c) for c in beat_concepts], "finding": []}
+        self.banks = {
+            "statement": Bank({c: concept_wording(kb, c, templates) for c in self.concepts}, self.tokenizer),
+            "finding": Bank(finding_wordings(finding_texts()), self.tokenizer),
+        }
+        wordings = {c: concept_wording(kb, c, templates) for c in kb.concepts}
+        self.synonyms = Bank(wordings, self.tokenizer)
+        self.vectors: dict[str, Tensor] = {}
+        self.truth = {k: targets(s.cases, s.windows, self.concepts) for k, s in splits.items()}
+        # what most ECGs have says little of how alike two are
+        counts = np.sum([(t == 1).sum(0) for t in self.truth.values()], 0)
+        self.rarity = torch.from_numpy(
+            np.log(sum(map(len, self.truth.values())) / np.maximum(counts, 1)).astype(np.float32)
+        )
+        self.composer = Composer(kb, finding_texts(), self.concepts)
+        self.main = "ptb-xl" if "ptb-xl" in splits else "folder"
+        self.steps_per_epoch = max(1, len(splits[self.main].windows) // (recipe.data[self.main]["per_step"] * world))
+
+    def lock(self, model: ECGCLIP) -> None:
+        """From now on, draw from the vectors that `model`'s text encoder gives, the enriched prompts among them."""
+        model.eval()
+        self.vectors = {name: bank.vectors(model.build_text()) for name, bank in self.banks.items()}
+        model.set_knowledge(model.kb)
+        enriched = np.stack([model.concept_vector(c) for c in self.concepts])
+        self.vectors["enriched"] = torch.from_numpy(enriched.astype(np.float32))
+
+    def rows(self, source: str, step: int) -> np.ndarray:
+        """Indices of this rank's windows: consecutive slices of an endless sequence of permutations."""
+        n, take = len(self.splits[source].windows), self.recipe.data[source]["per_step"]
+        first = (step * self.world + self.rank) * take
+        seed = [self.recipe.seed, *source.encode()]
+        cycles = range(first // n, (first + take - 1) // n + 1)
+        order = np.concatenate([np.random.default_rng([*seed, c]).permutation(n) for c in cycles])
+        return order[first - cycles[0] * n :][:take]
+
+    def __call__(self, step: int) -> dict[str, Tensor]:
+        rng = np.random.default_rng([self.recipe.seed, 1, step, self.rank])
+        parts, texts, meanings, reported, start = [], [], [], [], 0
+        for source, split in self.splits.items():
+            rows = self.rows(source, step)
+            windows, truth = split.windows, self.truth[source][rows]
+            for i, row in enumerate(rows):
+                case = split.cases[windows.case[row]]
+                if case.complete and i < REPORTED:
+                    present = [
+                        self.concepts[j] for j in np.flatnonzero(truth[i] == 1) if self.concepts[j] in case.statements
+                    ]
+                    found = [windows.finding_keys[j] for j in np.flatnonzero(windows.findings[row] == 1)]
+                    text, meaning = self.composer.write(case, present, found, rng)
+                    texts.append(text)
+                    meanings.append(int.from_bytes(hashlib.blake2b(meaning.encode(), digest_size=7).digest(), "big"))
+                    reported.append(start + i)
+            beats = windows.beats[rows]
+            marks = (beats[..., None] == np.arange(len(windows.beat_concepts))).astype(np.int8)
+            marks[beats == UNKNOWN] = UNKNOWN
+            parts.append(
+                {
+                    "signal": windows.signal[rows].astype(np.float32),
+                    "leads": windows.leads[rows],
+                    "features": windows.features[rows],
+                    "r_peaks": windows.r_peaks[rows],
+                    "length": windows.length[rows],
+                    "statement_truth": truth,
+                    "finding_truth": windows.findings[rows],
+                    "beat_truth": marks,
+                }
+            )
+            start += len(rows)
+        batch = {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
+        batch = augment(batch, self.recipe.augment, rng)
+        out = {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in batch.items()}
+        out["present"], out["rarity"] = out["statement_truth"] == 1, self.rarity
+        for name, bank in self.banks.items():
+            rows = np.arange(len(bank.keys))
+            if not self.vectors:
+                rows = np.flatnonzero((rng.random(len(rows)) < BANK_PART) | np.isin(rows, self.always[name]))
+            which, denied = bank.draw(rng, rows)
+            if self.vectors:
+                vectors = self.vectors[name][which]
+                if name == "statement":  # half of the time the very prompt that inference asks with
+                    enriched = torch.from_numpy(rng.random(len(rows)) < 0.5) & ~denied
+                    vectors = torch.where(enriched[:, None], self.vectors["enriched"], vectors)
+                out[f"{name}_vectors"] = vectors
+            else:
+                out[f"{name}_ids"], out[f"{name}_mask"] = bank.tokens(which)
+            out[f"{name}_truth"] = _deny(out[f"{name}_truth"][:, rows], denied)
+            if name == "statement":  # a beat's own truth follows the wording too
+                out["beat_columns"] = torch.from_numpy(np.searchsorted(rows, self.always[name]))
+                out["beat_truth"] = _deny(out["beat_truth"], denied[out["beat_columns"]])
+        if not self.vectors:
+            few = rng.choice(len(self.synonyms.keys), min(SYNONYMS, len(self.synonyms.keys)), replace=False)
+            which, _ = self.synonyms.draw(rng, np.tile(few, 2), deny=0)
+            out["synonym_ids"], out["synonym_mask"] = self.synonyms.tokens(which)
+        out["text_ids"], out["text_mask"] = self.tokenizer(texts)
+        out["meaning"], out["reported"] = torch.tensor(meanings), torch.tensor(reported)
+        return out
+
+
+def _deny(truth: Tensor, denied: Tensor) -> Tensor:
+    """Where a text denies, those who have it are its negatives; what is unknown stays so."""
+    return torch.where(denied & (truth >= 0), 1 - truth, truth)
+
+
+def augment(
+    batch: dict[str, np.ndarray], strength: dict[str, float], rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """Leads dropped (down to one), gain, baseline wander, muscle and mains noise, shorter windows; nothing in place.
+
+    signal float32 (b, 12, 1000) mV, r_peaks (b, n) s, length (b,) samples, leads bool (b, variants, 12) and features
+    (b, variants, …), of which one is drawn: mask (b, 12) and measured (b, …).
+    """
+    signal, peaks = batch["signal"].copy(), batch["r_peaks"].copy()
+    length = np.array(batch["length"])
+    n = len(signal)
+    time_s = np.arange(signal.shape[-1], dtype=np.float32) / 100
+
+    def level(name: str) -> np.ndarray:  # most records get a little, few get much
+        return (rng.exponential(strength[name] / 2, (n, 12, 1))).astype(np.float32)
+
+    variant = np.where(rng.random(n) < strength["drop_leads"], rng.integers(1, batch["leads"].shape[1], n), 0)
+    mask, measured = batch["leads"][np.arange(n), variant], batch["features"][np.arange(n), variant].copy()
+    gain = np.exp(rng.normal(0, strength["gain"], (n, 1, 1))).astype(np.float32)
+    signal *= gain
+    measured[:, [name.split(":")[0].endswith("_mv") for name in feature_names()]] *= gain[:, 0]
+    signal += level("noise") * rng.standard_normal(signal.shape, np.float32)
+    phase = rng.uniform(0, 2 * np.pi, (n, 12, 1)).astype(np.float32)
+    signal += level("wander") * np.sin(2 * np.pi * rng.uniform(0.2, 0.6, (n, 1, 1)).astype(np.float32) * time_s + phase)
+    # what is left of 50 or 60 Hz after preparing
+    signal += level("mains") * np.sin(
+        2 * np.pi * rng.choice([40.0, 48.0], (n, 1, 1)).astype(np.float32) * time_s + phase
+    )
+    beat_truth = batch["beat_truth"].copy()
+    for i in np.flatnonzero(rng.random(n) < strength["crop"]):
+        keep = int(rng.integers(min(400, length[i]), length[i] + 1))
+        first = int(rng.integers(0, length[i] - keep + 1))
+        signal[i, :, :keep] = signal[i, :, first : first + keep].copy()
+        length[i] = keep
+        moved = np.round(peaks[i] * 100) - first  # whole samples: 5.17 s is 516.99999 of them otherwise
+        inside = (moved >= 0) & (moved < keep)
+        count = int(inside.sum())
+        peaks[i], marks = np.nan, beat_truth[i][inside]
+        peaks[i, :count] = moved[inside] / 100
+        beat_truth[i] = UNKNOWN
+        beat_truth[i, :count] = marks
+    signal *= mask[..., None]
+    signal *= np.arange(signal.shape[-1]) < length[:, None, None]
+    rest = {k: v for k, v in batch.items() if k not in ("leads", "features")}
+    changed = {"signal": signal, "mask": mask, "measured": measured, "r_peaks": peaks, "length": length}
+    return rest | changed | {"beat_truth": beat_truth}
+
+
+def train_clip(recipe: Recipe, data: Path, text: Path, out: Path, threads: int | None = None) -> Path:
+    """Align both encoders from `text` (a folder that train_text wrote); → `out`/model, ready for load_model.
+
+    Starts again from `out`/last where that exists. Raises EcgclipError if it was made by another recipe.
+    """
+    from accelerate import Accelerator, DistributedDataParallelKwargs
+    from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
+    from safetensors.torch import load_file
+
+    _threads(threads)
+    started = time.time()
+    accelerator = Accelerator(kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)])
+    rank, world = accelerator.process_index, accelerator.num_processes
+    out.mkdir(parents=True, exist_ok=True)
+    kb = KnowledgeBase.load()
+    with accelerator.main_process_first():  # the other processes find what it prepared in the cache
+        splits = load_split(recipe, data, kb, validation=False)
+        held_out = load_split(recipe, data, kb, validation=True)
+    text_config = TextConfig(**json.loads((text / "text.json").read_text()))
+    torch.manual_seed(recipe.seed)
+    model = ECGCLIP(ModelConfig(recipe.ecg_config, text_config), load_tokenizer(text, text_config), kb)
+    model.build_text().load_state_dict(load_file(text / "text.safetensors"))
+    if model.ecg.measured is not None:
+        model.ecg.measured.fit(torch.from_numpy(np.concatenate([s.windows.features[:, 0] for s in splits.values()])))
+    aligner = Aligner(model)
+    averaged = copy.deepcopy(aligner.model)
+    batches = Batches(recipe, splits, model, rank, world)
+    joint = recipe.epochs * batches.steps_per_epoch
+    steps = joint + recipe.locked["epochs"] * batches.steps_per_epoch
+    slow = {id(p) for p in model.text.transformer.parameters()}
+    groups = [
+        {
+            "params": [p for p in aligner.parameters() if (id(p) in slow) == text and (p.ndim > 1) == matrix],
+            "lr": recipe.text_lr if text else recipe.lr,
+            "weight_decay": recipe.weight_decay if matrix else 0.0,  # of scales and biases it would take the meaning
+        }
+        for text in (False, True)
+        for matrix in (False, True)
+    ]
+    optimiser = torch.optim.AdamW(groups, fused=True)
+    rates = [g["lr"] for g in optimiser.param_groups]
+    wrapped = accelerator.prepare(aligner)
+    averaged.to(accelerator.device)
+    modules = {"model": aligner, "average": averaged}
+    step = _resume(out / "last", recipe, modules, optimiser)
+    bar = Progress(*Progress.get_default_columns(), TimeElapsedColumn(), MofNCompleteColumn())
+    sums: dict[str, float] = {}
+    with bar:
+        task = bar.add_task("align", total=steps, completed=step, visible=accelerator.is_main_process)
+        while step < steps:
+            torch.manual_seed(recipe.seed * 1_000_003 + step * world + rank)  # dropout is part of what resumes
+            if step >= joint and not batches.vectors:
+                # LiT (Zhai et al. 2022): the texts stand still, the ECGs go on to meet them, from the averaged weights
+                if step == joint:
+                    aligner.model.load_state_dict(averaged.state_dict())
+                    for bank in (aligner.statements, aligner.findings):
+                        bank.sharpen(recipe.locked["scale"])
+                batches.lock(averaged)
+                rates = [recipe.locked["lr"]] * len(rates)
+            within = (step, joint) if step < joint else (step - joint, steps - joint)
+            weights = recipe.losses if step < joint else recipe.locked["losses"]
+            for group, rate in zip(optimiser.param_groups, rates, strict=True):
+                group["lr"] = rate * _cosine(*within, recipe.warmup)
+            batch = {k: v.to(accelerator.device) for k, v in batches(step).items()}
+            wrapped.train()
+            with _autocast(accelerator.device.type):
+                losses = wrapped(batch, weights)
+            loss = sum(weights[k] * v for k, v in losses.items())
+            if not torch.isfinite(loss):
+                raise EcgclipError(
+                    f"the loss is no longer a number at step {step}; lower lr in the recipe and start again"
+                )
+            optimiser.zero_grad()
+            accelerator.backward(loss)
+            nn.utils.clip_grad_norm_(aligner.parameters(), 1.0)
+            optimiser.step()
+            _average(averaged, aligner.model, min(recipe.average, (step + 1) / (step + 20)))
+            for k, v in losses.items():
+                sums[k] = sums.get(k, 0.0) + v.item() / batches.steps_per_epoch
+            step += 1
+            bar.update(task, completed=step)
+            if step % batches.steps_per_epoch == 0:
+                epoch = step // batches.steps_per_epoch
+                if accelerator.is_main_process:
+                    if epoch % 5 == 0 or step == steps:
+                        sums["validation_auroc"] = validation_auroc(averaged, held_out)
+                    _log(out / "log.csv", epoch, sums, time.time() - started, LOGGED)
+                    _save(out / "last", recipe, modules, optimiser, step)
+                accelerator.wait_for_everyone()
+                sums = {}
+    if accelerator.is_main_process:
+        averaged.cpu()
+        train_captions(averaged, splits[batches.main], recipe)
+        finish(averaged, recipe, splits, held_out, data, out, time.time() - started)
+    return out / "model"
+
+
+def train_captions(model: ECGCLIP, split: Split, recipe: Recipe) -> None:
+    """Teach the decoder alone to name every statement of an ECG, in one wording and the order of a report.
+
+    Reports of many hands and two languages have so many ways to say the common that their likeliest words name little else.
+    """
+    from rich.progress import track
+
+    from ecgclip.describe import consistent
+
+    model.eval()
+    ecg = encode_windows(model, split.windows)
+    texts = [in_order(model.kb, consistent(model.kb, split.cases[i].annotated)) for i in split.windows.case]
+    rows = [i for i, text in enumerate(texts) if text]
+    ids, mask = model.tokenizer([texts[i] for i in rows])
+    options = recipe.captions
+    optimiser = torch.optim.AdamW(
+        model.caption.parameters(), options["lr"], weight_decay=recipe.weight_decay, fused=True
+    )
+    per_epoch = math.ceil(len(rows) / CAPTIONS)
+    step, steps = 0, options["epochs"] * per_epoch
+    model.caption.train()
+    for epoch in track(range(options["epochs"]), "captions"):
+        torch.manual_seed(recipe.seed * 1_000_003 + epoch)
+        for part in torch.randperm(len(rows)).split(CAPTIONS):
+            for group in optimiser.param_groups:
+                group["lr"] = options["lr"] * _cosine(step, steps, recipe.warmup)
+            with _autocast():
+                logits = model.caption(ecg[torch.tensor(rows)[part]], ids[part])
+            loss = caption_loss(logits, ids[part], mask[part])
+            optimiser.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.caption.parameters(), 1.0)
+            optimiser.step()
+            step += 1
+
+
+def finish(
+    model: ECGCLIP,
+    recipe: Recipe,
+    splits: dict[str, Split],
+    held_out: dict[str, Split],
+    data: Path,
+    out: Path,
+    seconds: float,
+) -> None:
+    """Embed the knowledge base, choose the reference bank, calibrate on the validation split, and save."""
+    from ecgclip.calibrate import calibrate, choose_threshold
+
+    model.eval()
+    model.set_knowledge(model.kb)
+    main = splits.get("ptb-xl") or splits["folder"]
+    rows = np.random.default_rng(recipe.seed).permutation(len(main.windows))[:512]
+    model.reference = embed_windows(model, main.windows, rows)
+    facts = {
+        "recipe": asdict(recipe),
+        "code_version": code_version(),
+        "seconds": round(seconds),
+        "data_sha256": data_hash(recipe, data),
+        "concepts": sorted(trained_concepts(splits)),
+    }
+    model.config = replace(model.config, training=facts)  # prompts depend on it, and calibration on prompts
+    model.config = replace(model.config, calibration=calibrate(model, held_out))
+    model.config = replace(model.config, threshold=choose_threshold(model, held_out))
+    model.save(out / "model")
+
+
+def trained_concepts(splits: dict[str, Split], least: int = 5) -> set[str]:
+    """Concepts that at least so many training cases have: the others are asked by their criteria first."""
+    counts: dict[str, int] = {}
+    for split in splits.values():
+        for case in split.cases:
+            for concept, present in case.statements.items():
+                counts[concept] = counts.get(concept, 0) + present
+    return {c for c, n in counts.items() if n >= least} | set(MEASURED_CONCEPTS)
+
+
+def embed_windows(model: ECGCLIP, windows: Windows, rows: np.ndarray | None = None) -> np.ndarray:
+    """Rhythm vectors float32 (n, dim) of the given windows."""
+    return encode_windows(model, windows, rows).rhythm.numpy()
+
+
+@torch.no_grad()
+def encode_windows(model: ECGCLIP, windows: Windows, rows: np.ndarray | None = None) -> ECGFeatures:
+    """All that the encoder gives for the given windows (all of them by default)."""
+    rows = np.arange(len(windows)) if rows is None else rows
+    model.eval()
+    device = next(model.parameters()).device
+    parts = []
+    for part in np.array_split(rows, max(1, len(rows) // 64)):
+        arrays = (
+            windows.signal[part].astype(np.float32),
+            windows.mask[part],
+            windows.r_peaks[part],
+            windows.length[part],
+            windows.features[part, 0],
+        )
+        parts.append(model.ecg(*(torch.from_numpy(np.ascontiguousarray(a)).to(device) for a in arrays)))
+    return ECGFeatures.cat(parts)
+
+
+def validation_auroc(model: ECGCLIP, held_out: dict[str, Split], least: int = 3) -> float:
+    """Macro AUROC of the enriched prompts over the concepts with enough positives among the held-out patients."""
+    from sklearn.metrics import roc_auc_score
+
+    model.eval()
+    split = next(iter(held_out.values()))
+    concepts = tuple(sorted({c for case in split.cases for c in case.statements}))
+    truth = targets(split.cases, split.windows, concepts)
+    keep = [j for j in range(len(concepts)) if (truth[:, j] == 1).sum() >= least and (truth[:, j] == 0).sum() >= least]
+    if not keep:  # a small folder
+        return math.nan
+    small = KnowledgeBase({concepts[j]: model.kb.concepts[concepts[j]] for j in keep}, model.kb.sources, "")
+    whole = model.kb
+    model.set_knowledge(small)
+    vectors = np.stack([model.concept_vector(concepts[j]) for j in keep])
+    model.kb = whole
+    similarity = embed_windows(model, split.windows) @ vectors.T
+    scores = []
+    for column, j in enumerate(keep):
+        known = truth[:, j] >= 0
+        scores.append(roc_auc_score(truth[known, j], similarity[known, column]))
+    return float(np.mean(scores))
+
+
+# --- small parts ------------------------------------------------------------------------------------------------------
+
+
+def _threads(threads: int | None) -> None:
+    if threads:
+        torch.set_num_threads(threads)
+
+
+def _autocast(device: str = "cpu") -> torch.autocast:
+    # bfloat16 halves the time on processors that have it; elsewhere it is emulated, slower but the same
+    return torch.autocast(device, torch.bfloat16)
+
+
+def _cosine(step: int, steps: int, warmup: float) -> float:
+    rise = max(1.0, warmup * steps)
+    if step < rise:
+        return (step + 1) / rise
+    return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1.0, steps - rise)))
+
+
+def _world() -> tuple[int, int]:
+    import torch.distributed as dist
+
+    return (dist.get_rank(), dist.get_world_size()) if dist.is_available() and dist.is_initialized() else (0, 1)
+
+
+def _gather(x: Tensor, world: int) -> Tensor:
+    import torch.distributed as dist
+
+    parts = [torch.zeros_like(x) for _ in range(world)]
+    dist.all_gather(parts, x)
+    return torch.cat(parts)
+
+
+@torch.no_grad()
+def _average(averaged: nn.Module, model: nn.Module, keep: float) -> None:
+    for old, new in zip(averaged.state_dict().values(), model.state_dict().values(), strict=True):
+        if old.dtype.is_floating_point:
+            old.lerp_(new, 1 - keep)
+        else:
+            old.copy_(new)
+
+
+def _save(
+    folder: Path, recipe: Recipe, modules: dict[str, nn.Module], optimiser: torch.optim.Optimizer, step: int
+) -> None:
+    from safetensors.torch import save_file
+
+    partial = folder.with_name("last.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    tensors = {f"{name}.{k}": v for name, module in modules.items() for k, v in module.state_dict().items()}
+    for i, state in optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{i}.{k}": v for k, v in state.items()}
+    save_file({k: v.contiguous().clone() for k, v in tensors.items()}, partial / "state.safetensors")
+    (partial / "state.json").write_text(json.dumps({"step": step, "recipe": asdict(recipe)}))
+    # an interruption between these two leaves last.partial, which is complete and which _resume takes
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+
+
+def _resume(folder: Path, recipe: Recipe, modules: dict[str, nn.Module], optimiser: torch.optim.Optimizer) -> int:
+    from safetensors.torch import load_file
+
+    if not folder.exists() and (folder.with_name("last.partial") / "state.json").exists():
+        folder = folder.with_name("last.partial")
+    if not folder.exists():
+        return 0
+    stored = json.loads((folder / "state.json").read_text())
+    if stored["recipe"] != json.loads(json.dumps(asdict(recipe))):
+        raise EcgclipError(f"{folder}: was made by another recipe; give another -o or remove it")
+    tensors = load_file(folder / "state.safetensors")
+    for name, module in modules.items():
+        own = f"{name}."
+        module.load_state_dict({k.removeprefix(own): v for k, v in tensors.items() if k.startswith(own)})
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        if key.startswith("optimiser."):
+            _, i, name = key.split(".", 2)
+            state.setdefault(int(i), {})[name] = value
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+    return stored["step"]
+
+
+def _log(path: Path, epoch: int, sums: dict[str, float], seconds: float, columns: tuple[str, ...]) -> None:
+    """One row an epoch; rows that an interruption left behind the last checkpoint are written anew."""
+    rows: list[list[str]] = []
+    if path.exists():
+        with path.open(newline="") as file:
+            rows = [row for row in list(csv.reader(file))[1:] if int(row[0]) < epoch]
+    rows.append([str(epoch), str(round(seconds)), *(f"{sums[c]:.4f}" if c in sums else "" for c in columns)])
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([["epoch", "seconds", *columns], *rows])
+
+
+def code_version() -> str:
+    """The package's version and, in a checkout, the commit."""
+    import subprocess
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        package = version("ecgclip")
+    except PackageNotFoundError:
+        package = "unknown"
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    try:
+        commit = subprocess.run(command, capture_output=True, text=True, timeout=5).stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        commit = ""
+    return f"{package}+{commit}" if commit else package
+
+
+def data_hash(recipe: Recipe, data: Path) -> str:
+    """SHA-256 over the label tables and the names and sizes of the records that a recipe reads."""
+    digest = hashlib.sha256()
+    for options in recipe.data.values():
+        for file in sorted((data / options["path"]).rglob("*")):
+            if file.suffix == ".csv":
+                digest.update(file.read_bytes())
+            elif file.is_file():
+                digest.update(f"{file.relative_to(data)} {file.stat().st_size}\n".encode())
+    return digest.hexdigest()
+
+
+assert PAD == 0  # Bank.draw and the tokenizers pad with it

@@ -1,0 +1,333 @@
+"""Loaders for the public layouts: what is not annotated is unknown, and a patient is never in two parts."""
+
+import shutil
+import warnings
+
+import numpy as np
+import pytest
+import wfdb
+from toy import CONDITIONS, write_ptb_xl
+
+from ecgclip.data import (
+    BEATS,
+    DS1,
+    DS2,
+    MAX_BEATS,
+    UNKNOWN,
+    Case,
+    challenge_2011,
+    challenge_2017,
+    challenge_2020,
+    chapman,
+    cpsc_2018,
+    folder,
+    known_statements,
+    labelled,
+    load_windows,
+    ludb,
+    mitdb,
+    ptb_xl,
+)
+from ecgclip.ecg import ECG, EcgclipError, read_ecg
+from ecgclip.knowledge import KnowledgeBase
+from ecgclip.simulate import simulate, write_record
+
+
+@pytest.fixture(scope="module")
+def kb():
+    return KnowledgeBase.load()
+
+
+def record(path, condition="normal", leads=None, **kwargs):
+    ecg = simulate(condition, sampling_rate=kwargs.pop("sampling_rate", 100), **kwargs)
+    if leads:
+        ecg = ECG(ecg.signal[: len(leads)], ecg.sampling_rate, leads, ecg.metadata)
+    write_record(ecg, path)
+
+
+# --- statements -------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_present_makes_its_broader_concepts_present(kb):
+    listed = {"left-bundle-branch-block", "right-bundle-branch-block", "atrial-fibrillation"}
+    known = known_statements(kb, {"left-bundle-branch-block"}, listed)
+    assert known["left-bundle-branch-block"] and not known["right-bundle-branch-block"]
+    assert all(known[a] for a in kb.ancestors("left-bundle-branch-block"))
+    assert "wellens-syndrome" not in known
+
+
+# --- PTB-XL -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def public(tmp_path_factory):
+    return write_ptb_xl(tmp_path_factory.mktemp("public"), 10)
+
+
+def test_ptb_xl_with_the_columns_of_the_public_file_alone(public, kb):
+    cases = ptb_xl(public, kb)
+    assert len(cases) == 10 and all(c.complete and c.report for c in cases)
+    lbbb = cases[1]
+    assert lbbb.statements["left-bundle-branch-block"] and lbbb.statements["conduction-disturbance"]
+    assert lbbb.statements["normal-ecg"] is False and lbbb.statements["atrial-fibrillation"] is False
+    assert "sinus-rhythm" in lbbb.annotated and "conduction-disturbance" in lbbb.annotated
+    assert (lbbb.age, lbbb.sex, cases[0].sex, lbbb.fold) == (60.0, "female", "male", 1)
+    assert "wellens-syndrome" not in lbbb.statements, "no SCP-ECG statement, so nobody looked for it"
+
+
+def test_ptb_xl_folds_and_rows_without_a_signal(public, kb, tmp_path):
+    assert {c.fold for c in ptb_xl(public, kb, folds=[2, 3])} == {2, 3}
+    bare = write_ptb_xl(tmp_path, 10, signals=False)
+    assert ptb_xl(bare, kb) == [] and len(ptb_xl(bare, kb, signals=False)) == 10
+
+
+def test_of_a_reconstructed_row_only_what_is_named_is_known(kb, tmp_path):
+    extra = {"row_reconstructed": ["True", "False"] * 2, "diagnostic_superclass": ["NORM", "CD", "", "HYP"]}
+    partial, whole, af, _ = ptb_xl(write_ptb_xl(tmp_path, 4, extra), kb)
+    assert whole.complete and not partial.complete
+    assert partial.statements["normal-ecg"] and partial.statements["sinus-rhythm"]
+    assert "atrial-fibrillation" not in partial.statements, "no row, no knowledge"
+    assert partial.statements["myocardial-infarction"] is False, "superclasses are complete"
+    assert af.statements["normal-ecg"] is False
+
+
+def test_ptb_xl_elsewhere_is_one_line(tmp_path, kb):
+    with pytest.raises(EcgclipError, match=r"no ptbxl_database\.csv"):
+        ptb_xl(tmp_path, kb)
+
+
+def test_all_records_of_a_patient_fall_into_the_same_part(public, kb):
+    cases = ptb_xl(public, kb)
+    for a, b in zip(cases[::2], cases[1::2], strict=True):
+        assert a.patient == b.patient and a.share(7) == b.share(7)
+    shares = [Case("s", "p", str(i)).share(4) for i in range(400)]
+    assert min(np.bincount(shares)) > 60 and len(set(shares)) == 4
+
+
+# --- other sources ----------------------------------------------------------------------------------------------------
+
+
+def test_challenge_2017(tmp_path, kb):
+    lines = ["record,label"]
+    for name, label in (("A1", "N"), ("A2", "A"), ("A3", "O"), ("A4", "~")):
+        record(tmp_path / name, leads=("I",))
+        lines.append(f"{name},{label}")
+    (tmp_path / "REFERENCE.csv").write_text("\n".join([*lines, "A9,N"]))
+    n, af, other, noisy = challenge_2017(tmp_path, kb)
+    assert n.statements["sinus-rhythm"] and n.statements["atrial-fibrillation"] is False
+    assert af.statements["atrial-fibrillation"] and "atrial-flutter" not in af.statements
+    assert other.statements["atrial-fibrillation"] is False and "sinus-rhythm" not in other.statements
+    assert noisy.statements == {"poor-signal-quality": True}
+    assert not any(c.complete for c in (n, af, other, noisy)), "one lead and four classes make no report"
+    assert "left-bundle-branch-block" not in n.statements
+
+
+def test_challenge_2011(tmp_path, kb):
+    for name in ("11", "12"):
+        record(tmp_path / name)
+    (tmp_path / "REFERENCE.csv").write_text("record,acceptable\n11,1\n12,0\n")
+    good, bad = challenge_2011(tmp_path, kb)
+    assert good.statements == {"poor-signal-quality": False} and bad.statements == {"poor-signal-quality": True}
+
+
+@pytest.fixture(scope="module")
+def arrhythmia(tmp_path_factory):
+    """60 s at 100 Hz: sinus rhythm, from 35 s on atrial fibrillation, one PVC at the fifth beat."""
+    root = tmp_path_factory.mktemp("mitdb")
+    record(root / "100", leads=("II", "V1"), seconds=60)
+    peaks = np.array(simulate("normal", sampling_rate=100, seconds=60).metadata["truth"]["r_peaks_s"])
+    at = np.concatenate([[10], (peaks * 100).astype(int), [3500]])
+    symbol = ["+", *("V" if i == 4 else "N" for i in range(len(peaks))), "+"]
+    notes = ["(N", *[""] * len(peaks), "(AFIB"]
+    order = np.argsort(at, kind="stable")
+    wfdb.wrann(
+        "100",
+        "atr",
+        at[order],
+        symbol=[symbol[i] for i in order],
+        aux_note=[notes[i] for i in order],
+        fs=100,
+        write_dir=str(root),
+    )
+    return root, peaks
+
+
+def test_mitdb_rhythm_is_known_only_where_one_fills_the_stretch(arrhythmia, kb):
+    root, _ = arrhythmia
+    cases = mitdb(root, kb, every_s=10)
+    by_start = {c.start_s: c.statements for c in cases}
+    assert by_start[10.0]["sinus-rhythm"] and by_start[10.0]["atrial-fibrillation"] is False
+    assert "sinus-rhythm" not in by_start[30.0], "the rhythm changes at 35 s"
+    assert by_start[40.0]["atrial-fibrillation"] and by_start[40.0]["sinus-rhythm"] is False
+    assert by_start[10.0]["premature-ventricular-contraction"] is False
+    assert {c.patient for c in cases} == {"100"} and not any(c.complete for c in cases)
+    assert {c.fold for c in cases} == {2}, "of DS2"
+
+
+def test_mitdb_beats_meet_their_r_peaks(arrhythmia, kb):
+    root, peaks = arrhythmia
+    case = next(c for c in mitdb(root, kb, every_s=1) if c.start_s <= peaks[4] - 1 < c.start_s + 1)
+    assert case.statements["premature-ventricular-contraction"]
+    windows = load_windows([case])
+    kinds = [windows.beat_concepts[b] for b in windows.beats[0] if b != UNKNOWN]
+    assert kinds.count(BEATS["V"]) == 1 and set(kinds) <= {BEATS["V"], BEATS["N"]} and len(kinds) > 6
+    found = windows.r_peaks[0][windows.beats[0] == windows.beat_concepts.index(BEATS["V"])]
+    assert abs(found[0] + case.start_s - peaks[4]) < 0.15
+
+
+def dx(path, *codes, condition="normal"):
+    record(path, condition)
+    with path.with_suffix(".hea").open("a") as header:
+        header.write(f"#Dx: {','.join(codes)}\n")
+
+
+@pytest.fixture(scope="module")
+def challenge(tmp_path_factory):
+    root = tmp_path_factory.mktemp("challenge")
+    dx(root / "g1" / "E00001", "426783006")  # sinus rhythm
+    dx(root / "g1" / "E00002", "164889003", condition="af")
+    dx(root / "g2" / "JS00001", "164909002", condition="lbbb")
+    dx(root / "g2" / "A0001", "426783006")
+    dx(root / "g2" / "A0002", "AF", condition="af")
+    return root
+
+
+def test_a_concept_is_annotated_only_where_its_source_names_it(challenge, kb):
+    (challenge / "g1" / "E00009.hea").write_text("not a header\n")
+    cases = {c.path.rsplit("/", 1)[1]: c for c in challenge_2020(challenge, kb)}
+    assert set(cases) == {"E00001", "E00002", "JS00001", "A0001", "A0002"}, "an unreadable record is left out"
+    assert cases["E00001"].statements["atrial-fibrillation"] is False
+    assert "left-bundle-branch-block" not in cases["E00001"].statements
+    assert "atrial-fibrillation" not in cases["JS00001"].statements
+    assert cases["JS00001"].annotated == {"left-bundle-branch-block"} and cases["A0002"].source == "A"
+    together = {c.path.rsplit("/", 1)[1]: c for c in folder(challenge, kb)}
+    assert together["E00001"].statements["left-bundle-branch-block"] is False, "one folder, one source"
+
+
+def test_the_split_of_a_folder_does_not_depend_on_where_it_lies(challenge, kb, tmp_path):
+    shutil.copytree(challenge, tmp_path / "elsewhere")
+    shares = [sorted(c.share(97) for c in folder(root, kb)) for root in (challenge, tmp_path / "elsewhere")]
+    assert shares[0] == shares[1] and len(set(shares[0])) > 2
+
+
+def test_cpsc2018_has_nine_classes_and_calls_sinus_rhythm_normal(challenge, kb):
+    cases = {c.path.rsplit("/", 1)[1]: c for c in cpsc_2018(challenge, kb)}
+    assert set(cases) == {"A0001", "A0002"} and len(cases["A0001"].statements) == 9
+    assert cases["A0001"].annotated == {"normal-ecg"} and cases["A0002"].annotated == {"atrial-fibrillation"}
+
+
+def test_cpsc2018_as_the_challenge_of_2020_published_it(tmp_path, kb):
+    """cpsc_2018/g1/A0001.hea with a .mat of MATLAB 4: 24 bytes, then samples of 16 bits, 1000 to a mV."""
+    folder = tmp_path / "cpsc_2018" / "g1"
+    folder.mkdir(parents=True)
+    ecg = simulate("af", seed=1)
+    samples = (np.nan_to_num(ecg.signal) * 1000).round().astype("<i2")
+    (folder / "A0001.mat").write_bytes(bytes(24) + samples.T.tobytes())
+    lines = [f"A0001 12 500 {samples.shape[1]} 12-May-2020 12:33:59"]
+    lines += [f"A0001.mat 16+24 1000/mV 16 0 {row[0]} 0 0 {lead}" for row, lead in zip(samples, ecg.leads, strict=True)]
+    (folder / "A0001.hea").write_text("\n".join([*lines, "#Age: 81", "#Sex: Female", "#Dx: 164889003,164865005", ""]))
+    (case,) = cpsc_2018(tmp_path, kb)
+    assert case.annotated == {"atrial-fibrillation"}, "the other code is none of the nine classes"
+    assert (case.age, case.sex, case.source) == (81, "female", "A")
+    assert np.allclose(read_ecg(case.path).signal, ecg.signal, atol=0.001)
+
+
+def test_chapman_in_its_nested_folders(tmp_path, kb):
+    dx(tmp_path / "WFDBRecords" / "01" / "010" / "JS00001", "164889003", "59118001", condition="af")
+    dx(tmp_path / "WFDBRecords" / "01" / "011" / "JS00002", "426177001")
+    first, second = chapman(tmp_path, kb)
+    assert first.annotated == {"atrial-fibrillation", "right-bundle-branch-block"}
+    assert second.annotated == {"sinus-bradycardia"} and second.statements["atrial-fibrillation"] is False
+    assert first.patient != second.patient and first.source == second.source == "chapman"
+
+
+def test_challenge_2017_with_corrected_labels_and_records_in_folders(tmp_path, kb):
+    record(tmp_path / "training" / "A00" / "A00001", leads=("I",))
+    (tmp_path / "REFERENCE.csv").write_text("A00001,N\n")
+    (tmp_path / "REFERENCE-v3.csv").write_text("A00001,A\n")
+    (case,) = challenge_2017(tmp_path, kb)
+    assert case.statements["atrial-fibrillation"] and read_ecg(case.path).leads
+    (tmp_path / "REFERENCE-v3.csv").write_text("A00001,X\n")
+    with pytest.raises(EcgclipError, match="A00001"):
+        challenge_2017(tmp_path, kb)
+
+
+def test_ludb_says_rhythm_axis_and_findings_in_comment_lines(tmp_path, kb):
+    for name, lines in (
+        ("1", ["Rhythm: Sinus bradycardia.", "Electric axis of the heart: left axis deviation.", "Left ventricular hypertrophy."]),
+        ("2", ["Rhythm: Atrial flutter, typical.", "Electric axis of the heart: normal.", "Ischemia: anterior wall.", "I degree AV block."]),
+    ):  # fmt: skip
+        record(tmp_path / "data" / name)
+        header = tmp_path / "data" / f"{name}.hea"
+        plain = [line for line in header.read_text().splitlines() if not line.startswith("#")]
+        comments = ["#<age>: 51", "#<sex>: F", "#<diagnoses>:", *(f"#{line}" for line in lines)]
+        header.write_text("\n".join([*plain, *comments, ""]))
+    first, second = ludb(tmp_path, kb)
+    assert first.annotated == {"sinus-bradycardia", "left-axis-deviation", "left-ventricular-hypertrophy"}
+    assert second.annotated == {"atrial-flutter", "myocardial-ischemia", "first-degree-av-block"}
+    assert first.statements["atrial-flutter"] is False and (first.age, first.sex) == (51, "female")
+
+
+def test_a_folder_with_a_csv_of_labels(tmp_path, kb, capsys):
+    rows = ["record,labels,patient,age,sex", "a,AF;LBBB,p1,70,F", "sub/b.hea,,p1,,", "c,Quatsch;164889003,p2,60.5,male"]
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    a, b, c = labelled(tmp_path, kb)
+    assert a.annotated == {"atrial-fibrillation", "left-bundle-branch-block"} and (a.age, a.sex) == (70, "female")
+    assert b.annotated == set() and b.statements["atrial-fibrillation"] is False and b.path.endswith("sub/b")
+    assert c.annotated == {"atrial-fibrillation"} and (c.age, c.sex) == (60.5, "male")
+    assert (a.patient, b.patient, c.patient) == ("p1", "p1", "p2") and "Quatsch" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "text, problem",
+    [(None, "no labels.csv"), ("record,label\n", "labels"), ("record,labels,age\na,AF,old\n", "line 2")],
+)
+def test_a_csv_of_labels_that_is_wrong_is_one_line(tmp_path, kb, text, problem):
+    if text:
+        (tmp_path / "labels.csv").write_text(text)
+    with pytest.raises(EcgclipError, match=problem):
+        labelled(tmp_path, kb)
+
+
+def test_the_record_sets_of_mit_bih():
+    assert len(DS1) == len(DS2) == 22 and not set(DS1) & set(DS2)
+    assert not {"102", "104", "107", "217"} & {*DS1, *DS2}, "paced"
+
+
+# --- windows ----------------------------------------------------------------------------------------------------------
+
+
+def test_windows_hold_what_the_encoder_needs(public, kb):
+    windows = load_windows(ptb_xl(public, kb))
+    assert len(windows) == 10 and windows.signal.shape == (10, 12, 1000) and windows.mask.all()
+    assert (windows.length == 1000).all() and set(np.unique(windows.findings)) <= {UNKNOWN, 0, 1}
+    assert windows.r_peaks.shape == (10, MAX_BEATS) and (np.isfinite(windows.r_peaks).sum(1) > 4).all()
+    wide = windows.findings[:, windows.finding_keys.index("qrs_120_or_more")]
+    assert wide[1] == 1 and wide[0] == 0, list(CONDITIONS)
+
+
+def test_the_cache_is_used_and_made_again_when_the_cases_change(public, kb, tmp_path, monkeypatch):
+    import ecgclip.data as data
+
+    cases = ptb_xl(public, kb)[:4]
+    first = load_windows(cases, tmp_path)
+    assert len(list(tmp_path.iterdir())) == 1
+    with monkeypatch.context() as patch:
+        patch.setattr(data, "ProcessPoolExecutor", None)
+        again = load_windows(cases, tmp_path)
+    for k, array in vars(first).items():
+        assert np.array_equal(array, getattr(again, k), equal_nan=np.asarray(array).dtype.kind == "f"), k
+    assert len(load_windows(cases[:3], tmp_path)) == 3 and len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_record_that_cannot_be_read_is_logged_and_left_out(tmp_path):
+    for name in ("a", "b", "c"):
+        record(tmp_path / name, seconds=24 if name == "c" else 10)
+    (tmp_path / "b.dat").write_bytes(b"")
+    lines = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        windows = load_windows([Case("s", str(tmp_path / n), n) for n in ("a", "b", "c")], log=lines.append)
+    assert windows.case.tolist() == [0, 2, 2, 2] and len(lines) == 1 and str(tmp_path / "b") in lines[0]
+    with pytest.raises(EcgclipError, match="no record"):
+        load_windows([Case("s", str(tmp_path / "b"), "b")], log=lines.append)

@@ -1,0 +1,216 @@
+"""Evaluation: the figures are what scikit-learn gives, and the same command gives the same file."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+import wfdb
+from toy import write_ptb_xl
+
+from ecgclip import evaluate
+from ecgclip.data import Case
+from ecgclip.ecg import LEADS, EcgclipError
+from ecgclip.evaluate import _truth, compare, perturb, report_language, zeroshot
+from ecgclip.simulate import simulate, write_record
+
+# --- truth and records -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "statements, annotated, complete, expected",
+    [
+        ({"a": True}, {"a"}, True, 1),
+        ({"a": True}, {"a"}, False, 1),
+        ({"a": False}, set(), True, 0),
+        ({"a": False}, set(), False, 0),  # a superclass of a partial row
+        ({}, set(), True, -1),  # not in the source's list
+        ({}, set(), False, -1),  # a partial row
+        ({"a": True}, {"b"}, False, -1),  # follows from another, in a row of which not all is known
+    ],
+)
+def test_truth_of_a_label(statements, annotated, complete, expected):
+    assert _truth(Case("s", "p", "1", statements, frozenset(annotated), complete), "a") == expected
+
+
+def test_perturbed_copies():
+    ecg = simulate("normal")
+    assert np.allclose(perturb(ecg, gain=1.2).signal, ecg.signal * 1.2)
+    assert np.array_equal(perturb(ecg, shift_s=1.0).signal, ecg.signal[:, 500:])
+    assert perturb(ecg, leads=("V1", "II")).leads == ("II", "V1")
+    with pytest.raises(EcgclipError, match="none of the leads"):
+        perturb(perturb(ecg, leads=("I",)), leads=("V1",))
+
+
+# --- a whole data set -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_ptb_xl(tmp_path_factory.mktemp("ptb-xl"), 20, fold=9)
+
+
+def test_zeroshot_writes_the_contract_and_the_same_file_again(data, tiny_model, tmp_path):
+    for name in ("a", "b"):
+        results = zeroshot("ptb-xl", data, "ptb-xl-super", tmp_path / name, fold=9, least=2, weights=tiny_model, seed=7)
+    text = (tmp_path / "a" / "results.json").read_text()
+    assert (tmp_path / "b" / "results.json").read_text() == text and json.loads(text) == results
+    contract = (
+        "task dataset label_set records weights_sha256 data_sha256 code_version command macro random_encoder labels"
+    )
+    assert set(contract.split()) <= results.keys()
+    assert (results["task"], results["dataset"], results["label_set"]) == ("zeroshot", "ptb-xl", "ptb-xl-super")
+    assert results["records"] == 20 and len(results["weights_sha256"]) == len(results["data_sha256"]) == 64
+    for part in (results["macro"], results["random_encoder"]):
+        value, low, high = part["auroc"]
+        assert 0 <= low <= value <= high <= 1
+    assert results["macro"]["auroc"] != results["random_encoder"]["auroc"]
+    rows = {r["label"]: r for r in results["labels"]}
+    assert {k: r["positives"] for k, r in rows.items()} == {"NORM": 4, "CD": 4, "HYP": 4, "MI": 4, "STTC": 0}
+    assert all(len(rows[k]["auroc"]) == 3 for k in ("NORM", "CD", "HYP", "MI"))
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_zeroshot_says_more_than_auroc_and_draws_it(data, tiny_model, tmp_path):
+    results = zeroshot("ptb-xl", data, "superclass", tmp_path, fold=[9], least=2, weights=tiny_model)
+    row = results["labels"][0]
+    for part in (results["macro"], row):
+        for name in ("auroc", "average_precision", "f1", "sensitivity", "specificity"):
+            value, low, high = part[name]
+            assert 0 <= low <= high <= 1 and low <= value + 1e-9 and value <= high + 1e-9
+    assert {"ece", "brier"} <= row.keys() and results["calibration"]["bins"]
+    assert {(g["by"], g["group"]): g["records"] for g in results["subgroups"]} == {
+        ("age", "40–64"): 20,
+        ("report language", "English"): 12,
+        ("report language", "German"): 8,
+        ("sex", "female"): 10,
+        ("sex", "male"): 10,
+    }
+    page = (tmp_path / "results.md").read_text()
+    assert results["weights_sha256"] in page and "| NORM | 4 of 20 |" in page and "(auroc.png)" in page
+    for name in ("auroc.png", "reliability.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_without_matplotlib_there_is_a_note_and_no_picture(data, tiny_model, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    zeroshot("ptb-xl", data, "superclass", tmp_path, fold=9, least=2, weights=tiny_model)
+    assert "matplotlib" in capsys.readouterr().err and not list(tmp_path.glob("*.png"))
+    assert ".png" not in (tmp_path / "results.md").read_text()
+
+
+def test_the_published_split_is_fold_10_and_leaves_out_records_without_a_label(tiny_model, tmp_path):
+    root = write_ptb_xl(tmp_path, 10, fold=10)
+    whole = zeroshot("ptb-xl", root, "form", least=1, weights=tiny_model)
+    assert (whole["records"], whole["fold"]) == (10, 10)
+    labelled = zeroshot("ptb-xl", root, "form", least=1, labelled=True, weights=tiny_model)
+    assert labelled["records"] == 2, "only the two with STE_ have a form statement"
+
+
+def test_a_subclass_is_what_scp_statements_csv_says(data, tiny_model):
+    rows = {
+        r["label"]: r["positives"] for r in zeroshot("ptb-xl", data, "subclass", fold=9, weights=tiny_model)["labels"]
+    }
+    assert {k: n for k, n in rows.items() if n} == {"NORM": 4, "CLBBB": 4, "LVH": 4, "AMI": 4}
+
+
+@pytest.mark.parametrize(
+    "report, language",
+    [
+        ("sinusrhythmus lagetyp normal normales ekg", "German"),
+        ("sinus rhythm. normal ecg.", "English"),
+        ("sinusrytm vÄnster el-axel eljest normalt ekg", "Swedish"),
+        ("trace only requested.", ""),
+        ("", ""),
+    ],
+)
+def test_the_language_of_a_report(report, language):
+    assert report_language(report) == language
+
+
+def test_every_heartbeat_of_mit_bih_is_scored_by_record_set(tiny_model, tmp_path):
+    beats = simulate("pvc", sampling_rate=360, seconds=40)
+    peaks = np.array(beats.metadata["truth"]["r_peaks_s"])
+    for name in ("100", "101"):
+        write_record(beats, tmp_path / name)
+        at = np.r_[5, (peaks * 360).astype(int)]
+        symbol = ["+", *("V" if i % 3 == 2 else "L" for i in range(len(peaks)))]
+        notes = ["(N", *[""] * len(peaks)]
+        wfdb.wrann(name, "atr", at, symbol=symbol, aux_note=notes, fs=360, write_dir=str(tmp_path))
+    results = zeroshot("mitdb", tmp_path, "aami-beats", tmp_path / "out", weights=tiny_model)
+    assert results["records"] == results["patients"] == 1, "101 is of DS1, and not of the published test split"
+    inside = int((peaks < peaks[-1] // 10 * 10).sum())
+    assert inside * 0.8 < results["beats"]["scored"] <= results["beats"]["annotated"] <= len(peaks)
+    rows = {r["label"]: r for r in results["labels"]}
+    assert rows["V"]["positives"] + rows["N"]["positives"] == results["beats"]["scored"], (
+        "a bundle branch block beat is N"
+    )
+    assert rows["V"]["auroc"] and rows["S"]["auroc"] is None
+    both = zeroshot("mitdb", tmp_path, "mitdb-rhythm", fold=[1, 2], weights=tiny_model)
+    assert both["patients"] == 2 and both["records"] == 6
+    assert both["labels"][0]["known"] == 4, "the first rhythm is written a few samples after the first stretch begins"
+    with pytest.raises(EcgclipError, match="heartbeats"):
+        zeroshot("ptb-xl", write_ptb_xl(tmp_path / "ptb", 5, fold=9), "aami-beats", fold=9, weights=tiny_model)
+
+
+def test_two_models_are_compared_in_pairs(data, tiny_model, tmp_path):
+    for name, options in (("a", {}), ("b", {"leads": ["I"]}), ("form", {"labelled": True})):
+        zeroshot("ptb-xl", data, "superclass", tmp_path / name, fold=9, least=2, weights=tiny_model, **options)
+    first, second = (json.loads((tmp_path / n / "results.json").read_text()) for n in "ab")
+    found = compare(tmp_path / "a" / "results.json", tmp_path / "b", tmp_path / "both")
+    value, low, high = found["difference"]["auroc"]
+    assert value == pytest.approx(second["macro"]["auroc"][0] - first["macro"]["auroc"][0], abs=2e-4)
+    assert low <= value <= high and [r["label"] for r in found["labels"]] == [r["label"] for r in first["labels"]]
+    assert compare(tmp_path / "a", tmp_path / "a")["difference"]["auroc"] == [0, 0, 0]
+    assert "+" in (tmp_path / "both" / "results.md").read_text()
+    assert np.load(tmp_path / "a" / "scores.npz")["score"].shape == (20, 5)
+    with pytest.raises(EcgclipError, match="differ in their records"):
+        compare(tmp_path / "a", tmp_path / "form")
+    with pytest.raises(EcgclipError, match=r"scores\.npz"):
+        compare(tmp_path / "a", tmp_path / "nowhere")
+
+
+def test_fewer_leads_german_names_and_all_annotated_labels(data, tiny_model):
+    whole = zeroshot("ptb-xl", data, "ptb-xl-super", fold=9, least=2, weights=tiny_model)
+    one = zeroshot("ptb-xl", data, "ptb-xl-super", fold=9, least=2, weights=tiny_model, leads=["I"], naming="de")
+    assert one["leads"] == ["I"] and whole["leads"] == list(LEADS)
+    assert [r["concept"] for r in one["labels"]] == [r["concept"] for r in whole["labels"]]
+    assert one["labels"][0]["label"] == "normales EKG" and one["macro"]["auroc"] != whole["macro"]["auroc"]
+    found = zeroshot("ptb-xl", data, "annotated", fold=9, least=2, weights=tiny_model, enrich=False)
+    positives = {r["concept"]: r["positives"] for r in found["labels"]}
+    assert positives["left-bundle-branch-block"] == 4 and positives["sinus-rhythm"] == 16
+
+
+@pytest.mark.parametrize(
+    "arguments, problem",
+    [
+        (("nonsense", ".", "ptb-xl-super"), "no data set 'nonsense'"),
+        (("ptb-xl", ".", "nonsense"), "ptbxl_database"),
+        (("challenge-2017", "/nowhere", "cinc2017"), "REFERENCE"),
+    ],
+)
+def test_what_is_not_there_is_one_line(tiny_model, arguments, problem):
+    with pytest.raises(EcgclipError, match=problem) as error:
+        zeroshot(*arguments, weights=tiny_model)
+    assert "\n" not in str(error.value)
+
+
+def test_no_such_label_set_or_fold(data, tiny_model):
+    with pytest.raises(EcgclipError, match="no label set"):
+        zeroshot("ptb-xl", data, "nonsense", fold=9, weights=tiny_model)
+    with pytest.raises(EcgclipError):
+        zeroshot("ptb-xl", data, "ptb-xl-super", fold=3, weights=tiny_model)
+
+
+def test_an_unreadable_record_is_left_out_of_the_scores(tiny_model, tmp_path, capsys):
+    root = write_ptb_xl(tmp_path, 10, fold=9)
+    (root / "records100/00000/00003_lr.dat").write_bytes(b"")
+    results = zeroshot("ptb-xl", root, "ptb-xl-super", fold=9, least=1, weights=tiny_model)
+    assert results["records"] == 9 and "00003_lr" in capsys.readouterr().err
+
+
+def test_robustness_reports_every_change(data, tiny_model, tmp_path):
+    results = evaluate.robustness(data, "ptb-xl-super", tmp_path, fold=9, weights=tiny_model, least=2)
+    rows = {r["change"]: r for r in results["changes"]}
+    assert set(rows) == {"none", *evaluate.PERTURBATIONS} and (tmp_path / "results.json").exists()
+    assert all(0 <= r["mean_probability_change"] <= 1 for k, r in rows.items() if k != "none")

@@ -1,0 +1,122 @@
+"""What the README shows: its scripts run, its records are simulated ones, and the shipped weights give its answers."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ecgclip import cli
+from ecgclip.knowledge import KnowledgeBase
+
+ROOT = Path(__file__).parent.parent
+RECORDS = ROOT / "examples" / "records"
+WEIGHTS = ROOT / "ecgclip" / "weights"
+NAMES = ("af", "inferior-stemi", "lbbb", "normal", "pvc", "rbbb")
+
+needs_weights = pytest.mark.skipif(not (WEIGHTS / "model.safetensors").exists(), reason="ecgclip/weights is missing")
+
+
+def python(*arguments, **variables):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **variables}
+    done = subprocess.run(
+        [sys.executable, *map(str, arguments)], env=environment, text=True, capture_output=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+# --- scripts and records ----------------------------------------------------------------------------------------------
+
+
+@needs_weights
+@pytest.mark.parametrize("script", sorted(p.name for p in (ROOT / "examples").glob("*.py") if "train" not in p.name))
+def test_an_example_runs(script):
+    assert python(ROOT / "examples" / script).stdout
+
+
+def test_the_training_example_runs(tmp_path):
+    pytest.importorskip("open_clip", reason="needs ecgclip[train]")
+    out = python(ROOT / "examples" / "train_on_folder.py", TMPDIR=str(tmp_path)).stdout
+    weights = Path(out.splitlines()[-1].removeprefix("weights: "))
+    assert (weights / "model.safetensors").exists()
+
+
+def test_the_records_are_all_here():
+    assert {p.name for p in RECORDS.iterdir()} == {f"{name}.{end}" for name in NAMES for end in ("dat", "hea")}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_record_can_be_written_again(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["ecgclip", "simulate", name, "--seed", "1", "-o", str(tmp_path / name)])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert not end.value.code
+    for file in (f"{name}.hea", f"{name}.dat"):
+        assert (tmp_path / file).read_bytes() == (RECORDS / file).read_bytes(), file
+
+
+# --- the shipped weights ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def model():
+    from ecgclip import load_model
+
+    return load_model()
+
+
+@pytest.fixture(scope="module")
+def ask(model):
+    """ask(record, *labels) → label → probability."""
+    return lambda name, *labels: {
+        s.label: s.probability for s in model.classify(RECORDS / f"{name}.hea", labels).scores
+    }
+
+
+@needs_weights
+def test_the_weights_are_small():
+    from safetensors import safe_open
+
+    assert sum(p.stat().st_size for p in WEIGHTS.rglob("*") if p.is_file()) <= 40e6
+    with safe_open(WEIGHTS / "model.safetensors", "numpy") as weights:
+        assert sum(weights.get_tensor(name).size for name in weights.keys()) <= 12e6  # noqa: SIM118
+
+
+@needs_weights
+def test_loading_embeds_no_passage_anew():
+    from safetensors.numpy import load_file
+
+    kb = KnowledgeBase.load()
+    assert json.loads((WEIGHTS / "knowledge_base.json").read_text(encoding="utf-8"))["digest"] == kb.digest
+    assert len(load_file(WEIGHTS / "vectors.safetensors")["passages"]) == len(kb.passages)
+
+
+@needs_weights
+def test_atrial_fibrillation_is_recognised(ask):
+    answer = ask("af", "AF", "STEMI")
+    assert answer["AF"] > 0.5 and answer["AF"] > answer["STEMI"]
+
+
+@needs_weights
+@pytest.mark.parametrize("name, label", [("lbbb", "LBBB"), ("rbbb", "RBBB"), ("pvc", "PVC"), ("af", "AF")])
+def test_the_right_abnormality_is_the_best_of_four(ask, name, label):
+    """What is normal is asked on its own: cardiologists call every sixth ECG of PTB-XL with such beats normal."""
+    answer = ask(name, "LBBB", "RBBB", "AF", "PVC")
+    assert max(answer, key=answer.get) == label, answer
+
+
+@needs_weights
+def test_normal_is_normal(ask):
+    normal = {name: ask(name, "normal ECG")["normal ECG"] for name in NAMES}
+    assert max(normal, key=normal.get) == "normal" and normal["normal"] > 0.8, normal
+    assert all(normal[name] < 0.5 for name in ("af", "lbbb", "rbbb")), normal
+
+
+@needs_weights
+@pytest.mark.parametrize("name", NAMES)
+def test_german_gives_the_same_answer(ask, name):
+    german, english = ask(name, "Vorhofflimmern"), ask(name, "atrial fibrillation")
+    assert list(german.values()) == pytest.approx(list(english.values()))

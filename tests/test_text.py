@@ -1,0 +1,249 @@
+"""The text side: a tokenizer that repeats itself, unit vectors, Hugging Face encoders, and the losses."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ecgclip.ecg import EcgclipError
+from ecgclip.encoder import ECGFeatures
+from ecgclip.losses import SigmoidBank, attended_similarity, caption_loss, clip_loss
+from ecgclip.text import (
+    BEGIN,
+    END,
+    PAD,
+    CaptionDecoder,
+    SentencePieceTokenizer,
+    TextConfig,
+    TextEncoder,
+    clean,
+    load_tokenizer,
+)
+
+CONFIG = TextConfig(
+    vocabulary=220, width=32, layers=1, heads=4, max_tokens=20, dim=16, caption_layers=1, caption_queries=2
+)
+TEXTS = [
+    "Sinus rhythm. Normal ECG.",
+    "Vorhofflimmern mit schneller Überleitung",
+    "left bundle branch block, QRS above 120 ms",
+    "linksschenkelblock, regelmäßiger Rhythmus",
+    "ST elevation in V1, V2, V3: acute anterior myocardial infarction",
+    "kein Hinweis auf frischen Infarkt, größere T-Welle",
+] * 8
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return SentencePieceTokenizer.train(TEXTS, CONFIG)
+
+
+@pytest.fixture(scope="module")
+def encoder(tokenizer):
+    torch.manual_seed(0)
+    return TextEncoder(CONFIG).eval()
+
+
+# --- tokenizer --------------------------------------------------------------------------------------------------------
+
+
+def test_training_the_tokenizer_twice_gives_the_same_bytes(tokenizer):
+    assert SentencePieceTokenizer.train(TEXTS, CONFIG).model == tokenizer.model
+
+
+def test_the_tokenizer_survives_saving(tokenizer, tmp_path):
+    tokenizer.save(tmp_path)
+    again = load_tokenizer(tmp_path, CONFIG)
+    assert torch.equal(again(TEXTS[:6])[0], tokenizer(TEXTS[:6])[0])
+
+
+def test_a_damaged_tokenizer_is_one_line(tmp_path):
+    (tmp_path / "tokenizer.model").write_bytes(b"nonsense")
+    with pytest.raises(EcgclipError, match="tokenizer is damaged") as error:
+        load_tokenizer(tmp_path, CONFIG)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "a, b",
+    [
+        ("VORHOFFLIMMERN MIT SCHNELLER ÜBERLEITUNG", "vorhofflimmern mit schneller überleitung"),
+        ("Ü", "U\u0308"),  # composed or not
+        ("  sinus \n rhythm ", "Sinus Rhythm"),
+        ("sinus rhythm  4.46 unbestätigter Bericht", "sinus rhythm"),
+        ("sinus rhythm. Unconfirmed report", "sinus rhythm."),
+    ],
+)
+def test_spelling_that_does_not_matter(tokenizer, a, b):
+    ids, mask = tokenizer([a, b])
+    assert torch.equal(ids[0][mask[0]], ids[1][mask[1]])
+
+
+def test_boilerplate_of_the_devices_is_cleaned_and_the_rest_kept():
+    assert clean("Sinusrhythmus.  4.46 unbestätigter Bericht") == "sinusrhythmus."
+    assert clean("QRS 0.12 s\nin V1") == "qrs 0.12 s in v1"
+
+
+def test_every_text_begins_and_ends_and_decodes(tokenizer):
+    text = "größere t-welle"
+    ids, mask = tokenizer([text, "st"])
+    row = ids[0][mask[0]].tolist()
+    assert row[0] == BEGIN and row[-1] == END and (ids[~mask] == PAD).all()
+    assert tokenizer.decode(row) == clean(text).replace("ß", "ss")
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.text(max_size=80), min_size=1, max_size=3))
+def test_any_text_makes_tokens_within_the_limits(tokenizer, texts):
+    ids, mask = tokenizer([*texts, "sinus rhythm " * 40])
+    assert ids.shape == mask.shape and ids.shape[1] <= CONFIG.max_tokens and mask[-1].sum() == CONFIG.max_tokens
+    assert (mask.sum(1) >= 2).all() and ids.min() >= 0 and ids.max() < len(tokenizer)
+
+
+# --- encoder ----------------------------------------------------------------------------------------------------------
+
+
+def test_text_vectors_have_unit_length_and_do_not_depend_on_their_batch(encoder, tokenizer):
+    with torch.inference_mode():
+        together = encoder(*tokenizer(["af", *TEXTS[:6]]))
+        torch.testing.assert_close(together.norm(dim=-1), torch.ones(7))
+        torch.testing.assert_close(encoder(*tokenizer(["af"])), together[:1], atol=1e-5, rtol=0)
+    assert (together @ together.T).fill_diagonal_(0).max() < 0.9999, "different texts, different vectors"
+
+
+def test_a_text_as_long_as_can_be_is_encoded(encoder, tokenizer):
+    assert encoder(*tokenizer(["sinus rhythm " * 500])).isfinite().all()
+
+
+def test_the_caption_decoder_sees_no_word_ahead_and_no_padded_token():
+    torch.manual_seed(0)
+    decoder = CaptionDecoder(CONFIG, ecg_width=32).eval()
+    tokens, mask = torch.randn(2, 125, 32), torch.arange(125).expand(2, -1) < 60
+    ecg = ECGFeatures(tokens, mask, tokens[:, :3], mask[:, :3], torch.randn(2, CONFIG.dim))
+    ids = torch.randint(5, 220, (2, 9))
+    other, changed = ids.clone(), tokens.clone()
+    other[:, 5:], changed[:, 60:] = 7, 9.0
+    with torch.inference_mode():
+        logits = decoder(ecg, ids)
+        assert logits.shape == (2, 9, 220)
+        torch.testing.assert_close(decoder(ecg, other)[:, :5], logits[:, :5])
+        torch.testing.assert_close(decoder(replace(ecg, tokens=changed), ids), logits)
+
+
+@pytest.fixture(scope="module")
+def hub_folder(tmp_path_factory):
+    """What a user has from the Hugging Face hub, in small: BERT, safetensors, a WordPiece vocabulary."""
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    folder = tmp_path_factory.mktemp("hub") / "tiny-bert"
+    words = sorted({w for t in TEXTS for w in clean(t).replace(",", "").replace(".", "").replace(":", "").split()})
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words, *"abcdefghijklmnopqrstuvwxyz"]
+    folder.mkdir()
+    (folder / "vocab.txt").write_text("\n".join(dict.fromkeys(vocabulary)))
+    BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
+    torch.manual_seed(0)
+    size = len(dict.fromkeys(vocabulary))
+    config = BertConfig(
+        vocab_size=size,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=32,
+    )
+    BertModel(config).save_pretrained(folder)
+    return folder
+
+
+def test_a_hugging_face_encoder_can_be_trained_and_loads_without_its_folder(hub_folder, tmp_path, monkeypatch):
+    import shutil
+
+    from toy import recipe, write_ptb_xl
+
+    from ecgclip.model import load_model
+    from ecgclip.train import train_clip, train_text
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    source = shutil.copytree(hub_folder, tmp_path / "bert")
+    write_ptb_xl(tmp_path / "ptb-xl", 20)
+    text = {"hf_model": str(source), "dim": 32, "max_tokens": 24, "width": 32, "caption_layers": 1}
+    plan = recipe(text=text, epochs=1)
+    train_text(plan, tmp_path, tmp_path / "text", threads=1)
+    stored = json.loads((tmp_path / "text" / "text.json").read_text())
+    assert stored["hf_config"]["model_type"] == "bert" and stored["vocabulary"] > 26
+    shutil.rmtree(source)
+    model = load_model(train_clip(plan, tmp_path, tmp_path / "text", tmp_path / "clip", threads=1))
+    vectors = model.embed_text(["sinus rhythm", "linksschenkelblock"])
+    assert vectors.shape == (2, 32) and vectors[0] @ vectors[1] < 0.9999
+
+
+# --- losses -----------------------------------------------------------------------------------------------------------
+
+
+def unit(*shape, seed=0):
+    return F.normalize(torch.randn(*shape, generator=torch.Generator().manual_seed(seed)), dim=-1)
+
+
+def test_clip_loss_is_open_clips_where_all_texts_differ():
+    ClipLoss = pytest.importorskip("open_clip.loss").ClipLoss
+    ecg, text = unit(8, 16), unit(8, 16, seed=1)
+    ours = clip_loss(ecg, text, torch.eye(8, dtype=torch.bool), torch.tensor(14.0))
+    torch.testing.assert_close(ours, ClipLoss()(ecg, text, torch.tensor(14.0)))
+
+
+def test_two_ecgs_with_the_same_report_may_share_a_vector():
+    text = unit(4, 16)
+    text[1] = text[0]
+    same = torch.eye(4, dtype=torch.bool)
+    same[0, 1] = same[1, 0] = True
+    aligned = clip_loss(text, text, same, torch.tensor(50.0))
+    assert aligned < clip_loss(text, text, torch.eye(4, dtype=torch.bool), torch.tensor(50.0)) + 1e-6
+    apart = text.clone()
+    apart[1] = unit(16, seed=9)
+    assert aligned < clip_loss(apart, text, same, torch.tensor(50.0))
+    # the gradient leaves a perfect pair of duplicates where it is, and tears it apart if they are not known as such
+    pulls = []
+    for positives in (same, torch.eye(4, dtype=torch.bool)):
+        ecg = text.clone().requires_grad_()
+        clip_loss(ecg, text, positives, torch.tensor(50.0)).backward()
+        pulls.append(float((ecg.grad[0] @ text[0]).abs()))
+    assert pulls[0] <= pulls[1] + 1e-6
+
+
+def test_the_bank_ignores_what_is_unknown():
+    bank, similarity = SigmoidBank(), torch.tensor([[0.9, -0.5, 0.3]])
+    with_unknown = bank(similarity, torch.tensor([[1, 0, -1]]))
+    torch.testing.assert_close(with_unknown, bank(similarity[:, :2], torch.tensor([[1, 0]])))
+    assert bank(similarity, torch.full((1, 3), -1)) == 0
+    assert bank(similarity, torch.tensor([[1, 0, -1]])) < bank(similarity, torch.tensor([[0, 1, -1]]))
+    x = similarity.clone().requires_grad_()
+    bank(x, torch.tensor([[1, 0, -1]])).backward()
+    assert x.grad[0, 2] == 0 and x.grad[0, 0] < 0 < x.grad[0, 1]
+
+
+def test_a_text_attends_to_the_beats_that_are_there():
+    beats, text = unit(2, 5, 8), unit(3, 8, seed=1)
+    mask = torch.tensor([[True, True, False, False, False], [True] * 5])
+    other = beats.clone()
+    other[0, 2:] = text[0]
+    found = attended_similarity(beats, mask, text)
+    torch.testing.assert_close(attended_similarity(other, mask, text), found)
+    cosine = beats @ text.T
+    assert (found <= cosine.amax(1) + 1e-6).all() and (found[1] >= cosine[1].mean(0)).all()
+    one = attended_similarity(beats, torch.tensor([[True] + [False] * 4] * 2), text)
+    torch.testing.assert_close(one, cosine[:, 0])
+
+
+def test_caption_loss_scores_the_next_word_and_ignores_padding():
+    ids, mask = torch.tensor([[2, 7, 3, 0, 0]]), torch.tensor([[True, True, True, False, False]])
+    right = torch.zeros(1, 5, 10)
+    right[0, 0, 7] = right[0, 1, 3] = 20.0
+    assert caption_loss(right, ids, mask) < 1e-3
+    noise = right.clone()
+    noise[0, 2:] = torch.randn(3, 10)
+    torch.testing.assert_close(caption_loss(noise, ids, mask), caption_loss(right, ids, mask))
+    assert caption_loss(torch.zeros(1, 5, 10), ids, mask) > 2

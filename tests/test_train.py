@@ -1,0 +1,383 @@
+"""Training: finishes, resumes to the same weights, learns, and never sees a patient of the validation part."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+from toy import recipe, write_ptb_xl
+
+import ecgclip.train as train
+from ecgclip.assets import asset_path
+from ecgclip.data import LIMB, UNKNOWN, keep_leads
+from ecgclip.describe import write_captions
+from ecgclip.ecg import EcgclipError
+from ecgclip.knowledge import KnowledgeBase
+from ecgclip.measure import feature_names
+from ecgclip.model import ECGCLIP, ModelConfig, load_model
+from ecgclip.simulate import simulate
+from ecgclip.text import load_tokenizer
+from ecgclip.train import Recipe, augment, load_split, train_clip, train_text
+
+LOSSES = ("clip", "statements", "findings", "beats", "caption", "synonyms", "views")
+ROOT = Path(train.__file__).parents[1]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory):
+    """Prepared windows of the toy data, away from the user's own cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    """A folder with ptb-xl/ of 24 simulated records, and text/, the pretrained text encoder."""
+    root = tmp_path_factory.mktemp("toy")
+    write_ptb_xl(root / "ptb-xl")
+    train_text(recipe(), root, root / "text", threads=1)
+    return root
+
+
+@pytest.fixture(scope="module")
+def trained(toy):
+    """The output folder of two joint epochs and a locked one, without a break."""
+    train_clip(recipe(), toy, toy / "text", toy / "clip", threads=1)
+    return toy / "clip"
+
+
+@pytest.fixture(scope="module")
+def batches(toy):
+    kb = KnowledgeBase.load()
+    config = train.TextConfig(**json.loads((toy / "text" / "text.json").read_text()))
+    torch.manual_seed(0)
+    model = ECGCLIP(ModelConfig(recipe().ecg_config, config), load_tokenizer(toy / "text", config), kb)
+    splits = load_split(recipe(), toy, kb, validation=False)
+    return train.Batches(recipe(), splits, model), model, splits
+
+
+def log(folder):
+    with (folder / "log.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+# --- recipes and splits -----------------------------------------------------------------------------------------------
+
+
+def test_the_shipped_recipe_is_within_its_promises():
+    shipped = Recipe.load(asset_path("recipes/default.yaml"))
+    assert 9 not in shipped.data["ptb-xl"]["folds"] and 10 not in shipped.data["ptb-xl"]["folds"]
+    assert "challenge-2020" not in shipped.data and set(shipped.losses) == set(LOSSES)
+    assert shipped.ecg_config.sampling_rate == 100 and shipped.text_config.dim == shipped.ecg_config.dim
+
+
+@pytest.mark.parametrize("text", ["name: x", "- a", "a: [", "nonsense: 1", ""])
+def test_a_bad_recipe_is_one_line(tmp_path, text):
+    (tmp_path / "r.yaml").write_text(text)
+    with pytest.raises(EcgclipError, match=r"r\.yaml") as error:
+        Recipe.load(tmp_path / "r.yaml")
+    assert "\n" not in str(error.value)
+
+
+def test_no_patient_is_in_training_and_validation_and_test_parts_are_in_neither(toy, monkeypatch):
+    monkeypatch.setattr(train, "load_windows", lambda *args, **kwargs: None)
+    kb, plan = KnowledgeBase.load(), recipe(test_part={"ptb-xl": 4})
+    parts = [{c.patient for c in load_split(plan, toy, kb, v)["ptb-xl"].cases} for v in (False, True)]
+    everyone = {c.patient: c for v in (False, True) for c in load_split(recipe(), toy, kb, v)["ptb-xl"].cases}
+    assert all(parts) and not parts[0] & parts[1]
+    assert parts[0] | parts[1] == {p for p, c in everyone.items() if c.share(4)} != set(everyone)
+    assert {c.fold for c in everyone.values()} <= set(range(1, 9))
+
+
+# --- batches ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_step_draws_the_same_batch_again_and_other_steps_another(batches):
+    draw = batches[0]
+    a, b, other = draw(3), draw(3), draw(4)
+    assert a.keys() == b.keys() and all(torch.equal(a[k].nan_to_num(), b[k].nan_to_num()) for k in a)
+    assert not torch.equal(a["signal"], other["signal"])
+
+
+def test_an_epoch_shows_every_window_once_to_one_process_or_two(batches):
+    _, model, splits = batches
+    n = len(splits["ptb-xl"].windows)
+    plan = recipe(data={"ptb-xl": {**recipe().data["ptb-xl"], "per_step": n // 2}})
+    alone = train.Batches(plan, splits, model)
+    assert sorted(np.concatenate([alone.rows("ptb-xl", s) for s in (0, 1)])) == list(range(n))
+    pair = [train.Batches(plan, splits, model, rank, 2) for rank in (0, 1)]
+    assert sorted(np.concatenate([p.rows("ptb-xl", 0) for p in pair])) == list(range(n))
+    assert len(alone.rows("ptb-xl", 5)) == n // 2
+
+
+@pytest.mark.parametrize("off", LOSSES)
+def test_each_loss_can_be_switched_off_by_its_weight(batches, off):
+    draw, model, _ = batches
+    losses = train.Aligner(model)(draw(0), {**recipe().losses, off: 0})
+    assert set(losses) == set(LOSSES) - {off} and all(v.isfinite() for v in losses.values())
+
+
+def test_every_loss_reaches_what_it_should_train(batches):
+    draw, model, _ = batches
+    reaches = {"caption": "caption.", "clip": "text.", "views": "ecg.rhythm_out", "beats": "ecg.beat_out"}
+    for loss, part in reaches.items():
+        aligner = train.Aligner(model)
+        aligner.zero_grad()
+        aligner.train()(draw(0), {loss: 1})[loss].backward()
+        moved = [n for n, p in aligner.model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0]
+        assert any(n.startswith(part) for n in moved) and any(n.startswith("ecg.stem") for n in moved), loss
+
+
+# --- augmentation -----------------------------------------------------------------------------------------------------
+
+
+def toy_batch(rng, n=6):
+    length = rng.integers(200, 1001, n)
+    times = np.full((n, 40), np.nan, np.float32)
+    truth = np.full((n, 40, 3), UNKNOWN, np.int8)
+    for i in range(n):
+        at = np.arange(0.4, length[i] / 100 - 0.005, 0.7)
+        times[i, : len(at)] = at
+        truth[i, : len(at)] = 0
+    signal = rng.standard_normal((n, 12, 1000)).astype(np.float32) * (np.arange(1000) < length[:, None, None])
+    mask = rng.random((n, 12)) < 0.8
+    mask[:, 1] = True
+    return {
+        "signal": signal * mask[..., None],
+        "leads": np.stack([mask, mask & (np.arange(12) < 2)], 1),
+        "features": rng.standard_normal((n, 2, len(feature_names()))).astype(np.float32),
+        "r_peaks": times,
+        "length": length,
+        "beat_truth": truth,
+        "statement_truth": np.ones((n, 2), np.int8),
+    }
+
+
+STRONG = {"drop_leads": 0.8, "gain": 0.3, "noise": 0.1, "wander": 0.1, "mains": 0.05, "crop": 0.8}
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000))
+@example(493)  # a peak in the very sample where the crop ends
+def test_augmented_windows_stay_possible_windows(seed):
+    rng = np.random.default_rng(seed)
+    batch = toy_batch(rng)
+    kept = {k: v.copy() for k, v in batch.items()}
+    out = augment(batch, STRONG, rng)
+    assert all(np.array_equal(batch[k], kept[k], equal_nan=k == "r_peaks") for k in batch), "the input is left alone"
+    assert out["mask"].any(1).all() and (out["mask"] <= batch["leads"][:, 0]).all()
+    assert (out["length"] <= batch["length"]).all() and (out["length"] >= 200).all()
+    inside = np.isnan(out["r_peaks"]) | ((out["r_peaks"] >= 0) & (out["r_peaks"] * 100 < out["length"][:, None]))
+    assert inside.all() and (np.diff(out["r_peaks"])[~np.isnan(np.diff(out["r_peaks"]))] > 0).all()
+    assert ((out["beat_truth"][..., 0] != UNKNOWN) == ~np.isnan(out["r_peaks"])).all(), "truth moves with its beat"
+    assert np.isfinite(out["signal"]).all() and not out["signal"][~out["mask"]].any()
+    for row, n in zip(out["signal"], out["length"], strict=True):
+        assert not row[:, n:].any()
+
+
+def test_a_crop_keeps_the_beats_at_their_r_peaks():
+    rng = np.random.default_rng(0)
+    batch = toy_batch(rng)
+    batch["signal"] = np.zeros_like(batch["signal"])
+    for i, row in enumerate(batch["r_peaks"]):
+        batch["signal"][i, :, np.round(row[~np.isnan(row)] * 100).astype(int)] = 1
+    batch["leads"][:] = True
+    out = augment(batch, dict.fromkeys(STRONG, 0.0) | {"crop": 1.0}, rng)
+    assert (out["length"] < batch["length"]).any()
+    for signal, row in zip(out["signal"], out["r_peaks"], strict=True):
+        assert np.flatnonzero(signal[0]).tolist() == np.round(row[~np.isnan(row)] * 100).astype(int).tolist()
+
+
+def test_without_strength_nothing_changes():
+    rng = np.random.default_rng(0)
+    batch = toy_batch(rng)
+    out = augment(batch, dict.fromkeys(STRONG, 0.0), rng)
+    batch |= {"mask": batch.pop("leads")[:, 0], "measured": batch.pop("features")[:, 0]}
+    assert all(np.array_equal(out[k], batch[k], equal_nan=k == "r_peaks") for k in out)
+
+
+def test_measurements_follow_the_leads_and_the_gain():
+    rng = np.random.default_rng(0)
+    batch = toy_batch(rng)
+    out = augment(batch, dict.fromkeys(STRONG, 0.0) | {"drop_leads": 0.5, "gain": 0.3}, rng)
+    dropped = (out["mask"] != batch["leads"][:, 0]).any(1).astype(int)
+    measured = batch["features"][np.arange(len(dropped)), dropped]
+    ratio = out["measured"] / measured
+    names = list(feature_names())
+    assert set(dropped) == {0, 1} and np.allclose(ratio[:, names.index("heart_rate")], 1)
+    assert np.allclose(ratio[:, names.index("st_mv:V2")], ratio[:, names.index("p_height_mv")], rtol=1e-4)
+    assert ratio[:, names.index("st_mv:V2")].std() > 0.1
+
+
+def test_leads_are_kept_as_devices_have_them():
+    rng = np.random.default_rng(0)
+    kept = [keep_leads(rng) for _ in range(2000)]
+    assert all(k.any() for k in kept)
+    assert all(k[LIMB].sum() in (0, 1, 6) for k in kept), "two limb leads give all six"
+    single = [int(np.flatnonzero(k)[0]) for k in kept if k.sum() == 1]
+    assert len(single) > 600 and set(single) == set(range(12))
+
+
+# --- text alone -------------------------------------------------------------------------------------------------------
+
+
+def test_pretraining_text_writes_what_alignment_starts_from_and_repeats_itself(toy, tmp_path):
+    assert {p.name for p in (toy / "text").iterdir()} == {
+        "last",
+        "log.csv",
+        "text.json",
+        "text.safetensors",
+        "tokenizer.model",
+    }
+    train_text(recipe(), toy, tmp_path, threads=1)
+    for name in ("tokenizer.model", "text.safetensors"):
+        assert (tmp_path / name).read_bytes() == (toy / "text" / name).read_bytes(), name
+
+
+def test_interrupted_pretraining_goes_on_to_the_same_text_encoder(toy, tmp_path, monkeypatch):
+    plan = recipe(pretraining={"epochs": 2, "batch": 256, "lr": 1e-3})
+    whole = train_text(plan, toy, tmp_path / "whole", threads=1)
+    rate = train._cosine
+
+    def stop(step, steps, warmup):
+        if step == steps - 1:  # the last one of the second epoch
+            raise KeyboardInterrupt
+        return rate(step, steps, warmup)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(train, "_cosine", stop)
+        train_text(plan, toy, tmp_path / "broken", threads=1)
+    assert [r["epoch"] for r in log(tmp_path / "broken")] == ["1"]
+    broken = train_text(plan, toy, tmp_path / "broken", threads=1)
+    assert (broken / "text.safetensors").read_bytes() == (whole / "text.safetensors").read_bytes()
+
+
+# --- alignment --------------------------------------------------------------------------------------------------------
+
+
+def test_a_trained_folder_loads_and_classifies(trained):
+    model = load_model(trained / "model")
+    result = model.classify(simulate("lbbb", seed=900), labels=["LBBB", "normal ECG"])
+    assert [s.concept for s in result.scores] == ["left-bundle-branch-block", "normal-ecg"]
+    assert all(0 < s.probability < 1 for s in result.scores)
+    assert model.config.training["recipe"]["name"] == "toy" and len(model.config.training["data_sha256"]) == 64
+    assert 0 < len(model.reference) <= 512
+
+
+def test_the_log_has_every_loss_of_every_epoch(trained):
+    rows = log(trained)
+    assert [r["epoch"] for r in rows] == ["1", "2", "3"]
+    joint, locked = recipe().losses, recipe().locked["losses"]
+    assert all(float(r[k]) > 0 for r in rows for k in (locked if r["epoch"] == "3" else joint))
+    assert rows[-1]["synonyms"] == "", "nothing is learnt of texts once they are locked"
+    assert rows[-1]["validation_auroc"]
+
+
+@pytest.mark.parametrize("at,done", [(3, ["1"]), (5, ["1", "2"])], ids=["joint", "locked"])
+def test_interrupted_training_ends_with_the_weights_of_an_uninterrupted_one(
+    toy, trained, tmp_path, monkeypatch, at, done
+):
+    draw = train.Batches.__call__
+
+    def stop(self, step):
+        if step == at:  # in the middle of an epoch
+            raise KeyboardInterrupt
+        return draw(self, step)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(train.Batches, "__call__", stop)
+        train_clip(recipe(), toy, toy / "text", tmp_path, threads=1)
+    assert [r["epoch"] for r in log(tmp_path)] == done and not (tmp_path / "model").exists()
+    train_clip(recipe(), toy, toy / "text", tmp_path, threads=1)
+    once, twice = (load_file(f / "model" / "model.safetensors") for f in (trained, tmp_path))
+    assert once.keys() == twice.keys()
+    for name, tensor in once.items():
+        torch.testing.assert_close(twice[name], tensor, atol=1e-6, rtol=0, msg=name)
+    without_time = [[{k: v for k, v in r.items() if k != "seconds"} for r in log(f)] for f in (trained, tmp_path)]
+    assert without_time[0] == without_time[1]
+
+
+def test_captions_are_taught_to_the_decoder_alone_and_name_the_statements(toy, trained):
+    model = load_model(trained / "model")
+    split = train.load_split(recipe(), toy, model.kb, validation=False)["ptb-xl"]
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    train.train_captions(model, split, recipe(captions={"epochs": 200, "lr": 1e-2}))
+    changed = {k for k, v in model.state_dict().items() if not torch.equal(v, before[k])}
+    assert changed and all(k.startswith("caption.") for k in changed)
+    said = [write_captions(model, model.embed(simulate(c, seed=1, sampling_rate=100)))[0] for c in ("lbbb", "af")]
+    assert "left bundle branch block" in said[0] and "fibrillation" in said[1]
+
+
+def test_a_checkpoint_of_another_recipe_is_refused_and_kept(toy, trained):
+    before = (trained / "last" / "state.safetensors").read_bytes()
+    with pytest.raises(EcgclipError, match="another recipe") as error:
+        train_clip(recipe(lr=1e-4), toy, toy / "text", trained, threads=1)
+    assert "\n" not in str(error.value) and str(trained) in str(error.value)
+    assert (trained / "last" / "state.safetensors").read_bytes() == before
+
+
+def test_a_finished_training_started_again_only_writes_the_model_again(toy, trained):
+    before = load_file(trained / "model" / "model.safetensors")
+    train_clip(recipe(), toy, toy / "text", trained, threads=1)
+    after = load_file(trained / "model" / "model.safetensors")
+    assert all(torch.equal(before[k], after[k]) for k in before) and len(log(trained)) == 3
+
+
+def test_training_learns(toy, tmp_path):
+    plan = recipe(
+        epochs=32,
+        locked={**recipe().locked, "epochs": 8, "lr": 3e-3},
+        augment=dict.fromkeys(STRONG, 0.0),
+        losses={**recipe().losses, "caption": 0},
+    )
+    model = load_model(train_clip(plan, toy, toy / "text", tmp_path, threads=1))
+    rows = log(tmp_path)
+    for name in ("clip", "statements", "findings"):
+        assert float(rows[-1][name]) < 0.9 * float(rows[0][name]), name
+    assert rows[-1]["caption"] == "", "switched off, so neither computed nor logged"
+    lbbb, normal = ([simulate(c, seed=s) for s in range(900, 904)] for c in ("lbbb", "normal"))
+    for label, has, lacks in (("LBBB", lbbb, normal), ("normal ECG", normal, lbbb)):
+        with_it = [model.classify(e, [label])[label].similarity for e in has]
+        without = [model.classify(e, [label])[label].similarity for e in lacks]
+        assert min(with_it) > max(without), label
+
+
+def test_two_processes_finish_and_log(toy, tmp_path):
+    """With rows that have no report, so that the processes' batches hold different numbers of them."""
+    partial = ["True" if i % 3 == 0 else "False" for i in range(20)]
+    classes = [["NORM", "CD", "", "HYP", "MI"][i % 5] for i in range(20)]
+    write_ptb_xl(tmp_path / "ptb-xl", 20, {"row_reconstructed": partial, "diagnostic_superclass": classes})
+    script = tmp_path / "job.py"
+    script.write_text(
+        "from pathlib import Path\nfrom toy import recipe\nfrom ecgclip.train import train_clip\n"
+        f"train_clip(recipe(epochs=1, data={{'ptb-xl': {{'path': 'ptb-xl', 'per_step': 4}}}}), Path({str(tmp_path)!r}),"
+        f" Path({str(toy / 'text')!r}), Path({str(tmp_path / 'out')!r}), threads=1)\n"
+    )
+    paths = [str(ROOT), str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    env = os.environ | {
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+        "ACCELERATE_USE_CPU": "true",
+        "CUDA_VISIBLE_DEVICES": "",
+        "OMP_NUM_THREADS": "1",
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),  # cold, so that both want to fill it
+    }
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
+    try:
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=240)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        pytest.skip(f"two processes could not be run here: {error}")
+    if done.returncode and "train_clip" not in done.stderr:
+        pytest.skip(f"torchrun cannot start here: {done.stderr[-300:]}")
+    assert done.returncode == 0, done.stderr[-3000:]
+    rows = log(tmp_path / "out")
+    assert [r["epoch"] for r in rows] == ["1", "2"] and all(np.isfinite(float(rows[0][k])) for k in LOSSES)
+    load_model(tmp_path / "out" / "model").classify(simulate("af"), ["AF"])

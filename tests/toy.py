@@ -1,0 +1,99 @@
+"""A PTB-XL of simulated patients in the public layout, and a recipe small enough to train on it in seconds."""
+
+import csv
+from pathlib import Path
+
+from ecgclip.simulate import simulate, write_record
+from ecgclip.train import Recipe
+
+# simulator's condition: (SCP-ECG statements, report)
+CONDITIONS = {
+    "normal": ({"NORM": 100.0, "SR": 0.0}, "sinus rhythm. normal ecg."),
+    "lbbb": ({"CLBBB": 100.0, "SR": 0.0}, "sinusrhythmus. linksschenkelblock"),
+    "af": ({"AFIB": 0.0}, "vorhofflimmern mit normaler kammerfrequenz"),
+    "lvh": ({"LVH": 100.0, "SR": 0.0}, "sinus rhythm. left ventricular hypertrophy"),
+    "anterior-stemi": ({"AMI": 100.0, "STE_": 0.0, "SR": 0.0}, "sinus rhythm. acute anterior myocardial infarction"),
+}
+COLUMNS = "ecg_id,patient_id,age,sex,report,scp_codes,strat_fold,filename_lr,filename_hr"  # of the public file
+STATEMENTS = """,description,diagnostic,form,rhythm,diagnostic_class,diagnostic_subclass
+NORM,normal ECG,1.0,,,NORM,NORM
+CLBBB,complete left bundle branch block,1.0,,,CD,CLBBB
+LVH,left ventricular hypertrophy,1.0,,,HYP,LVH
+AMI,anterior myocardial infarction,1.0,,,MI,AMI
+STE_,non-specific ST elevation,,1.0,,,
+SR,sinus rhythm,,,1.0,,
+AFIB,atrial fibrillation,,,1.0,,
+"""
+
+
+def write_ptb_xl(
+    root: Path,
+    records: int = 24,
+    extra: dict[str, list[str]] | None = None,
+    signals: bool = True,
+    fold: int | None = None,
+) -> Path:
+    """`records` rows that go through CONDITIONS, two records a patient, folds 1 to 9 or one; `extra` columns by name."""
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "scp_statements.csv").write_text(STATEMENTS)
+    extra = extra or {}
+    with (root / "ptbxl_database.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow([*COLUMNS.split(","), *extra])
+        for i in range(records):
+            condition = list(CONDITIONS)[i % len(CONDITIONS)]
+            codes, report = CONDITIONS[condition]
+            patient = i // 2
+            name = f"records100/00000/{i + 1:05d}_lr"
+            if signals:
+                write_record(simulate(condition, seed=i, sampling_rate=100), root / name)
+            row = [i + 1, f"{patient}.0", "60.0", i % 2, report, repr(codes), fold or patient % 9 + 1, name, ""]
+            table.writerow([*row, *(values[i] for values in extra.values())])
+    return root
+
+
+def recipe(**changes) -> Recipe:
+    """All seven losses, every augmentation, networks of a few thousand parameters."""
+    fields = {
+        "name": "toy",
+        "seed": 0,
+        "data": {"ptb-xl": {"path": "ptb-xl", "folds": [1, 2, 3, 4, 5, 6, 7, 8], "per_step": 6}},
+        "validation_part": 3,
+        "test_part": {},
+        "pretraining": {"epochs": 1, "batch": 256, "lr": 1e-3},
+        "epochs": 2,
+        "locked": {
+            "epochs": 1,
+            "lr": 1e-3,
+            "scale": 20,
+            "losses": {"clip": 0.5, "statements": 5.0, "findings": 2.5, "beats": 1.0, "views": 0.5},
+        },
+        "captions": {"epochs": 1, "lr": 1e-3},
+        "lr": 3e-3,
+        "text_lr": 1e-3,
+        "weight_decay": 0.05,
+        "warmup": 0.1,
+        "average": 0.9,
+        "losses": {
+            "clip": 0.5,
+            "statements": 5.0,
+            "findings": 2.5,
+            "beats": 1.0,
+            "caption": 0.25,
+            "synonyms": 0.25,
+            "views": 0.1,
+        },
+        "augment": {"drop_leads": 0.5, "gain": 0.15, "noise": 0.03, "wander": 0.05, "mains": 0.02, "crop": 0.3},
+        "ecg": {"width": 32, "channels": [8, 16, 24], "heads": 4, "dim": 32},
+        "text": {
+            "vocabulary": 400,
+            "width": 32,
+            "layers": 1,
+            "heads": 4,
+            "max_tokens": 24,
+            "dim": 32,
+            "caption_layers": 1,
+            "caption_queries": 2,
+        },
+    }
+    return Recipe(**{**fields, **changes})
