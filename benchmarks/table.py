@@ -76,6 +76,11 @@ def figures(folder: Path):
     for row in load(folder, "robustness")["changes"]:
         numbers = [f"{row[k]:.3f}" if k in row else "–" for k in ("mean_probability_change", "correlation")]
         yield f"| {row['change']} | {interval(row['auroc'])} | {' | '.join(numbers)} |"
+    yield "\nSimulated records, which it was not trained on: each condition asked for by name among 15 (`python benchmarks/simulated.py`):\n"
+    yield "| simulated | AUROC | median probability | of the others |"
+    yield "| --- | --- | --- | --- |"
+    for row in load(folder, "simulated")["labels"]:
+        yield f"| {row['condition']} | {interval(row['auroc'])} | {row['median_probability'][0]} | {row['median_probability'][1]} |"
     r = load(folder, "retrieval")
     text, ecg = r["text_to_ecg"], r["ecg_to_ecg"]
     yield "\nSearching fold 9, precision at 10 (`docs/benchmarks.md`): by words "

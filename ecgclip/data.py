@@ -55,6 +55,13 @@ MEASURED_CONCEPTS = {
     "st-elevation": ("st_elevation:",),
     "tall-t-waves": ("t_tall:",),
 }
+# Concepts that PTB-XL's cardiologists code where nothing else explains the finding, and others wherever they see it: not coded
+# means absent only where it is not measured either.
+DOUBTED_CONCEPTS = {
+    "sinus-bradycardia": ("rate_below_60",),
+    "st-depression": ("st_depression:",),
+    "t-wave-inversion": ("t_inversion:",),
+}
 # The inter-patient split of MIT-BIH by de Chazal et al. (2004), without the four paced records, as AAMI EC57 asks
 DS1 = [
     "101",

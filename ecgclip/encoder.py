@@ -33,6 +33,7 @@ class ECGConfig:
     dim: int = 256  # of the embedding space shared with text
     measured: int = 256  # width of the measurements' branch; 0 leaves them out
     dropout: float = 0.1
+    drop_branch: float = 0.0  # of training ECGs, the share whose rhythm vector comes from the measurements alone
 
 
 TOKEN_S = 0.08
@@ -40,6 +41,7 @@ BEAT_OFFSETS_S = (-0.24, -0.16, -0.08, 0.0, 0.08, 0.16, 0.24, 0.32, 0.40)  # P w
 BEAT_BEFORE_S, BEAT_AFTER_S = 0.32, 0.48  # of R, in the average beat
 MEDIAN_OF = 16  # beats at most, the first ones
 RR_CLIP_S = 3.0
+BINS = 8  # of the range of a measured number
 
 
 @dataclass
@@ -203,6 +205,8 @@ class Measured(nn.Module):
     """The numbers and findings of measure.features → one vector: what decades of criteria are made of, exact from the first ECG.
 
     A few thousand ECGs do not teach convolutions to measure: on them, trees over these numbers beat a network over signals.
+    A number enters scaled and, as trees see it, by how far it gets through each of `BINS` equally frequent parts of its range
+    (piecewise linear encoding, Gorishniy et al., NeurIPS 2022).
     """
 
     def __init__(self, config: ECGConfig):
@@ -210,25 +214,30 @@ class Measured(nn.Module):
         count = len(feature_names())
         self.register_buffer("mean", torch.zeros(count))
         self.register_buffer("sd", torch.ones(count))
+        self.register_buffer("edges", torch.linspace(-2, 2, BINS + 1).repeat(count, 1))
         self.layers = nn.Sequential(
-            nn.Linear(2 * count, config.measured), nn.GELU(), nn.Dropout(3 * config.dropout),
+            nn.Linear((2 + BINS) * count, config.measured), nn.GELU(), nn.Dropout(3 * config.dropout),
             nn.Linear(config.measured, config.measured), nn.GELU(), nn.Dropout(2 * config.dropout),
         )  # fmt: skip
 
     def fit(self, features: Tensor) -> None:
-        """Set the scale from training data, (n, features) with NaN for unknown."""
+        """Set the scale and the parts from training data, (n, features) with NaN for unknown."""
         known = ~features.isnan()
         count = known.sum(0).clamp(min=1)
         mean = features.nansum(0) / count
         sd = (((features - mean) ** 2).nansum(0) / count).sqrt()
         self.mean.copy_(mean)
         self.sd.copy_(torch.where(sd > 1e-6, sd, torch.ones_like(sd)))
+        parts = torch.linspace(0, 1, BINS + 1, device=features.device)
+        self.edges.copy_(features.nanquantile(parts, dim=0).T.nan_to_num(0.0))
 
     def forward(self, features: Tensor) -> Tensor:
         """(b, features), NaN = unknown → (b, measured)."""
+        low = self.edges[:, :-1]
+        size = (self.edges[:, 1:] - low).clamp(min=1e-6)  # a value that is as frequent as a whole part leaves it empty
+        through = ((features[..., None] - low) / size).clamp(0, 1).flatten(1)
         scaled = ((features - self.mean) / self.sd).clamp(-4, 4)
-        unknown = scaled.isnan()
-        return self.layers(torch.cat([scaled.nan_to_num(0.0), unknown.to(scaled.dtype)], 1))
+        return self.layers(torch.cat([scaled, features.isnan().to(scaled.dtype), through], 1).nan_to_num(0.0))
 
 
 class BeatHead(nn.Module):
@@ -318,10 +327,10 @@ class ECGEncoder(nn.Module):
         self.statistics = nn.Sequential(nn.Linear(8, 64), nn.GELU(), nn.Linear(64, 64))
         self.measured = Measured(config) if config.measured else None
         self.measured_token = nn.Linear(config.measured, width) if config.measured else None
-        pooled = 4 * width + 64 + config.measured
-        self.rhythm_out = nn.Sequential(
-            nn.LayerNorm(pooled), nn.Dropout(2 * config.dropout), nn.Linear(pooled, config.dim)
-        )
+        # normed apart, so that either can do without the other
+        self.norms = nn.ModuleList(nn.LayerNorm(n) for n in (4 * width + 64, config.measured) if n)
+        self.dropout = nn.Dropout(2 * config.dropout)
+        self.rhythm_out = nn.Linear(4 * width + 64 + config.measured, config.dim)
 
     def forward(
         self,
@@ -359,6 +368,7 @@ class ECGEncoder(nn.Module):
         statistics = self.statistics(rr_statistics(r_peaks).to(tokens.dtype))
         average = self.average_beat(signal, mask, r_peaks)
         pooled = [self.token_pool(tokens, token_mask), mean, self.beat_pool(beats, beat_mask), average, statistics]
+        pooled = [torch.cat([p.to(statistics.dtype) for p in pooled], 1)]
         if self.measured is not None:
             if measured is None:
                 measured = torch.full((len(signal), len(self.measured.mean)), torch.nan, device=signal.device)
@@ -367,7 +377,10 @@ class ECGEncoder(nn.Module):
             # one token more, so that captions can tell them
             token = self.measured_token(numbers)[:, None].to(tokens.dtype)
             tokens, token_mask = torch.cat([tokens, token], 1), F.pad(token_mask, (0, 1), value=True)
-        pooled = torch.cat([p.to(statistics.dtype) for p in pooled], 1)
-        rhythm, *others = [F.normalize(self.rhythm_out(pooled).float(), dim=-1) for _ in range(1 + views)]
+        pooled = [norm(p) for norm, p in zip(self.norms, pooled, strict=True)]
+        if self.training and self.config.drop_branch and self.measured is not None:
+            pooled[0] = pooled[0] * (torch.rand(len(signal), 1, device=signal.device) >= self.config.drop_branch)
+        pooled = torch.cat(pooled, 1)
+        rhythm, *others = [F.normalize(self.rhythm_out(self.dropout(pooled)).float(), dim=-1) for _ in range(1 + views)]
         unit_beats = F.normalize(self.beat_out(beats).float(), dim=-1)
         return ECGFeatures(tokens, token_mask, unit_beats, beat_mask, rhythm), others

@@ -20,7 +20,11 @@ from torch import Tensor, nn
 
 
 class SigmoidBank(nn.Module):
-    """Sigmoid loss with its own scale and bias; truth (b, k) 1 present, 0 absent, -1 unknown."""
+    """Sigmoid loss with its own scale and bias; truth (b, k) 1 present, 0 absent, -1 unknown.
+
+    soft (b, k): a teacher's probabilities, NaN where there are none, which have the part `share` of the say, and all of it
+    where the truth is unknown (distillation, Hinton et al. 2015).
+    """
 
     def __init__(self, scale: float = 10.0, bias: float = -4.0):
         super().__init__()
@@ -32,11 +36,17 @@ class SigmoidBank(nn.Module):
         """At SigLIP's scale of 10, one unit vector cannot be sure of several statements at once; texts that still move need it."""
         self.log_scale.fill_(math.log(scale))
 
-    def forward(self, similarity: Tensor, truth: Tensor) -> Tensor:
-        known = truth >= 0
+    def forward(self, similarity: Tensor, truth: Tensor, soft: Tensor | None = None, share: float = 0.0) -> Tensor:
+        weight = (truth >= 0).float()
+        target = truth.clamp(min=0).float()
+        if soft is not None:
+            own = weight * torch.where(soft.isnan(), 1.0, 1 - share)
+            taught = torch.where(soft.isnan(), 0.0, share)
+            weight = own + taught
+            target = (own * target + taught * soft.nan_to_num(0.0)) / weight.clamp(min=1e-6)
         logits = similarity * self.log_scale.exp() + self.bias
-        loss = F.binary_cross_entropy_with_logits(logits, truth.clamp(min=0).float(), reduction="none")
-        return (loss * known).sum() / known.sum().clamp(min=1)
+        loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+        return (loss * weight).sum() / weight.sum().clamp(min=1)
 
 
 def clip_loss(ecg: Tensor, text: Tensor, same: Tensor, scale: Tensor) -> Tensor:

@@ -42,6 +42,10 @@ class Measurement:
     n_premature_wide: int
     alternating: bool | None  # every second beat premature
     longest_pause_ms: float
+    atrial_rate: float  # per minute, of the strongest wave in the band of flutter, QRS complexes left out
+    atrial_share: float  # its part of all that is as fast or faster: low in fibrillation
+    atrial_contrast: float  # its part of itself and all that is slower: low beside T waves
+    atrial_mv: float  # its amplitude
     p_present: bool | None  # a P wave at the same place before the QRS complexes
     p_consistency: float  # what the P window of the beats shares, over what differs
     p_height_mv: float  # over the leads, root mean square
@@ -76,7 +80,7 @@ def measure(signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray) -> Measurem
     what cannot be measured is NaN or None.
     """
     signal, mask, peaks = (np.asarray(signal, np.float64), np.asarray(mask, bool), np.asarray(peaks, int))
-    values = _rhythm(signal[mask], peaks) | _quality(signal, mask, peaks) | _nothing()
+    values = _rhythm(signal[mask], peaks) | _atria(signal, mask, peaks) | _quality(signal, mask, peaks) | _nothing()
     rr = np.median(values["rr_ms"]) if len(peaks) > 1 else 800.0
     if mask.any() and len(peaks):
         values |= _waves(signal, mask, peaks, rr)
@@ -144,6 +148,10 @@ LIMITS = {
     "axis": 6,  # half-width, degrees
     "qtc_long": {"male": (450, 8), "female": (460, 8), None: (455, 13)},
     "qtc_short": (360, 8),
+    # Flutter waves: rate by ESC SVT 2019; the rest separates PTB-XL's flutter from its other rhythms (training folds).
+    "flutter_share": (0.65, 0.05),
+    "flutter_contrast": (0.27, 0.04),
+    "flutter_mv": (0.044, 0.008),
     # Atrial abnormalities: AHA/ACCF/HRS 2009 part V; P duration 120 ms, IAB consensus 2012.
     "p_long": (120, 8),
     "p_tall": (0.25, 0.03),
@@ -268,7 +276,7 @@ def _interval_findings(m: Measurement, over) -> dict:
     # Each part alone may be borderline: short PR, widened QRS, slow start.
     delta = with_p(_and(_not(_above(m.pr_ms, 125, 20)), _above(m.qrs_ms, 105, 12), _not(_above(m.upstroke, 0.35, 0.1))))
     return {
-        "p_waves": p, "no_p_waves": _not(p),
+        "flutter_waves": _flutter(m, over), "p_waves": p, "no_p_waves": _not(p),
         "p_long": with_p(over("p_long", m.p_duration_ms)), "p_tall": with_p(over("p_tall", m.p_amplitude_mv[II])),
         "p_terminal_v1": with_p(over("p_terminal", m.p_terminal_v1)),
         "pr_above_200": long_pr, "pr_below_120": short_pr, "pr_normal": with_p(_and(_not(long_pr), _not(short_pr))),
@@ -276,6 +284,13 @@ def _interval_findings(m: Measurement, over) -> dict:
         "qtc_prolonged": long_qt, "qtc_short": short_qt, "qtc_normal": _and(_not(long_qt), _not(short_qt)),
         "delta_wave": delta,
     }  # fmt: skip
+
+
+def _flutter(m: Measurement, over) -> float:
+    waves = _and(*(over(f"flutter_{name}", getattr(m, f"atrial_{name}")) for name in ("share", "contrast", "mv")))
+    # P and T of a fast sinus rhythm are two waves a beat, as in 2:1 conduction.
+    doubtful = m.p_present and abs(m.atrial_rate - 2 * m.heart_rate) < 15
+    return NAN if waves == 1 and doubtful else waves
 
 
 def _axis_findings(m: Measurement) -> dict:
@@ -393,6 +408,42 @@ def _width(leads: np.ndarray, peaks: np.ndarray) -> np.ndarray:
     speed = np.abs(np.diff(cut(leads, peaks, 13, 15), axis=2)).sum(axis=1)
     fast = speed > 0.2 * speed.max(axis=1, keepdims=True)
     return (fast.shape[1] - np.argmax(fast[:, ::-1], axis=1) - np.argmax(fast, axis=1)) * 1000 / RATE
+
+
+ATRIAL_LEADS = (II, III, AVF, V1)  # where flutter waves stand out
+FLUTTER_PER_MINUTE = (220, 370)
+SLOWEST, FASTEST, WIDTH, SPECTRUM = (
+    40,
+    600,
+    25,
+    2048,
+)  # waves per minute: the band looked at, half a peak's width; samples
+
+
+def _atria(signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray) -> dict:
+    """The spectrum of what is left when a line replaces each QRS complex."""
+    names = ("atrial_rate", "atrial_share", "atrial_contrast", "atrial_mv")
+    signal = signal[:, :SPECTRUM]
+    leads = [lead for lead in ATRIAL_LEADS if mask[lead]] or np.flatnonzero(mask)
+    time = np.arange(signal.shape[1])
+    between = np.ones(len(time), bool)
+    between[np.clip(peaks[:, None] + np.arange(-6, 7), 0, len(time) - 1)] = False
+    if not len(leads) or between.sum() < RATE:
+        return dict.fromkeys(names, NAN)
+    x = np.stack([np.interp(time, time[between], row[between]) for row in signal[leads]])
+    window = np.hanning(x.shape[1])
+    x = (x - x.mean(axis=1, keepdims=True)) * window
+    power = (np.abs(np.fft.rfft(x, SPECTRUM, axis=1)) ** 2).sum(axis=0) / (window**2).sum()
+    pace = np.fft.rfftfreq(SPECTRUM, 1 / RATE) * 60
+    inside = lambda low, high: (pace > low) & (pace < high)
+    flutter = np.flatnonzero(inside(*FLUTTER_PER_MINUTE))
+    rate = pace[flutter[np.argmax(power[flutter])]]
+    wave = power[inside(rate - WIDTH, rate + WIDTH)].sum()
+    fast, slow = power[inside(FLUTTER_PER_MINUTE[0], FASTEST)].sum(), power[inside(SLOWEST, 200)].sum()
+    mv = 2 * np.sqrt(
+        wave / SPECTRUM / len(leads)
+    )  # a sine's power is a quarter of its squared amplitude on either side
+    return dict(zip(names, (rate, wave / max(fast, 1e-12), wave / max(wave + slow, 1e-12), mv), strict=True))
 
 
 # --- quality --------------------------------------------------------------------------------------------------------

@@ -7,16 +7,16 @@ one text for each concept and each finding, with every ECG of the batch known to
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ecgclip.data import MEASURED_CONCEPTS, UNKNOWN, Case, Windows
+from ecgclip.data import DOUBTED_CONCEPTS, MEASURED_CONCEPTS, UNKNOWN, Case, Windows
 from ecgclip.knowledge import CATEGORIES, KnowledgeBase
-from ecgclip.text import TextEncoder, Tokenizer, clean
+from ecgclip.text import Tokenizer, clean
 
 
 @dataclass(frozen=True)
@@ -93,29 +93,30 @@ class Bank:
         return ids, ids != 0
 
     @torch.inference_mode()
-    def vectors(self, encoder: TextEncoder, batch: int = 256) -> Tensor:
-        """Every text's vector, (texts, dim)."""
+    def vectors(self, encode: Callable[[Tensor, Tensor], Tensor], device: torch.device, batch: int = 256) -> Tensor:
+        """Every text's vector, (texts, dim); encode: ids, mask → vectors."""
         parts = np.array_split(np.arange(len(self.texts)), max(1, len(self.texts) // batch))
-        device = next(encoder.parameters()).device
-        return torch.cat([encoder(*(x.to(device) for x in self.tokens(part))).cpu() for part in parts])
+        return torch.cat([encode(*(x.to(device) for x in self.tokens(part))).cpu() for part in parts])
 
 
 def targets(cases: list[Case], windows: Windows, concepts: tuple[str, ...]) -> np.ndarray:
-    """int8 (windows, concepts): 1 present, 0 absent, -1 unknown, from statements and, for MEASURED_CONCEPTS, measurement."""
+    """int8 (windows, concepts): 1 present, 0 absent, -1 unknown, from statements and measurement."""
     table = np.full((len(windows), len(concepts)), UNKNOWN, np.int8)
     column = {c: j for j, c in enumerate(concepts)}
     for i, case in enumerate(windows.case):
         for concept, present in cases[case].statements.items():
             if concept in column:
                 table[i, column[concept]] = present
-    for concept, keys in MEASURED_CONCEPTS.items():
+    for concept, keys in (MEASURED_CONCEPTS | DOUBTED_CONCEPTS).items():
         if concept in column:
             j = column[concept]
             chosen = [k for k, name in enumerate(windows.finding_keys) if name.startswith(keys)]
             found = windows.findings[:, chosen]
-            # a coded statement stands; where none is coded, the measurement decides
-            measured = np.where((found == 1).any(1), 1, np.where((found == 0).all(1), 0, UNKNOWN))
-            table[:, j] = np.where(table[:, j] == 1, 1, measured)
+            if concept in MEASURED_CONCEPTS:  # a coded statement stands; where none is coded, the measurement decides
+                measured = np.where((found == 1).any(1), 1, np.where((found == 0).all(1), 0, UNKNOWN))
+                table[:, j] = np.where(table[:, j] == 1, 1, measured)
+            else:
+                table[(table[:, j] == 0) & (found == 1).any(1), j] = UNKNOWN
     return table
 
 

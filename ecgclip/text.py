@@ -183,16 +183,35 @@ class TextEncoder(nn.Module):
                 attn_implementation="eager",  # the fused kernel's backward pass is the slower one on a CPU
             )
             self.transformer = BertModel(bert, add_pooling_layer=False)
-        self.out = nn.Linear(self.transformer.config.hidden_size, config.dim, bias=False)
+        self.out = nn.Linear(self.transformer.config.hidden_size, config.dim)
 
     def hidden(self, ids: Tensor, mask: Tensor) -> Tensor:
         """The last layer, (b, n, width): what masked-language-model pretraining predicts the words from."""
         return self.transformer(input_ids=ids, attention_mask=mask.long()).last_hidden_state
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        return F.normalize(self.projected(ids, mask).float(), dim=-1)
+
+    def projected(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """The text vectors before they are made unit."""
         hidden = self.hidden(ids, mask)
         mean = (hidden * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
-        return F.normalize(self.out(mean).float(), dim=-1)
+        return self.out(mean)
+
+    @torch.no_grad()
+    def whiten(self, projected: Tensor, power: float) -> None:
+        """Turn `out` so that vectors such as `projected` (n, dim) lie around 0, their variance in any direction to the power 1 - `power`.
+
+        What texts of a field share crowds their vectors together; an ECG's one unit vector tells apart what lies apart (Su et al.,
+        "Whitening sentence representations", 2021).
+        """
+        projected = projected.double()
+        middle = projected.mean(0)
+        variance, axes = torch.linalg.eigh((projected - middle).T.cov())
+        scale = (variance / variance.max()).clamp(min=1e-3) ** (-power / 2)
+        turn = (axes * scale) @ axes.T
+        self.out.weight.copy_(turn @ self.out.weight.double())
+        self.out.bias.copy_(turn @ (self.out.bias.double() - middle))
 
 
 RHYTHM_ENTRIES = 4  # of the decoder's memory that the rhythm vector fills

@@ -40,6 +40,7 @@ from ecgclip.losses import (
 from ecgclip.measure import feature_names, finding_texts
 from ecgclip.model import ECGCLIP, ModelConfig, prompt_settings
 from ecgclip.pairs import Bank, Composer, concept_wording, finding_wordings, in_order, targets
+from ecgclip.teacher import opinions
 from ecgclip.text import (
     MASK,
     PAD,
@@ -71,6 +72,7 @@ class Recipe:
     pretraining: dict[str, Any]
     epochs: int
     locked: dict[str, Any]
+    teacher: dict[str, Any]
     captions: dict[str, Any]
     lr: float
     text_lr: float
@@ -125,7 +127,7 @@ def load_split(recipe: Recipe, data: Path, kb: KnowledgeBase, validation: bool, 
         chosen = [c for c in cases if (c.share(recipe.validation_part) == 0) == validation]
         if validation and source not in ("ptb-xl", "folder"):
             continue
-        splits[source] = Split(chosen, load_windows(chosen, _cache(), log=log))
+        splits[source] = Split(chosen, load_windows(chosen, _cache(), os.cpu_count() or 1, log))
     return splits
 
 
@@ -219,10 +221,10 @@ def train_text(recipe: Recipe, data: Path, out: Path, threads: int | None = None
 class Aligner(nn.Module):
     """The model and its losses: one forward pass of a batch gives every loss by name."""
 
-    def __init__(self, model: ECGCLIP):
+    def __init__(self, model: ECGCLIP, taught: float):
         super().__init__()
         model.build_text()
-        self.model = model
+        self.model, self.taught = model, taught  # the teacher's share of the say
         self.statements, self.findings, self.beats = SigmoidBank(), SigmoidBank(), SigmoidBank()
         self.log_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
 
@@ -239,7 +241,9 @@ class Aligner(nn.Module):
         if on & {"statements", "findings", "beats"}:
             concept, finding = self._bank(batch, "statement"), self._bank(batch, "finding")
             if "statements" in on:
-                losses["statements"] = self.statements(features.rhythm @ concept.T, batch["statement_truth"])
+                losses["statements"] = self.statements(
+                    features.rhythm @ concept.T, batch["statement_truth"], batch["statement_soft"], self.taught
+                )
             if "findings" in on:
                 losses["findings"] = self.findings(features.rhythm @ finding.T, batch["finding_truth"])
             if "beats" in on:
@@ -314,19 +318,31 @@ class Batches:
         self.synonyms = Bank(wordings, self.tokenizer)
         self.vectors: dict[str, Tensor] = {}
         self.truth = {k: targets(s.cases, s.windows, self.concepts) for k, s in splits.items()}
+        self.main = "ptb-xl" if "ptb-xl" in splits else "folder"
+        self.soft = {k: np.full(t.shape, np.nan, np.float32) for k, t in self.truth.items()}
+        if recipe.teacher["share"]:
+            self.soft[self.main] = opinions(
+                splits[self.main].windows.features[:, 0], self.truth[self.main], recipe.teacher["trees"], recipe.seed
+            )
         # what most ECGs have says little of how alike two are
         counts = np.sum([(t == 1).sum(0) for t in self.truth.values()], 0)
         self.rarity = torch.from_numpy(
             np.log(sum(map(len, self.truth.values())) / np.maximum(counts, 1)).astype(np.float32)
         )
         self.composer = Composer(kb, finding_texts(), self.concepts)
-        self.main = "ptb-xl" if "ptb-xl" in splits else "folder"
         self.steps_per_epoch = max(1, len(splits[self.main].windows) // (recipe.data[self.main]["per_step"] * world))
+
+    def whiten(self, model: ECGCLIP, power: float) -> None:
+        """Spread the vectors of `model`'s text encoder by how those of the knowledge base and the findings lie."""
+        model.eval()
+        text, banks = model.build_text(), (self.synonyms, self.banks["finding"])
+        text.whiten(torch.cat([bank.vectors(text.projected, _device(model)) for bank in banks]), power)
 
     def lock(self, model: ECGCLIP) -> None:
         """From now on, draw from the vectors that `model`'s text encoder gives, the enriched prompts among them."""
         model.eval()
-        self.vectors = {name: bank.vectors(model.build_text()) for name, bank in self.banks.items()}
+        text = model.build_text()
+        self.vectors = {name: bank.vectors(text, _device(model)) for name, bank in self.banks.items()}
         model.set_knowledge(model.kb)
         enriched = np.stack([model.concept_vector(c) for c in self.concepts])
         self.vectors["enriched"] = torch.from_numpy(enriched.astype(np.float32))
@@ -368,6 +384,7 @@ class Batches:
                     "r_peaks": windows.r_peaks[rows],
                     "length": windows.length[rows],
                     "statement_truth": truth,
+                    "statement_soft": self.soft[source][rows],
                     "finding_truth": windows.findings[rows],
                     "beat_truth": marks,
                 }
@@ -391,7 +408,9 @@ class Batches:
             else:
                 out[f"{name}_ids"], out[f"{name}_mask"] = bank.tokens(which)
             out[f"{name}_truth"] = _deny(out[f"{name}_truth"][:, rows], denied)
-            if name == "statement":  # a beat's own truth follows the wording too
+            if name == "statement":  # the teacher's opinion and a beat's own truth follow the wording too
+                soft = out["statement_soft"][:, rows]
+                out["statement_soft"] = torch.where(denied, 1 - soft, soft)
                 out["beat_columns"] = torch.from_numpy(np.searchsorted(rows, self.always[name]))
                 out["beat_truth"] = _deny(out["beat_truth"], denied[out["beat_columns"]])
         if not self.vectors:
@@ -466,7 +485,7 @@ def train_clip(recipe: Recipe, data: Path, text: Path, out: Path, threads: int |
     from safetensors.torch import load_file
 
     _threads(threads)
-    started = time.time()
+    started, version = time.time(), code_version()
     accelerator = Accelerator(kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)])
     rank, world = accelerator.process_index, accelerator.num_processes
     out.mkdir(parents=True, exist_ok=True)
@@ -480,7 +499,7 @@ def train_clip(recipe: Recipe, data: Path, text: Path, out: Path, threads: int |
     model.build_text().load_state_dict(load_file(text / "text.safetensors"))
     if model.ecg.measured is not None:
         model.ecg.measured.fit(torch.from_numpy(np.concatenate([s.windows.features[:, 0] for s in splits.values()])))
-    aligner = Aligner(model)
+    aligner = Aligner(model, recipe.teacher["share"])
     averaged = copy.deepcopy(aligner.model)
     batches = Batches(recipe, splits, model, rank, world)
     joint = recipe.epochs * batches.steps_per_epoch
@@ -510,6 +529,7 @@ def train_clip(recipe: Recipe, data: Path, text: Path, out: Path, threads: int |
             if step >= joint and not batches.vectors:
                 # LiT (Zhai et al. 2022): the texts stand still, the ECGs go on to meet them, from the averaged weights
                 if step == joint:
+                    batches.whiten(averaged, recipe.locked["whiten"])
                     aligner.model.load_state_dict(averaged.state_dict())
                     for bank in (aligner.statements, aligner.findings):
                         bank.sharpen(recipe.locked["scale"])
@@ -549,7 +569,7 @@ def train_clip(recipe: Recipe, data: Path, text: Path, out: Path, threads: int |
     if accelerator.is_main_process:
         averaged.cpu()
         train_captions(averaged, splits[batches.main], recipe)
-        finish(averaged, recipe, splits, held_out, data, out, time.time() - started)
+        finish(averaged, recipe, splits, held_out, data, out, time.time() - started, version)
     return out / "model"
 
 
@@ -597,6 +617,7 @@ def finish(
     data: Path,
     out: Path,
     seconds: float,
+    version: str,
 ) -> None:
     """Embed the knowledge base, choose the reference bank, calibrate on the validation split, and save."""
     from ecgclip.calibrate import calibrate, choose_threshold
@@ -608,7 +629,7 @@ def finish(
     model.reference = embed_windows(model, main.windows, rows)
     facts = {
         "recipe": asdict(recipe),
-        "code_version": code_version(),
+        "code_version": version,
         "seconds": round(seconds),
         "data_sha256": data_hash(recipe, data),
         "concepts": sorted(trained_concepts(splits)),
@@ -639,7 +660,7 @@ def encode_windows(model: ECGCLIP, windows: Windows, rows: np.ndarray | None = N
     """All that the encoder gives for the given windows (all of them by default)."""
     rows = np.arange(len(windows)) if rows is None else rows
     model.eval()
-    device = next(model.parameters()).device
+    device = _device(model)
     parts = []
     for part in np.array_split(rows, max(1, len(rows) // 64)):
         arrays = (
@@ -685,9 +706,14 @@ def _threads(threads: int | None) -> None:
         torch.set_num_threads(threads)
 
 
+def _device(model: nn.Module) -> torch.device:
+    return next(model.parameters()).device
+
+
 def _autocast(device: str = "cpu") -> torch.autocast:
-    # bfloat16 halves the time on processors that have it; elsewhere it is emulated, slower but the same
-    return torch.autocast(device, torch.bfloat16)
+    # bfloat16 halves the time on processors that have it; others would emulate it, in more time than float32 takes
+    has_it = device != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return torch.autocast(device, torch.bfloat16, enabled=has_it)
 
 
 def _cosine(step: int, steps: int, warmup: float) -> float:

@@ -71,6 +71,14 @@ def test_a_measured_concept_is_decided_by_measurement(coded, measured, expected)
     assert targets([case], windows([0], rate_above_100=measured), ("tachycardia",))[0, 0] == expected
 
 
+@pytest.mark.parametrize(
+    "coded, measured, expected", [(False, 1, UNKNOWN), (False, 0, 0), (False, UNKNOWN, 0), (True, 0, 1)]
+)
+def test_what_is_measured_but_not_coded_is_no_absence(coded, measured, expected):
+    case = Case("s", "p", "1", {"sinus-bradycardia": coded})
+    assert targets([case], windows([0], rate_below_60=measured), ("sinus-bradycardia",))[0, 0] == expected
+
+
 def test_st_elevation_in_one_territory_is_st_elevation():
     places = [k for k in KEYS if k.startswith("st_elevation:")]
     none = {k.replace(":", "__"): 0 for k in places}

@@ -225,6 +225,35 @@ def test_the_bank_ignores_what_is_unknown():
     assert x.grad[0, 2] == 0 and x.grad[0, 0] < 0 < x.grad[0, 1]
 
 
+def test_a_teacher_shares_the_say_and_has_it_alone_where_the_truth_is_unknown():
+    bank, similarity, nan = SigmoidBank(), torch.tensor([[0.9, -0.5]]), torch.nan
+    truth = torch.tensor([[1, -1]])
+    torch.testing.assert_close(bank(similarity, truth, torch.tensor([[nan, nan]]), 0.5), bank(similarity, truth))
+    agrees, differs = (bank(similarity, truth, torch.tensor([[p, nan]]), 0.5) for p in (1.0, 0.0))
+    torch.testing.assert_close(agrees, bank(similarity, truth))
+    assert differs > agrees
+    x = similarity.clone().requires_grad_()
+    bank(x, truth, torch.tensor([[nan, 1.0]]), 0.5).backward()
+    assert x.grad[0, 1] < 0, "towards what the teacher thinks"
+
+
+def test_whitened_texts_lie_around_zero_and_all_directions_count_alike():
+    torch.manual_seed(0)
+    encoder = TextEncoder(CONFIG).eval()
+    ids, mask = torch.randint(5, 60, (300, 8), generator=torch.Generator().manual_seed(0)), torch.ones(300, 8).bool()
+    with torch.no_grad():
+        before = encoder.projected(ids, mask)
+        encoder.whiten(before, 1.0)
+        after = encoder.projected(ids, mask)
+
+    def spread(x):
+        variance = torch.linalg.eigvalsh(x.T.cov())
+        return float(variance[-1] / variance[len(variance) // 2])
+
+    assert after.mean(0).abs().max() < 1e-3 * after.std() + 1e-4
+    assert spread(after) < 1.5 < spread(before)
+
+
 def test_a_text_attends_to_the_beats_that_are_there():
     beats, text = unit(2, 5, 8), unit(3, 8, seed=1)
     mask = torch.tensor([[True, True, False, False, False], [True] * 5])

@@ -122,7 +122,7 @@ def test_an_epoch_shows_every_window_once_to_one_process_or_two(batches):
 @pytest.mark.parametrize("off", LOSSES)
 def test_each_loss_can_be_switched_off_by_its_weight(batches, off):
     draw, model, _ = batches
-    losses = train.Aligner(model)(draw(0), {**recipe().losses, off: 0})
+    losses = train.Aligner(model, 0.5)(draw(0), {**recipe().losses, off: 0})
     assert set(losses) == set(LOSSES) - {off} and all(v.isfinite() for v in losses.values())
 
 
@@ -130,7 +130,7 @@ def test_every_loss_reaches_what_it_should_train(batches):
     draw, model, _ = batches
     reaches = {"caption": "caption.", "clip": "text.", "views": "ecg.rhythm_out", "beats": "ecg.beat_out"}
     for loss, part in reaches.items():
-        aligner = train.Aligner(model)
+        aligner = train.Aligner(model, 0.5)
         aligner.zero_grad()
         aligner.train()(draw(0), {loss: 1})[loss].backward()
         moved = [n for n, p in aligner.model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0]

@@ -1,0 +1,61 @@
+"""Whether the model agrees with the simulator, of which it has seen nothing:  python benchmarks/simulated.py results/simulated
+
+Records of every condition, each asked for by name among all the others: AUROC, and the median probability of those that have
+the condition and of those that have not.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from ecgclip import load_model
+from ecgclip.evaluate import BATCH, write_json
+from ecgclip.metrics import Labels, label_table
+from ecgclip.simulate import simulate
+from ecgclip.train import code_version
+
+SEEDS = range(100, 120)
+ASKED = {
+    "normal": "normal ECG",
+    "af": "atrial fibrillation",
+    "flutter": "atrial flutter",
+    "sinus-tachycardia": "sinus tachycardia",
+    "sinus-bradycardia": "sinus bradycardia",
+    "first-degree-av-block": "first-degree AV block",
+    "complete-av-block": "complete AV block",
+    "lbbb": "left bundle branch block",
+    "rbbb": "right bundle branch block",
+    "pvc": "PVC",
+    "paced": "paced rhythm",
+    "lvh": "left ventricular hypertrophy",
+    "anterior-stemi": "anterior STEMI",
+    "inferior-stemi": "inferior STEMI",
+    "lateral-stemi": "lateral STEMI",
+}  # the others are a normal ECG with noise or without a lead
+
+
+def main(out: Path) -> None:
+    model = load_model()
+    conditions = [condition for condition in ASKED for _ in SEEDS]
+    ecgs = [simulate(condition, seed) for condition in ASKED for seed in SEEDS]
+    parts = [model.embed_many(ecgs[i : i + BATCH]) for i in range(0, len(ecgs), BATCH)]
+    windows = np.stack([embedding.rhythm.mean(0) for part in parts for embedding in part])
+    prompts = [model.prompt(label) for label in ASKED.values()]
+    vectors = np.stack([p.vector for p in prompts])
+    similarity = windows @ vectors.T
+    probability = model.config.calibration(similarity, model.reference @ vectors.T)
+    truth = np.array([[condition == asked for asked in ASKED] for condition in conditions], np.int8)
+    labels = Labels(list(ASKED.values()), [p.concept.id for p in prompts], {})
+    rows, macro = label_table(similarity, truth, np.arange(len(ecgs)), labels, 1, 0)
+    for j, (row, condition) in enumerate(zip(rows, ASKED, strict=True)):
+        row["condition"] = condition
+        row["median_probability"] = [round(float(np.median(probability[truth[:, j] == t, j])), 3) for t in (1, 0)]
+    facts = {"weights_sha256": model.weights_sha256, "code_version": code_version(), "seeds": [*SEEDS]}
+    write_json(out / "results.json", {"task": "simulated", **facts, "macro": macro, "labels": rows})
+    for row in rows:
+        print(f"{row['condition']:24}", row["auroc"], row["median_probability"])
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
