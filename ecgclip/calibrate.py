@@ -71,3 +71,36 @@ def choose_threshold(model: ECGCLIP, held_out: dict[str, Split]) -> float:
         return float(rates(statement_counts(statement_table(kb, said, vocabulary), truth).sum((1, 2)))[2])
 
     return float(max(THRESHOLDS, key=score))
+
+
+RIGHT = 0.95  # of the misspelt names that are taken for a concept are that one; of the UNRELATED, that many are taken for none
+SHORTEST = 8  # letters of a name that is still itself without one of them
+UNRELATED = (
+    "appendicitis", "asthma", "bone density", "broken hip", "cataract", "chest x-ray", "common cold", "dental caries",
+    "diabetic retinopathy", "epilepsy", "football match", "gallstones", "green bananas", "hearing loss", "kidney stones", "liver biopsy",
+    "migraine", "multiple sclerosis", "pneumonia", "psoriasis", "purple zebra sign", "railway timetable", "rheumatoid arthritis",
+    "skin rash", "sleep disorder", "stock market", "the weather in spring", "thyroid nodule", "urinary tract infection", "wisdom teeth",
+    "Blinddarmentzündung", "Fahrplan der Eisenbahn", "Gallensteine", "grüne Bananen", "Hautausschlag", "Knochenbruch", "Lungenentzündung",
+    "Migräne", "Nierensteine", "Zahnschmerzen",
+)  # fmt: skip
+
+
+def choose_floor(model: ECGCLIP, seed: int = 0) -> float:
+    """The cosine from which on the nearest passages are trusted to say what an unknown label means.
+
+    Names and aliases with a letter missing stand for what users type: at least `RIGHT` of those above the floor find their concept,
+    and no more than the rest of the `UNRELATED` lie above it.
+    """
+    rng = np.random.default_rng(seed)
+    names = [p for p in model.kb.passages if p.kind in ("name", "alias") and len(p.text) >= SHORTEST]
+    dropped = [int(rng.integers(1, len(p.text) - 1)) for p in names]
+    typed = [p.text[:i] + p.text[i + 1 :] for p, i in zip(names, dropped, strict=True)]
+    found = [model.nearest_passages(v, 1)[0] for v in model.plain_vectors(typed)]
+    cosine = np.array([c for _, c in found])
+    right = np.array([near.concept == p.concept for (near, _), p in zip(found, names, strict=True)])
+    order = np.argsort(-cosine)
+    share = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
+    passes = np.flatnonzero(share >= RIGHT)
+    own = cosine[order][passes[-1]] if len(passes) else 1.0
+    strange = [model.nearest_passages(v, 1)[0][1] for v in model.plain_vectors(list(UNRELATED))]
+    return round(float(max(own, np.quantile(strange, RIGHT))), 3)

@@ -619,8 +619,8 @@ def finish(
     seconds: float,
     version: str,
 ) -> None:
-    """Embed the knowledge base, choose the reference bank, calibrate on the validation split, and save."""
-    from ecgclip.calibrate import calibrate, choose_threshold
+    """Embed the knowledge base, choose the reference bank and the floor, calibrate on the validation split, and save."""
+    from ecgclip.calibrate import calibrate, choose_floor, choose_threshold
 
     model.eval()
     model.set_knowledge(model.kb)
@@ -635,7 +635,7 @@ def finish(
         "concepts": sorted(trained_concepts(splits)),
     }
     model.config = replace(model.config, training=facts)  # prompts depend on it, and calibration on prompts
-    model.config = replace(model.config, calibration=calibrate(model, held_out))
+    model.config = replace(model.config, floor=choose_floor(model), calibration=calibrate(model, held_out))
     model.config = replace(model.config, threshold=choose_threshold(model, held_out))
     model.save(out / "model")
 

@@ -64,9 +64,10 @@ def test_st_levels_match_the_truth(condition):
 @pytest.mark.parametrize(
     ("condition", "present", "absent"),
     [
-        ("normal", "p_waves regular qrs_narrow no_st_deviation", "rate_above_100 irregularly_irregular"),
-        ("af", "irregularly_irregular no_p_waves irregular", "p_waves regular premature_wide"),
-        ("sinus-tachycardia", "rate_above_100 p_waves", "rate_below_60 irregular"),
+        ("normal", "p_waves regular qrs_narrow no_st_deviation", "rate_above_100 irregularly_irregular flutter_waves"),
+        ("af", "irregularly_irregular no_p_waves irregular", "p_waves regular premature_wide flutter_waves"),
+        ("flutter", "flutter_waves", "irregularly_irregular premature_wide"),
+        ("sinus-tachycardia", "rate_above_100 p_waves", "rate_below_60 irregular flutter_waves"),
         ("sinus-bradycardia", "rate_below_60", "rate_above_100"),
         ("first-degree-av-block", "pr_above_200", "pr_normal pr_below_120"),
         ("complete-av-block", "rate_below_40 no_p_waves", "pr_above_200 irregularly_irregular"),
@@ -87,6 +88,15 @@ def test_the_findings_of_a_simulated_condition(condition, present, absent):
         assert {key: says[key] for key in present.split()} == dict.fromkeys(present.split(), True)
         wrong = [key for key in absent.split() if says[key]]
         assert not wrong
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_flutter_waves_have_their_rate_and_height(seed):
+    m, metadata = measured("flutter", seed)
+    ratio = m.atrial_rate / metadata["truth"]["heart_rate"]
+    assert min(abs(ratio - 2), abs(ratio - 4)) < 0.2 and 0.05 < m.atrial_mv < 0.2
+    alone, _ = measured("flutter", seed, mask=np.arange(12) == 1)
+    assert alone.atrial_rate == pytest.approx(m.atrial_rate, abs=15)
 
 
 def test_thresholds_of_st_elevation_depend_on_age_and_sex():
