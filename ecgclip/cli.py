@@ -531,6 +531,10 @@ def search(
     """
     _known(format)
     cases = _open_index(index, model)
+    _check_query(like)
+    for prompt in [p for words in (text, without) if words for p in cases.model.query(words)]:
+        if prompt.note:
+            _note(f"{prompt.label}: {prompt.note}")
     _found(cases.search(text, like=like, without=without, k=k, where=where), format, output, plot)
 
 
@@ -552,8 +556,20 @@ def similar(
       ecgclip similar examples/records/af.hea --index my_index
     """
     _known(format)
-    hits = _open_index(index, model).search(like=record, k=k, where=where)
+    cases = _open_index(index, model)
+    _check_query(record)
+    hits = cases.search(like=record, k=k, where=where)
     _found(hits, format, output, plot, shared=True)
+
+
+def _check_query(record: str | None) -> None:
+    """A record to search with that cannot be read is a failed record, not misuse."""
+    try:
+        if record is not None:
+            read_ecg(record)
+    except EcgclipError as error:
+        _error(error)
+        raise typer.Exit(1) from None
 
 
 def _known(format: str) -> None:
@@ -568,13 +584,6 @@ def _open_index(folder: Path, model: str | ECGCLIP | None) -> ECGIndex:
 
 
 def _found(hits: list[Hit], format: str, output: Path | None, plot: Path | None, shared: bool = False) -> None:
-    if plot is not None:
-        from ecgclip.plot import plot_ecgs
-
-        if not hits:
-            raise EcgclipError("nothing was found, so there is nothing to plot")
-        titles = [f"{hit.rank}  {hit.score:.3f}  {hit.record}  {_words(hit.to_dict())}" for hit in hits]
-        plot_ecgs([read_ecg(hit.file) for hit in hits], titles, plot, starts=[hit.start_s for hit in hits])
     with _output(output) as out:
         rows = [hit.to_dict() for hit in hits]
         if format == "json":
@@ -585,6 +594,25 @@ def _found(hits: list[Hit], format: str, output: Path | None, plot: Path | None,
             table.writerows({**row, "labels": "; ".join(row["labels"])} for row in rows)
         else:
             _found_table(rows, out, shared)
+    if plot is not None:  # after the answer, which it must not cost
+        _plot(hits, plot)
+
+
+def _plot(hits: list[Hit], picture: Path) -> None:
+    from ecgclip.plot import MOST, plot_ecgs
+
+    drawn = []
+    for hit in hits[:MOST]:
+        try:
+            drawn.append((hit, read_ecg(hit.file)))
+        except EcgclipError as error:
+            _note(f"not drawn: {error}")
+    if len(hits) > MOST:
+        _note(f"the picture holds the first {MOST} of {len(hits)}")
+    if not drawn:
+        raise EcgclipError("nothing was found that could be plotted")
+    titles = [f"{hit.rank}  {hit.score:.3f}  {hit.record}  {_words(hit.to_dict())}" for hit, _ in drawn]
+    plot_ecgs([ecg for _, ecg in drawn], titles, picture, starts=[hit.start_s for hit, _ in drawn])
 
 
 def _found_table(rows: list[dict[str, Any]], out: TextIO, shared: bool) -> None:
@@ -705,9 +733,12 @@ def _measured(values: dict[str, Any]) -> Iterator[str]:
         f"{name} {show(key, ' ms')}"
         for name, key in (("PR", "pr_ms"), ("QRS", "qrs_ms"), ("QT", "qt_ms"), ("QTc", "qtc_ms"))
     ]
+    spread = values["rr_variation"]
+    parts.insert(1, f"R-R {'–' if spread is None else f'± {100 * spread:.0f} %'}")
     yield from _row("measured", ", ".join([*parts, f"axis {show('axis_deg', '°')}"]))
-    st = [f"{lead} {value:+.2f}" for lead, value in values["st_mv"].items() if value is not None]
-    yield from _row("ST, mV", ", ".join(st) or "–")
+    for name, key in (("R, mV", "r_mv"), ("S, mV", "s_mv"), ("ST, mV", "st_mv"), ("T, mV", "t_mv")):
+        row = [f"{lead} {value:+.2f}" for lead, value in values[key].items() if value is not None]
+        yield from _row(name, ", ".join(row) or "–")
 
 
 # --- knowledge base ---------------------------------------------------------------------------------------------------

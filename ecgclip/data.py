@@ -418,7 +418,9 @@ def labelled(root: Path, kb: KnowledgeBase) -> list[Case]:
                 raise EcgclipError(f"{table}: line {rows.line_num}: age {row['age']!r} is no number") from None
             sex = {"m": "male", "f": "female"}.get((row.get("sex") or "").strip().lower()[:1])
             about = {"patient": row.get("patient"), "age": age, "sex": sex}
-            record = str(root / row["record"].removesuffix(".hea"))
+            record = str(root / (row["record"] or "").removesuffix(".hea"))
+            if not row["record"] or not Path(record).is_relative_to(root):
+                raise EcgclipError(f"{table}: line {rows.line_num}: record {row['record']!r} is no path below {root}")
             found.append(("labelled", record, about, {c.id for c in known.values() if c}))
     if unknown:
         print(f"note: not in the knowledge base, so left out: {', '.join(sorted(unknown))}", file=sys.stderr)
@@ -554,9 +556,10 @@ def load_windows(
     from ecgclip.measure import finding_texts
 
     keys = tuple(finding_texts())
-    code = b"".join((Path(__file__).parent / f"{m}.py").read_bytes() for m in ("ecg", "prepare", "beats", "measure"))
-    described = json.dumps([[c.path, *_stamp(c.path), c.start_s, c.stop_s, c.age, c.sex] for c in cases]).encode()
-    digest = hashlib.sha256(code + described + json.dumps(keys).encode()).hexdigest()[:16]
+    modules = ("ecg", "prepare", "beats", "measure", "data")
+    code = b"".join((Path(__file__).parent / f"{m}.py").read_bytes() for m in modules)
+    described = json.dumps([[c.path, *_stamp(c.path), c.start_s, c.stop_s, c.age, c.sex, c.beats] for c in cases])
+    digest = hashlib.sha256(code + described.encode() + json.dumps(keys).encode()).hexdigest()[:16]
     file = cache / f"windows-{digest}.npz" if cache else None
     if file and file.exists():
         with np.load(file, allow_pickle=False) as stored:

@@ -26,6 +26,7 @@ MIN_RATE, MAX_RATE = 50, 2000  # Hz
 MIN_SECONDS = 2
 MAX_HEADER = 1 << 20  # bytes
 MAX_LINE = 1000  # characters, comments apart
+MAX_GAP = 60  # s without a signal in a multi-segment record, besides ten times what is stored
 
 
 class EcgclipError(Exception):
@@ -258,6 +259,8 @@ class _Header:
 
 def _stem(path: str | os.PathLike) -> str:
     stem, extension = os.path.splitext(os.fspath(path))
+    if extension in (".dat", ".mat") and os.path.isfile(os.fspath(path) + ".hea"):
+        return os.fspath(path)  # a record whose own name ends so
     return stem if extension in (".hea", ".dat", ".mat") else os.fspath(path)
 
 
@@ -346,9 +349,11 @@ def _parse_signal(line: str, index: int, path: str, notes: list[str]) -> _Signal
     gain, baseline, unit = 0.0, None, None
     scale = _GAIN.fullmatch(words[0]) if words else None
     if scale:
-        gain = _number(scale[1], path, "a gain", 0, 1e12, float)
+        gain = _number(scale[1], path, "a gain", -1e12, 1e12, float)  # below 0: the signal is stored upside down
         baseline, unit = scale[2] or scale[4], scale[3] or None
         words = words[1:]
+    elif words and re.match(r"[-+]?\d", words[0]):
+        raise EcgclipError(f"{path}: a gain of {words[0][:30]!r} makes no sense (expected 'units(baseline)/mV')")
     numbers: list[int] = []
     while words and len(numbers) < 5 and re.fullmatch(r"[-+]?\d{1,12}", words[0]):
         numbers.append(int(words.pop(0)))
@@ -362,21 +367,22 @@ def _parse_signal(line: str, index: int, path: str, notes: list[str]) -> _Signal
 
 
 def _parts(record: str) -> list[str]:
-    """The records that a multi-segment record consists of; none for any other."""
+    """The records that a multi-segment record consists of; none for any other, or for one too damaged to stand for them."""
     try:
-        lines = _lines(record + ".hea")[0]
+        header = _parse_header(record + ".hea")
+        if not header.segments:
+            return []
+        _segments(header)
     except EcgclipError:
         return []
-    if not lines or "/" not in lines[0].split()[0]:
-        return []
-    return [os.path.join(os.path.dirname(record), line.split()[0]) for line in lines[1:]]
+    return [os.path.join(os.path.dirname(record), name) for name, _ in header.segments]
 
 
 def _segments(header: _Header) -> dict[tuple[str, int], _Header]:
     """The headers of a multi-segment record's segments, by name and frames; gaps and the layout have none."""
     stored = sum({name: n for name, n in header.segments if name != "~"}.values())
     total = sum(n for _, n in header.segments)
-    if total > 10 * stored + 3600 * header.rate:
+    if total > 10 * stored + MAX_GAP * header.rate:
         raise EcgclipError(f"{header.path}: {total} samples promised, {stored} stored; the rest would be gaps")
     chosen = {}
     for name, length in dict.fromkeys(header.segments):

@@ -27,7 +27,7 @@ from ecgclip.encoder import ECGEncoder
 from ecgclip.knowledge import KnowledgeBase, load_label_set
 from ecgclip.metrics import RESAMPLES, Labels, auroc_table, calibration, difference, label_table
 from ecgclip.model import ECGCLIP, Embedding, load_model, weights_hash, write_atomic
-from ecgclip.prepare import SAMPLING_RATE
+from ecgclip.prepare import SAMPLING_RATE, prepare
 
 NAMINGS = ("code", "en", "de")
 SHORT_NAMES = {  # what PTB-XL's label sets may be called where the data set is given
@@ -397,7 +397,8 @@ def random_encoder(model: ECGCLIP, seed: int) -> ECGCLIP:
     encoder = ECGEncoder(model.config.ecg).eval()
     if encoder.measured is not None and model.ecg.measured is not None:
         # the scale of the measurements is no weight: nothing but ones and zeros without it
-        encoder.measured.mean, encoder.measured.sd = model.ecg.measured.mean, model.ecg.measured.sd
+        for name, scale in model.ecg.measured.named_buffers():
+            setattr(encoder.measured, name, scale)
     other._modules = {**model._modules, "ecg": encoder}
     return other
 
@@ -510,8 +511,19 @@ def robustness(
     cases = test_cases(model, "ptb-xl", Path(path), fold)
     labels = choose_labels(model, "ptb-xl", label_set, cases, "code")
     prompts = [model.prompt(n, True, labels.fixed.get(n)) for n in labels.names]
+    usable = []
+    for case in cases:
+        try:
+            ecg = read_ecg(case.path)
+            for change in PERTURBATIONS.values():  # each must leave something to look at
+                prepare(perturb(ecg, **change))
+            usable.append((case, ecg))
+        except EcgclipError as error:
+            print(f"left out: {error}", file=sys.stderr)
+    cases, ecgs = [case for case, _ in usable], [ecg for _, ecg in usable]
+    if not cases:
+        raise EcgclipError(f"{path}: no record could be read in every way that is tried")
     truth, patients = truth_table(cases, labels), patient_numbers(cases)
-    ecgs = [read_ecg(c.path) for c in cases]
 
     def ask(change: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
         results = [model.score(model.embed(perturb(e, **change)), prompts).scores for e in ecgs]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ecgclip.model import ECGCLIP, Embedding, Prompt, Result
 
 BEATS = 3  # beats shown for a score
+NUMBERS = ("heart_rate", "rr_variation", "qrs_ms", "qt_ms", "qtc_ms")
 
 
 def explain(model: ECGCLIP, embedding: Embedding, prompts: Sequence[Prompt], result: Result) -> list[dict[str, Any]]:
@@ -30,7 +31,6 @@ def explain(model: ECGCLIP, embedding: Embedding, prompts: Sequence[Prompt], res
     leads {lead: similarity less the similarity without that lead}, None where it is masked or the only one.
     """
     evidence = model.lead_evidence(embedding, prompts)
-    assert model.kb is not None  # a loaded model has one
     sources = model.kb.sources
     return [
         {
@@ -65,15 +65,29 @@ def _beats(embedding: Embedding, similarity: Sequence[Sequence[float]]) -> list[
 def summary(measurements: Sequence[Measurement]) -> dict[str, Any]:
     """The median over the windows; None where it cannot be measured in any.
 
-    heart_rate (/min), pr_ms, qrs_ms, qt_ms, qtc_ms (Fridericia), axis_deg, st_mv {lead: level at J + 60 ms}.
+    heart_rate (/min), rr_variation (standard deviation over mean of R-R), pr_ms, qrs_ms, qt_ms, qtc_ms (Fridericia), axis_deg,
+    and by lead: st_mv (level at J + 60 ms), t_mv (the largest deflection of T, signed), r_mv, s_mv (the tallest positive and
+    deepest negative wave of QRS).
     """
-    columns = {name: [getattr(m, name) for m in measurements] for name in ("heart_rate", "qrs_ms", "qt_ms", "qtc_ms")}
+    columns = {name: [getattr(m, name) for m in measurements] for name in NUMBERS}
     columns["pr_ms"] = [m.pr_ms for m in measurements if m.p_present]  # without P waves there is no PR interval
     axis = np.deg2rad([m.axis_deg for m in measurements if not math.isnan(m.axis_deg)])
     middle = np.rad2deg(np.angle(np.exp(1j * axis).mean())) if len(axis) else math.nan
-    st = {lead: _median([m.st_mv[i] for m in measurements]) for i, lead in enumerate(LEADS)}
-    order = ("heart_rate", "pr_ms", "qrs_ms", "qt_ms", "qtc_ms")
-    return {name: _median(columns[name]) for name in order} | {"axis_deg": _number(middle), "st_mv": st}
+    order = ("heart_rate", "rr_variation", "pr_ms", "qrs_ms", "qt_ms", "qtc_ms")
+    by_lead = {
+        "st_mv": [m.st_mv for m in measurements],
+        "t_mv": [m.t_mv for m in measurements],
+        "r_mv": [np.fmax(m.r_mv, m.rprime_mv) for m in measurements],
+        "s_mv": [np.fmin(m.q_mv, m.s_mv) for m in measurements],
+    }
+    return {
+        **{name: _median(columns[name]) for name in order},
+        "axis_deg": _number(middle),
+        **{
+            name: {lead: _median([row[i] for row in rows]) for i, lead in enumerate(LEADS)}
+            for name, rows in by_lead.items()
+        },
+    }
 
 
 def _median(values: Sequence[float]) -> float | None:

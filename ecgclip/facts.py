@@ -11,7 +11,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +36,24 @@ class Facts:
 
 
 def load_facts(paths: Iterable[str | os.PathLike], table: str | Path | None, kb: KnowledgeBase) -> dict[str, Facts]:
-    """The rows of `table`, and of PTB-XL's where it lies at one of `paths`, by the record's absolute path without .hea."""
-    tables = {Path(table).absolute(): None} if table else {}
+    """The rows of `table`, and of PTB-XL's where it lies at one of `paths`, by the record's absolute path without .hea.
+
+    Of a record that both name, `table` has the last word, cell by cell.
+    """
+    tables: dict[Path, None] = {}
     for path in paths:
         folder = Path(os.path.abspath(path))
         tables |= {file: None for at in (folder, *folder.parents[:3]) if (file := at / PTB_XL).is_file()}
     known: dict[str, Facts] = {}
-    for file in tables:
-        known |= {facts.file: facts for facts in _rows(file, kb)}
+    for file in [*tables, *([Path(table).absolute()] if table else [])]:
+        for facts in _rows(file, kb):
+            known[facts.file] = _merged(known[facts.file], facts) if facts.file in known else facts
     return known
+
+
+def _merged(old: Facts, new: Facts) -> Facts:
+    said = {name: getattr(new, name) for name in ("report", "labels", "age", "sex") if getattr(new, name) is not None}
+    return replace(old, **said, other=old.other | new.other)
 
 
 def _rows(file: Path, kb: KnowledgeBase) -> Iterator[Facts]:

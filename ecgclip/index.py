@@ -338,7 +338,8 @@ class ECGIndex:
     def _put(self, db: sqlite3.Connection, row: Row, facts: Facts | None) -> str:
         """Store what embedding one record gave; → added, changed, unchanged or failed."""
         if row.error:
-            self._delete(db, [row.file])
+            if os.access(row.file + ".hea", os.R_OK):  # out of reach is not gone: what is indexed of it stays
+                self._delete(db, [row.file])
             db.execute("INSERT OR REPLACE INTO failures VALUES (?, ?, ?)", (row.file, row.record, row.error))
             return "failed"
         db.execute("DELETE FROM failures WHERE file = ?", (row.file,))
@@ -346,10 +347,13 @@ class ECGIndex:
             db.execute("UPDATE records SET size = ?, mtime_ns = ? WHERE file = ?", (row.size, row.mtime_ns, row.file))
             outcome = "unchanged"
         else:
+            # what a table of facts once said is kept: this run may have been given none
+            said = db.execute("SELECT report, labels, other FROM records WHERE file = ?", (row.file,)).fetchone()
             outcome = "changed" if self._delete(db, [row.file]) else "added"
+            labels = json.dumps(row.labels, ensure_ascii=False) if row.labels or not said else said[1]
             values = (
                 *(row.file, row.record, row.size, row.mtime_ns, row.sha256, row.leads, row.seconds),
-                *(row.age, row.sex, "", json.dumps(row.labels, ensure_ascii=False), row.quality, "{}"),
+                *(row.age, row.sex, said[0] if said else "", labels, row.quality, said[2] if said else "{}"),
             )
             names = "file, record, size, mtime_ns, sha256, leads, seconds, age, sex, report, labels, quality, other"
             new = db.execute(f"INSERT INTO records ({names}) VALUES ({', '.join('?' * len(values))})", values).lastrowid

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import unicodedata
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -110,7 +111,7 @@ _WRITTEN_OUT = {ord("ä"): "ae", ord("ö"): "oe", ord("ü"): "ue", ord("ß"): "s
 
 def normalise(label: str) -> str:
     """Spelling that does not matter: case, hyphens, spaces, umlauts written out, a plural bracket."""
-    text = label.casefold().translate(_WRITTEN_OUT)
+    text = unicodedata.normalize("NFC", label).casefold().translate(_WRITTEN_OUT)
     return re.sub(r"[\W_]+", "", text)
 
 

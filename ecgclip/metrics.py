@@ -160,11 +160,6 @@ def ranking_figures(scores: np.ndarray, positive: np.ndarray, weights: np.ndarra
     return {"auroc": np.where(both, auroc, np.nan), "average_precision": np.where(both, average, np.nan)}
 
 
-def weighted_auroc(scores: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """scores (n,), positive bool (n,), weights (draws, n), how often each is drawn → AUROC (draws,), NaN without both kinds."""
-    return ranking_figures(scores, positive, weights)["auroc"]
-
-
 def threshold_figures(said: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> Figures:
     """said, positive bool (n,), weights (draws, n) → F1, sensitivity, specificity (draws,), NaN where nothing defines one."""
     right, missed, wrong, rest = (

@@ -209,7 +209,9 @@ class ECGCLIP(nn.Module):
         prepared = [prepare(ecg) for ecg in ecgs]
         peaks = [[r_peaks(s[:, :n], m) for s, m, n in zip(p.signal, p.mask, p.length, strict=True)] for p in prepared]
         measured = [measure_windows(p, at) for p, at in zip(prepared, peaks, strict=True)]
-        arrays = {name: np.concatenate([getattr(p, name) for p in prepared]) for name in ("signal", "mask", "length")}
+        arrays: dict[str, Any] = {
+            name: np.concatenate([getattr(p, name) for p in prepared]) for name in ("signal", "mask", "length")
+        }
         features = self.embed_prepared(replace(prepared[0], **arrays), sum(peaks, []), sum(measured, []))
         ends = np.cumsum([len(at) for at in peaks])
         return [
@@ -250,6 +252,8 @@ class ECGCLIP(nn.Module):
     def embed_ecg(self, records: Record | Iterable[Record]) -> np.ndarray:
         """One record or many → float32 (n, dim) of unit length; a longer record is the mean of its windows."""
         many = [records] if isinstance(records, Record) else list(records)
+        if not many:
+            return np.zeros((0, self.config.ecg.dim), np.float32)
         vectors = np.stack([self.embed(r).rhythm.mean(0) for r in many])
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 

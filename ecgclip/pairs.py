@@ -61,7 +61,7 @@ class Bank:
     """Things that are known of an ECG or not, a row each, and every way to say or deny them, tokenised once."""
 
     def __init__(self, wordings: dict[str, Wording], tokenizer: Tokenizer):
-        self.keys, self.most = tuple(wordings), tokenizer.max_tokens
+        self.keys, self.most, self.pad = tuple(wordings), tokenizer.max_tokens, tokenizer.pad
         self.texts: list[list[int]] = []
         self.rows = [(self._add(w.said, tokenizer), self._add(w.denied, tokenizer)) for w in wordings.values()]
 
@@ -87,10 +87,10 @@ class Bank:
         drawn = [self.texts[i] for i in which]
         # a multiple of 16 tokens: new shapes cost more than padding, as each is compiled for on its first use
         length = min(-(-max(map(len, drawn)) // 16) * 16, self.most)
-        ids = torch.zeros(len(drawn), length, dtype=torch.long)
+        ids = torch.full((len(drawn), length), self.pad)
         for row, tokens in zip(ids, drawn, strict=True):
             row[: len(tokens)] = torch.tensor(tokens)
-        return ids, ids != 0
+        return ids, torch.arange(length) < torch.tensor([len(tokens) for tokens in drawn])[:, None]
 
     @torch.inference_mode()
     def vectors(self, encode: Callable[[Tensor, Tensor], Tensor], device: torch.device, batch: int = 256) -> Tensor:

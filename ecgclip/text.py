@@ -46,6 +46,7 @@ class Tokenizer(Protocol):
     max_tokens: int
     begin: int  # id before the first word of a text
     end: int  # id after its last one
+    pad: int  # id that fills up a shorter text
 
     def __call__(self, texts: list[str]) -> tuple[Tensor, Tensor]:
         """texts → ids int64 (b, n), mask bool (b, n), True = a token"""
@@ -64,7 +65,7 @@ def clean(text: str) -> str:
 
 
 class SentencePieceTokenizer:
-    begin, end = BEGIN, END
+    begin, end, pad = BEGIN, END, PAD
 
     def __init__(self, model: bytes, max_tokens: int):
         import sentencepiece
@@ -127,6 +128,7 @@ class HuggingFaceTokenizer:
         self.tokenizer, self.max_tokens = AutoTokenizer.from_pretrained(name), max_tokens
         ends = self.tokenizer("")["input_ids"]  # of a text without words
         self.begin, self.end = ends[0], ends[-1]
+        self.pad = self.tokenizer.pad_token_id or PAD
 
     def __len__(self) -> int:
         return len(self.tokenizer)
@@ -146,6 +148,8 @@ class HuggingFaceTokenizer:
 
 def load_tokenizer(folder: Path, config: TextConfig) -> Tokenizer:
     if config.hf_model:
+        if not (folder / "tokenizer").is_dir():  # a relative path that is not there would be asked of the hub
+            raise EcgclipError(f"{folder}: its folder tokenizer is missing")
         return HuggingFaceTokenizer(str(folder / "tokenizer"), config.max_tokens)
     return SentencePieceTokenizer((folder / "tokenizer.model").read_bytes(), config.max_tokens)
 

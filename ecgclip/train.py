@@ -43,7 +43,6 @@ from ecgclip.pairs import Bank, Composer, concept_wording, finding_wordings, in_
 from ecgclip.teacher import opinions
 from ecgclip.text import (
     MASK,
-    PAD,
     HuggingFaceTokenizer,
     SentencePieceTokenizer,
     TextConfig,
@@ -90,10 +89,15 @@ class Recipe:
 
         try:
             recipe = cls(**yaml.safe_load(Path(path).read_text(encoding="utf-8")))
-        except (OSError, TypeError, yaml.YAMLError) as error:
+            recipe.ecg_config, recipe.text_config  # noqa: B018 - their fields are checked, too
+            if unknown := recipe.data.keys() - LOADERS.keys():
+                raise TypeError(f"no data set {sorted(unknown)[0]!r}; there are {', '.join(LOADERS)}")
+        except (OSError, TypeError, ValueError, AttributeError, yaml.YAMLError) as error:
             raise EcgclipError(
                 f"{path}: not a recipe ({str(error).splitlines()[0]}); see recipes/default.yaml"
             ) from None
+        except EcgclipError as error:
+            raise EcgclipError(f"{path}: {error}") from None
         if "ptb-xl" not in recipe.data and "folder" not in recipe.data:
             raise EcgclipError(f"{path}: data needs ptb-xl or folder, the sources with a full list of statements")
         return recipe
@@ -124,9 +128,12 @@ def load_split(recipe: Recipe, data: Path, kb: KnowledgeBase, validation: bool, 
         cases = loader(data / options["path"], kb, **folds)
         tests = recipe.test_part.get(source)
         cases = [c for c in cases if not (tests and c.share(tests) == 0)]
-        chosen = [c for c in cases if (c.share(recipe.validation_part) == 0) == validation]
         if validation and source not in ("ptb-xl", "folder"):
             continue
+        held = {c.patient for c in cases if c.share(recipe.validation_part) == 0}
+        if cases and not held:  # a small folder, of whose patients none fell into that part
+            held = {min(cases, key=lambda c: (c.share(1 << 16), c.patient)).patient}
+        chosen = [c for c in cases if (c.patient in held) == validation]
         splits[source] = Split(chosen, load_windows(chosen, _cache(), os.cpu_count() or 1, log))
     return splits
 
@@ -154,6 +161,8 @@ def train_text(recipe: Recipe, data: Path, out: Path, threads: int | None = None
     from rich.progress import track
     from safetensors.torch import save_file
 
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        raise EcgclipError("the text encoder is small: train it by one process, and `train clip` by many")
     _threads(threads)
     torch.manual_seed(recipe.seed)
     kb = KnowledgeBase.load()
@@ -176,7 +185,6 @@ def train_text(recipe: Recipe, data: Path, out: Path, threads: int | None = None
     head = nn.Linear(encoder.transformer.config.hidden_size, config.vocabulary)
     params = [*encoder.parameters(), *head.parameters()]
     options = recipe.pretraining
-    steps = options["epochs"] * math.ceil(len(texts) / options["batch"])
     optimiser = torch.optim.AdamW(params, options["lr"], weight_decay=recipe.weight_decay, fused=True)
     modules = {"model": nn.ModuleList([encoder, head])}
     ids, mask = tokenizer(texts)
@@ -480,10 +488,17 @@ def train_clip(recipe: Recipe, data: Path, text: Path, out: Path, threads: int |
 
     Starts again from `out`/last where that exists. Raises EcgclipError if it was made by another recipe.
     """
-    from accelerate import Accelerator, DistributedDataParallelKwargs
+    try:
+        import open_clip  # noqa: F401
+        import sklearn  # noqa: F401
+        from accelerate import Accelerator, DistributedDataParallelKwargs
+    except ModuleNotFoundError as error:
+        raise EcgclipError(f'training needs {error.name}: pip install "ecgclip[train]"') from None
     from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
     from safetensors.torch import load_file
 
+    if not (text / "text.json").exists():
+        raise EcgclipError(f"{text}: no text encoder here; make one with `ecgclip train text`")
     _threads(threads)
     started, version = time.time(), code_version()
     accelerator = Accelerator(kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)])
@@ -712,7 +727,7 @@ def _device(model: nn.Module) -> torch.device:
 
 def _autocast(device: str = "cpu") -> torch.autocast:
     # bfloat16 halves the time on processors that have it; others would emulate it, in more time than float32 takes
-    has_it = device != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    has_it = device != "cpu" or (torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
     return torch.autocast(device, torch.bfloat16, enabled=has_it)
 
 
@@ -807,11 +822,17 @@ def code_version() -> str:
         package = version("ecgclip")
     except PackageNotFoundError:
         package = "unknown"
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
-    try:
-        commit = subprocess.run(command, capture_output=True, text=True, timeout=5).stdout.strip()
-    except (OSError, subprocess.TimeoutExpired):
-        commit = ""
+    own = Path(__file__)
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(own.parent), *arguments]
+        try:
+            return subprocess.run(command, capture_output=True, text=True, timeout=5).stdout.strip()
+        except (OSError, subprocess.TimeoutExpired):
+            return ""
+
+    # an installation may lie in a folder of another repository, which knows nothing of this file
+    commit = git("describe", "--always", "--dirty") if git("ls-files", own.name) else ""
     return f"{package}+{commit}" if commit else package
 
 
@@ -825,6 +846,3 @@ def data_hash(recipe: Recipe, data: Path) -> str:
             elif file.is_file():
                 digest.update(f"{file.relative_to(data)} {file.stat().st_size}\n".encode())
     return digest.hexdigest()
-
-
-assert PAD == 0  # Bank.draw and the tokenizers pad with it
