@@ -173,7 +173,7 @@ def test_explain_in_json_adds_a_key_to_each_score(classify, records):
     assert similarity == sorted(similarity, reverse=True) and all(0 <= b["time_s"] <= 24 for b in behind["beats"])
     assert set(behind["leads"]) == set(LEADS) and any(abs(v) > 1e-4 for v in behind["leads"].values())
     assert entry["measurements"]["heart_rate"] == pytest.approx(74, abs=8)
-    assert set(entry["measurements"]["st_mv"]) == set(LEADS)
+    assert all(set(entry["measurements"][key]) == set(LEADS) for key in ("st_mv", "t_mv", "r_mv", "s_mv"))
 
 
 def test_explain_in_the_table_shows_sources_beats_leads_and_measurements(classify, records):
@@ -186,7 +186,9 @@ def test_explain_in_the_table_shows_sources_beats_leads_and_measurements(classif
         "(R-R",
         "lost without the lead",
         "rate ",
+        "R-R ±",
         "ST, mV",
+        "T, mV",
     ):
         assert words in out
 

@@ -5,13 +5,16 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 import wfdb
 from toy import write_ptb_xl
 
 from ecgclip import evaluate
 from ecgclip.data import Case
 from ecgclip.ecg import LEADS, EcgclipError
-from ecgclip.evaluate import _truth, compare, perturb, report_language, zeroshot
+from ecgclip.evaluate import _truth, compare, perturb, random_encoder, report_language, zeroshot
+from ecgclip.measure import feature_names
+from ecgclip.model import load_model
 from ecgclip.simulate import simulate, write_record
 
 # --- truth and records -------------------------------------------------------------------------------------------------
@@ -40,6 +43,18 @@ def test_perturbed_copies():
     assert perturb(ecg, leads=("V1", "II")).leads == ("II", "V1")
     with pytest.raises(EcgclipError, match="none of the leads"):
         perturb(perturb(ecg, leads=("I",)), leads=("V1",))
+
+
+def test_the_random_encoder_differs_in_weights_alone(tiny_model):
+    model = load_model(tiny_model)
+    model.ecg.measured.fit(torch.randn(50, len(feature_names())) * 30 + 70)
+    other = random_encoder(model, 1)
+    buffers = dict(model.ecg.measured.named_buffers())
+    assert {"mean", "sd", "edges"} <= buffers.keys()
+    for name, scale in other.ecg.measured.named_buffers():
+        assert torch.equal(scale, buffers[name]), name
+    assert not torch.equal(other.ecg.rhythm_out.weight, model.ecg.rhythm_out.weight)
+    assert model.ecg is not other.ecg and other.kb is model.kb
 
 
 # --- a whole data set -------------------------------------------------------------------------------------------------

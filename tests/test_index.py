@@ -475,6 +475,24 @@ def test_updated_facts_are_taken_over_without_embedding(embedded, model, tmp_pat
     assert index.search(like=NORTH, where="ward = 7") == []  # no longer said of anyone
 
 
+def test_facts_outlive_a_changed_record_when_no_table_is_given_again(embedded, model, tmp_path):
+    record = stub(tmp_path / "a", "r", on_circle(0), age=50)
+    (tmp_path / "facts.csv").write_text("record,report,labels,ward\na/r,first,AF,7\n")
+    build(record, tmp_path / "index", model, facts=tmp_path / "facts.csv")
+    stub(tmp_path / "a", "r", on_circle(5), age=51)
+    index = build(record, tmp_path / "index", model)
+    hit = index.search(like=NORTH, where="age = 51 and ward = 7")[0]
+    assert index.last.changed == 1 and (hit.report, hit.labels) == ("first", ("atrial fibrillation",))
+
+
+def test_a_table_of_ones_own_has_the_last_word_over_ptb_xls(model, tmp_path):
+    root = write_ptb_xl(tmp_path / "ptb-xl", records=2)
+    (tmp_path / "facts.csv").write_text("record,report,ward\nptb-xl/records100/00000/00001_lr,mine,7\n")
+    index = build(root / "records100/00000", tmp_path / "index", model, facts=tmp_path / "facts.csv")
+    hit = index.search("AF", where="ward = 7 and ecg_id = 1 and age = 60")[0]
+    assert hit.report == "mine" and "normal ECG" in hit.labels
+
+
 def test_a_header_brings_age_sex_and_diagnoses(model, tmp_path):
     ecg = simulate("af", seed=0, sampling_rate=100)
     header = Path(write_record(replace(ecg, metadata={"age": 71, "sex": "female"}), tmp_path / "a/r"))

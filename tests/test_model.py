@@ -41,6 +41,10 @@ def test_ecgs_become_unit_vectors_in_the_space_of_texts(model, records, af):
     assert model.embed_text("x").shape == (1, 32) and model.embed_text([]).shape == (0, 32)
 
 
+def test_no_ecgs_give_no_vectors(model):
+    assert model.embed_ecg([]).shape == model.embed_text([]).shape == (0, 32)
+
+
 def test_the_order_of_a_records_leads_does_not_matter(model, af):
     shuffled = part(af, [af.leads[i] for i in np.random.default_rng(0).permutation(12)])
     assert np.allclose(model.embed_ecg(shuffled), model.embed_ecg(af), atol=1e-5)

@@ -98,6 +98,33 @@ def test_no_patient_is_in_training_and_validation_and_test_parts_are_in_neither(
     assert {c.fold for c in everyone.values()} <= set(range(1, 9))
 
 
+def test_a_small_folder_still_holds_a_patient_out(toy, monkeypatch):
+    monkeypatch.setattr(train, "load_windows", lambda *args, **kwargs: None)
+    kb, plan = KnowledgeBase.load(), recipe(validation_part=1_000_003)
+    parts = [{c.patient for c in load_split(plan, toy, kb, v)["ptb-xl"].cases} for v in (False, True)]
+    assert len(parts[1]) == 1 and len(parts[0]) > 5 and not parts[0] & parts[1]
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"ecg": {"sampling_rate": 250}}, "100 Hz"),
+        ({"ecg": {"wide": 1}}, "wide"),
+        ({"text": {"tall": 1}}, "tall"),
+        ({"data": {"mimic": {"path": "x"}}}, "mimic"),
+        ({"data": None}, "recipe"),
+    ],
+)
+def test_a_recipe_that_cannot_be_built_is_one_line(tmp_path, change, words):
+    import yaml
+
+    plan = yaml.safe_load(asset_path("recipes/default.yaml").read_text()) | change
+    (tmp_path / "r.yaml").write_text(yaml.safe_dump(plan))
+    with pytest.raises(EcgclipError, match=words) as error:
+        Recipe.load(tmp_path / "r.yaml")
+    assert "\n" not in str(error.value) and "r.yaml" in str(error.value)
+
+
 # --- batches ----------------------------------------------------------------------------------------------------------
 
 
