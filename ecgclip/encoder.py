@@ -352,6 +352,12 @@ class ECGEncoder(nn.Module):
         measured (b, features) as of measure.features; None: nothing is known."""
         return self.with_views(signal, mask, r_peaks, length, measured, views=0)[0]
 
+    def from_measured(self, measured: Tensor) -> Tensor:
+        """measured (b, features) → rhythm (b, dim) as the measurements alone give it."""
+        numbers = self.norms[-1](self.measured(measured))
+        weight = self.rhythm_out.weight[:, -numbers.shape[1] :]
+        return F.normalize(F.linear(self.dropout(numbers), weight, self.rhythm_out.bias).float(), dim=-1)
+
     def with_views(
         self,
         signal: Tensor,

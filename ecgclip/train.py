@@ -72,6 +72,7 @@ class Recipe:
     epochs: int
     locked: dict[str, Any]
     teacher: dict[str, Any]
+    measured: dict[str, Any]
     captions: dict[str, Any]
     lr: float
     text_lr: float
@@ -402,25 +403,7 @@ class Batches:
         batch = augment(batch, self.recipe.augment, rng)
         out = {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in batch.items()}
         out["present"], out["rarity"] = out["statement_truth"] == 1, self.rarity
-        for name, bank in self.banks.items():
-            rows = np.arange(len(bank.keys))
-            if not self.vectors:
-                rows = np.flatnonzero((rng.random(len(rows)) < BANK_PART) | np.isin(rows, self.always[name]))
-            which, denied = bank.draw(rng, rows)
-            if self.vectors:
-                vectors = self.vectors[name][which]
-                if name == "statement":  # half of the time the very prompt that inference asks with
-                    enriched = torch.from_numpy(rng.random(len(rows)) < 0.5) & ~denied
-                    vectors = torch.where(enriched[:, None], self.vectors["enriched"], vectors)
-                out[f"{name}_vectors"] = vectors
-            else:
-                out[f"{name}_ids"], out[f"{name}_mask"] = bank.tokens(which)
-            out[f"{name}_truth"] = _deny(out[f"{name}_truth"][:, rows], denied)
-            if name == "statement":  # the teacher's opinion and a beat's own truth follow the wording too
-                soft = out["statement_soft"][:, rows]
-                out["statement_soft"] = torch.where(denied, 1 - soft, soft)
-                out["beat_columns"] = torch.from_numpy(np.searchsorted(rows, self.always[name]))
-                out["beat_truth"] = _deny(out["beat_truth"], denied[out["beat_columns"]])
+        self._ask(out, rng, enriched=0.5)  # half of the time the very prompt that inference asks with
         if not self.vectors:
             few = rng.choice(len(self.synonyms.keys), min(SYNONYMS, len(self.synonyms.keys)), replace=False)
             which, _ = self.synonyms.draw(rng, np.tile(few, 2), deny=0)
@@ -429,10 +412,63 @@ class Batches:
         out["meaning"], out["reported"] = torch.tensor(meanings), torch.tensor(reported)
         return out
 
+    def measurements(self, step: int, enriched: float) -> dict[str, Tensor]:
+        """What is measured in a step's windows and asked of it, without the signals; of a locked text encoder."""
+        rng = np.random.default_rng([self.recipe.seed, 2, step, self.rank])
+        parts = []
+        for source, split in self.splits.items():
+            rows, windows = self.rows(source, step), split.windows
+            _, measured = _variant(windows.leads[rows], windows.features[rows], self.recipe.augment["drop_leads"], rng)
+            measured[:, IN_MV] *= np.exp(rng.normal(0, self.recipe.augment["gain"], (len(rows), 1)))
+            soft, truth = self.soft[source][rows], self.truth[source][rows]
+            parts.append((measured, truth, soft, windows.findings[rows]))
+        names = ("measured", "statement_truth", "statement_soft", "finding_truth")
+        out = {k: torch.from_numpy(np.concatenate(v)) for k, v in zip(names, zip(*parts, strict=True), strict=True)}
+        self._ask(out, rng, enriched)
+        return out
+
+    def _ask(self, out: dict[str, Tensor], rng: np.random.Generator, enriched: float) -> None:
+        """Add to a batch the texts of both banks, or their vectors, and what is true of them; enriched: share of such prompts."""
+        for name, bank in self.banks.items():
+            rows = np.arange(len(bank.keys))
+            if not self.vectors:
+                rows = np.flatnonzero((rng.random(len(rows)) < BANK_PART) | np.isin(rows, self.always[name]))
+            which, denied = bank.draw(rng, rows)
+            if self.vectors:
+                vectors = self.vectors[name][which]
+                if name == "statement":
+                    whole = torch.from_numpy(rng.random(len(rows)) < enriched)
+                    vectors, denied = torch.where(whole[:, None], self.vectors["enriched"], vectors), denied & ~whole
+                out[f"{name}_vectors"] = vectors
+            else:
+                out[f"{name}_ids"], out[f"{name}_mask"] = bank.tokens(which)
+            out[f"{name}_truth"] = _deny(out[f"{name}_truth"][:, rows], denied)
+            if name == "statement":  # the teacher's opinion and a beat's own truth follow the wording too
+                soft = out["statement_soft"][:, rows]
+                out["statement_soft"] = torch.where(denied, 1 - soft, soft)
+                if "beat_truth" not in out:
+                    continue
+                out["beat_columns"] = torch.from_numpy(np.searchsorted(rows, self.always[name]))
+                out["beat_truth"] = _deny(out["beat_truth"], denied[out["beat_columns"]])
+
 
 def _deny(truth: Tensor, denied: Tensor) -> Tensor:
     """Where a text denies, those who have it are its negatives; what is unknown stays so."""
     return torch.where(denied & (truth >= 0), 1 - truth, truth)
+
+
+IN_MV = np.array(
+    [name.split(":")[0].endswith("_mv") for name in feature_names()]
+)  # of the measurements, those that a gain changes
+
+
+def _variant(
+    leads: np.ndarray, features: np.ndarray, drop: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """leads (b, variants, 12), features (b, variants, …) → those of one variant each, with the chance `drop` not the first."""
+    n = len(leads)
+    chosen = np.where(rng.random(n) < drop, rng.integers(1, leads.shape[1], n), 0)
+    return leads[np.arange(n), chosen], features[np.arange(n), chosen].copy()
 
 
 def augment(
@@ -451,11 +487,10 @@ def augment(
     def level(name: str) -> np.ndarray:  # most records get a little, few get much
         return (rng.exponential(strength[name] / 2, (n, 12, 1))).astype(np.float32)
 
-    variant = np.where(rng.random(n) < strength["drop_leads"], rng.integers(1, batch["leads"].shape[1], n), 0)
-    mask, measured = batch["leads"][np.arange(n), variant], batch["features"][np.arange(n), variant].copy()
+    mask, measured = _variant(batch["leads"], batch["features"], strength["drop_leads"], rng)
     gain = np.exp(rng.normal(0, strength["gain"], (n, 1, 1))).astype(np.float32)
     signal *= gain
-    measured[:, [name.split(":")[0].endswith("_mv") for name in feature_names()]] *= gain[:, 0]
+    measured[:, IN_MV] *= gain[:, 0]
     signal += level("noise") * rng.standard_normal(signal.shape, np.float32)
     phase = rng.uniform(0, 2 * np.pi, (n, 12, 1)).astype(np.float32)
     signal += level("wander") * np.sin(2 * np.pi * rng.uniform(0.2, 0.6, (n, 1, 1)).astype(np.float32) * time_s + phase)
@@ -583,9 +618,71 @@ def train_clip(recipe: Recipe, data: Path, text: Path, out: Path, threads: int |
                 sums = {}
     if accelerator.is_main_process:
         averaged.cpu()
+        train_measured(averaged, batches, held_out, recipe)
         train_captions(averaged, splits[batches.main], recipe)
         finish(averaged, recipe, splits, held_out, data, out, time.time() - started, version)
     return out / "model"
+
+
+SIGNAL_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)  # tried
+
+
+def train_measured(model: ECGCLIP, batches: Batches, held_out: dict[str, Split], recipe: Recipe) -> None:
+    """Teach the measurements' branch anew and alone, on the prompts that inference asks with; then weigh the signal beside it.
+
+    Among all that the rhythm vector should do, and beside a network that knows its training ECGs by heart, the branch learns
+    half of what it can. The signal keeps its own weights, times a factor that validation chooses.
+    """
+    from rich.progress import track
+
+    ecg, options = model.ecg, recipe.measured
+    if ecg.measured is None or not options["epochs"]:
+        return
+    torch.manual_seed(recipe.seed)
+    batches.lock(model)
+    signal = ecg.rhythm_out.weight.shape[1] - recipe.ecg_config.measured  # columns of the rhythm vector's last layer
+    before = ecg.rhythm_out.weight.detach().clone()
+    for module in (*ecg.measured.layers, ecg.norms[-1], ecg.rhythm_out):
+        if hasattr(module, "reset_parameters"):
+            module.reset_parameters()
+    banks = nn.ModuleDict({name: SigmoidBank(recipe.locked["scale"]) for name in ("statement", "finding")})
+    trained = nn.ModuleList([ecg.measured, ecg.norms[-1], ecg.rhythm_out, banks])
+    averaged = copy.deepcopy(trained)
+    optimiser = torch.optim.AdamW(
+        [
+            {"params": [p for p in trained.parameters() if p.ndim > 1], "weight_decay": recipe.weight_decay},
+            {"params": [p for p in trained.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+        ],
+        options["lr"],
+        fused=True,
+    )
+    steps = options["epochs"] * batches.steps_per_epoch
+    model.train()
+    for step in track(range(steps), "measured"):
+        for group in optimiser.param_groups:
+            group["lr"] = options["lr"] * _cosine(step, steps, recipe.warmup)
+        batch = batches.measurements(step, 1 - options["wording"])
+        rhythm = ecg.from_measured(batch["measured"])
+        loss = torch.zeros(())
+        for name, bank in banks.items():
+            soft = (batch["statement_soft"], recipe.teacher["share"]) if name == "statement" else ()
+            similarity = rhythm @ batch[f"{name}_vectors"].T
+            loss = loss + options[f"{name}s"] * bank(similarity, batch[f"{name}_truth"], *soft)
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(trained.parameters(), 1.0)
+        optimiser.step()
+        _average(averaged, trained, min(recipe.average, (step + 1) / (step + 20)))
+    trained.load_state_dict(averaged.state_dict())
+    with torch.no_grad():
+        own = ecg.rhythm_out.weight[:, signal:].norm() / before[:, signal:].norm()
+        scores = {}
+        for weight in SIGNAL_WEIGHTS:
+            ecg.rhythm_out.weight[:, :signal] = weight * own * before[:, :signal]
+            scores[weight] = validation_auroc(model, held_out)
+        best = max(scores, key=lambda w: 0.0 if math.isnan(scores[w]) else scores[w])
+        ecg.rhythm_out.weight[:, :signal] = best * own * before[:, :signal]
+    print("validation by the signal's weight:", {w: round(s, 4) for w, s in scores.items()})
 
 
 def train_captions(model: ECGCLIP, split: Split, recipe: Recipe) -> None:

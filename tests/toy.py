@@ -70,6 +70,7 @@ def recipe(**changes) -> Recipe:
             "losses": {"clip": 0.5, "statements": 5.0, "findings": 2.5, "beats": 1.0, "views": 0.5},
         },
         "teacher": {"share": 0.5, "trees": 10},
+        "measured": {"epochs": 1, "lr": 1e-3, "wording": 0.15, "statements": 10.0, "findings": 0.5},
         "captions": {"epochs": 1, "lr": 1e-3},
         "lr": 3e-3,
         "text_lr": 1e-3,
