@@ -560,7 +560,7 @@ class ECGIndex:
         if without:
             parts += [(p.vector, -0.5) for p in model.query(without)]
         if like is not None:
-            parts.append((model.embed_ecg(like)[0], 1.0))
+            parts.append((model.like(model.embed_ecg(like)[0]), 1.0))
             source = like.source if isinstance(like, ECG) else like
             if source is not None:
                 with suppress(EcgclipError):  # an ECG may be all that is left of its files

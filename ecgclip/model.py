@@ -437,6 +437,20 @@ class ECGCLIP(nn.Module):
             seen.add(label.strip().casefold())
         return [self.prompt(label.strip(), enrich, (concepts or {}).get(label)) for label in labels]
 
+    def like(self, rhythm: np.ndarray) -> np.ndarray:
+        """An ECG's vector (dim,) → the unit vector to search its like with: its statements, by how much more probable they are than usual.
+
+        Vectors lie close by rate and shape, too; who asks for similar cases means the diagnoses. Of a model that does not say which
+        concepts it was trained on, the vector itself.
+        """
+        concepts = [c for c in self.config.training.get("concepts", ()) if c in self.kb.concepts]
+        if not concepts:
+            return rhythm
+        vectors = np.stack([self.concept_vector(c) for c in concepts])
+        bank = self.reference @ vectors.T
+        usual = self.config.calibration(bank, bank).mean(0)
+        return _unit((self.config.calibration(rhythm[None] @ vectors.T, bank)[0] - usual) @ vectors)
+
     def score(self, embedding: Embedding, prompts: Sequence[Prompt], softmax: bool = False) -> Result:
         """Compare one record's vectors with prompts. Windows are pooled by their mean similarity and stay visible."""
         vectors = np.stack([p.vector for p in prompts])
