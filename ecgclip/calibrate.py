@@ -101,7 +101,8 @@ def choose_floor(model: ECGCLIP, seed: int = 0) -> float:
     right = np.array([near.concept == p.concept for (near, _), p in zip(found, names, strict=True)])
     order = np.argsort(-cosine)
     share = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
-    passes = np.flatnonzero(share >= RIGHT)
+    last = np.append(np.diff(cosine[order]) != 0, True)  # a floor lets all of the same cosine in, or none
+    passes = np.flatnonzero((share >= RIGHT) & last)
     own = cosine[order][passes[-1]] if len(passes) else 1.0
     strange = [model.nearest_passages(v, 1)[0][1] for v in model.plain_vectors(list(UNRELATED))]
     return round(float(max(own, np.quantile(strange, STRANGE))), 3)

@@ -165,6 +165,19 @@ def test_labels_that_cannot_be_meant(model, af, labels, problem):
     assert "\n" not in str(error.value) and len(str(error.value)) < 300
 
 
+def test_like_cases_are_searched_by_what_is_unusually_probable(tiny_model):
+    model = load_model(tiny_model)
+    vector = model.concept_vector("atrial-fibrillation")
+    assert np.array_equal(model.like(vector), vector), "a model that does not say what it was trained on"
+    known = ["atrial-fibrillation", "left-bundle-branch-block", "normal-ecg", "st-elevation"]
+    calibration = Calibration((8.0, 1.0, 0.0, 0.0), -4.0)
+    model.config = dataclasses.replace(model.config, training={"concepts": known}, calibration=calibration)
+    query = model.like(vector)
+    assert np.linalg.norm(query) == pytest.approx(1, abs=1e-5)
+    closeness = {c: float(query @ model.concept_vector(c)) for c in known}
+    assert max(closeness, key=closeness.get) == "atrial-fibrillation", closeness
+
+
 def test_lead_evidence_is_what_is_lost_without_a_lead(model, af):
     prompts = model.prompts(["AF", "STEMI"])
     embedding = model.embed(part(af, ["II", "V1"]))

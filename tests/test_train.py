@@ -365,6 +365,7 @@ def test_training_learns(toy, tmp_path):
     plan = recipe(
         epochs=32,
         locked={**recipe().locked, "epochs": 8, "lr": 3e-3},
+        measured={**recipe().measured, "epochs": 40, "lr": 3e-3},
         augment=dict.fromkeys(STRONG, 0.0),
         losses={**recipe().losses, "caption": 0},
     )
