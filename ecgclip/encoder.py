@@ -18,12 +18,11 @@ from torch import Tensor, nn
 
 from ecgclip.ecg import EcgclipError
 from ecgclip.measure import feature_names
-from ecgclip.prepare import SAMPLING_RATE
 
 
 @dataclass(frozen=True)
 class ECGConfig:
-    """Sizes of the ECG encoder. `sampling_rate` is that of prepared ECGs, Hz. Raises EcgclipError for what cannot be built."""
+    """Sizes of the ECG encoder. `sampling_rate` is Hz; a token stands for TOKEN_S at any rate. Raises EcgclipError for what cannot be built."""
 
     sampling_rate: int = 100
     width: int = 128  # of a token
@@ -38,8 +37,6 @@ class ECGConfig:
     drop_branch: float = 0.0  # of training ECGs, the share whose rhythm vector comes from the measurements alone
 
     def __post_init__(self):
-        if self.sampling_rate != SAMPLING_RATE:
-            raise EcgclipError(f"ecg.sampling_rate {self.sampling_rate}: ECGs are prepared at {SAMPLING_RATE} Hz")
         if len(self.channels) != 3:
             raise EcgclipError(f"ecg.channels {self.channels}: give three, of the stem's stages before the last")
 

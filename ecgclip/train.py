@@ -40,6 +40,7 @@ from ecgclip.losses import (
 from ecgclip.measure import feature_names, finding_texts
 from ecgclip.model import ECGCLIP, ModelConfig, prompt_settings
 from ecgclip.pairs import Bank, Composer, concept_wording, finding_wordings, in_order, targets
+from ecgclip.prepare import SAMPLING_RATE
 from ecgclip.teacher import opinions
 from ecgclip.text import (
     MASK,
@@ -99,6 +100,8 @@ class Recipe:
             ) from None
         except EcgclipError as error:
             raise EcgclipError(f"{path}: {error}") from None
+        if recipe.ecg_config.sampling_rate != SAMPLING_RATE:
+            raise EcgclipError(f"{path}: ecg.sampling_rate must be {SAMPLING_RATE} Hz, as ECGs are prepared")
         if "ptb-xl" not in recipe.data and "folder" not in recipe.data:
             raise EcgclipError(f"{path}: data needs ptb-xl or folder, the sources with a full list of statements")
         return recipe

@@ -389,17 +389,20 @@ needs_weights = pytest.mark.skipif(
     [
         ("af", "atrial-fibrillation", {"sinus-rhythm", "normal-ecg"}),
         ("normal", "sinus-rhythm", {"atrial-fibrillation", "myocardial-infarction"}),
-        ("lbbb", "bundle-branch-block", {"normal-ecg", "atrial-fibrillation"}),
+        ("lbbb", "left-bundle-branch-block", {"normal-ecg", "atrial-fibrillation"}),
         ("pvc", "premature-ventricular-contraction", {"atrial-fibrillation"}),
     ],
 )
 def test_the_shipped_model_says_what_was_simulated(record, concept, unsaid):
     shipped = shipped_model()
     said = {s.concept: s for s in describe(shipped, EXAMPLES / record)}
-    assert concept in said and not unsaid & said.keys()
-    assert said[concept].probability >= shipped.config.threshold
+    found = [
+        c for c in said if concept in {c} | shipped.kb.ancestors(c)
+    ]  # itself, or something narrower that says it, too
+    assert found and not unsaid & said.keys()
+    assert said[found[0]].probability >= shipped.config.threshold
     german = {s.concept: s.text for s in describe(shipped, EXAMPLES / record, language="de")}
-    assert german.keys() == said.keys() and german[concept] == shipped.kb.concepts[concept].report_de[0]
+    assert german.keys() == said.keys() and german[found[0]] == shipped.kb.concepts[found[0]].report_de[0]
 
 
 @cache
