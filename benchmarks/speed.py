@@ -23,7 +23,7 @@ from ecgclip.index import ECGIndex
 from ecgclip.measure import feature_names, features, measure_windows
 from ecgclip.prepare import prepare
 
-ROUNDS = 7
+ROUNDS = 3
 
 
 class Block(nn.Module):
