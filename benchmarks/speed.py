@@ -23,7 +23,7 @@ from ecgclip.index import ECGIndex
 from ecgclip.measure import feature_names, features, measure_windows
 from ecgclip.prepare import prepare
 
-ROUNDS = 3
+ROUNDS = 5
 
 
 class Block(nn.Module):

@@ -531,11 +531,11 @@ def search(
     """
     _known(format)
     cases = _open_index(index, model)
-    _check_query(like)
+    example = _example(like) if like else None
     for prompt in [p for words in (text, without) if words for p in cases.model.query(words)]:
         if prompt.note:
             _note(f"{prompt.label}: {prompt.note}")
-    _found(cases.search(text, like=like, without=without, k=k, where=where), format, output, plot)
+    _found(cases.search(text, like=example, without=without, k=k, where=where), format, output, plot)
 
 
 @app.command()
@@ -557,16 +557,14 @@ def similar(
     """
     _known(format)
     cases = _open_index(index, model)
-    _check_query(record)
-    hits = cases.search(like=record, k=k, where=where)
+    hits = cases.search(like=_example(record), k=k, where=where)
     _found(hits, format, output, plot, shared=True)
 
 
-def _check_query(record: str | None) -> None:
-    """A record to search with that cannot be read is a failed record, not misuse."""
+def _example(record: str) -> ECG:
+    """A record to search with; one that cannot be read is a failed record, not misuse."""
     try:
-        if record is not None:
-            read_ecg(record)
+        return read_ecg(record)
     except EcgclipError as error:
         _error(error)
         raise typer.Exit(1) from None

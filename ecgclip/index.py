@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 APPLICATION = 0x45434758  # "ECGX" in the database's header: this is an index, and of no other program
 FORMAT = 1
 FOLD_AT = 100_000  # vectors that wait in the database are folded into the FAISS file at so many, else at the end
+CANDIDATES = 500  # windows nearest to an ECG, among which its like are looked for
 FILE = "index.sqlite"
 CHECKSUM = "index.sha256"  # of the database at rest: whoever writes takes it away first
 LOCK = "index.lock"  # an empty database, locked by whoever writes; the system frees it however that ends
@@ -63,7 +64,10 @@ FUNCTIONS = (
 
 @dataclass(frozen=True)
 class Hit:
-    """A window found. score: cosine to the query; labels: the statements that the record came with."""
+    """A window found. score: cosine to the query, of an ECG alone what it should have in common with it (ECGCLIP.likeness).
+
+    labels: the statements that the record came with.
+    """
 
     rank: int
     score: float
@@ -539,7 +543,7 @@ class ECGIndex:
         """The k records nearest to words, to an ECG, or to both, each with its best window, best first.
 
         text is enriched by the knowledge base as a label is; several conditions ("inferior infarct with AV block") count
-        alike. like: a record; it is not found itself. without: words to keep away from. where: an SQL condition on record,
+        alike. like: a record; it is not found itself, and alone it ranks by ECGCLIP.likeness. without: words to keep away from. where: an SQL condition on record,
         start_s, seconds, leads, age, sex ('F' or 'M'), report, labels, quality and the columns of the facts table; only what
         meets it is ranked. Raises EcgclipError for no query, a bad condition, or an index of other weights.
         """
@@ -548,30 +552,36 @@ class ECGIndex:
         if not (text or like):
             raise EcgclipError("nothing to search for: give words, a record to be like, or both")
         self._same_weights()
-        vector, itself = self._query(text, like, without)
+        example = None if like is None else self.model.embed_ecg(like)[0]
+        vector = self._query(text, example, without)
+        itself = self._hash(like)
         with self._damage(), self._snapshot():
-            return self._hits(vector, itself, k, self._allowed(where))
+            return self._hits(vector, None if text or without else example, itself, k, self._allowed(where))
 
-    def _query(self, text: str | None, like: Record | None, without: str | None) -> tuple[np.ndarray, str]:
-        """The unit vector to search with, and the hash of the query's own files."""
-        model, parts, itself = self.model, [], ""
+    @staticmethod
+    def _hash(like: Record | None) -> str:
+        """Of a record's own files, as far as there are any."""
+        source = like.source if isinstance(like, ECG) else like
+        with suppress(EcgclipError):  # an ECG may be all that is left of its files
+            return record_hash(source) if source is not None else ""
+        return ""
+
+    def _query(self, text: str | None, example: np.ndarray | None, without: str | None) -> np.ndarray:
+        """The unit vector to search with."""
+        model, parts = self.model, []
         if text:
             parts += [(p.vector, 1.0) for p in model.query(text)]
         if without:
             parts += [(p.vector, -0.5) for p in model.query(without)]
-        if like is not None:
-            parts.append((model.like(model.embed_ecg(like)[0]), 1.0))
-            source = like.source if isinstance(like, ECG) else like
-            if source is not None:
-                with suppress(EcgclipError):  # an ECG may be all that is left of its files
-                    itself = record_hash(source)
+        if example is not None:
+            parts.append((model.like(example), 1.0))
         if len(parts) > 1:
             # words are nowhere near as close to ECGs as ECGs are to each other: each part counts by how much its
             # similarity varies over the reference ECGs
             spread = [float((model.reference @ v).std()) if len(model.reference) else 1.0 for v, _ in parts]
             parts = [(v, weight / max(s, 1e-6)) for (v, weight), s in zip(parts, spread, strict=True)]
         total = np.sum([weight * v for v, weight in parts], 0)
-        return (total / np.linalg.norm(total)).astype(np.float32), itself
+        return (total / np.linalg.norm(total)).astype(np.float32)
 
     def _columns(self) -> list[str]:
         """Names that tables of facts have brought: kept, as to gather them from a million records takes a second."""
@@ -601,14 +611,21 @@ class ECGIndex:
         finally:
             self._db.set_authorizer(lambda *_: sqlite3.SQLITE_OK)  # None is not enough for Python 3.10
 
-    def _hits(self, vector: np.ndarray, itself: str, k: int, allowed: np.ndarray | None) -> list[Hit]:
+    def _hits(
+        self, vector: np.ndarray, example: np.ndarray | None, itself: str, k: int, allowed: np.ndarray | None
+    ) -> list[Hit]:
+        """The windows nearest to `vector`; with the vector of an `example`, the best of more of them by their likeness to it."""
         dead = np.array([i for (i,) in self._ask("SELECT id FROM dead")], np.int64)
         held = len(self._vectors) if self._vectors else 0  # to count a million windows takes longer than the search
         windows = held - len(dead) + self._count("pending") if allowed is None else len(allowed)
         waiting = list(self._pending())
-        take = min(windows, k + 8)
+        take = min(windows, k + 8 if example is None else max(CANDIDATES, 4 * k))
         while True:
             scored = self._nearest(vector, take, allowed, dead, waiting)
+            if example is not None and scored:
+                ids = np.array([i for i, _ in scored], np.int64)
+                likeness = self.model.likeness(example, self._stored(ids, waiting)).tolist()
+                scored = sorted(zip(ids.tolist(), likeness, strict=True), key=lambda s: (-s[1], s[0]))
             hits = self._describe(scored, itself, k)
             if len(hits) == k or take >= windows:
                 return hits
@@ -629,6 +646,18 @@ class ECGIndex:
             keep = slice(None) if allowed is None else np.isin(ids, allowed, assume_unique=True)
             scored += zip(ids[keep].tolist(), (vectors[keep] @ vector).tolist(), strict=True)
         return sorted(scored, key=lambda s: (-s[1], s[0]))[:take]
+
+    def _stored(self, ids: np.ndarray, waiting: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+        """The vectors float32 (n, dim) of `ids`, folded or waiting."""
+        out = np.zeros((len(ids), int(self.meta["dim"])), np.float32)
+        folded = np.ones(len(ids), bool)
+        for own, vectors in waiting:  # their ids ascend
+            at = np.searchsorted(own, ids).clip(max=len(own) - 1)
+            here = own[at] == ids
+            out[here], folded = vectors[at[here]], folded & ~here
+        if folded.any():
+            out[folded] = self._vectors.vectors(ids[folded])
+        return out
 
     def _describe(self, scored: list[tuple[int, float]], itself: str, k: int) -> list[Hit]:
         hits: list[Hit] = []

@@ -24,7 +24,7 @@ from ecgclip.assets import asset_path
 from ecgclip.beats import r_peaks
 from ecgclip.ecg import ECG, EcgclipError, read_ecg
 from ecgclip.encoder import ECGConfig, ECGEncoder, ECGFeatures
-from ecgclip.knowledge import Concept, KnowledgeBase, Passage
+from ecgclip.knowledge import Concept, KnowledgeBase, Passage, load_label_set
 from ecgclip.measure import Measurement, measure_windows
 from ecgclip.measure import features as measurement_features
 from ecgclip.prepare import SAMPLING_RATE, Prepared, prepare
@@ -51,7 +51,8 @@ class Calibration:
     def features(self, similarity: np.ndarray, bank: np.ndarray) -> np.ndarray:
         """similarity (n, labels), bank (m, labels) similarities of the reference ECGs → (n, labels, 4)."""
         mean, sd = bank.mean(0), bank.std(0) + 1e-6
-        rank = (bank[None] < similarity[:, None]).mean(1) if len(bank) else np.zeros_like(similarity)
+        below = [np.searchsorted(b, s) for b, s in zip(np.sort(bank, 0).T, similarity.T, strict=True)]
+        rank = np.stack(below, 1) / max(len(bank), 1)  # share of the bank that is less similar
         columns = [similarity, (similarity - mean) / sd, rank, np.broadcast_to(mean, similarity.shape)]
         return np.stack(columns, -1)
 
@@ -279,7 +280,7 @@ class ECGCLIP(nn.Module):
         rest = [p for p in kb.passages if id(p) not in vectors]
         vectors.update(zip(map(id, rest), self.embed_text([p.text for p in rest]), strict=True))
         self.passage_vectors = np.stack([vectors[id(p)] for p in kb.passages])
-        for name in ("_by_concept", "_plain", "_index"):
+        for name in ("_by_concept", "_plain", "_index", "_statements"):
             self.__dict__.pop(name, None)
 
     def plain_vectors(self, labels: list[str], languages: list[str] | None = None) -> np.ndarray:
@@ -437,19 +438,39 @@ class ECGCLIP(nn.Module):
             seen.add(label.strip().casefold())
         return [self.prompt(label.strip(), enrich, (concepts or {}).get(label)) for label in labels]
 
+    @cached_property
+    def _statements(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of the concepts trained on: vectors (n, dim), reference similarities (m, n), and which are diagnostic classes, bool (n,)."""
+        concepts = [c for c in self.config.training.get("concepts", ()) if c in self.kb.concepts]
+        vectors = np.stack([self.concept_vector(c) for c in concepts]) if concepts else self.passage_vectors[:0]
+        classes = load_label_set("ptb-xl-super")["labels"].values()
+        return vectors, self.reference @ vectors.T, np.isin(concepts, list(classes))
+
     def like(self, rhythm: np.ndarray) -> np.ndarray:
         """An ECG's vector (dim,) → the unit vector to search its like with: its statements, by how much more probable they are than usual.
 
         Vectors lie close by rate and shape, too; who asks for similar cases means the diagnoses. Of a model that does not say which
         concepts it was trained on, the vector itself.
         """
-        concepts = [c for c in self.config.training.get("concepts", ()) if c in self.kb.concepts]
-        if not concepts:
+        vectors, bank, _ = self._statements
+        if not len(vectors):
             return rhythm
-        vectors = np.stack([self.concept_vector(c) for c in concepts])
-        bank = self.reference @ vectors.T
         usual = self.config.calibration(bank, bank).mean(0)
         return _unit((self.config.calibration(rhythm[None] @ vectors.T, bank)[0] - usual) @ vectors)
+
+    def likeness(self, rhythm: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """An ECG's vector (dim,) and those of others (n, dim) → how much they should have in common, (n,) from 0 to 1.
+
+        The mean of two expectations: that both show a condition of one diagnostic class (of PTB-XL's five, normal among them), and the
+        share of all their statements that they share (Jaccard). Cosines, of a model that does not say which concepts it was trained on.
+        """
+        vectors, bank, classes = self._statements
+        if not len(vectors):
+            return others @ rhythm
+        mine, theirs = (self.config.calibration(x @ vectors.T, bank) for x in (rhythm[None], others))
+        both = mine * theirs
+        same_class = 1 - (1 - both[:, classes]).prod(1)
+        return (same_class + both.sum(1) / (mine + theirs - both).sum(1)) / 2
 
     def score(self, embedding: Embedding, prompts: Sequence[Prompt], softmax: bool = False) -> Result:
         """Compare one record's vectors with prompts. Windows are pooled by their mean similarity and stay visible."""

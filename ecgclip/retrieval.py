@@ -1,5 +1,6 @@
 """Retrieval: text → ECG, ECG → text and ECG → ECG within one pool of records, beside the random encoder.
 
+ECGs are as alike as `ecgclip similar` has them (ECGCLIP.likeness); those of the random encoder, by their cosine.
 Recall at k and median rank go by the real reports: a hit is an ECG (or report) with the query's own text, as many reports
 are the same word for word. Precision at 10 goes by statements: an ECG that is annotated with the condition asked for, or
 shares one with the query. Intervals resample patients: of the queries, or of the pool where the query is a name.
@@ -73,7 +74,9 @@ def retrieval(
         raise EcgclipError(
             f"{path}: no record has a report, and no statement has {least} positives: nothing to search for"
         )
-    found, rows = search(ours, pool)
+    ours = ours / np.linalg.norm(ours, axis=1, keepdims=True)
+    random = random / np.linalg.norm(random, axis=1, keepdims=True)
+    found, rows = search(ours, np.stack([model.likeness(vector, ours) for vector in ours]), pool)
     for j, row in enumerate(rows):
         row |= {"label": concepts.names[j], "concept": concepts.concepts[j]}
     results = {
@@ -88,7 +91,7 @@ def retrieval(
         **provenance(weights, cases, seed),
         **found,
         "macro": {"precision_at_10": found["text_to_ecg"].get("precision_at_10")},
-        "random_encoder": search(random, pool)[0],
+        "random_encoder": search(random, random @ random.T, pool)[0],
         "labels": rows,
     }
     return save(out, results)
@@ -122,16 +125,15 @@ def make_pool(model: ECGCLIP, cases: Sequence[Case], concepts: Labels, enrich: b
     )
 
 
-def search(vectors: np.ndarray, pool: Pool) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """ECG vectors (n, dim) → the figures of the three directions, and a row for each concept asked for by its names."""
-    vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+def search(vectors: np.ndarray, alike: np.ndarray, pool: Pool) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """ECG vectors (n, dim), unit length, and how alike they are (n, n) → the figures of the three directions, and a row for each
+    concept asked for by its names."""
     told = np.flatnonzero(pool.text >= 0)
     by_text = vectors[told] @ pool.texts.T  # (told, texts)
     own = pool.text[told, None] == np.arange(len(pool.texts))  # (told, texts)
     others = pool.patients[:, None] != pool.patients  # never the query's own patient
     same = (pool.text[:, None] == pool.text) & (pool.text >= 0) & others
     paired = np.flatnonzero(same.any(1))
-    alike = vectors @ vectors.T
     names, rows = by_name(vectors, pool)
     to_ecg = by_text.T[pool.text[told]]  # (told, told): each record's report asks for its ECG
     found = {

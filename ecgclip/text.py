@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ecgclip.ecg import EcgclipError
 from ecgclip.encoder import ECGFeatures, QueryPool
@@ -123,9 +124,7 @@ class SentencePieceTokenizer:
 
 class HuggingFaceTokenizer:
     def __init__(self, name: str, max_tokens: int):
-        from transformers import AutoTokenizer
-
-        self.tokenizer, self.max_tokens = AutoTokenizer.from_pretrained(name), max_tokens
+        self.tokenizer, self.max_tokens = _transformers().AutoTokenizer.from_pretrained(name), max_tokens
         ends = self.tokenizer("")["input_ids"]  # of a text without words
         self.begin, self.end = ends[0], ends[-1]
         self.pad = self.tokenizer.pad_token_id or PAD
@@ -154,44 +153,72 @@ def load_tokenizer(folder: Path, config: TextConfig) -> Tokenizer:
     return SentencePieceTokenizer((folder / "tokenizer.model").read_bytes(), config.max_tokens)
 
 
+EPS = 1e-12  # BERT's: fresh embeddings vary little
+
+
+class Bert(nn.Module):
+    """BERT (Devlin et al. 2019) of torch's own layers, as `transformers` takes seconds to import: ids, mask (b, n) → (b, n, width)."""
+
+    def __init__(self, config: TextConfig):
+        super().__init__()
+        width = config.width
+        self.words = nn.Embedding(config.vocabulary, width, padding_idx=PAD)
+        self.position = nn.Parameter(torch.empty(config.max_tokens, width))
+        self.norm = nn.LayerNorm(width, EPS)
+        self.dropout = nn.Dropout(config.dropout)
+        layer = nn.TransformerEncoderLayer(
+            width, config.heads, 3 * width, config.dropout, "gelu", layer_norm_eps=EPS, batch_first=True
+        )
+        self.layers = nn.TransformerEncoder(layer, config.layers, enable_nested_tensor=False)
+        for parameter in self.parameters():
+            if parameter.ndim > 1:
+                nn.init.normal_(parameter, std=0.02)
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        x = self.dropout(self.norm(self.words(ids) + self.position[: ids.shape[1]]))
+        with sdpa_kernel(SDPBackend.MATH):  # the fused kernel's backward pass is the slower one on a CPU
+            return self.layers(x, src_key_padding_mask=~mask)
+
+
+class HuggingFaceEncoder(nn.Module):
+    """Any encoder of the hub, or one built from the configuration that a trained model keeps. Raises EcgclipError without transformers."""
+
+    def __init__(self, config: TextConfig):
+        super().__init__()
+        transformers = _transformers()
+        if config.hf_config:
+            hf = dict(config.hf_config)
+            built = transformers.AutoConfig.for_model(hf.pop("model_type"), **hf)
+            self.model = transformers.AutoModel.from_config(built)
+        else:  # safetensors only: a pickled checkpoint could run code
+            self.model = transformers.AutoModel.from_pretrained(config.hf_model, use_safetensors=True)
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        return self.model(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+
+
+def _transformers() -> Any:
+    try:
+        import transformers
+    except ModuleNotFoundError:
+        raise EcgclipError('a Hugging Face text encoder needs transformers: pip install "ecgclip[train]"') from None
+    return transformers
+
+
 class TextEncoder(nn.Module):
     """ids (b, n), mask (b, n) → text vectors (b, dim) of unit length."""
 
     def __init__(self, config: TextConfig):
         super().__init__()
-        from transformers import (
-            AutoConfig,
-            AutoModel,
-            BertConfig,
-            BertModel,
-        )  # slow to import: only where text is encoded
-
         self.config = config
-        if config.hf_config:
-            hf = dict(config.hf_config)
-            self.transformer = AutoModel.from_config(AutoConfig.for_model(hf.pop("model_type"), **hf))
-        elif config.hf_model:
-            # safetensors only: a pickled checkpoint could run code
-            self.transformer = AutoModel.from_pretrained(config.hf_model, use_safetensors=True)
-        else:
-            bert = BertConfig(
-                vocab_size=config.vocabulary,
-                hidden_size=config.width,
-                num_hidden_layers=config.layers,
-                num_attention_heads=config.heads,
-                intermediate_size=3 * config.width,
-                max_position_embeddings=config.max_tokens,
-                hidden_dropout_prob=config.dropout,
-                attention_probs_dropout_prob=0.0,
-                pad_token_id=PAD,
-                attn_implementation="eager",  # the fused kernel's backward pass is the slower one on a CPU
-            )
-            self.transformer = BertModel(bert, add_pooling_layer=False)
-        self.out = nn.Linear(self.transformer.config.hidden_size, config.dim)
+        foreign = HuggingFaceEncoder(config) if config.hf_model else None
+        self.transformer: nn.Module = foreign or Bert(config)
+        self.width = foreign.model.config.hidden_size if foreign else config.width  # of a token
+        self.out = nn.Linear(self.width, config.dim)
 
     def hidden(self, ids: Tensor, mask: Tensor) -> Tensor:
         """The last layer, (b, n, width): what masked-language-model pretraining predicts the words from."""
-        return self.transformer(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+        return self.transformer(ids, mask)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         return F.normalize(self.projected(ids, mask).float(), dim=-1)

@@ -176,9 +176,9 @@ def train_text(recipe: Recipe, data: Path, out: Path, threads: int | None = None
     if config.hf_model:  # already pretrained: only fix its tokenizer and sizes
         tokenizer = HuggingFaceTokenizer(config.hf_model, config.max_tokens)
         encoder = TextEncoder(config)
-        hf = encoder.transformer.config.to_diff_dict()
+        hf = encoder.transformer.model.config
         config = replace(
-            config, vocabulary=len(tokenizer), hf_config={**hf, "model_type": encoder.transformer.config.model_type}
+            config, vocabulary=len(tokenizer), hf_config={**hf.to_diff_dict(), "model_type": hf.model_type}
         )
         recipe = replace(recipe, pretraining={**recipe.pretraining, "epochs": 0})
     else:
@@ -186,7 +186,7 @@ def train_text(recipe: Recipe, data: Path, out: Path, threads: int | None = None
         config = replace(config, vocabulary=len(tokenizer))
         encoder = TextEncoder(config)
     tokenizer.save(out)
-    head = nn.Linear(encoder.transformer.config.hidden_size, config.vocabulary)
+    head = nn.Linear(encoder.width, config.vocabulary)
     params = [*encoder.parameters(), *head.parameters()]
     options = recipe.pretraining
     optimiser = torch.optim.AdamW(params, options["lr"], weight_decay=recipe.weight_decay, fused=True)

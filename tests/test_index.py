@@ -277,6 +277,16 @@ def test_filters_come_before_the_ranking(circle):
         assert names(circle.search(like=NORTH, k=k, where=where)) == found
 
 
+def test_the_nearest_to_an_ecg_are_ranked_by_their_likeness(circle, model, monkeypatch):
+    monkeypatch.setattr(model, "likeness", lambda mine, others: 1 - others @ mine)  # the farther, the more like
+    monkeypatch.setattr("ecgclip.index.CANDIDATES", 5)
+    hits = circle.search(like=NORTH, k=2)
+    assert names(hits) == ["r07", "r06"], "of eight candidates: four times as many as asked for"
+    assert hits[0].score == pytest.approx(1 - np.cos(np.deg2rad(27)), abs=2e-3)
+    assert names(circle.search(like=NORTH, k=1, where="age >= 30")) == ["r34"]
+    assert names(circle.search(like=NORTH, k=40)) == [f"r{i:02}" for i in reversed(range(40))]
+
+
 @pytest.mark.parametrize(
     ("where", "first"),
     [

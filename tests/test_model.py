@@ -165,17 +165,44 @@ def test_labels_that_cannot_be_meant(model, af, labels, problem):
     assert "\n" not in str(error.value) and len(str(error.value)) < 300
 
 
-def test_like_cases_are_searched_by_what_is_unusually_probable(tiny_model):
+@pytest.fixture
+def taught(tiny_model):
+    """A model that says which concepts it was trained on; its ECG vectors are free to choose."""
+    known = [
+        "atrial-fibrillation",
+        "left-bundle-branch-block",
+        "normal-ecg",
+        "myocardial-infarction",
+        "inferior-myocardial-infarction",
+    ]
     model = load_model(tiny_model)
-    vector = model.concept_vector("atrial-fibrillation")
-    assert np.array_equal(model.like(vector), vector), "a model that does not say what it was trained on"
-    known = ["atrial-fibrillation", "left-bundle-branch-block", "normal-ecg", "st-elevation"]
     calibration = Calibration((8.0, 1.0, 0.0, 0.0), -4.0)
     model.config = dataclasses.replace(model.config, training={"concepts": known}, calibration=calibration)
-    query = model.like(vector)
+    return model
+
+
+def test_like_cases_are_searched_by_what_is_unusually_probable(taught, tiny_model):
+    vector = taught.concept_vector("atrial-fibrillation")
+    assert np.array_equal(load_model(tiny_model).like(vector), vector), (
+        "a model that does not say what it was trained on"
+    )
+    query = taught.like(vector)
     assert np.linalg.norm(query) == pytest.approx(1, abs=1e-5)
-    closeness = {c: float(query @ model.concept_vector(c)) for c in known}
+    closeness = {c: float(query @ taught.concept_vector(c)) for c in taught.config.training["concepts"]}
     assert max(closeness, key=closeness.get) == "atrial-fibrillation", closeness
+
+
+def test_likeness_goes_by_diagnostic_class_and_by_shared_statements(taught, monkeypatch):
+    infarct, inferior, lbbb, normal = np.eye(taught.reference.shape[1])[:4].astype(np.float32)
+    vectors = {"myocardial-infarction": infarct, "inferior-myocardial-infarction": inferior, "normal-ecg": normal}
+    monkeypatch.setattr(taught, "concept_vector", lambda c: vectors.get(c, lbbb))
+    calibration = Calibration((12.0, 0.0, 0.0, 0.0), -6.0)  # a statement is there or not
+    taught.config = dataclasses.replace(taught.config, calibration=calibration)
+    others = np.stack([infarct + inferior, infarct, infarct + lbbb, inferior, normal, lbbb])
+    likeness = taught.likeness(infarct + inferior, others)
+    assert (np.diff(likeness) < 0)[:1].all() and likeness[1] > likeness[3:].max() and likeness[2] > likeness[3:].max()
+    assert likeness[0] > 0.95 and likeness[4:].max() < 0.05
+    assert taught.likeness(infarct, others)[0] == pytest.approx(likeness[1]), "mutual"
 
 
 def test_lead_evidence_is_what_is_lost_without_a_lead(model, af):

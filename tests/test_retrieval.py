@@ -19,9 +19,13 @@ def pool(vectors, reports, classes, patients=None):
     return Pool(patients, patient_draws(patients, 0), np.array(reports), vectors, truth.astype(np.int8), names, truth)
 
 
+def searched(vectors, pool):
+    return search(vectors, vectors @ vectors.T, pool)
+
+
 def test_a_model_that_knows_everything_finds_everything():
     reports, texts = [0, 1, 2, 0, 1, 3], np.eye(4)
-    found, rows = search(texts[reports], pool(texts, reports, "aababb"))
+    found, rows = searched(texts[reports], pool(texts, reports, "aababb"))
     for direction in ("text_to_ecg", "ecg_to_text", "ecg_to_ecg"):
         assert found[direction]["recall_at_1"] == [1, 1, 1] and found[direction]["median_rank"] == [1, 1, 1]
     assert found["ecg_to_ecg"]["queries"] == 4, "no other ECG has the reports 2 and 3"
@@ -32,13 +36,13 @@ def test_a_model_that_knows_everything_finds_everything():
 
 def test_equal_similarities_are_no_success():
     texts = np.eye(4)
-    found, _ = search(np.ones((4, 4)), pool(texts, [0, 1, 2, 3], "abab"))
+    found, _ = searched(np.ones((4, 4)), pool(texts, [0, 1, 2, 3], "abab"))
     assert found["ecg_to_text"]["median_rank"][0] == 4 and found["ecg_to_text"]["recall_at_1"] == [0, 0, 0]
 
 
 def test_the_querys_own_patient_is_no_find():
     reports, texts = [0, 0, 1, 1], np.eye(4)
-    found, _ = search(texts[reports], pool(texts, reports, "aabb", patients=[0, 0, 1, 2]))
+    found, _ = searched(texts[reports], pool(texts, reports, "aabb", patients=[0, 0, 1, 2]))
     assert found["ecg_to_ecg"]["queries"] == 2, "the first report stands twice, both times of one patient"
     assert found["ecg_to_ecg"]["chance"] == pytest.approx((0 + 0 + 1 / 3 + 1 / 3) / 4, abs=1e-4)
 

@@ -56,6 +56,12 @@ def test_the_nearest_are_found_with_their_cosine(held):
         assert all(score == pytest.approx(float(x[i] @ query), abs=0.01) for i, score in hits)
 
 
+def test_stored_vectors_are_read_again(held):
+    x, file = held
+    ids = np.array([3999, 0, 17, 17])
+    assert np.einsum("ij,ij->i", file.vectors(ids), x[ids]).min() > 0.99
+
+
 @pytest.mark.parametrize("count", [3, 40, 2000, 3999])
 def test_only_what_may_be_found_is_and_all_of_it(held, count):
     x, file = held
