@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 APPLICATION = 0x45434758  # "ECGX" in the database's header: this is an index, and of no other program
 FORMAT = 1
 FOLD_AT = 100_000  # vectors that wait in the database are folded into the FAISS file at so many, else at the end
-CANDIDATES = 500  # windows nearest to an ECG, among which its like are looked for
+CANDIDATES = 200  # windows nearest to an ECG, among which its like are looked for
 FILE = "index.sqlite"
 CHECKSUM = "index.sha256"  # of the database at rest: whoever writes takes it away first
 LOCK = "index.lock"  # an empty database, locked by whoever writes; the system frees it however that ends

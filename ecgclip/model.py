@@ -128,6 +128,16 @@ class Embedding:
 
 
 @dataclass(frozen=True)
+class Statements:
+    """What like ECGs are told by: n conditions that a model was trained on."""
+
+    vectors: np.ndarray  # float32 (n, dim), the enriched prompts
+    bank: np.ndarray  # (reference ECGs, n), similarities
+    usual: np.ndarray  # (n,), mean probability of the reference ECGs
+    classes: np.ndarray  # bool (n,): a diagnostic class of PTB-XL's five
+
+
+@dataclass(frozen=True)
 class ModelConfig:
     """Everything needed to rebuild the network, saved as config.json beside the weights."""
 
@@ -439,12 +449,15 @@ class ECGCLIP(nn.Module):
         return [self.prompt(label.strip(), enrich, (concepts or {}).get(label)) for label in labels]
 
     @cached_property
-    def _statements(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Of the concepts trained on: vectors (n, dim), reference similarities (m, n), and which are diagnostic classes, bool (n,)."""
+    def _statements(self) -> Statements | None:
+        """Those of the concepts trained on; None of a model that does not say which they were."""
         concepts = [c for c in self.config.training.get("concepts", ()) if c in self.kb.concepts]
-        vectors = np.stack([self.concept_vector(c) for c in concepts]) if concepts else self.passage_vectors[:0]
-        classes = load_label_set("ptb-xl-super")["labels"].values()
-        return vectors, self.reference @ vectors.T, np.isin(concepts, list(classes))
+        if not concepts:
+            return None
+        vectors = np.stack([self.concept_vector(c) for c in concepts])
+        bank = self.reference @ vectors.T
+        classes = np.isin(concepts, list(load_label_set("ptb-xl-super")["labels"].values()))
+        return Statements(vectors, bank, self.config.calibration(bank, bank).mean(0), classes)
 
     def like(self, rhythm: np.ndarray) -> np.ndarray:
         """An ECG's vector (dim,) → the unit vector to search its like with: its statements, by how much more probable they are than usual.
@@ -452,11 +465,10 @@ class ECGCLIP(nn.Module):
         Vectors lie close by rate and shape, too; who asks for similar cases means the diagnoses. Of a model that does not say which
         concepts it was trained on, the vector itself.
         """
-        vectors, bank, _ = self._statements
-        if not len(vectors):
+        if (known := self._statements) is None:
             return rhythm
-        usual = self.config.calibration(bank, bank).mean(0)
-        return _unit((self.config.calibration(rhythm[None] @ vectors.T, bank)[0] - usual) @ vectors)
+        probability = self.config.calibration(rhythm[None] @ known.vectors.T, known.bank)[0]
+        return _unit((probability - known.usual) @ known.vectors)
 
     def likeness(self, rhythm: np.ndarray, others: np.ndarray) -> np.ndarray:
         """An ECG's vector (dim,) and those of others (n, dim) → how much they should have in common, (n,) from 0 to 1.
@@ -464,12 +476,12 @@ class ECGCLIP(nn.Module):
         The mean of two expectations: that both show a condition of one diagnostic class (of PTB-XL's five, normal among them), and the
         share of all their statements that they share (Jaccard). Cosines, of a model that does not say which concepts it was trained on.
         """
-        vectors, bank, classes = self._statements
-        if not len(vectors):
+        if (known := self._statements) is None:
             return others @ rhythm
-        mine, theirs = (self.config.calibration(x @ vectors.T, bank) for x in (rhythm[None], others))
+        mine, *theirs = self.config.calibration(np.vstack([rhythm, others]) @ known.vectors.T, known.bank)
+        theirs = np.reshape(theirs, (len(others), len(mine)))
         both = mine * theirs
-        same_class = 1 - (1 - both[:, classes]).prod(1)
+        same_class = 1 - (1 - both[:, known.classes]).prod(1)
         return (same_class + both.sum(1) / (mine + theirs - both).sum(1)) / 2
 
     def score(self, embedding: Embedding, prompts: Sequence[Prompt], softmax: bool = False) -> Result:

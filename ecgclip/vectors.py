@@ -84,7 +84,7 @@ class VectorFile:
         ivf, turn = faiss.downcast_index(self.index.index), faiss.downcast_VectorTransform(self.index.chain.at(0))
         if ivf.direct_map.no():  # where each id lies: half a second a million, on the first use
             ivf.set_direct_map_type(faiss.DirectMap.Hashtable)
-        return turn.reverse_transform(ivf.reconstruct_batch(ids))
+        return ivf.reconstruct_batch(ids) @ faiss.vector_to_array(turn.A).reshape(ivf.d, -1)
 
     def chunks(self, dead: np.ndarray, size: int = 65_536) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """ids and vectors float32 (n, dim) of an exact file."""
