@@ -12,7 +12,8 @@ import hashlib
 import json
 import re
 import unicodedata
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -97,7 +98,7 @@ class Concept:
             *(p for language in LANGUAGES for p in each("alias", self.aliases.get(language, []), language)),
             *each("report", self.report, "en"),
             *each("report", self.report_de, "de"),
-            *each("criteria", [", ".join(c.text for c in self.criteria)], "en"),
+            *each("criteria", [", ".join(c.text for c in self.criteria)] * bool(self.criteria), "en"),
             *criteria,
             *each("definition", [self.definition], "en"),
             *each("definition", [self.definition_de], "de"),
@@ -123,6 +124,9 @@ class KnowledgeBase:
 
     def __init__(self, concepts: dict[str, Concept], sources: dict[str, Source], digest: str):
         self.concepts, self.sources, self.digest = concepts, sources, digest
+        self.unsaid: re.Pattern[str] | None = (
+            None  # names that no text may have, of a knowledge base `without` concepts
+        )
         self.passages = [p for c in concepts.values() for p in c.passages]
 
     @classmethod
@@ -234,6 +238,48 @@ class KnowledgeBase:
                 found.add(parent)
                 todo.extend(self.concepts[parent].broader)
         return found
+
+    def names_of(self, concepts: Iterable[str]) -> re.Pattern[str]:
+        """Any name or alias of the concepts, as whole words."""
+        names = {n for c in concepts for n in (self.concepts[c].name, *sum(self.concepts[c].aliases.values(), []))}
+        return re.compile(rf"\b(?:{'|'.join(sorted(map(re.escape, names), key=len, reverse=True))})\b", re.IGNORECASE)
+
+    def without(self, concepts: Collection[str]) -> KnowledgeBase:
+        """What is left if `concepts` are never mentioned: neither they, nor narrower ones, nor those named after them, nor any text
+        that has one of their names.
+
+        Raises EcgclipError for a concept that is not there.
+        """
+        if unknown := set(concepts) - self.concepts.keys():
+            raise EcgclipError(f"no concept {sorted(unknown)[0]!r} in the knowledge base")
+        if not concepts:
+            return self
+        named = self.names_of(concepts)
+        gone = {c for c in self.concepts if c in concepts or self.ancestors(c) & set(concepts)}
+        gone |= {c.id for c in self.concepts.values() if named.search(c.name)}
+
+        def quiet(texts: Iterable[str], least: str = "") -> list[str]:
+            return [t for t in texts if not named.search(t)] or [least] * bool(least)
+
+        kept = {}
+        for c in self.concepts.values():
+            if c.id not in gone:
+                kept[c.id] = replace(
+                    c,
+                    aliases={language: quiet(texts) for language, texts in c.aliases.items()},
+                    broader=[b for b in c.broader if b not in gone],
+                    lookalikes=[x for x in c.lookalikes if x not in gone],
+                    definition=quiet([c.definition], c.name)[0],
+                    definition_de=quiet([c.definition_de], c.name)[0],
+                    criteria=tuple(x for x in c.criteria if not named.search(x.text)),
+                    report=quiet(c.report, f"{c.name}."),
+                    report_de=quiet(c.report_de, f"{c.name}."),
+                    negation=quiet(c.negation),
+                    negation_de=quiet(c.negation_de),
+                )
+        rest = KnowledgeBase(kept, self.sources, f"{self.digest} without {' '.join(sorted(concepts))}")
+        rest.unsaid = named
+        return rest
 
 
 def label_set_names() -> list[str]:

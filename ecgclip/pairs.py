@@ -18,6 +18,8 @@ from ecgclip.data import DOUBTED_CONCEPTS, MEASURED_CONCEPTS, UNKNOWN, Case, Win
 from ecgclip.knowledge import CATEGORIES, KnowledgeBase
 from ecgclip.text import Tokenizer, clean
 
+MEASURED = 3  # measured sentences in a composed text, at most
+
 
 @dataclass(frozen=True)
 class Wording:
@@ -141,6 +143,6 @@ class Composer:
             return case.report, clean(case.report)
         language = str(rng.choice(["en", "de"]))
         said = [self.reports[s].draw(rng, language=language) for s in rng.permutation(statements)]
-        some = rng.permutation(findings)[: rng.integers(0, 4)]
+        some = rng.permutation(findings)[: rng.integers(0, MEASURED + 1)]
         measured = [self.findings[f].draw(rng, language=language) + "." for f in some]
         return " ".join(said + measured) or "ecg.", "|".join(sorted(statements)) + "+" + "|".join(sorted(some))

@@ -84,6 +84,7 @@ class Recipe:
     augment: dict[str, float]
     ecg: dict[str, Any] = field(default_factory=dict)
     text: dict[str, Any] = field(default_factory=dict)
+    unseen: list[str] = field(default_factory=list)  # concepts that no text and no label of the training may name
 
     @classmethod
     def load(cls, path: str | Path) -> Recipe:
@@ -125,11 +126,11 @@ class Split:
 
 def load_split(recipe: Recipe, data: Path, kb: KnowledgeBase, validation: bool, log=print) -> dict[str, Split]:
     """The training (or validation) cases of each source; a patient is only ever in one of the two, test parts in neither."""
-    splits = {}
+    splits, rest = {}, kb.without(recipe.unseen)
     for source, options in recipe.data.items():
         loader = LOADERS[source]
         folds = {"folds": options["folds"]} if "folds" in options else {}
-        cases = loader(data / options["path"], kb, **folds)
+        cases = [forget(c, rest) for c in loader(data / options["path"], kb, **folds)]
         tests = recipe.test_part.get(source)
         cases = [c for c in cases if not (tests and c.share(tests) == 0)]
         if validation and source not in ("ptb-xl", "folder"):
@@ -142,18 +143,45 @@ def load_split(recipe: Recipe, data: Path, kb: KnowledgeBase, validation: bool, 
     return splits
 
 
+def forget(case: Case, kb: KnowledgeBase) -> Case:
+    """The case as one who has never heard of the conditions that `kb` is without would tell it."""
+    if kb.unsaid is None:
+        return case
+    present = {c for c, there in case.statements.items() if there} | case.annotated
+    silent = not present <= kb.concepts.keys() or kb.unsaid.search(case.report)
+    return replace(
+        case,
+        statements={c: there for c, there in case.statements.items() if c in kb.concepts},
+        annotated=case.annotated & kb.concepts.keys(),
+        beats=tuple(beat for beat in case.beats if beat[1] in kb.concepts),
+        report="" if silent else case.report,
+    )
+
+
+def spoken_findings(kb: KnowledgeBase) -> dict[str, dict[str, list[str]]]:
+    """The words for every finding, but those with a name that `kb` is without."""
+    return {
+        key: {
+            kind: [t for t in entry.get(kind, []) if not (kb.unsaid and kb.unsaid.search(t))]
+            for kind in ("en", "de", "negative_en", "negative_de")
+        }
+        for key, entry in finding_texts().items()
+    }
+
+
 def _cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ecgclip"
 
 
 def corpus(recipe: Recipe, data: Path, kb: KnowledgeBase) -> list[str]:
     """All text there is: reports of the training folds (those without a signal too), the knowledge base, findings."""
-    texts = [p.text for p in kb.passages]
-    for entry in finding_texts().values():
-        texts += [t for k in ("en", "de", "negative_en", "negative_de") for t in entry.get(k, [])]
+    rest = kb.without(recipe.unseen)
+    texts = [p.text for p in rest.passages]
+    texts += [t for entry in spoken_findings(rest).values() for said in entry.values() for t in said]
     if "ptb-xl" in recipe.data:
         options = recipe.data["ptb-xl"]
-        texts += [c.report for c in ptb_xl(data / options["path"], kb, options.get("folds"), signals=False) if c.report]
+        cases = ptb_xl(data / options["path"], kb, options.get("folds"), signals=False)
+        texts += [report for c in cases if (report := forget(c, rest).report)]
     return texts
 
 
@@ -320,11 +348,13 @@ class Batches:
         templates = prompt_settings()["plain"]
         known = {c for split in splits.values() for case in split.cases for c in case.statements}
         beat_concepts = next(iter(splits.values())).windows.beat_concepts
-        self.concepts = tuple(sorted(known | set(MEASURED_CONCEPTS) | set(beat_concepts)))
-        self.always = {"statement": [self.concepts.index(c) for c in beat_concepts], "finding": []}
+        self.beats = np.array([i for i, c in enumerate(beat_concepts) if c in kb.concepts])  # kinds that are asked for
+        self.concepts = tuple(sorted((known | set(MEASURED_CONCEPTS) | set(beat_concepts)) & kb.concepts.keys()))
+        self.always = {"statement": [self.concepts.index(beat_concepts[i]) for i in self.beats], "finding": []}
+        spoken = spoken_findings(kb)
         self.banks = {
             "statement": Bank({c: concept_wording(kb, c, templates) for c in self.concepts}, self.tokenizer),
-            "finding": Bank(finding_wordings(finding_texts()), self.tokenizer),
+            "finding": Bank(finding_wordings(spoken), self.tokenizer),
         }
         wordings = {c: concept_wording(kb, c, templates) for c in kb.concepts}
         self.synonyms = Bank(wordings, self.tokenizer)
@@ -341,7 +371,7 @@ class Batches:
         self.rarity = torch.from_numpy(
             np.log(sum(map(len, self.truth.values())) / np.maximum(counts, 1)).astype(np.float32)
         )
-        self.composer = Composer(kb, finding_texts(), self.concepts)
+        self.composer = Composer(kb, spoken, self.concepts)
         self.steps_per_epoch = max(1, len(splits[self.main].windows) // (recipe.data[self.main]["per_step"] * world))
 
     def whiten(self, model: ECGCLIP, power: float) -> None:
@@ -386,7 +416,7 @@ class Batches:
                     meanings.append(int.from_bytes(hashlib.blake2b(meaning.encode(), digest_size=7).digest(), "big"))
                     reported.append(start + i)
             beats = windows.beats[rows]
-            marks = (beats[..., None] == np.arange(len(windows.beat_concepts))).astype(np.int8)
+            marks = (beats[..., None] == self.beats).astype(np.int8)
             marks[beats == UNKNOWN] = UNKNOWN
             parts.append(
                 {
@@ -548,7 +578,8 @@ def train_clip(recipe: Recipe, data: Path, text: Path, out: Path, threads: int |
         held_out = load_split(recipe, data, kb, validation=True)
     text_config = TextConfig(**json.loads((text / "text.json").read_text()))
     torch.manual_seed(recipe.seed)
-    model = ECGCLIP(ModelConfig(recipe.ecg_config, text_config), load_tokenizer(text, text_config), kb)
+    rest = kb.without(recipe.unseen)
+    model = ECGCLIP(ModelConfig(recipe.ecg_config, text_config), load_tokenizer(text, text_config), rest)
     model.build_text().load_state_dict(load_file(text / "text.safetensors"))
     if model.ecg.measured is not None:
         model.ecg.measured.fit(torch.from_numpy(np.concatenate([s.windows.features[:, 0] for s in splits.values()])))
@@ -697,6 +728,8 @@ def train_captions(model: ECGCLIP, split: Split, recipe: Recipe) -> None:
 
     from ecgclip.describe import consistent
 
+    if not recipe.captions["epochs"]:
+        return
     model.eval()
     ecg = encode_windows(model, split.windows)
     texts = [in_order(model.kb, consistent(model.kb, split.cases[i].annotated)) for i in split.windows.case]

@@ -1,0 +1,333 @@
+"""What each part is worth:  python benchmarks/ablations.py train $ECGCLIP_DATA runs/ablations [--seeds 1] [ROW ...]
+                             python benchmarks/ablations.py table $ECGCLIP_DATA runs/ablations results/ablations
+
+`train` trains the rows of recipes/ablations.yaml, leaving out what runs/ablations has already; `table` compares them with "base"
+on the same records and resamples. Fold 9 and the sets out of domain choose nothing here: `validation` is for that.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+
+from ecgclip import encoder, pairs
+from ecgclip.beats import r_peaks
+from ecgclip.data import Case, Windows, cpsc_2018, load_windows, ptb_xl
+from ecgclip.ecg import LEADS
+from ecgclip.evaluate import cases_hash, choose_labels, load_cases, patient_numbers, truth_table, write_json
+from ecgclip.knowledge import KnowledgeBase
+from ecgclip.measure import features, measure
+from ecgclip.metrics import Labels, difference, interval, label_summary, resample
+from ecgclip.model import ECGCLIP, load_model
+from ecgclip.prepare import SAMPLING_RATE
+from ecgclip.train import (
+    Recipe,
+    code_version,
+    embed_windows,
+    load_split,
+    train_clip,
+    train_text,
+    validation_auroc,
+)
+
+ROOT = Path(__file__).parent.parent
+FILE = ROOT / "recipes/ablations.yaml"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ecgclip"
+
+
+# --- what a recipe cannot say -----------------------------------------------------------------------------------------
+
+
+def learned_queries() -> None:
+    """MELP's beats: the beat head is told of no R peak, so that its learned queries stand in."""
+    forward = encoder.BeatHead.forward
+    encoder.BeatHead.forward = lambda self, tokens, mask, peaks: forward(self, tokens, mask, peaks * torch.nan)
+
+
+def no_intervals() -> None:
+    """Neither a beat nor the rhythm knows how far apart the beats are."""
+    for name in ("rr_features", "rr_statistics"):
+        known = getattr(encoder, name)
+        setattr(encoder, name, lambda peaks, known=known: torch.zeros_like(known(peaks)))
+
+
+def plain_targets() -> None:
+    """CLIP's targets: the one right text of an ECG is its own."""
+    write, count = pairs.Composer.write, iter(range(sys.maxsize))
+    pairs.Composer.write = lambda self, *known: (write(self, *known)[0], str(next(count)))
+
+
+def measured_sentences(most: str) -> None:
+    """At most so many in a composed text."""
+    pairs.MEASURED = int(most)
+
+
+# --- training ---------------------------------------------------------------------------------------------------------
+
+
+def recipe_of(row: str, seed: int) -> tuple[Recipe, str]:
+    """A row's recipe and the call of its patch."""
+    stored = yaml.safe_load(FILE.read_text())
+    fields = asdict(Recipe.load(ROOT / "recipes/default.yaml"))
+    patch = ""
+    for key, value in (stored["base"] | stored["rows"][row]).items():
+        *path, last = key.split(".")
+        part = fields
+        for name in path:
+            part = part[name]
+        if key == "patch":
+            patch = value
+        elif key == "data":
+            part["data"] = {source: options for source, options in part["data"].items() if source in value}
+        else:
+            part[last] = value
+    if "challenge-2017" not in fields["data"]:
+        fields["test_part"] = {}
+    return Recipe(**(fields | {"name": row, "seed": seed})), patch
+
+
+def train(data: Path, out: Path, rows: list[str], seeds: int) -> None:
+    for seed in range(seeds):
+        for row in rows or yaml.safe_load(FILE.read_text())["rows"]:
+            folder = out / f"{row.replace(' ', '-')}-{seed}"
+            if (folder / "model/config.json").exists():
+                continue
+            print(f"--- {row}, seed {seed}", flush=True)
+            child = os.fork()  # patches and threads end with the process
+            if child == 0:
+                try:
+                    train_row(data, out, folder, row, seed)
+                except BaseException:
+                    import traceback
+
+                    traceback.print_exc()
+                    os._exit(1)
+                os._exit(0)
+            if os.waitpid(child, 0)[1]:
+                print(f"failed: {row}, seed {seed}", flush=True)
+
+
+def train_row(data: Path, out: Path, folder: Path, row: str, seed: int) -> None:
+    recipe, patch = recipe_of(row, seed)
+    own = recipe.unseen or not recipe.pretraining["epochs"]
+    text = folder / "text" if own else out / "text"
+    if not (text / "text.json").exists():
+        train_text(replace(recipe, seed=0), data, text)
+    if patch:
+        name, *arguments = patch.split()
+        globals()[name](*arguments)
+    started = time.time()
+    train_clip(recipe, data, text, folder)
+    (folder / "seconds").write_text(str(round(time.time() - started)))
+
+
+# --- measuring --------------------------------------------------------------------------------------------------------
+
+
+def one_lead(windows: Windows, lead: str) -> Windows:
+    """The same windows as a device with one lead would have recorded them."""
+    kept = np.zeros(12, bool)
+    kept[LEADS.index(lead)] = True
+    peaks, measured = np.full_like(windows.r_peaks, np.nan), windows.features.copy()
+    for i, (signal, mask, length) in enumerate(zip(windows.signal, windows.mask, windows.length, strict=True)):
+        signal = signal[:, :length].astype(np.float32) * kept[:, None]
+        at = r_peaks(signal, mask & kept)[: peaks.shape[1]]
+        peaks[i, : len(at)] = at / SAMPLING_RATE
+        measured[i, 0] = features(measure(signal, mask & kept, at))
+    return replace(windows, mask=windows.mask & kept, r_peaks=peaks, features=measured)
+
+
+Set = tuple[list[Case], Windows, Labels, int]
+
+
+def test_sets(model: ECGCLIP, data: Path) -> dict[str, Set]:
+    """Name → cases, windows, labels, positives that a label needs."""
+
+    def loaded(cases: list[Case]) -> tuple[list[Case], Windows]:
+        return cases, load_windows(cases, CACHE, os.cpu_count() or 1)
+
+    def labels(dataset: str, label_set: str, cases: list[Case]) -> Labels:
+        return choose_labels(model, dataset, label_set, cases, "code")
+
+    fold, cpsc = loaded(ptb_xl(data / "ptb-xl", model.kb, [9])), loaded(cpsc_2018(data / "challenge-2020", model.kb))
+    rest = loaded(load_cases(model, "challenge-2020", data / "challenge-2020"))
+    hand = loaded([c for c in load_cases(model, "challenge-2017", data / "challenge-2017") if c.share(5) == 0])
+    five = labels("ptb-xl", "superclass", fold[0])
+    return {
+        "fold 9, superclasses": (*fold, five, 5),
+        "fold 9, all statements": (*fold, labels("ptb-xl", "all", fold[0]), 5),
+        "CPSC2018": (*cpsc, labels("cpsc2018", "cpsc2018", cpsc[0]), 4),
+        "other challenge 2020": (*rest, labels("challenge-2020", "annotated", rest[0]), 4),
+        "challenge 2017": (*hand, labels("challenge-2017", "cinc2017", hand[0]), 5),
+        "fold 9, lead I": (fold[0], one_lead(fold[1], "I"), five, 5),
+    }
+
+
+def by_record(windows: Windows, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of the cases that were read, and the mean (cases, dim) over the windows of each."""
+    cases, row = np.unique(windows.case, return_inverse=True)
+    total = np.zeros((len(cases), vectors.shape[1]))
+    np.add.at(total, row, vectors)
+    return cases, total / np.bincount(row)[:, None]
+
+
+def asked(model: ECGCLIP, labels: Labels, kind: str = "knowledge base") -> np.ndarray:
+    """The vectors of labels (n, dim), asked for in one of PROMPTS."""
+    vectors = []
+    for name, concept in zip(labels.names, labels.concepts, strict=True):
+        if kind == "knowledge base":
+            vectors.append(model.concept_vector(concept))
+            continue
+        known = model.kb.concepts[concept]
+        by_kind = {
+            "abbreviation": [name],
+            "bare name": [known.name],
+            "criteria only": [p.text for p in known.passages if p.kind in ("criteria", "criterion")],
+            "all names and reports": [p.text for p in known.passages if p.kind in ("name", "alias", "report")],
+        }
+        mean = (
+            model.plain_vectors([known.name]) if kind == "name in templates" else model.embed_text(by_kind[kind])
+        ).mean(0)
+        vectors.append(mean / np.linalg.norm(mean))
+    return np.stack(vectors)
+
+
+PROMPTS = ("abbreviation", "bare name", "name in templates", "criteria only", "all names and reports", "knowledge base")
+
+
+def measured_sets(model: ECGCLIP, sets: dict[str, Set], alone: bool = False) -> dict[str, np.ndarray]:
+    """Name of a set → similarity (records, labels); alone: of the measurements without the signal."""
+    scores, done = {}, {}
+    for name, (_, windows, labels, _) in sets.items():
+        if id(windows) not in done:
+            if alone:
+                with torch.no_grad():
+                    vectors = model.ecg.from_measured(torch.from_numpy(windows.features[:, 0])).numpy()
+            else:
+                vectors = embed_windows(model, windows)
+            done[id(windows)] = by_record(windows, vectors)[1]
+        scores[name] = done[id(windows)] @ asked(model, labels).T
+    return scores
+
+
+def table(data: Path, runs: Path, out: Path) -> None:
+    torch.set_num_threads(os.cpu_count() or 1)
+    shipped = load_model()
+    sets = test_sets(shipped, data)
+    truth = {name: truth_table([s[0][i] for i in np.unique(s[1].case)], s[2]) for name, s in sets.items()}
+    people = {name: patient_numbers([s[0][i] for i in np.unique(s[1].case)]) for name, s in sets.items()}
+    held_out = load_split(Recipe.load(ROOT / "recipes/default.yaml"), data, shipped.kb, validation=True)
+    stored = yaml.safe_load(FILE.read_text())
+    scores: dict[str, list[dict[str, np.ndarray]]] = {}
+    rows: list[dict[str, Any]] = []
+
+    def add(row: str, changes: dict, seconds: list[int], validation: list[float]) -> None:
+        entry: dict[str, Any] = {"row": row, "changes": changes, "seeds": len(scores[row]), "seconds": seconds}
+        entry["validation"] = [round(v, 4) for v in validation]
+        for name, (_, _, labels, least) in sets.items():
+            figures = [resample(s[name], truth[name], people[name], 0) for s in scores[row]]
+            entry[name] = [label_summary(f, truth[name], labels, least)[1]["auroc"] for f in figures]
+            if row != "base":
+                pairs_ = zip(scores["base"], scores[row], strict=False)
+                entry[f"{name}, less base"] = [
+                    difference(a[name], b[name], truth[name], people[name], labels, least, 0)[1]["auroc"]
+                    for a, b in pairs_
+                ]
+        rows.append(entry)
+        print(row, entry["validation"], {n: [v[0] for v in entry[n]] for n in sets}, flush=True)
+
+    for row, changes in stored["rows"].items():
+        found = sorted(p for p in runs.glob(f"{row.replace(' ', '-')}-[0-9]") if (p / "model/config.json").exists())
+        if not found:
+            continue
+        models = [load_model(p / "model", ROOT / "knowledge_base") for p in found]
+        _, patch = recipe_of(row, 0)
+        kept = encoder.BeatHead.forward, encoder.rr_features, encoder.rr_statistics
+        if patch and not patch.startswith(("plain", "measured")):
+            globals()[patch]()
+        scores[row] = [measured_sets(m, sets) for m in models]
+        validation = [validation_auroc(m, held_out) for m in models]
+        encoder.BeatHead.forward, encoder.rr_features, encoder.rr_statistics = kept
+        add(row, changes, [int((p / "seconds").read_text()) for p in found], validation)
+        if row == "and their own last stage":
+            name = "the measurements of that alone"
+            scores[name] = [measured_sets(m, sets, alone=True) for m in models]
+            add(name, changes, [], [])
+    results: dict[str, Any] = {"task": "ablations", "base": stored["base"], "rows": rows}
+    results["prompts"] = prompt_rows({"shipped weights": shipped}, sets, truth, people)
+    for row in ("eight conditions unseen", "the eight seen"):
+        folder = runs / f"{row.replace(' ', '-')}-0"
+        if (folder / "model/config.json").exists():
+            model = load_model(folder / "model", ROOT / "knowledge_base")
+            results[row] = unseen_rows(model, stored["eight"], sets["fold 9, all statements"])
+    results |= {
+        "weights_sha256": shipped.weights_sha256,
+        "data_sha256": cases_hash([c for s in sets.values() for c in s[0]]),
+        "code_version": code_version(),
+        "command": " ".join(["python", *sys.argv]),
+    }
+    write_json(out / "results.json", results)
+
+
+def prompt_rows(models: dict[str, ECGCLIP], sets: dict[str, Set], truth: dict, people: dict) -> list[dict[str, Any]]:
+    """The same ECG vectors asked in different words."""
+    rows = []
+    for who, model in models.items():
+        for kind in PROMPTS:
+            row: dict[str, Any] = {"model": who, "prompt": kind}
+            for name in list(sets)[:4]:
+                _, windows, labels, least = sets[name]
+                scores = by_record(windows, embed_windows(model, windows))[1] @ asked(model, labels, kind).T
+                row[name] = label_summary(resample(scores, truth[name], people[name], 0), truth[name], labels, least)[
+                    1
+                ]["auroc"]
+            rows.append(row)
+    return rows
+
+
+def unseen_rows(model: ECGCLIP, eight: list[str], fold: Set) -> dict[str, Any]:
+    """Eight conditions, asked for by their bare names, by abbreviations, and with the knowledge base's criteria."""
+    names = [KnowledgeBase.load().concepts[c] for c in eight]
+    abbreviations = [min((a for a in c.aliases["en"]), key=len) for c in names]
+    labels = Labels(abbreviations, eight, {})
+    cases = [fold[0][i] for i in np.unique(fold[1].case)]
+    truth, people = truth_table(cases, labels), patient_numbers(cases)
+    vectors = by_record(fold[1], embed_windows(model, fold[1]))[1]
+    figures = {kind: resample(vectors @ asked(model, labels, kind).T, truth, people, 0) for kind in PROMPTS}
+    out: dict[str, Any] = {"positives": [int(n) for n in (truth == 1).sum(0)], "asked": abbreviations, "labels": eight}
+    for kind in PROMPTS:
+        out[kind] = {"macro": label_summary(figures[kind], truth, labels, 1)[1]["auroc"]}
+        out[kind]["labels"] = [interval(f["auroc"]) for f in figures[kind]]
+        if kind != "bare name":
+            gain = [
+                {"auroc": a["auroc"] - b["auroc"]} for a, b in zip(figures[kind], figures["bare name"], strict=True)
+            ]
+            out[kind]["less bare name"] = label_summary(gain, truth, labels, 1)[1]["auroc"]
+    return out
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("do", choices=("train", "table"))
+    parser.add_argument("data", type=Path)
+    parser.add_argument("runs", type=Path)
+    parser.add_argument("rest", nargs="*")
+    parser.add_argument("--seeds", type=int, default=1)
+    given = parser.parse_args()
+    if given.do == "train":
+        train(given.data, given.runs, given.rest, given.seeds)
+    else:
+        table(given.data, given.runs, Path(given.rest[0]))
+
+
+if __name__ == "__main__":
+    main()
