@@ -1,7 +1,7 @@
 """What each part is worth:  python benchmarks/ablations.py train $ECGCLIP_DATA runs/ablations [--seeds 1] [ROW ...]
                              python benchmarks/ablations.py table $ECGCLIP_DATA runs/ablations results/ablations
 
-`train` trains the rows of recipes/ablations.yaml, leaving out what runs/ablations has already; `table` compares them with "base"
+`train` trains the rows of benchmarks/ablations.yaml, leaving out what runs/ablations has already; `table` compares them with "base"
 on the same records and resamples. Fold 9 and the sets out of domain choose nothing here: `validation` is for that.
 """
 
@@ -21,7 +21,7 @@ import yaml
 
 from ecgclip import encoder, pairs
 from ecgclip.beats import r_peaks
-from ecgclip.data import Case, Windows, cpsc_2018, load_windows, ptb_xl
+from ecgclip.data import Case, cpsc_2018, ptb_xl
 from ecgclip.ecg import LEADS
 from ecgclip.evaluate import cases_hash, choose_labels, load_cases, patient_numbers, truth_table, write_json
 from ecgclip.knowledge import KnowledgeBase
@@ -38,9 +38,10 @@ from ecgclip.train import (
     train_text,
     validation_auroc,
 )
+from ecgclip.windows import Windows, load_windows
 
 ROOT = Path(__file__).parent.parent
-FILE = ROOT / "recipes/ablations.yaml"
+FILE = Path(__file__).with_suffix(".yaml")
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ecgclip"
 
 

@@ -1,6 +1,6 @@
-"""Training and test data: public data sets become cases, cases become windows.
+"""Training and test data: public data sets become cases (`windows` makes arrays of them).
 
-    folder in its public layout ──loader──▶ cases (a record, what is known of it) ──prepare, measure──▶ windows (arrays)
+    folder in its public layout ──loader──▶ cases: a record, and what is known of it
 
 What a data set does not annotate is unknown, never absent: `statements` holds only what is known.
 """
@@ -9,28 +9,20 @@ from __future__ import annotations
 
 import ast
 import csv
-import hashlib
-import json
+import re
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from ecgclip.beats import r_peaks
-from ecgclip.ecg import ECG, EcgclipError, find_records, read_ecg, read_metadata
+from ecgclip.ecg import ECG, EcgclipError, find_records, read_metadata
 from ecgclip.knowledge import KnowledgeBase
-from ecgclip.measure import features, findings, measure
-from ecgclip.prepare import SAMPLING_RATE, prepare
 
-MAX_BEATS = 40  # in a 10 s window: 240 beats a minute
-VARIANTS = 8  # lead subsets of a window in which it is measured for training
 UNKNOWN = -1
-LIMB = slice(0, 6)  # of the twelve leads
 
 # PTB-XL's superclasses and the concepts of the same meaning
 SUPERCLASSES = {
@@ -154,6 +146,14 @@ class Case:
         return zlib.crc32(f"{self.source}/{self.patient}".encode()) % parts
 
 
+def stretch(ecg: ECG, case: Case) -> ECG:
+    """The part of a longer record that the case is about."""
+    if case.stop_s is None:
+        return ecg
+    first, last = (round(s * ecg.sampling_rate) for s in (case.start_s, case.stop_s))
+    return ECG(ecg.signal[:, first:last], ecg.sampling_rate, ecg.leads, ecg.metadata, ecg.source)
+
+
 def known_statements(kb: KnowledgeBase, present: Iterable[str], listed: Iterable[str]) -> dict[str, bool]:
     """What follows from the `present` ones out of the `listed` concepts: broader concepts too, absent where no part is present."""
     present, listed = set(present), set(listed)
@@ -162,10 +162,13 @@ def known_statements(kb: KnowledgeBase, present: Iterable[str], listed: Iterable
     return statements
 
 
-def ptb_xl(root: Path, kb: KnowledgeBase, folds: Iterable[int] | None = None, signals: bool = True) -> list[Case]:
-    """PTB-XL in its public layout (Wagner et al. 2020), 100 Hz records; folds=None means all.
+def ptb_xl(
+    root: Path, kb: KnowledgeBase, folds: Iterable[int] | None = None, signals: bool = True, fine: bool = False
+) -> list[Case]:
+    """PTB-XL in its public layout (Wagner et al. 2020); folds=None means all.
 
-    Rows whose file is not there are left out; signals=False gives the rows for their reports alone.
+    Each record at 100 Hz or, where only that is there or `fine` prefers it, at 500 Hz. Rows whose file is not there are left out;
+    signals=False gives the rows for their reports alone.
     """
     table = root / "ptbxl_database.csv"
     if not table.exists():
@@ -176,8 +179,11 @@ def ptb_xl(root: Path, kb: KnowledgeBase, folds: Iterable[int] | None = None, si
     cases = []
     with table.open(newline="", encoding="utf-8") as rows:
         for row in csv.DictReader(rows):
-            path = root / row["filename_lr"]
-            if int(row["strat_fold"]) not in folds or (signals and not path.with_suffix(".hea").exists()):
+            if int(row["strat_fold"]) not in folds:
+                continue
+            paths = [root / row[name] for name in sorted(("filename_hr", "filename_lr"), reverse=not fine) if row[name]]
+            path = next((p for p in paths if p.with_suffix(".hea").exists()), None if signals else paths[0])
+            if path is None:
                 continue
             codes = ast.literal_eval(row["scp_codes"])
             partial = row.get("row_reconstructed") == "True"
@@ -427,8 +433,55 @@ def labelled(root: Path, kb: KnowledgeBase) -> list[Case]:
     return _listed(root, kb, found)
 
 
+HEDGED = re.compile(r"^(?:possible|probable|consider|borderline|cannot rule out|suggests?)\b", re.IGNORECASE)
+
+
+def mimic_iv_ecg(root: Path, kb: KnowledgeBase, signals: bool = True) -> list[Case]:
+    """MIMIC-IV-ECG as on PhysioNet (Gow et al. 2023): record_list.csv, machine_measurements.csv and files/p…/s…/….
+
+    A report is the device's lines, report_0 to report_17; a statement is a line, or a part of one, that the knowledge base knows by
+    name. What the device states somewhere is absent where it is not stated, and unknown where it is hedged ("possible …").
+    Rows whose file is not there are left out; signals=False gives them for their reports alone.
+    """
+    tables = [root / name for name in ("record_list.csv", "machine_measurements.csv")]
+    if missing := [table for table in tables if not table.exists()]:
+        raise EcgclipError(f"{root}: no {missing[0].name} here; give MIMIC-IV-ECG's top folder")
+    known: dict[str, tuple[frozenset[str], bool]] = {}  # the same lines come again and again
+
+    def meaning(line: str) -> tuple[frozenset[str], bool]:
+        if line not in known:
+            said = HEDGED.sub("", line).strip()
+            parts = [said] if kb.find(said) else re.split(r"\s*(?:,|;|\bwith\b|\band\b)\s*", said)
+            known[line] = frozenset(c.id for part in parts if (c := kb.find(part))), said != line
+        return known[line]
+
+    reports: dict[str, list[str]] = {}
+    with tables[1].open(newline="", encoding="utf-8") as rows:
+        for row in csv.DictReader(rows):
+            lines = [row[f"report_{i}"].strip() for i in range(18) if row.get(f"report_{i}")]
+            reports[row["study_id"]] = [line.rstrip(".") for line in lines if line]
+    found, hedged, texts = [], [], []
+    with tables[0].open(newline="", encoding="utf-8") as rows:
+        for row in csv.DictReader(rows):
+            path, lines = root / row["path"], reports.get(row["study_id"])
+            if ".." in path.parts or not path.is_relative_to(root):
+                raise EcgclipError(f"{tables[0]}: path {row['path']!r} leads out of the folder")
+            if lines and (not signals or path.with_suffix(".hea").exists()):
+                meanings = [meaning(line) for line in lines]
+                present = set().union(*(c for c, doubt in meanings if not doubt))
+                hedged.append(set().union(*(c for c, doubt in meanings if doubt)) - present)
+                found.append(("mimic-iv-ecg", str(path), {"patient": row["subject_id"]}, present))
+                texts.append(". ".join(lines) + ".")
+    cases = _listed(root, kb, found)
+    return [
+        replace(c, report=text, statements={k: v for k, v in c.statements.items() if v or k not in doubt})
+        for c, text, doubt in zip(cases, texts, hedged, strict=True)
+    ]
+
+
 LOADERS: dict[str, Callable[..., list[Case]]] = {
     "ptb-xl": ptb_xl,
+    "mimic-iv-ecg": mimic_iv_ecg,
     "challenge-2017": challenge_2017,
     "challenge-2011": challenge_2011,
     "mitdb": mitdb,
@@ -439,149 +492,5 @@ LOADERS: dict[str, Callable[..., list[Case]]] = {
     "ludb": ludb,
     "csv": labelled,
 }
-
-
-@dataclass(frozen=True)
-class Windows:
-    """Cases as arrays, one row a window.
-
-    signal float16 (n, 12, 1000) mV, mask bool (n, 12), length int (n,), r_peaks float32 (n, MAX_BEATS) s with NaN padding,
-    leads bool (n, VARIANTS, 12), lead subsets, the first of them `mask`; features float32 (n, VARIANTS, …), measured in each;
-    findings int8 (n, keys), beats int16 (n, MAX_BEATS) index into `beat_concepts`; 1 present, 0 absent, -1 unknown;
-    case int (n,) index into the cases.
-    """
-
-    signal: np.ndarray
-    mask: np.ndarray
-    length: np.ndarray
-    r_peaks: np.ndarray
-    leads: np.ndarray
-    features: np.ndarray
-    findings: np.ndarray
-    beats: np.ndarray
-    case: np.ndarray
-    finding_keys: tuple[str, ...]
-    beat_concepts: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.case)
-
-
-def case_windows(case: Case, keys: tuple[str, ...], most: int = 3) -> list[dict[str, np.ndarray]]:
-    """The first `most` windows of a case, prepared, with R peaks and findings."""
-    ecg = read_ecg(case.path)
-    if case.stop_s is not None:
-        first, last = (round(s * ecg.sampling_rate) for s in (case.start_s, case.stop_s))
-        ecg = ECG(ecg.signal[:, first:last], ecg.sampling_rate, ecg.leads, ecg.metadata, ecg.source)
-    prepared = prepare(ecg)
-    rows = []
-    for signal, mask, length in list(zip(prepared.signal, prepared.mask, prepared.length, strict=True))[:most]:
-        peaks = r_peaks(signal[:, :length], mask)[:MAX_BEATS]
-        measurement = measure(signal[:, :length], mask, peaks)
-        found = findings(measurement, case.age, case.sex)
-        rng = np.random.default_rng([zlib.crc32(case.path.encode()), len(rows)])
-        leads = np.stack([mask, *(mask & keep_leads(rng) for _ in range(VARIANTS - 1))])
-        leads[~leads.any(1)] = mask
-        measured = {mask.tobytes(): features(measurement)}  # a record of one lead has but one variant
-        for kept in leads:
-            if kept.tobytes() not in measured:
-                measured[kept.tobytes()] = features(measure(signal[:, :length] * kept[:, None], kept, peaks))
-        seconds = np.full(MAX_BEATS, np.nan, np.float32)
-        seconds[: len(peaks)] = peaks / SAMPLING_RATE
-        rows.append(
-            {
-                "signal": signal.astype(np.float16),
-                "mask": mask,
-                "length": length,
-                "r_peaks": seconds,
-                "leads": leads,
-                "features": np.stack([measured[kept.tobytes()] for kept in leads]),
-                "findings": np.array([UNKNOWN if found[k] is None else found[k] for k in keys], np.int8),
-                "beats": _match_beats(seconds, case.beats),
-            }
-        )
-    return rows
-
-
-def keep_leads(rng: np.random.Generator) -> np.ndarray:
-    """A subset as devices have it: one lead, two, the limb leads, or any; two limb leads give all six, as in prepare()."""
-    kind = rng.random()
-    keep = np.zeros(12, bool)
-    if kind < 0.4:
-        keep[rng.choice([0, 1, 6]) if rng.random() < 0.7 else rng.integers(12)] = True
-    elif kind < 0.6:
-        keep[[1, rng.integers(6, 12)]] = True
-    elif kind < 0.75:
-        keep[LIMB] = True
-    else:
-        keep[rng.permutation(12)[: rng.integers(2, 12)]] = True
-    if keep[LIMB].sum() >= 2:
-        keep[LIMB] = True
-    return keep
-
-
-def _match_beats(r_peaks_s: np.ndarray, beats: tuple[tuple[float, str], ...]) -> np.ndarray:
-    kinds = sorted(set(BEATS.values()))
-    out = np.full(MAX_BEATS, UNKNOWN, np.int16)
-    for i, peak in enumerate(r_peaks_s):
-        near = min(beats, key=lambda b: abs(b[0] - peak), default=None) if np.isfinite(peak) else None
-        if near and abs(near[0] - peak) < 0.15:  # the tolerance of ANSI/AAMI EC57
-            out[i] = kinds.index(near[1])
-    return out
-
-
-def _stamp(record: str) -> list[float]:
-    """Size and time of a record's files: another file of the same name is another record."""
-    files = [Path(f"{record}{ending}") for ending in (".hea", ".dat", ".mat")]
-    return [x for f in files if f.exists() for x in (f.stat().st_size, f.stat().st_mtime)]
-
-
-def _try_windows(job: tuple[Case, tuple[str, ...]]) -> list[dict] | str:
-    try:
-        return case_windows(*job)
-    except EcgclipError as error:
-        return str(error)
-
-
-def load_windows(
-    cases: list[Case], cache: Path | None = None, workers: int = 1, log: Callable[[str], None] = print
-) -> Windows:
-    """Prepare and measure `cases`, by `workers` processes; a record that cannot be read is logged and left out.
-
-    `cache` is a folder that keeps the arrays: they are made again when the cases, the records' list or the code's
-    preparation differ.
-    """
-    from rich.progress import track
-
-    from ecgclip.measure import finding_texts
-
-    keys = tuple(finding_texts())
-    modules = ("ecg", "prepare", "beats", "measure", "data")
-    code = b"".join((Path(__file__).parent / f"{m}.py").read_bytes() for m in modules)
-    described = json.dumps([[c.path, *_stamp(c.path), c.start_s, c.stop_s, c.age, c.sex, c.beats] for c in cases])
-    digest = hashlib.sha256(code + described.encode() + json.dumps(keys).encode()).hexdigest()[:16]
-    file = cache / f"windows-{digest}.npz" if cache else None
-    if file and file.exists():
-        with np.load(file, allow_pickle=False) as stored:
-            columns = {k: stored[k] for k in stored.files}
-    else:
-        jobs = [(c, keys) for c in cases]
-        with ProcessPoolExecutor(workers) as pool:
-            results = pool.map(_try_windows, jobs, chunksize=16)
-            done = list(track(results, "preparing", len(jobs)))
-        rows, index = [], []
-        for i, result in enumerate(done):
-            if isinstance(result, str):
-                log(f"left out: {result}")
-            else:
-                rows += result
-                index += [i] * len(result)
-        if not rows:
-            raise EcgclipError("no record of the training data could be read")
-        columns = {k: np.stack([r[k] for r in rows]) for k in rows[0]} | {"case": np.array(index)}
-        if file:
-            cache.mkdir(parents=True, exist_ok=True)
-            partial = file.with_suffix(".partial.npz")
-            np.savez(partial, **columns)
-            partial.rename(file)
-    return Windows(**columns, finding_keys=keys, beat_concepts=tuple(sorted(set(BEATS.values()))))
+MAIN = ("ptb-xl", "mimic-iv-ecg", "folder")  # sources with a full list of statements; a recipe needs one
+REPORTED_BY = ("ptb-xl", "mimic-iv-ecg")  # sources with reports

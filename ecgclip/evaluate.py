@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ecgclip.data import LOADERS, Case
+from ecgclip.data import LOADERS, Case, stretch
 from ecgclip.ecg import ECG, LEADS, EcgclipError, read_ecg
 from ecgclip.encoder import ECGEncoder
 from ecgclip.knowledge import KnowledgeBase, load_label_set
@@ -154,7 +154,7 @@ def published_fold(dataset: str) -> int | None:
 def load_cases(model: ECGCLIP, dataset: str, path: Path, folds: Collection[int] = ()) -> list[Case]:
     """A data set's cases, of some folds or all; of challenge-2020 only the sources that are no data set of their own."""
     if dataset == "ptb-xl":
-        return LOADERS[dataset](path, model.kb, folds=folds)
+        return LOADERS[dataset](path, model.kb, folds=folds, fine=model.config.ecg.sampling_rate > SAMPLING_RATE)
     options = {"every_s": 10.0} if dataset == "mitdb" else {}  # every heartbeat once
     cases = [c for c in LOADERS[dataset](path, model.kb, **options) if not folds or c.fold in folds]
     # CPSC2018 (A) has a label set, and so a data set, of its own; HR is PTB-XL again
@@ -345,20 +345,12 @@ def _embed_batch(model: ECGCLIP, read: list[tuple[Case, ECG]]) -> tuple[list[Cas
         return [c for cases, _ in alone for c in cases], [e for _, embeddings in alone for e in embeddings]
 
 
-def stretch(ecg: ECG, case: Case) -> ECG:
-    """The part of a longer record that the case is about."""
-    if case.stop_s is None:
-        return ecg
-    first, last = (round(s * ecg.sampling_rate) for s in (case.start_s, case.stop_s))
-    return ECG(ecg.signal[:, first:last], ecg.sampling_rate, ecg.leads, ecg.metadata, ecg.source)
-
-
 def reembed(model: ECGCLIP, embeddings: Sequence[Embedding]) -> list[Embedding]:
     """What other weights make of the same prepared and measured windows."""
     if not embeddings:
         return []
     arrays: dict[str, Any] = {
-        k: np.concatenate([getattr(e.prepared, k) for e in embeddings]) for k in ("signal", "mask", "length")
+        k: np.concatenate([getattr(e.prepared, k) for e in embeddings]) for k in ("encoder_signal", "mask", "length")
     }
     peaks = [p for e in embeddings for p in e.r_peaks]
     measured = [m for e in embeddings for m in e.measurements]

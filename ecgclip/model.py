@@ -217,11 +217,11 @@ class ECGCLIP(nn.Module):
 
     def embed_many(self, ecgs: Sequence[ECG]) -> list[Embedding]:
         """The same of several at once, in a third of the time each. Raises EcgclipError if one has no usable signal."""
-        prepared = [prepare(ecg) for ecg in ecgs]
+        prepared = [prepare(ecg, self.config.ecg.sampling_rate) for ecg in ecgs]
         peaks = [[r_peaks(s[:, :n], m) for s, m, n in zip(p.signal, p.mask, p.length, strict=True)] for p in prepared]
         measured = [measure_windows(p, at) for p, at in zip(prepared, peaks, strict=True)]
         arrays: dict[str, Any] = {
-            name: np.concatenate([getattr(p, name) for p in prepared]) for name in ("signal", "mask", "length")
+            name: np.concatenate([getattr(p, name) for p in prepared]) for name in ("encoder_signal", "mask", "length")
         }
         features = self.embed_prepared(replace(prepared[0], **arrays), sum(peaks, []), sum(measured, []))
         ends = np.cumsum([len(at) for at in peaks])
@@ -248,12 +248,13 @@ class ECGCLIP(nn.Module):
         seconds = np.full((len(peaks), max(most, 1)), np.nan, np.float32)
         for row, p in zip(seconds, peaks, strict=True):
             row[: len(p)] = p / SAMPLING_RATE
+        length = np.rint(np.asarray(prepared.length) * (self.config.ecg.sampling_rate / SAMPLING_RATE)).astype(np.int64)
         parts = [
             self.ecg(
-                torch.from_numpy(prepared.signal[i : i + batch]),
+                torch.from_numpy(prepared.encoder_signal[i : i + batch]),
                 torch.from_numpy(prepared.mask[i : i + batch]),
                 torch.from_numpy(seconds[i : i + batch]),
-                torch.from_numpy(np.asarray(prepared.length[i : i + batch])),
+                torch.from_numpy(length[i : i + batch]),
                 torch.from_numpy(np.stack([measurement_features(m) for m in measured[i : i + batch]])),
             )
             for i in range(0, len(peaks), batch)
@@ -478,8 +479,8 @@ class ECGCLIP(nn.Module):
         """
         if (known := self._statements) is None:
             return others @ rhythm
-        mine, *theirs = self.config.calibration(np.vstack([rhythm, others]) @ known.vectors.T, known.bank)
-        theirs = np.reshape(theirs, (len(others), len(mine)))
+        probability = self.config.calibration(np.vstack([rhythm, others]) @ known.vectors.T, known.bank)
+        mine, theirs = probability[0], probability[1:]
         both = mine * theirs
         same_class = 1 - (1 - both[:, known.classes]).prod(1)
         return (same_class + both.sum(1) / (mine + theirs - both).sum(1)) / 2
@@ -522,7 +523,8 @@ class ECGCLIP(nn.Module):
             rest = prepared.mask & (np.arange(evidence.shape[1]) != lead)
             rows = np.flatnonzero(prepared.mask[:, lead] & rest.any(1))
             if len(rows):
-                fewer = replace(prepared, signal=prepared.signal[rows], mask=rest[rows], length=prepared.length[rows])
+                part = {k: getattr(prepared, k)[rows] for k in ("signal", "encoder_signal", "length")}
+                fewer = replace(prepared, mask=rest[rows], **part)
                 peaks = [embedding.r_peaks[i] for i in rows]
                 without = self.embed_prepared(fewer, peaks, measure_windows(fewer, peaks)).rhythm.numpy()
                 evidence[:, lead] = ((embedding.rhythm[rows] - without) @ vectors.T).mean(0)

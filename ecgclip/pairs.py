@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ecgclip.data import DOUBTED_CONCEPTS, MEASURED_CONCEPTS, UNKNOWN, Case, Windows
+from ecgclip.data import DOUBTED_CONCEPTS, MEASURED_CONCEPTS, UNKNOWN, Case
 from ecgclip.knowledge import CATEGORIES, KnowledgeBase
 from ecgclip.text import Tokenizer, clean
+from ecgclip.windows import Windows
 
 MEASURED = 3  # measured sentences in a composed text, at most
 

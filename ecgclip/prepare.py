@@ -25,6 +25,8 @@ HIGHPASS = 0.35  # Hz, half gain
 HIGHPASS_STEEPNESS = 8  # that of a Butterworth filter of fourth order run forwards and backwards
 LOWPASS = (42.0, 49.0)  # Hz: gain 1 and gain 0; takes 50 Hz mains, and makes records of all rates alike
 
+WIDEST = (140.0, 150.0)  # Hz: what an encoder of 500 Hz sees; to 150 Hz, the same recommendations ask of a recorder
+
 GAP = 0.1  # s: a shorter gap is interpolated and counts as signal
 FLAT = 2.0  # s: a value held for longer comes from no heart (a noiseless simulation of a pause may hold it for less)
 EDGE = 0.2  # s: a value held for longer at either end of a recording is the device starting or stopping
@@ -40,14 +42,16 @@ class Prepared:
     """What the encoder is given.
 
     signal: float32 (windows, 12, 1000), mV at 100 Hz, rows as in `LEADS`; zero where masked, padded or without signal
+    encoder_signal: the same at the encoder's sampling rate, (windows, 12, 10 × rate); `signal` itself at 100 Hz
     mask: bool (windows, 12), True = usable
-    length: int (windows,), samples of each window that are recording; the rest, at the end, is padding
+    length: int (windows,), samples at 100 Hz of each window that are recording; the rest, at the end, is padding
     start_s: float (windows,), when each window starts in the recording
     derived: leads that were computed from other limb leads
     notes: what a reader of the result should know
     """
 
     signal: np.ndarray = field(repr=False)
+    encoder_signal: np.ndarray = field(repr=False)
     mask: np.ndarray = field(repr=False)
     length: np.ndarray
     start_s: np.ndarray
@@ -55,43 +59,65 @@ class Prepared:
     notes: tuple[str, ...] = ()
 
 
-def prepare(ecg: ECG) -> Prepared:
-    """Prepare a recording; raises EcgclipError when no lead has a signal in any window."""
+def prepare(ecg: ECG, sampling_rate: int = SAMPLING_RATE) -> Prepared:
+    """Prepare a recording for an encoder of `sampling_rate` (Hz, 100 or more); raises EcgclipError when no lead has a signal in any
+    window. What is measured, drawn and masked is told from 100 Hz at any rate."""
     where = f"{ecg.source}: " if ecg.source else ""
     notes = []
-    rows = [LEADS.index(lead) for lead in ecg.leads]
     raw, present = _bridge(ecg.signal, ecg.sampling_rate)
-    resampled = _filter(resample(raw, ecg.sampling_rate))
-    n = resampled.shape[1]
-    nearest = np.minimum(np.rint(np.arange(n) * (ecg.sampling_rate / SAMPLING_RATE)).astype(int), raw.shape[1] - 1)
-    signal, valid = np.zeros((12, n), np.float32), np.zeros((12, n), bool)
-    signal[rows], valid[rows] = resampled, present[:, nearest]
-    signal[~valid] = 0
-
+    signal, valid = _rows(ecg, raw, present, SAMPLING_RATE)
+    n = signal.shape[1]
     starts, length = _windows(n)
     if starts[-1] + WINDOW < n:
         notes.append(f"the last {(n - starts[-1] - WINDOW) / SAMPLING_RATE:.1f} s are too short for a window")
-    cut = starts[:, None] + np.arange(length[0])
-    signal, valid = signal[:, cut].swapaxes(0, 1), valid[:, cut].swapaxes(0, 1)
-    mask = _usable(signal, valid)
-    typical = np.median(np.abs(signal[mask])) if mask.any() else 0
+    signal, valid = (_cut(x, starts, length[0]) for x in (signal, valid))
+    own = _usable(signal, valid)
+    typical = np.median(np.abs(signal[own])) if own.any() else 0
     if typical > 5:
         notes.append(f"the typical amplitude is {typical:.0f} mV: is the unit in the header right?")
     notes += [
-        f"{lead} is flat or missing in {_share(~mask[:, LEADS.index(lead)])}"
+        f"{lead} is flat or missing in {_share(~own[:, LEADS.index(lead)])}"
         for lead in ecg.leads
-        if not mask[:, LEADS.index(lead)].all()
+        if not own[:, LEADS.index(lead)].all()
     ]
-    derived = _derive(signal, valid, mask)
+    mask = _derive(signal, valid, own)
+    derived = tuple(LEADS[i] for i in np.flatnonzero((mask & ~own).any(0)))
 
     keep = np.any(mask, axis=1)
     if not keep.any():
         raise EcgclipError(f"{where}every lead ({', '.join(ecg.leads)}) is flat (under 5 µV) or missing")
     if not keep.all():
         notes.append(f"no lead has a signal in {_share(~keep)}: dropped")
-    signal = np.where(mask[..., None], signal, 0)
-    signal = np.pad(signal, ((0, 0), (0, 0), (0, WINDOW - length[0])))
-    return Prepared(signal[keep], mask[keep], length[keep], starts[keep] / SAMPLING_RATE, derived, tuple(notes))
+
+    def finished(signal: np.ndarray, rate: float) -> np.ndarray:
+        padding = round(WINDOW * rate / SAMPLING_RATE) - signal.shape[-1]
+        return np.pad(np.where(mask[..., None], signal, 0), ((0, 0), (0, 0), (0, padding)))[keep]
+
+    coarse = fine = finished(signal, SAMPLING_RATE)
+    if sampling_rate != SAMPLING_RATE:
+        at, many = (np.rint(x * sampling_rate / SAMPLING_RATE).astype(int) for x in (starts, length[0]))
+        signal, valid = (_cut(x, at, int(many)) for x in _rows(ecg, raw, present, sampling_rate))
+        _derive(signal, valid, own)
+        fine = finished(signal, sampling_rate)
+    return Prepared(coarse, fine, mask[keep], length[keep], starts[keep] / SAMPLING_RATE, derived, tuple(notes))
+
+
+def _rows(ecg: ECG, raw: np.ndarray, present: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
+    """The twelve rows (12, samples) at `rate`, resampled and filtered, zero without a signal; and bool, True = has signal."""
+    rows = [LEADS.index(lead) for lead in ecg.leads]
+    resampled = _filter(resample(raw, ecg.sampling_rate, rate), rate)
+    n = resampled.shape[1]
+    nearest = np.minimum(np.rint(np.arange(n) * (ecg.sampling_rate / rate)).astype(int), raw.shape[1] - 1)
+    signal, valid = np.zeros((12, n), np.float32), np.zeros((12, n), bool)
+    signal[rows], valid[rows] = resampled, present[:, nearest]
+    signal[~valid] = 0
+    return signal, valid
+
+
+def _cut(signal: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
+    """(12, samples) → (windows, 12, length); a last sample that rounding asks for is the one before it."""
+    at = np.minimum(starts[:, None] + np.arange(length), signal.shape[1] - 1)
+    return signal[:, at].swapaxes(0, 1)
 
 
 def _share(which: np.ndarray) -> str:
@@ -140,12 +166,12 @@ def _runs(flags: np.ndarray, longer_than: float) -> np.ndarray:
     return edges[edges[:, 1] - edges[:, 0] > longer_than]
 
 
-def resample(signal: np.ndarray, rate: float) -> np.ndarray:
-    """Polyphase resampling of float32 (leads, samples) from `rate` to 100 Hz, continued by its mirror image at either end.
+def resample(signal: np.ndarray, rate: float, to: float = SAMPLING_RATE) -> np.ndarray:
+    """Polyphase resampling of float32 (leads, samples) from `rate` to `to` Hz, continued by its mirror image at either end.
 
     The same as `scipy.signal.resample_poly`, but for the ends.
     """
-    ratio = Fraction(SAMPLING_RATE / rate).limit_denominator(10_000)
+    ratio = Fraction(to / rate).limit_denominator(10_000)
     up, down = ratio.numerator, ratio.denominator
     if up == down:
         return signal
@@ -168,8 +194,8 @@ def resample(signal: np.ndarray, rate: float) -> np.ndarray:
     return out
 
 
-def _filter(signal: np.ndarray) -> np.ndarray:
-    """Zero-phase band-pass of (leads, samples) at 100 Hz.
+def _filter(signal: np.ndarray, rate: float) -> np.ndarray:
+    """Zero-phase band-pass of (leads, samples) at `rate`.
 
     The line through the recording is taken away first and the rest continued by its mirror image, so that neither the
     ends nor a drift leave a step there.
@@ -178,9 +204,10 @@ def _filter(signal: np.ndarray) -> np.ndarray:
     t = np.linspace(-1, 1, n, dtype=np.float32)
     signal = signal - signal.mean(1, keepdims=True)
     signal = signal - (signal @ t / (t @ t))[:, None] * t
-    frequency = np.fft.rfftfreq(2 * n, 1 / SAMPLING_RATE)[1:]
+    frequency = np.fft.rfftfreq(2 * n, 1 / rate)[1:]
+    passed, stopped = (min(f * rate / SAMPLING_RATE, most) for f, most in zip(LOWPASS, WIDEST, strict=True))
     gain = 1 / (1 + (HIGHPASS / frequency) ** HIGHPASS_STEEPNESS)
-    fall = np.clip((frequency - LOWPASS[0]) / (LOWPASS[1] - LOWPASS[0]), 0, 1)
+    fall = np.clip((frequency - passed) / (stopped - passed), 0, 1)
     gain = np.concatenate(([0], gain * (1 + np.cos(np.pi * fall)) / 2)).astype(np.float32)
     spectrum = np.fft.rfft(np.concatenate((signal, signal[:, ::-1]), axis=1), axis=1)
     return np.fft.irfft(spectrum * gain, 2 * n, axis=1)[:, :n].astype(np.float32)
@@ -205,20 +232,18 @@ def _usable(signal: np.ndarray, valid: np.ndarray) -> np.ndarray:
     return (share >= USABLE) & (std >= FLAT_STD)
 
 
-def _derive(signal: np.ndarray, valid: np.ndarray, mask: np.ndarray) -> tuple[str, ...]:
-    """Compute, in place, the limb leads that can be computed in each window; returns their names."""
-    derived = set()
+def _derive(signal: np.ndarray, valid: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Compute, in place, the limb leads that can be computed from two that are usable; → what is then usable, bool (windows, 12)."""
+    mask = own.copy()
     for w in range(len(signal)):
-        have = np.flatnonzero(mask[w, :6])
+        have = np.flatnonzero(own[w, :6])
         if len(have) < 2 or len(have) == 6:
             continue
         pair = have[:2]
-        for lead in np.flatnonzero(~mask[w, :6]):
+        for lead in np.flatnonzero(~own[w, :6]):
             weights = np.linalg.solve(LIMB[pair].T, LIMB[lead])
             both = valid[w, pair].all(0)
             signal[w, lead] = np.where(both, weights @ signal[w, pair], 0)
             valid[w, lead] = both
             mask[w, lead] = _usable(signal[w, lead][None, None], both[None, None])[0, 0]
-            if mask[w, lead]:
-                derived.add(lead)
-    return tuple(LEADS[i] for i in sorted(derived))
+    return mask

@@ -24,7 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ecgclip.data import LOADERS, MEASURED_CONCEPTS, UNKNOWN, Case, Windows, load_windows, ptb_xl
+from ecgclip.data import LOADERS, MAIN, MEASURED_CONCEPTS, REPORTED_BY, UNKNOWN, Case
 from ecgclip.ecg import EcgclipError
 from ecgclip.encoder import ECGConfig, ECGFeatures
 from ecgclip.knowledge import KnowledgeBase
@@ -50,6 +50,7 @@ from ecgclip.text import (
     TextEncoder,
     load_tokenizer,
 )
+from ecgclip.windows import VARIANTS, Windows, load_windows
 
 # Text costs more than the ECGs do, so that only a part of a batch meets each kind of it.
 REPORTED = 32  # ECGs of a batch that get a text of their own
@@ -84,6 +85,7 @@ class Recipe:
     augment: dict[str, float]
     ecg: dict[str, Any] = field(default_factory=dict)
     text: dict[str, Any] = field(default_factory=dict)
+    reports: float = 0.5  # part of the texts that are the real report, where there is one
     unseen: list[str] = field(default_factory=list)  # concepts that no text and no label of the training may name
 
     @classmethod
@@ -101,11 +103,16 @@ class Recipe:
             ) from None
         except EcgclipError as error:
             raise EcgclipError(f"{path}: {error}") from None
-        if recipe.ecg_config.sampling_rate != SAMPLING_RATE:
-            raise EcgclipError(f"{path}: ecg.sampling_rate must be {SAMPLING_RATE} Hz, as ECGs are prepared")
-        if "ptb-xl" not in recipe.data and "folder" not in recipe.data:
-            raise EcgclipError(f"{path}: data needs ptb-xl or folder, the sources with a full list of statements")
+        if not recipe.data.keys() & set(MAIN):
+            raise EcgclipError(
+                f"{path}: data needs one of {', '.join(MAIN)}, the sources with a full list of statements"
+            )
         return recipe
+
+    @property
+    def main(self) -> str:
+        """The source with a full list of statements, whose windows count the epochs and whose patients validate."""
+        return next(source for source in MAIN if source in self.data)
 
     @property
     def ecg_config(self) -> ECGConfig:
@@ -129,17 +136,21 @@ def load_split(recipe: Recipe, data: Path, kb: KnowledgeBase, validation: bool, 
     splits, rest = {}, kb.without(recipe.unseen)
     for source, options in recipe.data.items():
         loader = LOADERS[source]
-        folds = {"folds": options["folds"]} if "folds" in options else {}
-        cases = [forget(c, rest) for c in loader(data / options["path"], kb, **folds)]
+        chosen = {"folds": options["folds"]} if "folds" in options else {}
+        if source == "ptb-xl":
+            chosen["fine"] = recipe.ecg_config.sampling_rate > SAMPLING_RATE
+        cases = [forget(c, rest) for c in loader(data / options["path"], kb, **chosen)]
         tests = recipe.test_part.get(source)
         cases = [c for c in cases if not (tests and c.share(tests) == 0)]
-        if validation and source not in ("ptb-xl", "folder"):
+        if validation and source != recipe.main:
             continue
         held = {c.patient for c in cases if c.share(recipe.validation_part) == 0}
         if cases and not held:  # a small folder, of whose patients none fell into that part
             held = {min(cases, key=lambda c: (c.share(1 << 16), c.patient)).patient}
         chosen = [c for c in cases if (c.patient in held) == validation]
-        splits[source] = Split(chosen, load_windows(chosen, _cache(), os.cpu_count() or 1, log))
+        variants = VARIANTS if recipe.augment["drop_leads"] else 1
+        rate, workers = recipe.ecg_config.sampling_rate, os.cpu_count() or 1
+        splits[source] = Split(chosen, load_windows(chosen, _cache(), workers, log, rate, variants))
     return splits
 
 
@@ -178,9 +189,10 @@ def corpus(recipe: Recipe, data: Path, kb: KnowledgeBase) -> list[str]:
     rest = kb.without(recipe.unseen)
     texts = [p.text for p in rest.passages]
     texts += [t for entry in spoken_findings(rest).values() for said in entry.values() for t in said]
-    if "ptb-xl" in recipe.data:
-        options = recipe.data["ptb-xl"]
-        cases = ptb_xl(data / options["path"], kb, options.get("folds"), signals=False)
+    for source in recipe.data.keys() & set(REPORTED_BY):
+        options = recipe.data[source]
+        folds = {"folds": options["folds"]} if "folds" in options else {}
+        cases = LOADERS[source](data / options["path"], kb, signals=False, **folds)
         texts += [report for c in cases if (report := forget(c, rest).report)]
     return texts
 
@@ -360,7 +372,7 @@ class Batches:
         self.synonyms = Bank(wordings, self.tokenizer)
         self.vectors: dict[str, Tensor] = {}
         self.truth = {k: targets(s.cases, s.windows, self.concepts) for k, s in splits.items()}
-        self.main = "ptb-xl" if "ptb-xl" in splits else "folder"
+        self.main = recipe.main
         self.soft = {k: np.full(t.shape, np.nan, np.float32) for k, t in self.truth.items()}
         if recipe.teacher["share"]:
             self.soft[self.main] = opinions(
@@ -411,7 +423,7 @@ class Batches:
                         self.concepts[j] for j in np.flatnonzero(truth[i] == 1) if self.concepts[j] in case.statements
                     ]
                     found = [windows.finding_keys[j] for j in np.flatnonzero(windows.findings[row] == 1)]
-                    text, meaning = self.composer.write(case, present, found, rng)
+                    text, meaning = self.composer.write(case, present, found, rng, self.recipe.reports)
                     texts.append(text)
                     meanings.append(int.from_bytes(hashlib.blake2b(meaning.encode(), digest_size=7).digest(), "big"))
                     reported.append(start + i)
@@ -500,7 +512,7 @@ def _variant(
 ) -> tuple[np.ndarray, np.ndarray]:
     """leads (b, variants, 12), features (b, variants, …) → those of one variant each, with the chance `drop` not the first."""
     n = len(leads)
-    chosen = np.where(rng.random(n) < drop, rng.integers(1, leads.shape[1], n), 0)
+    chosen = np.where(rng.random(n) < drop, rng.integers(1, max(leads.shape[1], 2), n), 0)
     return leads[np.arange(n), chosen], features[np.arange(n), chosen].copy()
 
 
@@ -509,13 +521,13 @@ def augment(
 ) -> dict[str, np.ndarray]:
     """Leads dropped (down to one), gain, baseline wander, muscle and mains noise, shorter windows; nothing in place.
 
-    signal float32 (b, 12, 1000) mV, r_peaks (b, n) s, length (b,) samples, leads bool (b, variants, 12) and features
+    signal float32 (b, 12, 10 s) mV, r_peaks (b, n) s, length (b,) samples, leads bool (b, variants, 12) and features
     (b, variants, …), of which one is drawn: mask (b, 12) and measured (b, …).
     """
     signal, peaks = batch["signal"].copy(), batch["r_peaks"].copy()
     length = np.array(batch["length"])
-    n = len(signal)
-    time_s = np.arange(signal.shape[-1], dtype=np.float32) / 100
+    n, rate = len(signal), signal.shape[-1] // 10  # a window has 10 s
+    time_s = np.arange(signal.shape[-1], dtype=np.float32) / rate
 
     def level(name: str) -> np.ndarray:  # most records get a little, few get much
         return (rng.exponential(strength[name] / 2, (n, 12, 1))).astype(np.float32)
@@ -527,21 +539,19 @@ def augment(
     signal += level("noise") * rng.standard_normal(signal.shape, np.float32)
     phase = rng.uniform(0, 2 * np.pi, (n, 12, 1)).astype(np.float32)
     signal += level("wander") * np.sin(2 * np.pi * rng.uniform(0.2, 0.6, (n, 1, 1)).astype(np.float32) * time_s + phase)
-    # what is left of 50 or 60 Hz after preparing
-    signal += level("mains") * np.sin(
-        2 * np.pi * rng.choice([40.0, 48.0], (n, 1, 1)).astype(np.float32) * time_s + phase
-    )
+    left = [40.0, 48.0] if rate == SAMPLING_RATE else [50.0, 60.0]  # Hz; what preparing leaves of 50 or 60
+    signal += level("mains") * np.sin(2 * np.pi * rng.choice(left, (n, 1, 1)).astype(np.float32) * time_s + phase)
     beat_truth = batch["beat_truth"].copy()
     for i in np.flatnonzero(rng.random(n) < strength["crop"]):
-        keep = int(rng.integers(min(400, length[i]), length[i] + 1))
+        keep = int(rng.integers(min(4 * rate, length[i]), length[i] + 1))
         first = int(rng.integers(0, length[i] - keep + 1))
         signal[i, :, :keep] = signal[i, :, first : first + keep].copy()
         length[i] = keep
-        moved = np.round(peaks[i] * 100) - first  # whole samples: 5.17 s is 516.99999 of them otherwise
+        moved = np.round(peaks[i] * rate) - first  # whole samples: 5.17 s is 516.99999 of them otherwise
         inside = (moved >= 0) & (moved < keep)
         count = int(inside.sum())
         peaks[i], marks = np.nan, beat_truth[i][inside]
-        peaks[i, :count] = moved[inside] / 100
+        peaks[i, :count] = moved[inside] / rate
         beat_truth[i] = UNKNOWN
         beat_truth[i, :count] = marks
     signal *= mask[..., None]
@@ -772,7 +782,7 @@ def finish(
 
     model.eval()
     model.set_knowledge(model.kb)
-    main = splits.get("ptb-xl") or splits["folder"]
+    main = splits[recipe.main]
     rows = np.random.default_rng(recipe.seed).permutation(len(main.windows))[:512]
     model.reference = embed_windows(model, main.windows, rows)
     facts = {

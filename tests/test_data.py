@@ -1,18 +1,16 @@
 """Loaders for the public layouts: what is not annotated is unknown, and a patient is never in two parts."""
 
 import shutil
-import warnings
 
 import numpy as np
 import pytest
 import wfdb
-from toy import CONDITIONS, write_ptb_xl
+from toy import write_mimic, write_ptb_xl
 
 from ecgclip.data import (
     BEATS,
     DS1,
     DS2,
-    MAX_BEATS,
     UNKNOWN,
     Case,
     challenge_2011,
@@ -23,14 +21,15 @@ from ecgclip.data import (
     folder,
     known_statements,
     labelled,
-    load_windows,
     ludb,
+    mimic_iv_ecg,
     mitdb,
     ptb_xl,
 )
 from ecgclip.ecg import ECG, EcgclipError, read_ecg
 from ecgclip.knowledge import KnowledgeBase
 from ecgclip.simulate import simulate, write_record
+from ecgclip.windows import load_windows
 
 
 @pytest.fixture(scope="module")
@@ -164,11 +163,11 @@ def test_mitdb_rhythm_is_known_only_where_one_fills_the_stretch(arrhythmia, kb):
     assert {c.fold for c in cases} == {2}, "of DS2"
 
 
-def test_mitdb_beats_meet_their_r_peaks(arrhythmia, kb):
+def test_mitdb_beats_meet_their_r_peaks(arrhythmia, kb, tmp_path):
     root, peaks = arrhythmia
     case = next(c for c in mitdb(root, kb, every_s=1) if c.start_s <= peaks[4] - 1 < c.start_s + 1)
     assert case.statements["premature-ventricular-contraction"]
-    windows = load_windows([case])
+    windows = load_windows([case], tmp_path)
     kinds = [windows.beat_concepts[b] for b in windows.beats[0] if b != UNKNOWN]
     assert kinds.count(BEATS["V"]) == 1 and set(kinds) <= {BEATS["V"], BEATS["N"]} and len(kinds) > 6
     found = windows.r_peaks[0][windows.beats[0] == windows.beat_concepts.index(BEATS["V"])]
@@ -294,40 +293,47 @@ def test_the_record_sets_of_mit_bih():
     assert not {"102", "104", "107", "217"} & {*DS1, *DS2}, "paced"
 
 
-# --- windows ----------------------------------------------------------------------------------------------------------
+def test_ptb_xl_at_500_hz_where_it_is_wanted_or_all_there_is(kb, tmp_path):
+    root = write_ptb_xl(tmp_path, 3)
+    table = (root / "ptbxl_database.csv").read_text().splitlines()
+    (root / "ptbxl_database.csv").write_text(
+        "\n".join([table[0], *(f"{row}records500/{i}" for i, row in enumerate(table[1:]))])
+    )
+    for i in (0, 1):
+        record(root / f"records500/{i}", sampling_rate=500)
+    (root / "records100/00000/00001_lr.hea").unlink()
+    rates = lambda **options: [read_ecg(c.path).sampling_rate for c in ptb_xl(root, kb, **options)]
+    assert rates() == [500, 100, 100] and rates(fine=True) == [500, 500, 100]
 
 
-def test_windows_hold_what_the_encoder_needs(public, kb):
-    windows = load_windows(ptb_xl(public, kb))
-    assert len(windows) == 10 and windows.signal.shape == (10, 12, 1000) and windows.mask.all()
-    assert (windows.length == 1000).all() and set(np.unique(windows.findings)) <= {UNKNOWN, 0, 1}
-    assert windows.r_peaks.shape == (10, MAX_BEATS) and (np.isfinite(windows.r_peaks).sum(1) > 4).all()
-    wide = windows.findings[:, windows.finding_keys.index("qrs_120_or_more")]
-    assert wide[1] == 1 and wide[0] == 0, list(CONDITIONS)
+# --- MIMIC-IV-ECG -----------------------------------------------------------------------------------------------------
 
 
-def test_the_cache_is_used_and_made_again_when_the_cases_change(public, kb, tmp_path, monkeypatch):
-    import ecgclip.data as data
-
-    cases = ptb_xl(public, kb)[:4]
-    first = load_windows(cases, tmp_path)
-    assert len(list(tmp_path.iterdir())) == 1
-    with monkeypatch.context() as patch:
-        patch.setattr(data, "ProcessPoolExecutor", None)
-        again = load_windows(cases, tmp_path)
-    for k, array in vars(first).items():
-        assert np.array_equal(array, getattr(again, k), equal_nan=np.asarray(array).dtype.kind == "f"), k
-    assert len(load_windows(cases[:3], tmp_path)) == 3 and len(list(tmp_path.iterdir())) == 2
+@pytest.fixture(scope="module")
+def mimic(tmp_path_factory):
+    return write_mimic(tmp_path_factory.mktemp("mimic-iv-ecg"), 10)
 
 
-def test_a_record_that_cannot_be_read_is_logged_and_left_out(tmp_path):
-    for name in ("a", "b", "c"):
-        record(tmp_path / name, seconds=24 if name == "c" else 10)
-    (tmp_path / "b.dat").write_bytes(b"")
-    lines = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        windows = load_windows([Case("s", str(tmp_path / n), n) for n in ("a", "b", "c")], log=lines.append)
-    assert windows.case.tolist() == [0, 2, 2, 2] and len(lines) == 1 and str(tmp_path / "b") in lines[0]
-    with pytest.raises(EcgclipError, match="no record"):
-        load_windows([Case("s", str(tmp_path / "b"), "b")], log=lines.append)
+def test_mimic_reports_are_the_lines_of_the_device(mimic, kb):
+    cases = mimic_iv_ecg(mimic, kb)
+    assert len(cases) == 10 and len({c.patient for c in cases}) == 5
+    block = cases[1]
+    assert block.report == "Sinus rhythm. Left bundle branch block. Abnormal ECG."
+    assert block.statements["left-bundle-branch-block"] and block.statements["conduction-disturbance"]
+    assert block.statements["atrial-fibrillation"] is False, "the device states it elsewhere"
+    assert "left-ventricular-hypertrophy" not in cases[4].statements, "hedged: possible left ventricular hypertrophy"
+    assert "brugada-syndrome" not in block.statements, "the device never states it"
+    assert all(c.complete for c in cases)
+
+
+def test_mimic_rows_without_a_file_keep_their_report(mimic, kb, tmp_path):
+    copy = shutil.copytree(mimic, tmp_path / "copy")
+    shutil.rmtree(copy / "files")
+    assert mimic_iv_ecg(copy, kb) == [] and len(mimic_iv_ecg(copy, kb, signals=False)) == 10
+    table = (copy / "record_list.csv").read_text()
+    (copy / "record_list.csv").write_text(table.replace("files/p1000/", "../files/p1000/", 1))
+    with pytest.raises(EcgclipError, match="leads out of the folder"):
+        mimic_iv_ecg(copy, kb)
+    (copy / "machine_measurements.csv").unlink()
+    with pytest.raises(EcgclipError, match=r"no machine_measurements\.csv"):
+        mimic_iv_ecg(copy, kb)

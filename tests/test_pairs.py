@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from ecgclip.data import MAX_BEATS, UNKNOWN, Case, Windows
+from ecgclip.data import UNKNOWN, Case
 from ecgclip.knowledge import KnowledgeBase
 from ecgclip.measure import finding_texts
 from ecgclip.model import prompt_settings
 from ecgclip.pairs import Bank, Composer, Wording, concept_wording, finding_wordings, targets
 from ecgclip.text import SentencePieceTokenizer, TextConfig
+from ecgclip.windows import MAX_BEATS, Windows
 
 KEYS = tuple(finding_texts())
 

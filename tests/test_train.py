@@ -3,21 +3,26 @@
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
-from toy import recipe, write_ptb_xl
+from toy import recipe, write_mimic, write_ptb_xl
+from typer.testing import CliRunner
 
 import ecgclip.train as train
 from ecgclip.assets import asset_path
-from ecgclip.data import LIMB, UNKNOWN, keep_leads
+from ecgclip.cli import app
+from ecgclip.data import UNKNOWN
 from ecgclip.describe import write_captions
 from ecgclip.ecg import EcgclipError
 from ecgclip.knowledge import KnowledgeBase
@@ -26,6 +31,7 @@ from ecgclip.model import ECGCLIP, ModelConfig, load_model
 from ecgclip.simulate import simulate
 from ecgclip.text import load_tokenizer
 from ecgclip.train import Recipe, augment, load_split, train_clip, train_text
+from ecgclip.windows import LIMB, keep_leads
 
 LOSSES = ("clip", "statements", "findings", "beats", "caption", "synonyms", "views")
 ROOT = Path(train.__file__).parents[1]
@@ -411,3 +417,71 @@ def test_two_processes_finish_and_log(toy, tmp_path):
     rows = log(tmp_path / "out")
     assert [r["epoch"] for r in rows] == ["1", "2"] and all(np.isfinite(float(rows[0][k])) for k in LOSSES)
     load_model(tmp_path / "out" / "model").classify(simulate("af"), ["AF"])
+
+
+# --- conditions never heard of ----------------------------------------------------------------------------------------
+
+
+def test_unseen_conditions_are_in_no_text_and_no_target(toy, tmp_path):
+    kb, plan = KnowledgeBase.load(), recipe(unseen=["left-bundle-branch-block"])
+    rest = kb.without(plan.unseen)
+    assert "incomplete-left-bundle-branch-block" not in rest.concepts, "named after it"
+    said = train.corpus(plan, toy, kb)
+    assert any("linksschenkelblock" in t.lower() for t in train.corpus(recipe(), toy, kb))
+    assert not [
+        t for t in said if re.search(r"\b(?:LBBB|linksschenkelblock|left bundle.branch block)\b", t, re.IGNORECASE)
+    ]
+    split = load_split(plan, toy, kb, validation=False)["ptb-xl"]
+    assert all("left-bundle-branch-block" not in c.statements for c in split.cases)
+    block = [c for c in split.cases if c.statements.get("conduction-disturbance")]
+    assert block and not any(c.report for c in block), "its broader class stays, a report that names it does not"
+    train_text(plan, toy, tmp_path / "text", threads=1)
+    folder = train_clip(plan, toy, tmp_path / "text", tmp_path / "clip", threads=1)
+    model = load_model(folder)
+    assert model.kb.digest == kb.digest, "asked of the whole knowledge base afterwards"
+    assert "left-bundle-branch-block" not in model.config.training["concepts"]
+    assert model.prompt("LBBB").concept.id == "left-bundle-branch-block"
+
+
+def test_an_unknown_unseen_condition_is_one_line(toy, tmp_path):
+    with pytest.raises(EcgclipError, match="no concept 'nonsense'"):
+        train_text(recipe(unseen=["nonsense"]), toy, tmp_path, threads=1)
+
+
+# --- the peers' protocol: MIMIC-IV-ECG alone, 500 Hz ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["merl", "melp"])
+def test_the_peers_recipes_train_on_a_folder_in_mimics_layout_and_are_measured(toy, tmp_path, name, monkeypatch):
+    """docs/peers.md from the first command to the last, the networks made small and the text encoder without the hub."""
+    write_mimic(tmp_path / "mimic-iv-ecg", 12)
+    plan = Recipe.load(asset_path(f"recipes/{name}.yaml"))
+    assert plan.ecg_config.sampling_rate == 500 and list(plan.data) == ["mimic-iv-ecg"] and not plan.ecg["measured"]
+    small = replace(
+        plan,
+        epochs=1,
+        data={"mimic-iv-ecg": {"path": "mimic-iv-ecg", "per_step": 6}},
+        validation_part=3,
+        ecg={**plan.ecg, "width": 48, "heads": 3, "channels": [8, 8, 16], "layers": 1, "dim": 32},
+        text=recipe().text,
+        pretraining=recipe().pretraining,
+    )
+    (tmp_path / "r.yaml").write_text(yaml.safe_dump(asdict(small)))
+    for command in (
+        ["train", "text", "r.yaml", "--data", ".", "-o", "text"],
+        ["train", "clip", "r.yaml", "--data", ".", "--text", "text", "-o", "clip"],
+        ["eval", "zeroshot", "--dataset", "ptb-xl", str(toy / "ptb-xl"), "--label-set", "superclass", "--fold", "3",
+         "--model", "clip/model", "-o", "super"],
+    ):  # fmt: skip
+        monkeypatch.chdir(tmp_path)
+        result = CliRunner().invoke(app, command)
+        assert result.exit_code == 0, (command, result.output, result.exception)
+    rows = log(tmp_path / "clip")
+    assert float(rows[-1]["clip"]) > 0 and (rows[-1]["caption"] == "") == (name == "merl")
+    results = json.loads((tmp_path / "super/results.json").read_text())
+    assert results["macro"]["auroc"] is None or 0 <= results["macro"]["auroc"][0] <= 1
+    model = load_model(tmp_path / "clip/model")
+    embedding = model.embed(simulate("af", seed=5, sampling_rate=250))
+    assert embedding.prepared.encoder_signal.shape == (1, 12, 5000) and embedding.rhythm.shape == (1, 32)
+    prompts = model.prompts(["AF"])
+    assert np.isfinite(model.lead_evidence(embedding, prompts)).all()

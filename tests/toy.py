@@ -52,6 +52,38 @@ def write_ptb_xl(
     return root
 
 
+LINES = {  # what the device prints for each condition
+    "normal": ["Sinus rhythm", "Normal ECG"],
+    "lbbb": ["Sinus rhythm", "Left bundle branch block", "Abnormal ECG"],
+    "af": ["Atrial fibrillation", "Abnormal ECG"],
+    "lvh": ["Sinus rhythm with left ventricular hypertrophy", "Abnormal ECG"],
+    "anterior-stemi": ["Sinus rhythm", "Possible left ventricular hypertrophy", "Anterior myocardial infarction"],
+}
+
+
+def write_mimic(root: Path, records: int) -> Path:
+    """Two records a subject that go through LINES, in the public layout of MIMIC-IV-ECG, at 500 Hz."""
+    root.mkdir(parents=True, exist_ok=True)
+    with (
+        (root / "record_list.csv").open("w", newline="") as one,
+        (root / "machine_measurements.csv").open("w", newline="") as other,
+    ):
+        listed, measured = csv.writer(one), csv.writer(other)
+        listed.writerow(["subject_id", "study_id", "file_name", "ecg_time", "path"])
+        measured.writerow(
+            ["subject_id", "study_id", "cart_id", "ecg_time", *(f"report_{i}" for i in range(18)), "rr_interval"]
+        )
+        for i in range(records):
+            condition = list(LINES)[i % len(LINES)]
+            subject, study = 10000000 + i // 2, 40000000 + i
+            path = f"files/p1000/p{subject}/s{study}/{study}"
+            write_record(simulate(condition, seed=i, sampling_rate=500), root / path)
+            listed.writerow([subject, study, study, "2180-01-01 10:00:00", path])
+            lines = LINES[condition]
+            measured.writerow([subject, study, 1, "2180-01-01 10:00:00", *lines, *[""] * (18 - len(lines)), 800])
+    return root
+
+
 def recipe(**changes) -> Recipe:
     """All seven losses, every augmentation, networks of a few thousand parameters."""
     fields = {

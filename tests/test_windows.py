@@ -1,0 +1,92 @@
+"""Windows of cases on disk: what the encoder needs, made once, and no work lost to an interruption or a damaged record."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from toy import CONDITIONS, write_ptb_xl
+
+from ecgclip import windows
+from ecgclip.data import UNKNOWN, Case, ptb_xl
+from ecgclip.ecg import EcgclipError, read_ecg
+from ecgclip.knowledge import KnowledgeBase
+from ecgclip.prepare import prepare
+from ecgclip.simulate import simulate, write_record
+from ecgclip.windows import MAX_BEATS, load_windows
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory):
+    return ptb_xl(write_ptb_xl(tmp_path_factory.mktemp("ptb-xl"), 10), KnowledgeBase.load())
+
+
+def same(one, other):
+    for k, array in vars(one).items():
+        kind = np.asarray(array).dtype.kind
+        assert np.array_equal(array, getattr(other, k), equal_nan=kind == "f"), k
+
+
+def test_windows_hold_what_the_encoder_needs(cases, tmp_path):
+    made = load_windows(cases, tmp_path)
+    assert len(made) == 10 and made.signal.shape == (10, 12, 1000) and made.mask.all()
+    assert (made.length == 1000).all() and set(np.unique(made.findings)) <= {UNKNOWN, 0, 1}
+    assert made.r_peaks.shape == (10, MAX_BEATS) and (np.isfinite(made.r_peaks).sum(1) > 4).all()
+    wide = made.findings[:, made.finding_keys.index("qrs_120_or_more")]
+    assert wide[1] == 1 and wide[0] == 0, list(CONDITIONS)
+    assert not made.signal.flags.writeable and isinstance(made.signal, np.memmap), "they need not fit into memory"
+
+
+def test_they_are_kept_and_made_again_when_the_cases_change(cases, tmp_path, monkeypatch):
+    first = load_windows(cases[:4], tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(windows, "ProcessPoolExecutor", None)
+        same(first, load_windows(cases[:4], tmp_path))
+    assert len(load_windows(cases[:3], tmp_path)) == 3
+    assert len(list(tmp_path.glob("windows-*/"))) == 2 and not list(tmp_path.glob("*.partial"))
+
+
+def test_an_interruption_costs_the_block_under_way(cases, tmp_path, monkeypatch):
+    monkeypatch.setattr(windows, "BLOCK", 3)
+    whole, begun = load_windows(cases, tmp_path / "whole"), []
+
+    class Stopped(windows.ProcessPoolExecutor):
+        def map(self, function, jobs, **options):
+            begun.append(len(jobs))
+            if len(begun) == 3:
+                raise KeyboardInterrupt
+            return super().map(function, jobs, **options)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(windows, "ProcessPoolExecutor", Stopped)
+        load_windows(cases, tmp_path / "stopped")
+    (partial,) = (tmp_path / "stopped").glob("*.partial")
+    with (partial / "signal").open("ab") as file:
+        file.write(b"half a row")  # of the block that was under way
+    with monkeypatch.context() as patch:
+        patch.setattr(windows, "ProcessPoolExecutor", Stopped)
+        same(whole, load_windows(cases, tmp_path / "stopped"))
+    assert begun == [3, 3, 3, 3, 1], "the two blocks that were done are not done again"
+
+
+def test_a_record_that_cannot_be_read_is_logged_and_left_out(tmp_path):
+    for name in ("a", "b", "c"):
+        write_record(simulate("normal", sampling_rate=100, seconds=24 if name == "c" else 10), tmp_path / name)
+    (tmp_path / "b.dat").write_bytes(b"")
+    lines = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made = load_windows([Case("s", str(tmp_path / n), n) for n in ("a", "b", "c")], tmp_path, log=lines.append)
+    assert made.case.tolist() == [0, 2, 2, 2] and len(lines) == 1 and str(tmp_path / "b") in lines[0]
+    with pytest.raises(EcgclipError, match="no record"):
+        load_windows([Case("s", str(tmp_path / "b"), "b")], tmp_path, log=lines.append)
+
+
+def test_windows_at_500_hz_are_those_of_100_hz_seen_finer(tmp_path):
+    path = Path(write_record(simulate("lbbb", seed=2, seconds=7), tmp_path / "a"))
+    case = Case("s", str(path.with_suffix("")), "a")
+    fine, coarse = (load_windows([case], tmp_path, sampling_rate=rate, variants=1) for rate in (500, 100))
+    assert fine.signal.shape == (1, 12, 5000) and fine.length[0] == 3500 and coarse.length[0] == 700
+    assert np.array_equal(fine.r_peaks, coarse.r_peaks, equal_nan=True) and fine.features.shape[1] == 1
+    prepared = prepare(read_ecg(case.path), 500)
+    assert np.allclose(fine.signal[0], prepared.encoder_signal[0], atol=2e-3)
