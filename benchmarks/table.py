@@ -1,7 +1,7 @@
 """The figures of the README, the model card and docs/, from results/:  python benchmarks/table.py results FILE.md ...
 
-In the files named it replaces what stands between <!-- figures -->, <!-- retrieval -->, <!-- million --> or <!-- describe --> and
-the next <!-- end -->.
+In the files named it replaces what stands between <!-- figures -->, <!-- retrieval -->, <!-- million -->, <!-- describe -->,
+<!-- speed --> or <!-- ablations --> and the next <!-- end -->.
 """
 
 import json
@@ -91,9 +91,14 @@ def figures(folder: Path):
     yield f"a shared superclass {interval(ecg['precision_at_10'])} (chance {ecg['chance']:.2f})."
     yield "\nSentences of `ecgclip describe` on fold 9 against the cardiologist's statements:\n"
     yield from describe(folder)
+    yield ""
+    yield from speed(folder)
+
+
+def speed(folder: Path):
     s = json.loads((folder / "speed.json").read_text())
     yield (
-        f"\nSpeed, ratios in one run ({s['threads']} threads): an ECG through the encoder takes {s['embed_over_resnet18_16']} × an 18-layer "
+        f"Speed, ratios in one run ({s['threads']} threads): an ECG through the encoder takes {s['embed_over_resnet18_16']} × an 18-layer "
         f"1-D ResNet at 12 × 5000 in batches of 16\n({s['embed_ms_16']} over {s['resnet18_ms_16']} ms), {s['embed_over_resnet18_1']} × "
         f"one by one ({s['embed_ms_1']} over {s['resnet18_ms_1']} ms); finding the beats and measuring takes {s['measure_ms']} ms;\n"
         f"`ecgclip classify` starts and answers in {s['classify_over_import_torch']} ×, `ecgclip search` in "
@@ -135,6 +140,60 @@ def retrieval(folder: Path):
         yield f"| {row['concept']} | {row['positives']} | {row['precision_en']} | {row['precision_de']} | {row['chance']:.3f} |"
 
 
+SETS = (
+    "fold 9, superclasses",
+    "fold 9, all statements",
+    "CPSC2018",
+    "other challenge 2020",
+    "challenge 2017",
+    "fold 9, lead I",
+)
+
+
+def ablations(folder: Path):
+    r = load(folder, "ablations")
+    yield "| | validation | " + " | ".join(SETS) + " |"
+    yield "| --- " * (2 + len(SETS)) + "|"
+    for row in r["rows"]:
+        cells = [f"{mean(row['validation']):.3f}" if row["validation"] else "–"]
+        for name in SETS:
+            value = f"{mean([v[0] for v in row[name]]):.3f}"
+            if f"{name}, less base" in row:
+                change = [mean(v) for v in zip(*row[f"{name}, less base"], strict=True)]
+                words = "{:+.3f} ({:+.3f} to {:+.3f})".format(*change)
+                value += f" / {'**' + words + '**' if change[1] * change[2] > 0 else words}"
+            cells.append(value)
+        yield f"| {row['row']} | " + " | ".join(cells) + " |"
+    yield "\nThe same ECG vectors of the shipped weights, asked in different words (macro AUROC):\n"
+    yield "| asked by | " + " | ".join(SETS[:4]) + " |"
+    yield "| --- " * 5 + "|"
+    for row in r["prompts"]:
+        yield f"| {row['prompt']} | " + " | ".join(interval(row[name]) for name in SETS[:4]) + " |"
+    if not (unseen := r.get("eight conditions unseen")):
+        return
+    seen = r.get("the eight seen")
+    yield (
+        "\n**Truly unseen.** No text, label or prompt of the training named these eight conditions; fold 9, AUROC. The last column is the same "
+        "training with them.\n"
+    )
+    yield "| | positives | abbreviation | bare name | criteria only | knowledge base | knowledge base, seen |"
+    yield "| --- " * 7 + "|"
+    kinds = ("abbreviation", "bare name", "criteria only", "knowledge base")
+    for i, concept in enumerate(unseen["labels"]):
+        cells = [interval(unseen[k]["labels"][i]) for k in kinds] + [
+            interval(seen["knowledge base"]["labels"][i]) if seen else "–"
+        ]
+        yield f"| {concept} | {unseen['positives'][i]} | " + " | ".join(cells) + " |"
+    cells = [interval(unseen[k]["macro"]) for k in kinds] + [interval(seen["knowledge base"]["macro"]) if seen else "–"]
+    yield "| mean | | " + " | ".join(cells) + " |"
+    gains = [f"{k} {interval(unseen[k]['less bare name'])}" for k in ("criteria only", "knowledge base")]
+    yield f"\nGain over the bare name, paired: {'; '.join(gains)}."
+
+
+def mean(values):
+    return sum(values) / len(values)
+
+
 def million(folder: Path):
     r = load(folder, "million")
     yield "| | |"
@@ -155,7 +214,7 @@ def million(folder: Path):
 def main(folder: Path, files: list[Path]) -> None:
     for file in files:
         text, n = file.read_text(), 0
-        for section in (figures, retrieval, million, describe):
+        for section in (figures, retrieval, million, describe, speed, ablations):
             mark = rf"(?s)(<!-- {section.__name__} -->\n).*?(<!-- end -->)"
             if re.search(mark, text):
                 new = "\n".join(section(folder)) + "\n"

@@ -165,6 +165,13 @@ class ECGIndex:
         """The database is as it was written; after an interruption, or while somebody writes, at least sound."""
         file = self.folder / FILE
         if file.stat().st_size > CHECKED_BYTES:
+            with file.open(
+                "rb"
+            ) as whole:  # its length at least: pages of what size (byte 16), how many (28; SQLite file format, 1.3)
+                head = whole.read(32)
+            size = int.from_bytes(head[16:18], "big")
+            if int.from_bytes(head[28:32], "big") * (65536 if size == 1 else size) > file.stat().st_size:
+                raise sqlite3.DatabaseError(f"{FILE} is truncated")
             return
         while vouched := self._checksum():
             if vouched == file_sha256(file):

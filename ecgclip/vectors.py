@@ -29,6 +29,7 @@ SAMPLE = 300  # queries by which recall is measured
 RECALL = 0.97  # aimed at when the number of lists to look into is chosen …
 GAIN = 0.001  # … unless twice as many lists find no more than this
 MARGIN = 4  # vectors looked at, at least, for one that is found
+OUTGROWN = 1.5  # times as many lists as an ivf has would suit it: it has more than doubled
 TRAIN = 32  # vectors that k-means looks at for each of its means
 Chunks = Callable[[], Iterator[tuple[np.ndarray, np.ndarray]]]
 
@@ -81,19 +82,43 @@ class VectorFile:
         """float32 (n, dim) of stored ids, as far as the file keeps them."""
         if self.kind == "exact":
             return self.index.reconstruct_batch(ids)
-        ivf, turn = faiss.downcast_index(self.index.index), faiss.downcast_VectorTransform(self.index.chain.at(0))
+        ivf = faiss.downcast_index(self.index.index)
         if ivf.direct_map.no():  # where each id lies: half a second a million, on the first use
             ivf.set_direct_map_type(faiss.DirectMap.Hashtable)
-        return ivf.reconstruct_batch(ids) @ faiss.vector_to_array(turn.A).reshape(ivf.d, -1)
+        return ivf.reconstruct_batch(ids) @ self._axes
 
     def chunks(self, dead: np.ndarray, size: int = 65_536) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """ids and vectors float32 (n, dim) of an exact file."""
+        """ids and vectors float32 (n, dim) of all but the dead, as far as the file keeps them."""
+        for ids, vectors in self._exact_chunks(size) if self.kind == "exact" else self._ivf_chunks(size):
+            keep = ~np.isin(ids, dead)
+            if keep.any():
+                yield ids[keep], vectors[keep]
+
+    def _exact_chunks(self, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         ids = faiss.vector_to_array(self.index.id_map)
         for start in range(0, len(ids), size):
-            keep = ~np.isin(ids[start : start + size], dead)
-            vectors = self.index.index.reconstruct_n(start, min(size, len(ids) - start))
-            if keep.any():
-                yield ids[start : start + size][keep], vectors[keep]
+            yield ids[start : start + size], self.index.index.reconstruct_n(start, min(size, len(ids) - start))
+
+    def _ivf_chunks(self, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        ivf, lists = faiss.downcast_index(self.index.index), faiss.downcast_index(self.index.index).invlists
+        ids, held, waiting = [], [], 0
+        for number, centre in enumerate(ivf.quantizer.reconstruct_n(0, ivf.nlist)):
+            if many := lists.list_size(number):
+                ids.append(faiss.rev_swig_ptr(lists.get_ids(number), many).copy())
+                codes = faiss.rev_swig_ptr(lists.get_codes(number), many * ivf.code_size)
+                held.append(
+                    codes.view("<f2").reshape(many, ivf.d) + centre
+                )  # as QT_fp16 writes what they are off their centre
+                waiting += many
+            if waiting and (waiting >= size or number == ivf.nlist - 1):
+                yield np.concatenate(ids), np.concatenate(held) @ self._axes
+                ids, held, waiting = [], [], 0
+
+    @property
+    def _axes(self) -> np.ndarray:
+        """float32 (kept, dim), of an ivf file."""
+        turn = faiss.downcast_VectorTransform(self.index.chain.at(0))
+        return faiss.vector_to_array(turn.A).reshape(turn.d_out, turn.d_in)
 
     @classmethod
     def write(
@@ -101,18 +126,22 @@ class VectorFile:
     ) -> dict[str, Any]:
         """Write `old` without `dead` and with what waits; → kind, vectors_sha256, nprobe and the recall@10 measured.
 
-        From exact to ivf axes and lists are trained; an ivf that grows keeps them, and the recall once measured.
-        Raises EcgclipError where ivf should become exact: its vectors are no longer there.
+        From exact to ivf axes and lists are trained, and again where an ivf has outgrown its lists (`OUTGROWN`); between, it keeps
+        them, and the recall once measured. Raises EcgclipError where ivf should become exact: its vectors are no longer there.
         """
         facts: dict[str, Any] = {"nprobe": 1, "recall": 1.0}
-        if old is not None and old.kind == kind:
+        outgrown = False
+        if old is not None and old.kind == kind == "ivf":
+            count = len(old) - len(dead) + sum(len(ids) for ids, _ in waiting())
+            outgrown = _list_count(count) > OUTGROWN * _lists(old.index)
+        if old is not None and old.kind == kind and not outgrown:
             index = faiss.read_index(str(old.path))
             if len(dead):
                 index.remove_ids(_selector(dead))
             for ids, vectors in waiting():
                 index.add_with_ids(vectors, ids)
             facts = {"nprobe": old.nprobe}
-        elif old is not None and old.kind == "ivf":
+        elif old is not None and old.kind == "ivf" and not outgrown:
             raise EcgclipError(f"{old.path}: compressed vectors cannot become exact again; build the index anew")
         else:
 
@@ -150,6 +179,11 @@ def _ours(index: Any, dim: int) -> bool:
     )
 
 
+def _list_count(count: int) -> int:
+    """For so many vectors: 4 √n, as FAISS's guide has it, and no list of fewer than k-means asks for."""
+    return max(1, min(round(4 * math.sqrt(count)), count // 39))
+
+
 def _lists(index: Any) -> int:
     return faiss.downcast_index(index.index).nlist  # read at once: the object lives no longer than this line
 
@@ -173,7 +207,7 @@ def _empty_exact(dim: int) -> Any:
 def _trained(chunks: Chunks, dim: int) -> Any:
     """An empty ivf index whose axes and lists (4 √n of them) are those of a sample of the vectors."""
     count = sum(len(ids) for ids, _ in chunks())
-    lists = max(1, min(round(4 * math.sqrt(count)), count // 39))
+    lists = _list_count(count)
     rng = np.random.default_rng(0)
     part = min(1.0, max(TRAIN * lists, 20_000) / max(count, 1))
     sample = np.concatenate([v[rng.random(len(v)) < part] for _, v in chunks()])

@@ -845,6 +845,14 @@ def test_damage_that_no_checksum_shows_ends_in_one_line_or_an_answer(flips, head
     shutil.rmtree(folder.parent)
 
 
+def test_a_truncated_database_too_large_to_read_through_is_one_line(index, model, monkeypatch):
+    monkeypatch.setattr("ecgclip.index.CHECKED_BYTES", 1000)
+    assert len(ECGIndex.open(index, model).search("AF")) == 7, "whole"
+    whole = (index / "index.sqlite").read_bytes()
+    (index / "index.sqlite").write_bytes(whole[:-4096])
+    said(lambda: ECGIndex.open(index, model), "truncated", "build it again")
+
+
 def edited(folder, script):
     """As somebody would who also puts the checksum right."""
     db = sqlite3.connect(folder / "index.sqlite")

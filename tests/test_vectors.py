@@ -106,6 +106,18 @@ def test_exact_becomes_ivf_but_not_back(tmp_path):
         write(tmp_path / "3", "exact", x[:1], old=ivf)
 
 
+def test_an_ivf_that_has_outgrown_its_lists_gets_new_ones(tmp_path):
+    x = cloud(9000)
+    old, _ = write(tmp_path / "1", "ivf", x[:2000])
+    new, facts = write(tmp_path / "2", "ivf", x[2000:], np.arange(2000, 9000), old, np.arange(100))
+    assert len(new) == 8900 and vectors._lists(new.index) > 3 * vectors._lists(old.index)
+    alive = np.arange(100, 9000)
+    share, found = recall(new, x, cloud(100, seed=6), alive)
+    assert share >= 0.93 and share == pytest.approx(facts["recall"], abs=0.05), "measured anew"
+    assert not {i for f in found for i, _ in f} & set(range(100))
+    assert np.einsum("ij,ij->i", new.vectors(alive), x[alive]).min() > 0.99, "what was compressed twice is still itself"
+
+
 def test_axes_are_as_many_as_the_energy_takes(tmp_path):
     rng = np.random.default_rng(0)
     low = unit(rng.standard_normal((2000, 20)) @ rng.standard_normal((20, 256)))
