@@ -154,7 +154,7 @@ def test_sets(model: ECGCLIP, data: Path) -> dict[str, Set]:
     """Name → cases, windows, labels, positives that a label needs."""
 
     def loaded(cases: list[Case]) -> tuple[list[Case], Windows]:
-        return cases, load_windows(cases, CACHE, os.cpu_count() or 1)
+        return cases, load_windows(cases, CACHE, os.cpu_count() or 1, variants=1)
 
     def labels(dataset: str, label_set: str, cases: list[Case]) -> Labels:
         return choose_labels(model, dataset, label_set, cases, "code")
@@ -185,14 +185,13 @@ def asked(model: ECGCLIP, labels: Labels, kind: str = "knowledge base") -> np.nd
     """The vectors of labels (n, dim), asked for in one of PROMPTS."""
     vectors = []
     for name, concept in zip(labels.names, labels.concepts, strict=True):
-        if kind == "knowledge base":
-            vectors.append(model.concept_vector(concept))
+        if kind in ("knowledge base", "criteria only"):
+            vectors.append(model.concept_vector(concept, CRITERIA if kind == "criteria only" else None))
             continue
         known = model.kb.concepts[concept]
         by_kind = {
             "abbreviation": [name],
             "bare name": [known.name],
-            "criteria only": [p.text for p in known.passages if p.kind in ("criteria", "criterion")],
             "all names and reports": [p.text for p in known.passages if p.kind in ("name", "alias", "report")],
         }
         mean = (
@@ -202,6 +201,7 @@ def asked(model: ECGCLIP, labels: Labels, kind: str = "knowledge base") -> np.nd
     return np.stack(vectors)
 
 
+CRITERIA = {"criterion": 1.0, "criteria": 1.0}
 PROMPTS = ("abbreviation", "bare name", "name in templates", "criteria only", "all names and reports", "knowledge base")
 
 

@@ -32,6 +32,7 @@ from ecgclip.text import CaptionDecoder, TextConfig, TextEncoder, Tokenizer, loa
 
 DEFAULT_WEIGHTS = "weights"
 JOINED = re.compile(r"\s*[,;+&]\s*|\s+(?:with|and|plus|mit|und)\s+", re.IGNORECASE)  # between conditions of a search
+DENIAL = re.compile(r"(?:no|absent|without|absence of)\b", re.IGNORECASE)  # at the beginning of a criterion
 MAX_LABEL = 500  # characters; a longer text is no label
 FILES = ("config.json", "model.safetensors", "vectors.safetensors")
 
@@ -329,15 +330,21 @@ class ECGCLIP(nn.Module):
         cosines, rows = self._index.search(vector[None].astype(np.float32), k)
         return [(self.passages[i], float(c)) for i, c in zip(rows[0], cosines[0], strict=True) if i >= 0]
 
-    def concept_vector(self, concept: str) -> np.ndarray:
-        """The enriched prompt of a concept: its kinds of passages, each averaged, then weighted (prompts/templates.yaml)."""
+    def concept_vector(self, concept: str, shares: dict[str, float] | None = None) -> np.ndarray:
+        """The enriched prompt of a concept: its kinds of passages, each averaged, then weighted by `shares` (None: as in
+        prompts/templates.yaml).
+
+        A criterion that denies ("no P waves …") counts against: a text encoder hears what is denied, not that it is.
+        """
         groups: dict[str, list[np.ndarray]] = {}
         for i in self._by_concept[concept]:
-            kind = {"alias": "name"}.get(self.passages[i].kind, self.passages[i].kind)
-            groups.setdefault(kind, []).append(self.passage_vectors[i])
-        trained = self.config.training.get("concepts")
-        settings = prompt_settings()
-        shares = settings["enrich" if trained is None or concept in trained else "enrich_untrained"]
+            passage = self.passages[i]
+            kind = {"alias": "name"}.get(passage.kind, passage.kind)
+            denies = kind == "criterion" and DENIAL.match(passage.text)
+            groups.setdefault(kind, []).append(-self.passage_vectors[i] if denies else self.passage_vectors[i])
+        if shares is None:
+            trained = self.config.training.get("concepts")
+            shares = prompt_settings()["enrich" if trained is None or concept in trained else "enrich_untrained"]
         return _unit(sum(share * _unit(np.mean(groups[kind], 0)) for kind, share in shares.items() if kind in groups))
 
     def prompt(self, label: str, enrich: bool = True, concept: str | None = None) -> Prompt:

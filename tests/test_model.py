@@ -192,6 +192,16 @@ def test_like_cases_are_searched_by_what_is_unusually_probable(taught, tiny_mode
     assert max(closeness, key=closeness.get) == "atrial-fibrillation", closeness
 
 
+def test_a_criterion_that_denies_counts_against(tiny_model):
+    model = load_model(tiny_model)
+    rows = zip(model.passages, model.passage_vectors, strict=True)
+    own = {p.text: v for p, v in rows if p.concept == "atrial-fibrillation" and p.kind == "criterion"}
+    denied = own.pop("no P waves before the QRS complexes")
+    expected = np.sum([*own.values(), -denied], 0)
+    vector = model.concept_vector("atrial-fibrillation", {"criterion": 1.0})
+    assert np.allclose(vector, expected / np.linalg.norm(expected), atol=1e-6)
+
+
 def test_likeness_goes_by_diagnostic_class_and_by_shared_statements(taught, monkeypatch):
     infarct, inferior, lbbb, normal = np.eye(taught.reference.shape[1])[:4].astype(np.float32)
     vectors = {"myocardial-infarction": infarct, "inferior-myocardial-infarction": inferior, "normal-ecg": normal}
