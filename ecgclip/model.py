@@ -345,7 +345,8 @@ class ECGCLIP(nn.Module):
         if shares is None:
             trained = self.config.training.get("concepts")
             shares = prompt_settings()["enrich" if trained is None or concept in trained else "enrich_untrained"]
-        return _unit(sum(share * _unit(np.mean(groups[kind], 0)) for kind, share in shares.items() if kind in groups))
+        parts = [share * _unit(np.mean(groups[kind], 0)) for kind, share in shares.items() if kind in groups]
+        return _unit(np.sum(parts, 0))
 
     def prompt(self, label: str, enrich: bool = True, concept: str | None = None) -> Prompt:
         """A label → the vector to ask with. `concept` (an id) overrules the lookup, as label sets do.
