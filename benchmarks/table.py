@@ -66,6 +66,13 @@ def figures(folder: Path):
     for words, naming in NAMINGS:
         names = [f"fold9-{s}-{naming}{p}" for s in ("ptb-xl-super", "ptb-xl-all") for p in ("", "-plain")]
         yield f"| {words} | " + " | ".join(interval(load(folder, n)["macro"]["auroc"]) for n in names) + " |"
+    if (folder / "ablations/results.json").exists():
+        unseen = load(folder, "ablations").get("eight conditions unseen")
+        if unseen:
+            yield (
+                f"\nEight conditions that no text or label of a smaller training named, on fold 9: {interval(unseen['knowledge base']['macro'])} with the "
+                f"knowledge base, {interval(unseen['bare name']['macro'])} by their bare names (`docs/benchmarks.md`)."
+            )
     ece = [load(folder, n)["macro"]["ece"] for n in ("fold9-ptb-xl-super-code", "fold9-ptb-xl-all-code", "cpsc2018")]
     yield "\nExpected calibration error on fold 9: {:.3f} (superclasses), {:.3f} (all statements); CPSC2018 {:.3f}.".format(
         *ece
