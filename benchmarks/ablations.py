@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -21,28 +23,30 @@ import yaml
 
 from ecgclip import encoder, pairs
 from ecgclip.beats import r_peaks
-from ecgclip.data import Case, cpsc_2018, ptb_xl
+from ecgclip.data import SUPERCLASSES, Case, cpsc_2018, ptb_xl
 from ecgclip.ecg import LEADS
 from ecgclip.evaluate import cases_hash, choose_labels, load_cases, patient_numbers, truth_table, write_json
 from ecgclip.knowledge import KnowledgeBase
 from ecgclip.measure import features, measure
 from ecgclip.metrics import Labels, difference, interval, label_summary, resample
 from ecgclip.model import ECGCLIP, load_model
+from ecgclip.pairs import targets
 from ecgclip.prepare import SAMPLING_RATE
 from ecgclip.train import (
     Recipe,
+    Split,
     code_version,
     embed_windows,
     load_split,
     train_clip,
     train_text,
     validation_auroc,
+    windows_cache,
 )
 from ecgclip.windows import Windows, load_windows
 
 ROOT = Path(__file__).parent.parent
 FILE = Path(__file__).with_suffix(".yaml")
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ecgclip"
 
 
 # --- what a recipe cannot say -----------------------------------------------------------------------------------------
@@ -154,7 +158,7 @@ def test_sets(model: ECGCLIP, data: Path) -> dict[str, Set]:
     """Name → cases, windows, labels, positives that a label needs."""
 
     def loaded(cases: list[Case]) -> tuple[list[Case], Windows]:
-        return cases, load_windows(cases, CACHE, os.cpu_count() or 1, variants=1)
+        return cases, load_windows(cases, windows_cache(), os.cpu_count() or 1, variants=1)
 
     def labels(dataset: str, label_set: str, cases: list[Case]) -> Labels:
         return choose_labels(model, dataset, label_set, cases, "code")
@@ -202,6 +206,17 @@ def asked(model: ECGCLIP, labels: Labels, kind: str = "knowledge base") -> np.nd
 
 
 CRITERIA = {"criterion": 1.0, "criteria": 1.0}
+SHARES: list[
+    dict[str, float]
+] = [  # of the passages in a prompt for a condition never trained on; the last but one is what ships
+    {"name": 1.0},
+    {"report": 1.0},
+    {"criteria": 1.0},
+    {"criterion": 1.0},
+    {"criterion": 2.0, "criteria": 1.0, "report": 0.5, "name": 0.5},
+    {"criterion": 1.0, "criteria": 1.0, "report": 1.0},
+    {"criterion": 1.0, "criteria": 1.0, "report": 1.0, "definition": 1.0},
+]
 PROMPTS = ("abbreviation", "bare name", "name in templates", "criteria only", "all names and reports", "knowledge base")
 
 
@@ -264,11 +279,14 @@ def table(data: Path, runs: Path, out: Path) -> None:
             scores[name] = [measured_sets(m, sets, alone=True) for m in models]
             add(name, changes, [], [])
     results: dict[str, Any] = {"task": "ablations", "base": stored["base"], "rows": rows}
-    results["prompts"] = prompt_rows({"shipped weights": shipped}, sets, truth, people)
+    results["prompts"] = prompt_rows(shipped, sets, truth, people)
+    results["like_cases"] = like_cases(shipped, held_out)
     for row in ("eight conditions unseen", "the eight seen"):
         folder = runs / f"{row.replace(' ', '-')}-0"
         if (folder / "model/config.json").exists():
             model = load_model(folder / "model", ROOT / "knowledge_base")
+            if row == "eight conditions unseen":
+                results["shares"] = chosen_shares(model, stored["eight"], held_out)
             results[row] = unseen_rows(model, stored["eight"], sets["fold 9, all statements"])
     results |= {
         "weights_sha256": shipped.weights_sha256,
@@ -279,26 +297,59 @@ def table(data: Path, runs: Path, out: Path) -> None:
     write_json(out / "results.json", results)
 
 
-def prompt_rows(models: dict[str, ECGCLIP], sets: dict[str, Set], truth: dict, people: dict) -> list[dict[str, Any]]:
+def prompt_rows(model: ECGCLIP, sets: dict[str, Set], truth: dict, people: dict) -> list[dict[str, Any]]:
     """The same ECG vectors asked in different words."""
-    rows = []
-    for who, model in models.items():
-        for kind in PROMPTS:
-            row: dict[str, Any] = {"model": who, "prompt": kind}
-            for name in list(sets)[:4]:
-                _, windows, labels, least = sets[name]
-                scores = by_record(windows, embed_windows(model, windows))[1] @ asked(model, labels, kind).T
-                row[name] = label_summary(resample(scores, truth[name], people[name], 0), truth[name], labels, least)[
-                    1
-                ]["auroc"]
-            rows.append(row)
+    rows: list[dict[str, Any]] = [{"prompt": kind} for kind in PROMPTS]
+    for name in list(sets)[:4]:
+        _, windows, labels, least = sets[name]
+        vectors = by_record(windows, embed_windows(model, windows))[1]
+        for row in rows:
+            figures = resample(vectors @ asked(model, labels, row["prompt"]).T, truth[name], people[name], 0)
+            row[name] = label_summary(figures, truth[name], labels, least)[1]["auroc"]
     return rows
+
+
+def chosen_shares(model: ECGCLIP, eight: list[str], held_out: dict[str, Split]) -> list[dict[str, Any]]:
+    """Macro AUROC, on the validation split, of ways to ask for conditions that the model has never heard of."""
+    split = next(iter(held_out.values()))
+    truth = targets(split.cases, split.windows, tuple(eight))
+    people = patient_numbers([split.cases[i] for i in split.windows.case])
+    labels = Labels(eight, eight, {})
+    ecgs = embed_windows(model, split.windows)
+    rows = []
+    for shares in SHARES:
+        for denials in (True, False):
+            with mock.patch("ecgclip.model.DENIAL", re.compile("no " if denials else "(?!)")):
+                vectors = np.stack([model.concept_vector(c, shares) for c in eight])
+            macro = label_summary(resample(ecgs @ vectors.T, truth, people, 0), truth, labels, 3)[1]["auroc"]
+            rows.append({"shares": shares, "denials_subtracted": denials, "auroc": macro})
+    return rows
+
+
+def like_cases(model: ECGCLIP, held_out: dict[str, Split]) -> dict[str, float]:
+    """Precision at 10 by a shared superclass, on the validation split, of three ways to search by an ECG."""
+    split = next(iter(held_out.values()))
+    cases = [split.cases[i] for i in split.windows.case]
+    classes = np.array([[c in case.annotated for c in SUPERCLASSES.values()] for case in cases])
+    people, ecgs = patient_numbers(cases), embed_windows(model, split.windows)
+    scores = {
+        "cosine": ecgs @ ecgs.T,
+        "ECGCLIP.like": np.stack([model.like(e) for e in ecgs]) @ ecgs.T,
+        "ECGCLIP.likeness": model.likeness(ecgs, ecgs),
+    }
+    asks = classes.any(1)
+    shares = classes.astype(int) @ classes.T.astype(int) > 0
+    out = {}
+    for name, score in scores.items():
+        best = np.argsort(-np.where(people[:, None] == people, -np.inf, score), 1)[:, :10]
+        out[name] = round(float(np.take_along_axis(shares, best, 1)[asks].mean()), 4)
+    return out
 
 
 def unseen_rows(model: ECGCLIP, eight: list[str], fold: Set) -> dict[str, Any]:
     """Eight conditions, asked for by their bare names, by abbreviations, and with the knowledge base's criteria."""
     names = [KnowledgeBase.load().concepts[c] for c in eight]
-    abbreviations = [min((a for a in c.aliases["en"]), key=len) for c in names]
+    abbreviations = [min(c.aliases["en"], key=len) for c in names]
     labels = Labels(abbreviations, eight, {})
     cases = [fold[0][i] for i in np.unique(fold[1].case)]
     truth, people = truth_table(cases, labels), patient_numbers(cases)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ecgclip.ecg import ECG, EcgclipError, find_records, read_metadata
+from ecgclip.ecg import EcgclipError, find_records, read_metadata
 from ecgclip.knowledge import KnowledgeBase
 
 UNKNOWN = -1
@@ -144,14 +144,6 @@ class Case:
     def share(self, parts: int) -> int:
         """A number below `parts`, the same for all records of a patient."""
         return zlib.crc32(f"{self.source}/{self.patient}".encode()) % parts
-
-
-def stretch(ecg: ECG, case: Case) -> ECG:
-    """The part of a longer record that the case is about."""
-    if case.stop_s is None:
-        return ecg
-    first, last = (round(s * ecg.sampling_rate) for s in (case.start_s, case.stop_s))
-    return ECG(ecg.signal[:, first:last], ecg.sampling_rate, ecg.leads, ecg.metadata, ecg.source)
 
 
 def known_statements(kb: KnowledgeBase, present: Iterable[str], listed: Iterable[str]) -> dict[str, bool]:
@@ -433,33 +425,37 @@ def labelled(root: Path, kb: KnowledgeBase) -> list[Case]:
     return _listed(root, kb, found)
 
 
-HEDGED = re.compile(r"^(?:possible|probable|consider|borderline|cannot rule out|suggests?)\b", re.IGNORECASE)
+PARTS = re.compile(r"\s*(?:,|;|\s-\s|\bwith\b|\band\b)\s*", re.IGNORECASE)
+HEDGED = re.compile(r"^(?:possible|probable|consider|borderline|cannot rule out|suggests?)\b\s*", re.IGNORECASE)
 
 
 def mimic_iv_ecg(root: Path, kb: KnowledgeBase, signals: bool = True) -> list[Case]:
     """MIMIC-IV-ECG as on PhysioNet (Gow et al. 2023): record_list.csv, machine_measurements.csv and files/p…/s…/….
 
     A report is the device's lines, report_0 to report_17; a statement is a line, or a part of one, that the knowledge base knows by
-    name. What the device states somewhere is absent where it is not stated, and unknown where it is hedged ("possible …").
+    name. What the device states somewhere is absent where it is not stated; what it hedges ("possible …") is unknown, and all that is
+    broader.
     Rows whose file is not there are left out; signals=False gives them for their reports alone.
     """
     tables = [root / name for name in ("record_list.csv", "machine_measurements.csv")]
     if missing := [table for table in tables if not table.exists()]:
         raise EcgclipError(f"{root}: no {missing[0].name} here; give MIMIC-IV-ECG's top folder")
-    known: dict[str, tuple[frozenset[str], bool]] = {}  # the same lines come again and again
+    known: dict[str, tuple[set[str], set[str]]] = {}  # the same lines come again and again
 
-    def meaning(line: str) -> tuple[frozenset[str], bool]:
+    def meaning(line: str) -> tuple[set[str], set[str]]:
+        """→ concepts stated, concepts hedged."""
         if line not in known:
-            said = HEDGED.sub("", line).strip()
-            parts = [said] if kb.find(said) else re.split(r"\s*(?:,|;|\bwith\b|\band\b)\s*", said)
-            known[line] = frozenset(c.id for part in parts if (c := kb.find(part))), said != line
+            known[line] = set(), set()
+            for part in [line] if kb.find(line) else PARTS.split(line):
+                if concept := kb.find(HEDGED.sub("", part)):
+                    known[line][bool(HEDGED.match(part))].add(concept.id)
         return known[line]
 
     reports: dict[str, list[str]] = {}
     with tables[1].open(newline="", encoding="utf-8") as rows:
         for row in csv.DictReader(rows):
             lines = [row[f"report_{i}"].strip() for i in range(18) if row.get(f"report_{i}")]
-            reports[row["study_id"]] = [line.rstrip(".") for line in lines if line]
+            reports[row["study_id"]] = [line.rstrip(". ") for line in lines if line]
     found, hedged, texts = [], [], []
     with tables[0].open(newline="", encoding="utf-8") as rows:
         for row in csv.DictReader(rows):
@@ -468,8 +464,9 @@ def mimic_iv_ecg(root: Path, kb: KnowledgeBase, signals: bool = True) -> list[Ca
                 raise EcgclipError(f"{tables[0]}: path {row['path']!r} leads out of the folder")
             if lines and (not signals or path.with_suffix(".hea").exists()):
                 meanings = [meaning(line) for line in lines]
-                present = set().union(*(c for c, doubt in meanings if not doubt))
-                hedged.append(set().union(*(c for c, doubt in meanings if doubt)) - present)
+                present = set().union(*(stated for stated, _ in meanings))
+                doubted = set().union(*(doubted for _, doubted in meanings))
+                hedged.append(doubted.union(*map(kb.ancestors, doubted)))
                 found.append(("mimic-iv-ecg", str(path), {"patient": row["subject_id"]}, present))
                 texts.append(". ".join(lines) + ".")
     cases = _listed(root, kb, found)

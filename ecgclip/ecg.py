@@ -88,6 +88,13 @@ class ECG:
     def seconds(self) -> float:
         return self.signal.shape[1] / self.sampling_rate
 
+    def between(self, start_s: float, stop_s: float | None) -> "ECG":
+        """A stretch of it; stop_s None: all of it."""
+        if stop_s is None:
+            return self
+        first, last = (round(s * self.sampling_rate) for s in (start_s, stop_s))
+        return ECG(self.signal[:, first:last], self.sampling_rate, self.leads, self.metadata, self.source)
+
 
 def _check_duration(samples: int, rate: float, where: str) -> None:
     if not MIN_RATE <= rate <= MAX_RATE:

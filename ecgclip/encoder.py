@@ -37,6 +37,8 @@ class ECGConfig:
     drop_branch: float = 0.0  # of training ECGs, the share whose rhythm vector comes from the measurements alone
 
     def __post_init__(self):
+        if self.sampling_rate < 100 or self.sampling_rate % 50:  # else a token does not stand for TOKEN_S
+            raise EcgclipError(f"ecg.sampling_rate {self.sampling_rate}: give a multiple of 50 Hz, 100 or more")
         if len(self.channels) != 3:
             raise EcgclipError(f"ecg.channels {self.channels}: give three, of the stem's stages before the last")
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ecgclip.data import LOADERS, Case, stretch
+from ecgclip.data import LOADERS, Case
 from ecgclip.ecg import ECG, LEADS, EcgclipError, read_ecg
 from ecgclip.encoder import ECGEncoder
 from ecgclip.knowledge import KnowledgeBase, load_label_set
@@ -323,7 +323,7 @@ def embedded(
             try:
                 if case.path not in last:
                     last = {case.path: read_ecg(case.path)}
-                ecg = stretch(last[case.path], case)
+                ecg = last[case.path].between(case.start_s, case.stop_s)
                 read.append((case, select_leads(ecg, leads) if leads else ecg))
             except EcgclipError as error:
                 print(f"left out: {error}", file=sys.stderr)

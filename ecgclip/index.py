@@ -165,13 +165,6 @@ class ECGIndex:
         """The database is as it was written; after an interruption, or while somebody writes, at least sound."""
         file = self.folder / FILE
         if file.stat().st_size > CHECKED_BYTES:
-            with file.open(
-                "rb"
-            ) as whole:  # its length at least: pages of what size (byte 16), how many (28; SQLite file format, 1.3)
-                head = whole.read(32)
-            size = int.from_bytes(head[16:18], "big")
-            if int.from_bytes(head[28:32], "big") * (65536 if size == 1 else size) > file.stat().st_size:
-                raise sqlite3.DatabaseError(f"{FILE} is truncated")
             return
         while vouched := self._checksum():
             if vouched == file_sha256(file):
@@ -631,7 +624,7 @@ class ECGIndex:
             scored = self._nearest(vector, take, allowed, dead, waiting)
             if example is not None and scored:
                 ids = np.array([i for i, _ in scored], np.int64)
-                likeness = self.model.likeness(example, self._stored(ids, waiting)).tolist()
+                likeness = self.model.likeness(example[None], self._stored(ids, waiting))[0].tolist()
                 scored = sorted(zip(ids.tolist(), likeness, strict=True), key=lambda s: (-s[1], s[0]))
             hits = self._describe(scored, itself, k)
             if len(hits) == k or take >= windows:

@@ -242,7 +242,8 @@ class KnowledgeBase:
     def names_of(self, concepts: Iterable[str]) -> re.Pattern[str]:
         """Any name or alias of the concepts, as whole words."""
         names = {n for c in concepts for n in (self.concepts[c].name, *sum(self.concepts[c].aliases.values(), []))}
-        return re.compile(rf"\b(?:{'|'.join(sorted(map(re.escape, names), key=len, reverse=True))})\b", re.IGNORECASE)
+        longest_first = "|".join(sorted(map(re.escape, names), key=len, reverse=True))
+        return re.compile(rf"(?<!\w)(?:{longest_first})(?!\w)", re.IGNORECASE)
 
     def without(self, concepts: Collection[str]) -> KnowledgeBase:
         """What is left if `concepts` are never mentioned: neither they, nor narrower ones, nor those named after them, nor any text

@@ -32,7 +32,7 @@ from ecgclip.text import CaptionDecoder, TextConfig, TextEncoder, Tokenizer, loa
 
 DEFAULT_WEIGHTS = "weights"
 JOINED = re.compile(r"\s*[,;+&]\s*|\s+(?:with|and|plus|mit|und)\s+", re.IGNORECASE)  # between conditions of a search
-DENIAL = re.compile(r"(?:no|absent|without|absence of)\b", re.IGNORECASE)  # at the beginning of a criterion
+DENIAL = re.compile(r"no (?!.*, or )", re.IGNORECASE)  # a criterion that begins so, and offers nothing else, denies
 MAX_LABEL = 500  # characters; a longer text is no label
 FILES = ("config.json", "model.safetensors", "vectors.safetensors")
 
@@ -168,7 +168,7 @@ class ECGCLIP(nn.Module):
         self.config, self.tokenizer, self.kb = config, tokenizer, kb
         self.ecg = ECGEncoder(config.ecg)
         self.caption = CaptionDecoder(config.text, config.ecg.width)
-        self.text: TextEncoder | None = None  # made when text is first encoded: transformers takes seconds to import
+        self.text: TextEncoder | None = None  # made when text is first encoded
         self._text_state: dict[str, Tensor] = {}
         self.folder: Path | None = None  # where it was loaded from
         self.reference = np.zeros((0, config.ecg.dim), np.float32)  # ECG vectors of the training data
@@ -178,11 +178,19 @@ class ECGCLIP(nn.Module):
     # --- saving and loading -------------------------------------------------------------------------------------------
 
     def build_text(self) -> TextEncoder:
+        """Raises EcgclipError where the stored weights are not those of such an encoder."""
         if self.text is None:
-            self.text = TextEncoder(self.config.text).eval()
+            text = TextEncoder(self.config.text).eval()
             if self._text_state:
-                self.text.load_state_dict(self._text_state)
+                try:
+                    text.load_state_dict(self._text_state)
+                except RuntimeError as error:
+                    problem = " ".join(str(error).split())[:120]
+                    raise EcgclipError(
+                        f"{self.folder}: damaged or foreign text weights ({problem}); train it again"
+                    ) from None
                 self._text_state = {}
+            self.text = text
         return self.text
 
     def save(self, folder: str | Path) -> None:
@@ -479,19 +487,21 @@ class ECGCLIP(nn.Module):
         probability = self.config.calibration(rhythm[None] @ known.vectors.T, known.bank)[0]
         return _unit((probability - known.usual) @ known.vectors)
 
-    def likeness(self, rhythm: np.ndarray, others: np.ndarray) -> np.ndarray:
-        """An ECG's vector (dim,) and those of others (n, dim) → how much they should have in common, (n,) from 0 to 1.
+    def likeness(self, ecgs: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """Vectors of ECGs (m, dim) and of others (n, dim) → how much each two should have in common, (m, n) from 0 to 1.
 
         The mean of two expectations: that both show a condition of one diagnostic class (of PTB-XL's five, normal among them), and the
         share of all their statements that they share (Jaccard). Cosines, of a model that does not say which concepts it was trained on.
         """
         if (known := self._statements) is None:
-            return others @ rhythm
-        probability = self.config.calibration(np.vstack([rhythm, others]) @ known.vectors.T, known.bank)
-        mine, theirs = probability[0], probability[1:]
-        both = mine * theirs
-        same_class = 1 - (1 - both[:, known.classes]).prod(1)
-        return (same_class + both.sum(1) / (mine + theirs - both).sum(1)) / 2
+            return ecgs @ others.T
+        probability = self.config.calibration(np.vstack([ecgs, others]) @ known.vectors.T, known.bank)
+        mine, theirs = probability[: len(ecgs)], probability[len(ecgs) :]
+        both = mine @ theirs.T  # statements that both are expected to have
+        apart = np.ones_like(both)  # the chance that they share no class
+        for c in np.flatnonzero(known.classes):
+            apart *= 1 - np.outer(mine[:, c], theirs[:, c])
+        return ((1 - apart) + both / (mine.sum(1)[:, None] + theirs.sum(1) - both)) / 2
 
     def score(self, embedding: Embedding, prompts: Sequence[Prompt], softmax: bool = False) -> Result:
         """Compare one record's vectors with prompts. Windows are pooled by their mean similarity and stay visible."""

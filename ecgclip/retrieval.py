@@ -76,7 +76,7 @@ def retrieval(
         )
     ours = ours / np.linalg.norm(ours, axis=1, keepdims=True)
     random = random / np.linalg.norm(random, axis=1, keepdims=True)
-    found, rows = search(ours, np.stack([model.likeness(vector, ours) for vector in ours]), pool)
+    found, rows = search(ours, model.likeness(ours, ours), pool)
     for j, row in enumerate(rows):
         row |= {"label": concepts.names[j], "concept": concepts.concepts[j]}
     results = {

@@ -136,10 +136,10 @@ def load_split(recipe: Recipe, data: Path, kb: KnowledgeBase, validation: bool, 
     splits, rest = {}, kb.without(recipe.unseen)
     for source, options in recipe.data.items():
         loader = LOADERS[source]
-        chosen = {"folds": options["folds"]} if "folds" in options else {}
+        wanted = {"folds": options["folds"]} if "folds" in options else {}
         if source == "ptb-xl":
-            chosen["fine"] = recipe.ecg_config.sampling_rate > SAMPLING_RATE
-        cases = [forget(c, rest) for c in loader(data / options["path"], kb, **chosen)]
+            wanted["fine"] = recipe.ecg_config.sampling_rate > SAMPLING_RATE
+        cases = [forget(c, rest) for c in loader(data / options["path"], kb, **wanted)]
         tests = recipe.test_part.get(source)
         cases = [c for c in cases if not (tests and c.share(tests) == 0)]
         if validation and source != recipe.main:
@@ -150,7 +150,7 @@ def load_split(recipe: Recipe, data: Path, kb: KnowledgeBase, validation: bool, 
         chosen = [c for c in cases if (c.patient in held) == validation]
         variants = VARIANTS if recipe.augment["drop_leads"] else 1
         rate, workers = recipe.ecg_config.sampling_rate, os.cpu_count() or 1
-        splits[source] = Split(chosen, load_windows(chosen, _cache(), workers, log, rate, variants))
+        splits[source] = Split(chosen, load_windows(chosen, windows_cache(), workers, log, rate, variants))
     return splits
 
 
@@ -170,17 +170,18 @@ def forget(case: Case, kb: KnowledgeBase) -> Case:
 
 
 def spoken_findings(kb: KnowledgeBase) -> dict[str, dict[str, list[str]]]:
-    """The words for every finding, but those with a name that `kb` is without."""
-    return {
+    """The words for every finding, but those with a name that `kb` is without; no finding of which no words are left."""
+    spoken = {
         key: {
             kind: [t for t in entry.get(kind, []) if not (kb.unsaid and kb.unsaid.search(t))]
             for kind in ("en", "de", "negative_en", "negative_de")
         }
         for key, entry in finding_texts().items()
     }
+    return {key: entry for key, entry in spoken.items() if entry["en"]}
 
 
-def _cache() -> Path:
+def windows_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ecgclip"
 
 
@@ -189,7 +190,7 @@ def corpus(recipe: Recipe, data: Path, kb: KnowledgeBase) -> list[str]:
     rest = kb.without(recipe.unseen)
     texts = [p.text for p in rest.passages]
     texts += [t for entry in spoken_findings(rest).values() for said in entry.values() for t in said]
-    for source in recipe.data.keys() & set(REPORTED_BY):
+    for source in (s for s in recipe.data if s in REPORTED_BY):
         options = recipe.data[source]
         folds = {"folds": options["folds"]} if "folds" in options else {}
         cases = LOADERS[source](data / options["path"], kb, signals=False, **folds)
@@ -210,10 +211,11 @@ def train_text(recipe: Recipe, data: Path, out: Path, threads: int | None = None
     _threads(threads)
     torch.manual_seed(recipe.seed)
     kb = KnowledgeBase.load()
-    texts = corpus(recipe, data, kb)
     config = recipe.text_config
+    # one of the hub's is pretrained already: only fix its tokenizer and sizes
+    texts = corpus(recipe, data, kb) if not config.hf_model else []
     out.mkdir(parents=True, exist_ok=True)
-    if config.hf_model:  # already pretrained: only fix its tokenizer and sizes
+    if config.hf_model:
         tokenizer = HuggingFaceTokenizer(config.hf_model, config.max_tokens)
         encoder = TextEncoder(config)
         hf = encoder.transformer.model.config
@@ -364,6 +366,8 @@ class Batches:
         self.concepts = tuple(sorted((known | set(MEASURED_CONCEPTS) | set(beat_concepts)) & kb.concepts.keys()))
         self.always = {"statement": [self.concepts.index(beat_concepts[i]) for i in self.beats], "finding": []}
         spoken = spoken_findings(kb)
+        keys = next(iter(splits.values())).windows.finding_keys
+        self.findings = np.array([i for i, key in enumerate(keys) if key in spoken])
         self.banks = {
             "statement": Bank({c: concept_wording(kb, c, templates) for c in self.concepts}, self.tokenizer),
             "finding": Bank(finding_wordings(spoken), self.tokenizer),
@@ -422,7 +426,7 @@ class Batches:
                     present = [
                         self.concepts[j] for j in np.flatnonzero(truth[i] == 1) if self.concepts[j] in case.statements
                     ]
-                    found = [windows.finding_keys[j] for j in np.flatnonzero(windows.findings[row] == 1)]
+                    found = [windows.finding_keys[j] for j in self.findings if windows.findings[row, j] == 1]
                     text, meaning = self.composer.write(case, present, found, rng, self.recipe.reports)
                     texts.append(text)
                     meanings.append(int.from_bytes(hashlib.blake2b(meaning.encode(), digest_size=7).digest(), "big"))
@@ -439,7 +443,7 @@ class Batches:
                     "length": windows.length[rows],
                     "statement_truth": truth,
                     "statement_soft": self.soft[source][rows],
-                    "finding_truth": windows.findings[rows],
+                    "finding_truth": windows.findings[rows][:, self.findings],
                     "beat_truth": marks,
                 }
             )
@@ -466,7 +470,7 @@ class Batches:
             _, measured = _variant(windows.leads[rows], windows.features[rows], self.recipe.augment["drop_leads"], rng)
             measured[:, IN_MV] *= np.exp(rng.normal(0, self.recipe.augment["gain"], (len(rows), 1)))
             soft, truth = self.soft[source][rows], self.truth[source][rows]
-            parts.append((measured, truth, soft, windows.findings[rows]))
+            parts.append((measured, truth, soft, windows.findings[rows][:, self.findings]))
         names = ("measured", "statement_truth", "statement_soft", "finding_truth")
         out = {k: torch.from_numpy(np.concatenate(v)) for k, v in zip(names, zip(*parts, strict=True), strict=True)}
         self._ask(out, rng, enriched)
@@ -583,9 +587,9 @@ def train_clip(recipe: Recipe, data: Path, text: Path, out: Path, threads: int |
     rank, world = accelerator.process_index, accelerator.num_processes
     out.mkdir(parents=True, exist_ok=True)
     kb = KnowledgeBase.load()
-    with accelerator.main_process_first():  # the other processes find what it prepared in the cache
-        splits = load_split(recipe, data, kb, validation=False)
-        held_out = load_split(recipe, data, kb, validation=True)
+    # one process prepares, the others wait and find it: no collective, which would time out on a large archive
+    splits = load_split(recipe, data, kb, validation=False)
+    held_out = load_split(recipe, data, kb, validation=True)
     text_config = TextConfig(**json.loads((text / "text.json").read_text()))
     torch.manual_seed(recipe.seed)
     rest = kb.without(recipe.unseen)
@@ -790,7 +794,7 @@ def finish(
         "code_version": version,
         "seconds": round(seconds),
         "data_sha256": data_hash(recipe, data),
-        "concepts": sorted(trained_concepts(splits)),
+        "concepts": sorted(trained_concepts(splits) & model.kb.concepts.keys()),
     }
     model.config = replace(model.config, training=facts)  # prompts depend on it, and calibration on prompts
     model.config = replace(model.config, floor=choose_floor(model), calibration=calibrate(model, held_out))
@@ -844,10 +848,9 @@ def validation_auroc(model: ECGCLIP, held_out: dict[str, Split], least: int = 3)
     if not keep:  # a small folder
         return math.nan
     small = KnowledgeBase({concepts[j]: model.kb.concepts[concepts[j]] for j in keep}, model.kb.sources, "")
-    whole = model.kb
-    model.set_knowledge(small)
-    vectors = np.stack([model.concept_vector(concepts[j]) for j in keep])
-    model.kb = whole
+    asking = copy.copy(model)  # the same weights, of which only these passages are embedded
+    asking.set_knowledge(small)
+    vectors = np.stack([asking.concept_vector(concepts[j]) for j in keep])
     similarity = embed_windows(model, split.windows) @ vectors.T
     scores = []
     for column, j in enumerate(keep):

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from ecgclip.beats import r_peaks
-from ecgclip.data import BEATS, UNKNOWN, Case, stretch
+from ecgclip.data import BEATS, UNKNOWN, Case
 from ecgclip.ecg import EcgclipError, read_ecg
 from ecgclip.measure import features, findings, measure
 from ecgclip.prepare import SAMPLING_RATE, prepare
@@ -62,7 +62,7 @@ def case_windows(
     case: Case, keys: tuple[str, ...], sampling_rate: int = SAMPLING_RATE, variants: int = VARIANTS, most: int = 3
 ) -> list[dict[str, np.ndarray]]:
     """The first `most` windows of a case, prepared for an encoder of that rate, with R peaks and findings."""
-    prepared = prepare(stretch(read_ecg(case.path), case), sampling_rate)
+    prepared = prepare(read_ecg(case.path).between(case.start_s, case.stop_s), sampling_rate)
     rows = []
     for i in range(min(most, len(prepared.signal))):
         signal, mask, length = prepared.signal[i], prepared.mask[i], prepared.length[i]
@@ -196,6 +196,7 @@ def _write(folder: Path, jobs: list[tuple], workers: int, log: Callable[[str], N
                     with (partial / name).open("r+b" if name in done["columns"] else "wb") as file:
                         file.seek(0, os.SEEK_END)
                         values.tofile(file)
+                        os.fsync(file.fileno())  # else a power cut may leave fewer rows than columns.json tells
                     known = done["columns"].get(name, [values.dtype.str, [0, *values.shape[1:]]])
                     done["columns"][name] = [known[0], [known[1][0] + len(values), *known[1][1:]]]
             done["cases"] = min(first + BLOCK, len(jobs))

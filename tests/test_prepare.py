@@ -307,3 +307,22 @@ def test_real_records_prepare_to_plausible_amplitudes(folder, count):
         assert np.isfinite(out.signal).all()
         assert 0.02 < out.signal[out.mask].std() < 2, record
         assert not any("unit" in note for note in out.notes)
+
+
+@pytest.mark.parametrize("rate, passed, stopped", [(100, 40, 49.5), (250, 100, 124), (500, 135, 160)])
+def test_an_encoders_rate_decides_what_passes(rate, passed, stopped):
+    t = np.arange(10_000) / 1000
+    for frequency, kept in ((10, True), (passed, True), (stopped, False)):
+        ecg = ECG(np.sin(2 * np.pi * frequency * t)[None], 1000, ("II",))
+        lead = prepare(ecg, rate).encoder_signal[0, 1] if kept or frequency != stopped else _noisy(ecg, rate)
+        assert lead.shape == (10 * rate,) and (np.std(lead[rate:-rate]) > 0.65) == kept, frequency
+
+
+def _noisy(ecg, rate):
+    """With a slow wave beside it that is taken away again, so that the lead is not flat."""
+    t = np.arange(10_000) / 1000
+    slow = np.sin(2 * np.pi * 2 * t)
+    both, alone = (
+        prepare(ECG((x + slow)[None], 1000, ("II",)), rate).encoder_signal[0, 1] for x in (ecg.signal[0], 0 * t)
+    )
+    return both - alone

@@ -9,9 +9,8 @@ from toy import CONDITIONS, write_ptb_xl
 
 from ecgclip import windows
 from ecgclip.data import UNKNOWN, Case, ptb_xl
-from ecgclip.ecg import EcgclipError, read_ecg
+from ecgclip.ecg import EcgclipError
 from ecgclip.knowledge import KnowledgeBase
-from ecgclip.prepare import prepare
 from ecgclip.simulate import simulate, write_record
 from ecgclip.windows import MAX_BEATS, load_windows
 
@@ -88,5 +87,5 @@ def test_windows_at_500_hz_are_those_of_100_hz_seen_finer(tmp_path):
     fine, coarse = (load_windows([case], tmp_path, sampling_rate=rate, variants=1) for rate in (500, 100))
     assert fine.signal.shape == (1, 12, 5000) and fine.length[0] == 3500 and coarse.length[0] == 700
     assert np.array_equal(fine.r_peaks, coarse.r_peaks, equal_nan=True) and fine.features.shape[1] == 1
-    prepared = prepare(read_ecg(case.path), 500)
-    assert np.allclose(fine.signal[0], prepared.encoder_signal[0], atol=2e-3)
+    one, other = fine.signal[0, :, ::5].astype(float), coarse.signal[0].astype(float)
+    assert min(np.corrcoef(a, b)[0, 1] for a, b in zip(one, other, strict=True)) > 0.99

@@ -57,7 +57,10 @@ LINES = {  # what the device prints for each condition
     "lbbb": ["Sinus rhythm", "Left bundle branch block", "Abnormal ECG"],
     "af": ["Atrial fibrillation", "Abnormal ECG"],
     "lvh": ["Sinus rhythm with left ventricular hypertrophy", "Abnormal ECG"],
-    "anterior-stemi": ["Sinus rhythm", "Possible left ventricular hypertrophy", "Anterior myocardial infarction"],
+    "anterior-stemi": [
+        "Sinus rhythm with possible left ventricular hypertrophy",
+        "Inferior myocardial infarction - age undetermined .",
+    ],
 }
 
 
