@@ -212,8 +212,8 @@ def train_text(recipe: Recipe, data: Path, out: Path, threads: int | None = None
     torch.manual_seed(recipe.seed)
     kb = KnowledgeBase.load()
     config = recipe.text_config
-    # one of the hub's is pretrained already: only fix its tokenizer and sizes
-    texts = corpus(recipe, data, kb) if not config.hf_model else []
+    # one of the hub's is pretrained already: no text is read, only its tokenizer and sizes are fixed
+    texts = corpus(recipe, data, kb) if not config.hf_model else [""]
     out.mkdir(parents=True, exist_ok=True)
     if config.hf_model:
         tokenizer = HuggingFaceTokenizer(config.hf_model, config.max_tokens)
