@@ -171,6 +171,9 @@ def ablations(folder: Path):
                 value += f" / {'**' + words + '**' if change[1] * change[2] > 0 else words}"
             cells.append(value)
         yield f"| {row['row']} | " + " | ".join(cells) + " |"
+        if row["seeds"] > 1:
+            spread = [f"{max(v) - min(v):.3f}" for v in (row["validation"], *([x[0] for x in row[n]] for n in SETS))]
+            yield f"| {row['row']}: how far its {row['seeds']} seeds lie apart | " + " | ".join(spread) + " |"
     yield "\nThe same ECG vectors of the shipped weights, asked in different words (macro AUROC):\n"
     yield "| asked by | " + " | ".join(SETS[:4]) + " |"
     yield "| --- " * 5 + "|"

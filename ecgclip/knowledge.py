@@ -124,9 +124,7 @@ class KnowledgeBase:
 
     def __init__(self, concepts: dict[str, Concept], sources: dict[str, Source], digest: str):
         self.concepts, self.sources, self.digest = concepts, sources, digest
-        self.unsaid: re.Pattern[str] | None = (
-            None  # names that no text may have, of a knowledge base `without` concepts
-        )
+        self.unsaid: re.Pattern[str] | None = None  # names that no text may have, where it is `without` concepts
         self.passages = [p for c in concepts.values() for p in c.passages]
 
     @classmethod

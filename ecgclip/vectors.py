@@ -3,7 +3,7 @@
 exact   half-precision vectors, all compared: up to some 100,000
 ivf     their principal axes, in half precision, in inverted lists, memory-mapped: beyond
 
-Embeddings fill few of their dimensions: some 70 axes hold all but a thousandth of the energy, found in a second. As the nearest of many
+Embeddings fill few of their dimensions, whose axes are found in a second. As the nearest of many
 differ by thousandths, 16 bits for each of few axes find more of them than 8 bits for each of twice as many; product quantisation to as
 many bytes (Jégou et al. 2011) takes minutes of k-means besides.
 """
@@ -106,9 +106,8 @@ class VectorFile:
             if many := lists.list_size(number):
                 ids.append(faiss.rev_swig_ptr(lists.get_ids(number), many).copy())
                 codes = faiss.rev_swig_ptr(lists.get_codes(number), many * ivf.code_size)
-                held.append(
-                    codes.view("<f2").reshape(many, ivf.d) + centre
-                )  # as QT_fp16 writes what they are off their centre
+                # as QT_fp16 writes how far they are off their centre
+                held.append(codes.view("<f2").reshape(many, ivf.d) + centre)
                 waiting += many
             if waiting and (waiting >= size or number == ivf.nlist - 1):
                 yield np.concatenate(ids), np.concatenate(held) @ self._axes
