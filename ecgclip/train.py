@@ -95,6 +95,8 @@ class Recipe:
         try:
             recipe = cls(**yaml.safe_load(Path(path).read_text(encoding="utf-8")))
             recipe.ecg_config, recipe.text_config  # noqa: B018 - their fields are checked, too
+            if not isinstance(recipe.unseen, list):
+                raise TypeError(f"unseen {recipe.unseen!r} is no list of concepts")
             if unknown := recipe.data.keys() - LOADERS.keys():
                 raise TypeError(f"no data set {sorted(unknown)[0]!r}; there are {', '.join(LOADERS)}")
         except (OSError, TypeError, ValueError, AttributeError, yaml.YAMLError) as error:
