@@ -122,7 +122,7 @@ def recipe(**changes) -> Recipe:
             "views": 0.1,
         },
         "augment": {"drop_leads": 0.5, "gain": 0.15, "noise": 0.03, "wander": 0.05, "mains": 0.02, "crop": 0.3},
-        "ecg": {"width": 32, "channels": [8, 16, 24], "heads": 4, "dim": 32, "drop_branch": 0.25},
+        "ecg": {"width": 32, "channels": [8, 16, 24], "heads": 4, "dim": 32},
         "text": {
             "vocabulary": 400,
             "width": 32,
