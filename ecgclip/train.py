@@ -623,7 +623,8 @@ def train_clip(recipe: Recipe, data: Path, text: Path, out: Path, threads: int |
             if step >= joint and not batches.vectors:
                 # LiT (Zhai et al. 2022): the texts stand still, the ECGs go on to meet them, from the averaged weights
                 if step == joint:
-                    batches.whiten(averaged, recipe.locked["whiten"])
+                    if recipe.locked["whiten"]:  # 0: the texts stay as they are
+                        batches.whiten(averaged, recipe.locked["whiten"])
                     aligner.model.load_state_dict(averaged.state_dict())
                     for bank in (aligner.statements, aligner.findings):
                         bank.sharpen(recipe.locked["scale"])
