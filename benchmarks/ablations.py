@@ -1,4 +1,4 @@
-"""What each part is worth:  python benchmarks/ablations.py train $ECGCLIP_DATA runs/ablations [--seeds 1] [ROW ...]
+"""What each part is worth:  python benchmarks/ablations.py train $ECGCLIP_DATA runs/ablations [--seeds 1] [ROW or GROUP ...]
                              python benchmarks/ablations.py table $ECGCLIP_DATA runs/ablations results/ablations
 
 `train` trains the rows of benchmarks/ablations.yaml, leaving out what runs/ablations has already; `table` compares them with "base"
@@ -8,6 +8,7 @@ on the same records and resamples. Fold 9 and the sets out of domain choose noth
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import sys
@@ -20,6 +21,7 @@ from unittest import mock
 import numpy as np
 import torch
 import yaml
+from safetensors.torch import save_file
 
 from ecgclip import encoder, pairs
 from ecgclip.beats import r_peaks
@@ -71,20 +73,31 @@ def plain_targets() -> None:
     pairs.Composer.write = lambda self, *known: (write(self, *known)[0], str(next(count)))
 
 
-def measured_sentences(most: str) -> None:
-    """At most so many in a composed text."""
+def measured_sentences(most: str, part: str = "1") -> None:
+    """At most so many in a composed text, and none but in this part of them."""
     pairs.MEASURED = int(most)
+    write = pairs.Composer.write
+
+    def some(self, case, statements, found, rng, real=0.5):
+        return write(self, case, statements, found if rng.random() < float(part) else [], rng, real)
+
+    pairs.Composer.write = some
 
 
 # --- training ---------------------------------------------------------------------------------------------------------
 
 
-def recipe_of(row: str, seed: int) -> tuple[Recipe, str]:
+def groups() -> dict[str, dict[str, dict[str, Any]]]:
+    """Group → its rows' changes of recipes/default.yaml, the first row being its base."""
+    stored = yaml.safe_load(FILE.read_text())["groups"]
+    return {name: {row: g["budget"] | changes for row, changes in g["rows"].items()} for name, g in stored.items()}
+
+
+def recipe_of(changes: dict[str, Any], row: str, seed: int) -> tuple[Recipe, str]:
     """A row's recipe and the call of its patch."""
-    stored = yaml.safe_load(FILE.read_text())
     fields = asdict(Recipe.load(ROOT / "recipes/default.yaml"))
     patch = ""
-    for key, value in (stored["base"] | stored["rows"][row]).items():
+    for key, value in changes.items():
         *path, last = key.split(".")
         part = fields
         for name in path:
@@ -100,17 +113,26 @@ def recipe_of(row: str, seed: int) -> tuple[Recipe, str]:
     return Recipe(**(fields | {"name": row, "seed": seed})), patch
 
 
-def train(data: Path, out: Path, rows: list[str], seeds: int) -> None:
+def folder_of(runs: Path, row: str, seed: int) -> Path:
+    return runs / f"{row.replace(' ', '-').replace('%', 'percent')}-{seed}"
+
+
+def train(data: Path, out: Path, wanted: list[str], seeds: int) -> None:
     for seed in range(seeds):
-        for row in rows or yaml.safe_load(FILE.read_text())["rows"]:
-            folder = out / f"{row.replace(' ', '-')}-{seed}"
+        for row, changes in [
+            (r, c)
+            for name, rows in groups().items()
+            for r, c in rows.items()
+            if not wanted or r in wanted or name in wanted
+        ]:
+            folder = folder_of(out, row, seed)
             if (folder / "model/config.json").exists():
                 continue
             print(f"--- {row}, seed {seed}", flush=True)
             child = os.fork()  # patches and threads end with the process
             if child == 0:
                 try:
-                    train_row(data, out, folder, row, seed)
+                    train_row(data, out, folder, changes, row, seed)
                 except BaseException:
                     import traceback
 
@@ -121,18 +143,30 @@ def train(data: Path, out: Path, rows: list[str], seeds: int) -> None:
                 print(f"failed: {row}, seed {seed}", flush=True)
 
 
-def train_row(data: Path, out: Path, folder: Path, row: str, seed: int) -> None:
-    recipe, patch = recipe_of(row, seed)
-    own = recipe.unseen or not recipe.pretraining["epochs"]
-    text = folder / "text" if own else out / "text"
-    if not (text / "text.json").exists():
-        train_text(replace(recipe, seed=0), data, text)
+def train_row(data: Path, out: Path, folder: Path, changes: dict[str, Any], row: str, seed: int) -> None:
+    recipe, patch = recipe_of(changes, row, seed)
+    if recipe.epochs:
+        text = folder / "text" if recipe.unseen or not recipe.pretraining["epochs"] else out / "text"
+        if not (text / "text.json").exists():
+            train_text(replace(recipe, seed=0), data, text)
+    else:
+        text = out / "shipped-text"
+        if not (text / "text.json").exists():
+            write_text(load_model(), text)
     if patch:
         name, *arguments = patch.split()
         globals()[name](*arguments)
     started = time.time()
     train_clip(recipe, data, text, folder)
     (folder / "seconds").write_text(str(round(time.time() - started)))
+
+
+def write_text(model: ECGCLIP, folder: Path) -> None:
+    """The text encoder of a model, as `ecgclip train text` would have left it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model.tokenizer.save(folder)
+    save_file({k: v.contiguous() for k, v in model.build_text().state_dict().items()}, folder / "text.safetensors")
+    (folder / "text.json").write_text(json.dumps(asdict(model.config.text)))
 
 
 # --- measuring --------------------------------------------------------------------------------------------------------
