@@ -3,6 +3,7 @@
     signal (b, 12, 1000) mV + lead mask ──stem──▶ tokens (b, 125, width)
                                                     ├─ beat head ───▶ beats (b, n, dim), one for each R peak
                                                     └─ rhythm head ─▶ rhythm (b, dim), from tokens, beats and R-R intervals
+    what is measured in the window ────────────────────────────────── + rhythm (b, dim): the two are weighed and added
 
 The three scales are those of MELP (Wang et al., ICML 2025); its beats are learned queries, ours are real heartbeats.
 """

@@ -99,6 +99,8 @@ class Recipe:
                 raise TypeError("ecg.measured without measured.epochs: that branch would stay untrained")
             if not isinstance(recipe.unseen, list):
                 raise TypeError(f"unseen {recipe.unseen!r} is no list of concepts")
+            if recipe.unseen:
+                KnowledgeBase.load().without(recipe.unseen)  # which knows them, or says so
             if unknown := recipe.data.keys() - LOADERS.keys():
                 raise TypeError(f"no data set {sorted(unknown)[0]!r}; there are {', '.join(LOADERS)}")
         except (OSError, TypeError, ValueError, AttributeError, yaml.YAMLError) as error:

@@ -122,6 +122,7 @@ def test_a_small_folder_still_holds_a_patient_out(toy, monkeypatch):
         ({"data": None}, "recipe"),
         ({"unseen": "left-bundle-branch-block"}, "no list of concepts"),
         ({"unseen": 7}, "no list of concepts"),
+        ({"unseen": ["left-bundle-branch"]}, "no concept 'left-bundle-branch'"),
     ],
 )
 def test_a_recipe_that_cannot_be_built_is_one_line(tmp_path, change, words):
