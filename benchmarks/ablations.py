@@ -22,6 +22,7 @@ import numpy as np
 import torch
 import yaml
 from safetensors.torch import save_file
+from scipy.stats import t
 
 from ecgclip import encoder, pairs
 from ecgclip.beats import r_peaks
@@ -336,20 +337,21 @@ def table(data: Path, runs: Path, out: Path) -> None:
 
 
 def widen(rows: list[Row], sets: list[str]) -> None:
-    """Make of the seeds' differences one [mean, low, high] that answers for the seeds as well as for the patients.
+    """Of the differences from the base, make one [mean, low, high] that answers for the seeds as well as for the patients.
 
     A few seeds tell little of a row's own spread, so the variance between seeds is that of all rows of the group together.
     """
-    for name in (f"{n}, less base" for n in sets):
-        given = [np.array(row[name]) for row in rows if name in row]
-        variance = [v[:, 0].var(ddof=1) for v in given if len(v) > 1]
-        seeds = float(np.mean(variance)) if variance else np.nan
-        for row in (r for r in rows if name in r):
-            mean, low, high = np.mean(row[name], 0)
-            half = np.hypot((high - low) / 2, 1.96 * np.sqrt(seeds / len(row[name])))
-            row[name] = (
-                [round(float(x), 4) for x in (mean, mean - half, mean + half)] if variance else [mean, None, None]
-            )
+    for name in sets:
+        given = [np.array(row[name]) for row in rows if len(row[name]) > 1]
+        freedom = sum(len(v) - 1 for v in given)
+        seeds = sum(((v - v.mean()) ** 2).sum() for v in given) / freedom if freedom else np.nan
+        for row in (r for r in rows if f"{name}, less base" in r):
+            low, high = np.mean(row[f"{name}, less base"], 0)[1:]
+            mean = np.mean(row[name]) - np.mean(rows[0][name])
+            luck = t.ppf(0.975, freedom) * np.sqrt(seeds * (1 / len(row[name]) + 1 / len(rows[0][name])))
+            half = np.hypot((high - low) / 2, luck)
+            ends = [mean - half, mean + half] if freedom else [np.nan, np.nan]
+            row[f"{name}, less base"] = [None if np.isnan(x) else round(float(x), 4) for x in (mean, *ends)]
 
 
 MARK = "\N{WORD JOINER}"  # on each word of a measured sentence

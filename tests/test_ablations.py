@@ -31,19 +31,17 @@ def test_every_row_changes_its_base_by_a_recipe_that_can_be_built(ablations):
 
 
 def test_an_interval_widens_by_how_far_seeds_lie_apart(ablations):
-    def rows(apart):
-        return [
-            {"set, less base": [[0.1 - apart, 0.08 - apart, 0.12 - apart], [0.1 + apart, 0.08 + apart, 0.12 + apart]]},
-            {"set, less base": [[0.3, 0.28, 0.32]]},
-        ]
+    def rows(apart, seeds=3):
+        base = {"set": [0.7, 0.7 + apart, 0.7 - apart][:seeds]}
+        more = {"set": [v + 0.1 for v in base["set"]], "set, less base": [[0.1, 0.08, 0.12]] * seeds}
+        return [base, more, {"set": [0.9], "set, less base": [[0.2, 0.18, 0.22]]}]
 
-    close, far = rows(0.0), rows(0.05)
-    ablations.widen(close, ["set"])
-    ablations.widen(far, ["set"])
-    assert np.allclose(close[0]["set, less base"], [0.1, 0.08, 0.12]) and np.allclose(far[0]["set, less base"][0], 0.1)
-    widths = [[high - low for _, low, high in (r["set, less base"] for r in given)] for given in (close, far)]
-    assert np.allclose(widths[0], 0.04) and widths[1][0] > 0.1
-    assert widths[1][1] > widths[1][0], "one seed tells less than two"
-    one = [{"set, less base": [[0.3, 0.28, 0.32]]}]
-    ablations.widen(one, ["set"])
-    assert one[0]["set, less base"][1:] == [None, None], "of a single seed, nothing is known"
+    found = {}
+    for name, given in (("close", rows(0.0)), ("far", rows(0.05)), ("single", rows(0.0, 1))):
+        ablations.widen(given, ["set"])
+        found[name] = [row["set, less base"] for row in given[1:]]
+    assert np.allclose(found["close"], [[0.1, 0.08, 0.12], [0.2, 0.18, 0.22]])
+    assert np.allclose([v[0] for v in found["far"]], [0.1, 0.2])
+    widths = [high - low for _, low, high in found["far"]]
+    assert widths[0] > 0.1 and widths[1] > widths[0], "one seed tells less than three"
+    assert found["single"][0] == [0.1, None, None], "of single seeds, nothing is known of how far they lie apart"
