@@ -74,6 +74,7 @@ class Recipe:
     epochs: int
     locked: dict[str, Any]
     teacher: dict[str, Any]
+    wording: float  # with the text encoder locked, the share of prompts other than those that inference asks with
     measured: dict[str, Any]
     captions: dict[str, Any]
     lr: float
@@ -456,7 +457,7 @@ class Batches:
         batch = augment(batch, self.recipe.augment, rng)
         out = {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in batch.items()}
         out["present"], out["rarity"] = out["statement_truth"] == 1, self.rarity
-        self._ask(out, rng, enriched=0.5)  # half of the time the very prompt that inference asks with
+        self._ask(out, rng)
         if not self.vectors:
             few = rng.choice(len(self.synonyms.keys), min(SYNONYMS, len(self.synonyms.keys)), replace=False)
             which, _ = self.synonyms.draw(rng, np.tile(few, 2), deny=0)
@@ -465,7 +466,7 @@ class Batches:
         out["meaning"], out["reported"] = torch.tensor(meanings), torch.tensor(reported)
         return out
 
-    def measurements(self, step: int, enriched: float) -> dict[str, Tensor]:
+    def measurements(self, step: int) -> dict[str, Tensor]:
         """What is measured in a step's windows and asked of it, without the signals; of a locked text encoder."""
         rng = np.random.default_rng([self.recipe.seed, 2, step, self.rank])
         parts = []
@@ -477,11 +478,14 @@ class Batches:
             parts.append((measured, truth, soft, windows.findings[rows][:, self.findings]))
         names = ("measured", "statement_truth", "statement_soft", "finding_truth")
         out = {k: torch.from_numpy(np.concatenate(v)) for k, v in zip(names, zip(*parts, strict=True), strict=True)}
-        self._ask(out, rng, enriched)
+        self._ask(out, rng)
         return out
 
-    def _ask(self, out: dict[str, Tensor], rng: np.random.Generator, enriched: float) -> None:
-        """Add to a batch the texts of both banks, or their vectors, and what is true of them; enriched: share of such prompts."""
+    def _ask(self, out: dict[str, Tensor], rng: np.random.Generator) -> None:
+        """Add to a batch the texts of both banks, or their vectors, and what is true of them.
+
+        Once the text encoder is locked, a statement is mostly asked for by the very prompt that inference asks with.
+        """
         for name, bank in self.banks.items():
             rows = np.arange(len(bank.keys))
             if not self.vectors:
@@ -490,7 +494,7 @@ class Batches:
             if self.vectors:
                 vectors = self.vectors[name][which]
                 if name == "statement":
-                    whole = torch.from_numpy(rng.random(len(rows)) < enriched)
+                    whole = torch.from_numpy(rng.random(len(rows)) >= self.recipe.wording)
                     vectors, denied = torch.where(whole[:, None], self.vectors["enriched"], vectors), denied & ~whole
                 out[f"{name}_vectors"] = vectors
             else:
@@ -702,7 +706,7 @@ def train_measured(model: ECGCLIP, batches: Batches, held_out: dict[str, Split],
     for step in track(range(steps), "measured"):
         for group in optimiser.param_groups:
             group["lr"] = options["lr"] * _cosine(step, steps, recipe.warmup)
-        batch = batches.measurements(step, 1 - options["wording"])
+        batch = batches.measurements(step)
         rhythm = branch(batch["measured"])
         loss = torch.zeros(())
         for name, bank in banks.items():

@@ -247,7 +247,7 @@ def test_measurements_follow_the_leads_and_the_gain(batches):
     draw = train.Batches(plan, splits, model)
     draw.lock(model)
     windows, rows = splits["ptb-xl"].windows, draw.rows("ptb-xl", 0)
-    measured = draw.measurements(0, 1.0)["measured"].numpy()
+    measured = draw.measurements(0)["measured"].numpy()
     names = list(feature_names())
     untouched = [names.index(n) for n in names if not n.split(":")[0].endswith("_mv")]
     variants = []
