@@ -349,11 +349,7 @@ class ECGEncoder(nn.Module):
     ) -> ECGFeatures:
         """signal float32 (b, 12, samples) mV, mask bool (b, 12), r_peaks (b, n) s with NaN padding, length (b,) samples,
         measured (b, features) as of measure.features; None: the rhythm vector is that of the signal alone."""
-        features = self.with_views(signal, mask, r_peaks, length, views=0)[0]
-        if self.measured is not None and measured is not None:
-            both = self.measured(measured) + self.signal_weight * features.rhythm
-            features.rhythm = F.normalize(both, dim=-1)
-        return features
+        return self.with_views(signal, mask, r_peaks, length, measured, views=0)[0]
 
     def with_views(
         self,
@@ -361,9 +357,10 @@ class ECGEncoder(nn.Module):
         mask: Tensor,
         r_peaks: Tensor,
         length: Tensor | None = None,
+        measured: Tensor | None = None,
         views: int = 2,
     ) -> tuple[ECGFeatures, list[Tensor]]:
-        """Of the signal alone; and `views` rhythm vectors (b, dim) more, each under its own dropout of the pooled features (MERL)."""
+        """As forward, and `views` rhythm vectors (b, dim) more, each under its own dropout of the pooled features (MERL)."""
         tokens = self.stem(signal, mask)
         if length is None:
             token_mask = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
@@ -379,6 +376,10 @@ class ECGEncoder(nn.Module):
         average = self.average_beat(signal, mask, r_peaks)
         pooled = [self.token_pool(tokens, token_mask), mean, self.beat_pool(beats, beat_mask), average, statistics]
         pooled = self.norm(torch.cat([p.to(statistics.dtype) for p in pooled], 1))
-        rhythm, *others = [F.normalize(self.rhythm_out(self.dropout(pooled)).float(), dim=-1) for _ in range(1 + views)]
+        vectors = [F.normalize(self.rhythm_out(self.dropout(pooled)).float(), dim=-1) for _ in range(1 + views)]
+        if self.measured is not None and measured is not None:
+            numbers = self.measured(measured)
+            vectors = [F.normalize(numbers + self.signal_weight * v, dim=-1) for v in vectors]
+        rhythm, *others = vectors
         unit_beats = F.normalize(self.beat_out(beats).float(), dim=-1)
         return ECGFeatures(tokens, token_mask, unit_beats, beat_mask, rhythm), others

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from ecgclip.data import LOADERS, MAIN, MEASURED_CONCEPTS, REPORTED_BY, UNKNOWN, Case
 from ecgclip.ecg import EcgclipError
 from ecgclip.encoder import ECGConfig, ECGFeatures
+from ecgclip.evaluate import random_encoder
 from ecgclip.knowledge import KnowledgeBase
 from ecgclip.losses import (
     SigmoidBank,
@@ -295,7 +296,7 @@ class Aligner(nn.Module):
 
         on = {k for k, w in weights.items() if w > 0}
         rank, world = _world()
-        given = (batch[name] for name in ("signal", "mask", "r_peaks", "length"))
+        given = (batch.get(name) for name in ("signal", "mask", "r_peaks", "length", "measured"))
         features, views = self.model.ecg.with_views(*given, views=2 if "views" in on else 0)
         losses = {}
         if on & {"statements", "findings", "beats"}:
@@ -444,6 +445,7 @@ class Batches:
                 {
                     "signal": windows.signal[rows].astype(np.float32),
                     "leads": windows.leads[rows],
+                    "features": windows.features[rows],
                     "r_peaks": windows.r_peaks[rows],
                     "length": windows.length[rows],
                     "statement_truth": truth,
@@ -455,6 +457,8 @@ class Batches:
             start += len(rows)
         batch = {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
         batch = augment(batch, self.recipe.augment, rng)
+        if self.vectors:  # from here on, the signal learns alone
+            del batch["measured"]
         out = {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in batch.items()}
         out["present"], out["rarity"] = out["statement_truth"] == 1, self.rarity
         self._ask(out, rng)
@@ -530,8 +534,8 @@ def augment(
 ) -> dict[str, np.ndarray]:
     """Leads dropped (down to one), gain, baseline wander, muscle and mains noise, shorter windows; nothing in place.
 
-    signal float32 (b, 12, 10 s) mV, r_peaks (b, n) s, length (b,) samples, leads bool (b, variants, 12), of which one is
-    drawn: mask (b, 12).
+    signal float32 (b, 12, 10 s) mV, r_peaks (b, n) s, length (b,) samples, leads bool (b, variants, 12) and features
+    (b, variants, …), of which one is drawn: mask (b, 12) and measured (b, …).
     """
     signal, peaks = batch["signal"].copy(), batch["r_peaks"].copy()
     length = np.array(batch["length"])
@@ -541,8 +545,11 @@ def augment(
     def level(name: str) -> np.ndarray:  # most records get a little, few get much
         return (rng.exponential(strength[name] / 2, (n, 12, 1))).astype(np.float32)
 
-    mask = batch["leads"][_variant(batch["leads"], strength["drop_leads"], rng)]
-    signal *= np.exp(rng.normal(0, strength["gain"], (n, 1, 1))).astype(np.float32)
+    drawn = _variant(batch["leads"], strength["drop_leads"], rng)
+    mask, measured = batch["leads"][drawn], batch["features"][drawn]
+    gain = np.exp(rng.normal(0, strength["gain"], (n, 1, 1))).astype(np.float32)
+    signal *= gain
+    measured[:, IN_MV] *= gain[:, 0]
     signal += level("noise") * rng.standard_normal(signal.shape, np.float32)
     phase = rng.uniform(0, 2 * np.pi, (n, 12, 1)).astype(np.float32)
     signal += level("wander") * np.sin(2 * np.pi * rng.uniform(0.2, 0.6, (n, 1, 1)).astype(np.float32) * time_s + phase)
@@ -563,8 +570,9 @@ def augment(
         beat_truth[i, :count] = marks
     signal *= mask[..., None]
     signal *= np.arange(signal.shape[-1]) < length[:, None, None]
-    rest = {k: v for k, v in batch.items() if k != "leads"}
-    return rest | {"signal": signal, "mask": mask, "r_peaks": peaks, "length": length, "beat_truth": beat_truth}
+    rest = {k: v for k, v in batch.items() if k not in ("leads", "features")}
+    changed = {"signal": signal, "mask": mask, "measured": measured, "r_peaks": peaks, "length": length}
+    return rest | changed | {"beat_truth": beat_truth}
 
 
 def train_clip(recipe: Recipe, data: Path, text: Path, out: Path, threads: int | None = None) -> Path:
@@ -631,6 +639,8 @@ def train_clip(recipe: Recipe, data: Path, text: Path, out: Path, threads: int |
                 if step == joint:
                     if recipe.locked["whiten"]:  # 0: the texts stay as they are
                         batches.whiten(averaged, recipe.locked["whiten"])
+                    # what overfits few ECGs is the ECG encoder: it begins anew, its branches apart
+                    averaged.ecg.load_state_dict(random_encoder(averaged, recipe.seed).ecg.state_dict())
                     aligner.model.load_state_dict(averaged.state_dict())
                     for bank in (aligner.statements, aligner.findings):
                         bank.sharpen(recipe.locked["scale"])
@@ -653,7 +663,7 @@ def train_clip(recipe: Recipe, data: Path, text: Path, out: Path, threads: int |
             accelerator.backward(loss)
             nn.utils.clip_grad_norm_(aligner.parameters(), 1.0)
             optimiser.step()
-            _average(averaged, aligner.model, min(recipe.average, (step + 1) / (step + 20)))
+            _average(averaged, aligner.model, min(recipe.average, (within[0] + 1) / (within[0] + 20)))
             for k, v in losses.items():
                 sums[k] = sums.get(k, 0.0) + v.item() / batches.steps_per_epoch
             step += 1
@@ -662,7 +672,7 @@ def train_clip(recipe: Recipe, data: Path, text: Path, out: Path, threads: int |
                 epoch = step // batches.steps_per_epoch
                 if accelerator.is_main_process:
                     if epoch % 5 == 0 or step == steps:
-                        sums["validation_auroc"] = validation_auroc(averaged, held_out, measured=False)
+                        sums["validation_auroc"] = validation_auroc(averaged, held_out, measured=step <= joint)
                     _log(out / "log.csv", epoch, sums, time.time() - started, LOGGED)
                     _save(out / "last", recipe, modules, optimiser, step)
                 accelerator.wait_for_everyone()

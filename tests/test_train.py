@@ -191,6 +191,7 @@ def toy_batch(rng, n=6):
     return {
         "signal": signal * mask[..., None],
         "leads": np.stack([mask, mask & (np.arange(12) < 2)], 1),
+        "features": rng.standard_normal((n, 2, len(feature_names()))).astype(np.float32),
         "r_peaks": times,
         "length": length,
         "beat_truth": truth,
@@ -237,7 +238,7 @@ def test_without_strength_nothing_changes():
     rng = np.random.default_rng(0)
     batch = toy_batch(rng)
     out = augment(batch, dict.fromkeys(STRONG, 0.0), rng)
-    batch["mask"] = batch.pop("leads")[:, 0]
+    batch |= {"mask": batch.pop("leads")[:, 0], "measured": batch.pop("features")[:, 0]}
     assert all(np.array_equal(out[k], batch[k], equal_nan=k == "r_peaks") for k in out)
 
 
