@@ -1,4 +1,4 @@
-"""What each part is worth:  python benchmarks/ablations.py train $ECGCLIP_DATA runs/ablations [--seeds 1] [ROW ...]
+"""What each part is worth:  python benchmarks/ablations.py train $ECGCLIP_DATA runs/ablations [--seeds 1] [ROW or GROUP ...]
                              python benchmarks/ablations.py table $ECGCLIP_DATA runs/ablations results/ablations
 
 `train` trains the rows of benchmarks/ablations.yaml, leaving out what runs/ablations has already; `table` compares them with "base"
@@ -8,6 +8,7 @@ on the same records and resamples. Fold 9 and the sets out of domain choose noth
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import sys
@@ -20,6 +21,8 @@ from unittest import mock
 import numpy as np
 import torch
 import yaml
+from safetensors.torch import save_file
+from scipy.stats import t
 
 from ecgclip import encoder, pairs
 from ecgclip.beats import r_peaks
@@ -38,6 +41,7 @@ from ecgclip.train import (
     code_version,
     embed_windows,
     load_split,
+    spoken_findings,
     train_clip,
     train_text,
     validation_auroc,
@@ -79,12 +83,17 @@ def measured_sentences(most: str) -> None:
 # --- training ---------------------------------------------------------------------------------------------------------
 
 
-def recipe_of(row: str, seed: int) -> tuple[Recipe, str]:
+def groups() -> dict[str, dict[str, dict[str, Any]]]:
+    """Group → its rows' changes of recipes/default.yaml, the first row being its base."""
+    stored = yaml.safe_load(FILE.read_text())["groups"]
+    return {name: {row: g["budget"] | changes for row, changes in g["rows"].items()} for name, g in stored.items()}
+
+
+def recipe_of(changes: dict[str, Any], row: str, seed: int) -> tuple[Recipe, str]:
     """A row's recipe and the call of its patch."""
-    stored = yaml.safe_load(FILE.read_text())
     fields = asdict(Recipe.load(ROOT / "recipes/default.yaml"))
     patch = ""
-    for key, value in (stored["base"] | stored["rows"][row]).items():
+    for key, value in changes.items():
         *path, last = key.split(".")
         part = fields
         for name in path:
@@ -100,17 +109,26 @@ def recipe_of(row: str, seed: int) -> tuple[Recipe, str]:
     return Recipe(**(fields | {"name": row, "seed": seed})), patch
 
 
-def train(data: Path, out: Path, rows: list[str], seeds: int) -> None:
+def folder_of(runs: Path, row: str, seed: int) -> Path:
+    return runs / f"{row.replace(' ', '-').replace('%', 'percent')}-{seed}"
+
+
+def train(data: Path, out: Path, wanted: list[str], seeds: int) -> None:
     for seed in range(seeds):
-        for row in rows or yaml.safe_load(FILE.read_text())["rows"]:
-            folder = out / f"{row.replace(' ', '-')}-{seed}"
+        for row, changes in [
+            (r, c)
+            for name, rows in groups().items()
+            for r, c in rows.items()
+            if not wanted or r in wanted or name in wanted
+        ]:
+            folder = folder_of(out, row, seed)
             if (folder / "model/config.json").exists():
                 continue
             print(f"--- {row}, seed {seed}", flush=True)
             child = os.fork()  # patches and threads end with the process
             if child == 0:
                 try:
-                    train_row(data, out, folder, row, seed)
+                    train_row(data, out, folder, changes, row, seed)
                 except BaseException:
                     import traceback
 
@@ -121,18 +139,30 @@ def train(data: Path, out: Path, rows: list[str], seeds: int) -> None:
                 print(f"failed: {row}, seed {seed}", flush=True)
 
 
-def train_row(data: Path, out: Path, folder: Path, row: str, seed: int) -> None:
-    recipe, patch = recipe_of(row, seed)
-    own = recipe.unseen or not recipe.pretraining["epochs"]
-    text = folder / "text" if own else out / "text"
-    if not (text / "text.json").exists():
-        train_text(replace(recipe, seed=0), data, text)
+def train_row(data: Path, out: Path, folder: Path, changes: dict[str, Any], row: str, seed: int) -> None:
+    recipe, patch = recipe_of(changes, row, seed)
+    if recipe.epochs:
+        text = folder / "text" if recipe.unseen or not recipe.pretraining["epochs"] else out / "text"
+        if not (text / "text.json").exists():
+            train_text(replace(recipe, seed=0), data, text)
+    else:
+        text = out / "shipped-text"
+        if not (text / "text.json").exists():
+            write_text(load_model(), text)
     if patch:
         name, *arguments = patch.split()
         globals()[name](*arguments)
     started = time.time()
     train_clip(recipe, data, text, folder)
     (folder / "seconds").write_text(str(round(time.time() - started)))
+
+
+def write_text(model: ECGCLIP, folder: Path) -> None:
+    """The text encoder of a model, as `ecgclip train text` would have left it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model.tokenizer.save(folder)
+    save_file({k: v.contiguous() for k, v in model.build_text().state_dict().items()}, folder / "text.safetensors")
+    (folder / "text.json").write_text(json.dumps(asdict(model.config.text)))
 
 
 # --- measuring --------------------------------------------------------------------------------------------------------
@@ -227,12 +257,15 @@ def measured_sets(model: ECGCLIP, sets: dict[str, Set], alone: bool = False) -> 
         if id(windows) not in done:
             if alone:
                 with torch.no_grad():
-                    vectors = model.ecg.from_measured(torch.from_numpy(windows.features[:, 0])).numpy()
+                    vectors = model.ecg.measured(torch.from_numpy(windows.features[:, 0].copy())).numpy()
             else:
                 vectors = embed_windows(model, windows)
             done[id(windows)] = by_record(windows, vectors)[1]
         scores[name] = done[id(windows)] @ asked(model, labels).T
     return scores
+
+
+Row = dict[str, Any]
 
 
 def table(data: Path, runs: Path, out: Path) -> None:
@@ -242,52 +275,58 @@ def table(data: Path, runs: Path, out: Path) -> None:
     truth = {name: truth_table([s[0][i] for i in np.unique(s[1].case)], s[2]) for name, s in sets.items()}
     people = {name: patient_numbers([s[0][i] for i in np.unique(s[1].case)]) for name, s in sets.items()}
     held_out = load_split(Recipe.load(ROOT / "recipes/default.yaml"), data, shipped.kb, validation=True)
-    stored = yaml.safe_load(FILE.read_text())
-    scores: dict[str, list[dict[str, np.ndarray]]] = {}
-    rows: list[dict[str, Any]] = []
 
-    def add(row: str, changes: dict, seconds: list[int], validation: list[float]) -> None:
-        entry: dict[str, Any] = {"row": row, "changes": changes, "seeds": len(scores[row]), "seconds": seconds}
-        entry["validation"] = [round(v, 4) for v in validation]
+    def row_of(row: str, scores: list[dict], base: list[dict], validation: list[float], seconds: list[int]) -> Row:
+        """Of each set, each seed's AUROC, and each seed's paired difference from the base with its interval by patient."""
+        entry: Row = {"row": row, "seeds": len(scores), "seconds": seconds, "validation": validation}
         for name, (_, _, labels, least) in sets.items():
-            figures = [resample(s[name], truth[name], people[name], 0) for s in scores[row]]
-            entry[name] = [label_summary(f, truth[name], labels, least)[1]["auroc"] for f in figures]
-            if row != "base":
-                pairs_ = zip(scores["base"], scores[row], strict=False)
+            figures = [resample(s[name], truth[name], people[name], 0) for s in scores]
+            entry[name] = [label_summary(f, truth[name], labels, least)[1]["auroc"][0] for f in figures]
+            if scores is not base:
                 entry[f"{name}, less base"] = [
                     difference(a[name], b[name], truth[name], people[name], labels, least, 0)[1]["auroc"]
-                    for a, b in pairs_
+                    for a, b in zip(base, scores, strict=False)
                 ]
-        rows.append(entry)
-        print(row, entry["validation"], {n: [v[0] for v in entry[n]] for n in sets}, flush=True)
+        print(row, entry["validation"], {n: entry[n] for n in sets}, flush=True)
+        return entry
 
-    for row, changes in stored["rows"].items():
-        found = sorted(p for p in runs.glob(f"{row.replace(' ', '-')}-[0-9]") if (p / "model/config.json").exists())
-        if not found:
-            continue
-        models = [load_model(p / "model", ROOT / "knowledge_base") for p in found]
-        _, patch = recipe_of(row, 0)
-        kept = encoder.BeatHead.forward, encoder.rr_features, encoder.rr_statistics
-        if patch and not patch.startswith(("plain", "measured")):
-            globals()[patch]()
-        scores[row] = [measured_sets(m, sets) for m in models]
-        validation = [validation_auroc(m, held_out) for m in models]
-        encoder.BeatHead.forward, encoder.rr_features, encoder.rr_statistics = kept
-        add(row, changes, [int((p / "seconds").read_text()) for p in found], validation)
-        if row == "and their own last stage":
-            name = "the measurements of that alone"
-            scores[name] = [measured_sets(m, sets, alone=True) for m in models]
-            add(name, changes, [], [])
-    results: dict[str, Any] = {"task": "ablations", "base": stored["base"], "rows": rows}
+    results: dict[str, Any] = {"task": "ablations", "groups": {}}
+    for group, rows in groups().items():
+        entries: list[Row] = []
+        base: list[dict] = []
+        for row, changes in rows.items():
+            found = [folder_of(runs, row, seed) for seed in range(10)]
+            found = [p for p in found if (p / "seconds").exists()]
+            if not found:
+                continue
+            models = [load_model(p / "model", ROOT / "knowledge_base") for p in found]
+            _, patch = recipe_of(changes, row, 0)
+            kept = encoder.BeatHead.forward, encoder.rr_features, encoder.rr_statistics
+            if patch and not patch.startswith(("plain", "measured")):
+                globals()[patch]()
+            scores = [measured_sets(m, sets) for m in models]
+            validation = [round(validation_auroc(m, held_out), 4) for m in models]
+            encoder.BeatHead.forward, encoder.rr_features, encoder.rr_statistics = kept
+            base = base or scores
+            seconds = [int((p / "seconds").read_text()) for p in found]
+            entries.append(row_of(row, scores, base, validation, seconds))
+            if patch.startswith("measured") or not entries[1:] and group == "texts":
+                entries[-1]["share_of_words"] = measured_share(patch, held_out, shipped)
+            if row == "with the measurements and a teacher":
+                alone = [measured_sets(m, sets, alone=True) for m in models]
+                entries.append(row_of("the measurements of that alone", alone, base, [], []))
+        widen(entries, list(sets))
+        results["groups"][group] = {"changes": rows, "rows": entries}
     results["prompts"] = prompt_rows(shipped, sets, truth, people)
     results["like_cases"] = like_cases(shipped, held_out)
-    for row in ("eight conditions unseen", "the eight seen"):
-        folder = runs / f"{row.replace(' ', '-')}-0"
-        if (folder / "model/config.json").exists():
+    eight = yaml.safe_load(FILE.read_text())["eight"]
+    for row in groups()["unseen"]:
+        folder = folder_of(runs, row, 0)
+        if (folder / "seconds").exists():
             model = load_model(folder / "model", ROOT / "knowledge_base")
             if row == "eight conditions unseen":
-                results["shares"] = chosen_shares(model, stored["eight"], held_out)
-            results[row] = unseen_rows(model, stored["eight"], sets["fold 9, all statements"])
+                results["shares"] = chosen_shares(model, eight, held_out)
+            results[row] = unseen_rows(model, eight, sets["fold 9, all statements"])
     results |= {
         "weights_sha256": shipped.weights_sha256,
         "data_sha256": cases_hash([c for s in sets.values() for c in s[0]]),
@@ -295,6 +334,59 @@ def table(data: Path, runs: Path, out: Path) -> None:
         "command": " ".join(["python", *sys.argv]),
     }
     write_json(out / "results.json", results)
+
+
+def widen(rows: list[Row], sets: list[str]) -> None:
+    """Of the differences from the base, make one [mean, low, high] that answers for the seeds as well as for the patients.
+
+    A few seeds tell little of a row's own spread, so the variance between seeds is that of all rows of the group together.
+    """
+    for name in sets:
+        given = [np.array(row[name]) for row in rows if len(row[name]) > 1]
+        freedom = sum(len(v) - 1 for v in given)
+        seeds = sum(((v - v.mean()) ** 2).sum() for v in given) / freedom if freedom else np.nan
+        for row in (r for r in rows if f"{name}, less base" in r):
+            low, high = np.mean(row[f"{name}, less base"], 0)[1:]
+            mean = np.mean(row[name]) - np.mean(rows[0][name])
+            luck = t.ppf(0.975, freedom) * np.sqrt(seeds * (1 / len(row[name]) + 1 / len(rows[0][name])))
+            half = np.hypot((high - low) / 2, luck)
+            ends = [mean - half, mean + half] if freedom else [np.nan, np.nan]
+            row[f"{name}, less base"] = [None if np.isnan(x) else round(float(x), 4) for x in (mean, *ends)]
+
+
+MARK = "\N{WORD JOINER}"  # on each word of a measured sentence
+
+
+class Marked(pairs.Wording):
+    def draw(self, *given, **how) -> str:
+        return " ".join(word + MARK for word in super().draw(*given, **how).split())
+
+
+def measured_share(patch: str, held_out: dict[str, Split], model: ECGCLIP) -> float:
+    """Of the words in a training's texts for ECGs, the part in measured sentences, counted on the validation split."""
+    split = next(iter(held_out.values()))
+    concepts = tuple(model.kb.concepts)
+    truth = targets(split.cases, split.windows, concepts)
+    composer = pairs.Composer(model.kb, spoken_findings(model.kb), concepts)
+    counted = [0, 0]
+    kept = pairs.Composer.write, pairs.MEASURED
+    if patch:
+        name, *arguments = patch.split()
+        globals()[name](*arguments)
+    composer.findings = {key: Marked(w.said, w.denied) for key, w in composer.findings.items()}
+    for i, number in enumerate(split.windows.case):
+        case = split.cases[number]
+        present = [c for c, there in zip(concepts, truth[i] == 1, strict=True) if there and c in case.statements]
+        found = [
+            k for k, there in zip(split.windows.finding_keys, split.windows.findings[i] == 1, strict=True) if there
+        ]
+        found = [k for k in found if k in composer.findings]
+        rng = np.random.default_rng(i)
+        words = composer.write(case, present, found, rng)[0].split()
+        counted[0] += sum(MARK in w for w in words)
+        counted[1] += len(words)
+    pairs.Composer.write, pairs.MEASURED = kept
+    return round(counted[0] / counted[1], 3)
 
 
 def prompt_rows(model: ECGCLIP, sets: dict[str, Set], truth: dict, people: dict) -> list[dict[str, Any]]:

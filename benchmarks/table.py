@@ -157,23 +157,36 @@ SETS = (
 )
 
 
+GROUPS = {
+    "texts": "Texts and targets: an epoch of both encoders, two with the text encoder locked, signals alone",
+    "ECG encoder": "The ECG encoder: three epochs with the text encoder of the shipped weights, locked from the start",
+    "unseen": "Eight conditions that the training does not name: an epoch of both encoders, three locked, then the measurements",
+}
+
+
 def ablations(folder: Path):
     r = load(folder, "ablations")
-    yield "| | validation | " + " | ".join(SETS) + " |"
-    yield "| --- " * (2 + len(SETS)) + "|"
-    for row in r["rows"]:
-        cells = [f"{mean(row['validation']):.3f}" if row["validation"] else "–"]
-        for name in SETS:
-            value = f"{mean([v[0] for v in row[name]]):.3f}"
-            if f"{name}, less base" in row:
-                change = [mean(v) for v in zip(*row[f"{name}, less base"], strict=True)]
-                words = "{:+.3f} ({:+.3f} to {:+.3f})".format(*change)
-                value += f" / {'**' + words + '**' if change[1] * change[2] > 0 else words}"
-            cells.append(value)
-        yield f"| {row['row']} | " + " | ".join(cells) + " |"
-        if row["seeds"] > 1:
-            spread = [f"{max(v) - min(v):.3f}" for v in (row["validation"], *([x[0] for x in row[n]] for n in SETS))]
-            yield f"| {row['row']}: how far its {row['seeds']} seeds lie apart | " + " | ".join(spread) + " |"
+    for group, stored in r["groups"].items():
+        yield f"\n**{GROUPS[group]}**\n"
+        yield "| | seeds | validation | " + " | ".join(SETS) + " |"
+        yield "| --- " * (3 + len(SETS)) + "|"
+        for row in stored["rows"]:
+            cells = [str(row["seeds"]), f"{mean(row['validation']):.3f}" if row["validation"] else "–"]
+            for name in SETS:
+                value = f"{mean(row[name]):.3f}"
+                if change := row.get(f"{name}, less base"):
+                    if None in change:
+                        value += f" / {change[0]:+.3f}"
+                    else:
+                        words = "{:+.3f} ({:+.3f} to {:+.3f})".format(*change)
+                        value += f" / {'**' + words + '**' if change[1] * change[2] > 0 else words}"
+                cells.append(value)
+            words = f" ({row['share_of_words']:.0%} of the words)" if "share_of_words" in row else ""
+            yield f"| {row['row']}{words} | " + " | ".join(cells) + " |"
+        base = stored["rows"][0]
+        if base["seeds"] > 1:
+            spread = [f"{max(v) - min(v):.3f}" for v in (base["validation"], *(base[n] for n in SETS))]
+            yield f"| how far the seeds of the base lie apart | {base['seeds']} | " + " | ".join(spread) + " |"
     yield "\nThe same ECG vectors of the shipped weights, asked in different words (macro AUROC):\n"
     yield "| asked by | " + " | ".join(SETS[:4]) + " |"
     yield "| --- " * 5 + "|"

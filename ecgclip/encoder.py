@@ -3,6 +3,7 @@
     signal (b, 12, 1000) mV + lead mask ──stem──▶ tokens (b, 125, width)
                                                     ├─ beat head ───▶ beats (b, n, dim), one for each R peak
                                                     └─ rhythm head ─▶ rhythm (b, dim), from tokens, beats and R-R intervals
+    what is measured in the window ────────────────────────────────── + rhythm (b, dim): the two are weighed and added
 
 The three scales are those of MELP (Wang et al., ICML 2025); its beats are learned queries, ours are real heartbeats.
 """
@@ -34,7 +35,6 @@ class ECGConfig:
     dim: int = 256  # of the embedding space shared with text
     measured: int = 256  # width of the measurements' branch; 0 leaves them out
     dropout: float = 0.1
-    drop_branch: float = 0.0  # of training ECGs, the share whose rhythm vector comes from the measurements alone
 
     def __post_init__(self):
         if self.sampling_rate < 100 or self.sampling_rate % 50:  # else a token does not stand for TOKEN_S
@@ -55,7 +55,7 @@ BINS = 8  # of the range of a measured number
 class ECGFeatures:
     """What the encoder gives; every vector of `rhythm` and `beats` has unit length.
 
-    tokens (b, t + 1, width), the last one for the measurements, token_mask (b, t + 1) True = real signal, beats (b, n, dim), beat_mask (b, n), rhythm (b, dim).
+    tokens (b, t, width), token_mask (b, t) True = real signal, beats (b, n, dim), beat_mask (b, n), rhythm (b, dim).
     """
 
     tokens: Tensor
@@ -209,7 +209,7 @@ class AverageBeat(nn.Module):
 
 
 class Measured(nn.Module):
-    """The numbers and findings of measure.features → one vector: what decades of criteria are made of, exact from the first ECG.
+    """The numbers and findings of measure.features → a rhythm vector: what decades of criteria are made of, exact from the first ECG.
 
     A few thousand ECGs do not teach convolutions to measure: on them, trees over these numbers beat a network over signals.
     A number enters scaled and, as trees see it, by how far it gets through each of `BINS` equally frequent parts of its range
@@ -225,6 +225,7 @@ class Measured(nn.Module):
         self.layers = nn.Sequential(
             nn.Linear((2 + BINS) * count, config.measured), nn.GELU(), nn.Dropout(3 * config.dropout),
             nn.Linear(config.measured, config.measured), nn.GELU(), nn.Dropout(2 * config.dropout),
+            nn.LayerNorm(config.measured), nn.Dropout(2 * config.dropout), nn.Linear(config.measured, config.dim),
         )  # fmt: skip
 
     def fit(self, features: Tensor) -> None:
@@ -239,12 +240,13 @@ class Measured(nn.Module):
         self.edges.copy_(features.nanquantile(parts, dim=0).T.nan_to_num(0.0))
 
     def forward(self, features: Tensor) -> Tensor:
-        """(b, features), NaN = unknown → (b, measured)."""
+        """(b, features), NaN = unknown → rhythm (b, dim) of unit length, as the measurements alone give it."""
         low = self.edges[:, :-1]
         size = (self.edges[:, 1:] - low).clamp(min=1e-6)  # a value that is as frequent as a whole part leaves it empty
         through = ((features[..., None] - low) / size).clamp(0, 1).flatten(1)
         scaled = ((features - self.mean) / self.sd).clamp(-4, 4)
-        return self.layers(torch.cat([scaled, features.isnan().to(scaled.dtype), through], 1).nan_to_num(0.0))
+        known = torch.cat([scaled, features.isnan().to(scaled.dtype), through], 1).nan_to_num(0.0)
+        return F.normalize(self.layers(known).float(), dim=-1)
 
 
 class BeatHead(nn.Module):
@@ -332,12 +334,10 @@ class ECGEncoder(nn.Module):
         self.token_pool, self.beat_pool = Pool(width, 8), Pool(width, 8)
         self.average_beat = AverageBeat(config)
         self.statistics = nn.Sequential(nn.Linear(8, 64), nn.GELU(), nn.Linear(64, 64))
-        self.measured = Measured(config) if config.measured else None
-        self.measured_token = nn.Linear(config.measured, width) if config.measured else None
-        # normed apart, so that either can do without the other
-        self.norms = nn.ModuleList(nn.LayerNorm(n) for n in (4 * width + 64, config.measured) if n)
         self.dropout = nn.Dropout(2 * config.dropout)
-        self.rhythm_out = nn.Linear(4 * width + 64 + config.measured, config.dim)
+        self.norm, self.rhythm_out = nn.LayerNorm(4 * width + 64), nn.Linear(4 * width + 64, config.dim)
+        self.measured = Measured(config) if config.measured else None
+        self.register_buffer("signal_weight", torch.ones(()))  # of the signal beside the measurements
 
     def forward(
         self,
@@ -348,14 +348,8 @@ class ECGEncoder(nn.Module):
         measured: Tensor | None = None,
     ) -> ECGFeatures:
         """signal float32 (b, 12, samples) mV, mask bool (b, 12), r_peaks (b, n) s with NaN padding, length (b,) samples,
-        measured (b, features) as of measure.features; None: nothing is known."""
+        measured (b, features) as of measure.features; None: the rhythm vector is that of the signal alone."""
         return self.with_views(signal, mask, r_peaks, length, measured, views=0)[0]
-
-    def from_measured(self, measured: Tensor) -> Tensor:
-        """measured (b, features) → rhythm (b, dim) as the measurements alone give it."""
-        numbers = self.norms[-1](self.measured(measured))
-        weight = self.rhythm_out.weight[:, -numbers.shape[1] :]
-        return F.normalize(F.linear(self.dropout(numbers), weight, self.rhythm_out.bias).float(), dim=-1)
 
     def with_views(
         self,
@@ -381,19 +375,11 @@ class ECGEncoder(nn.Module):
         statistics = self.statistics(rr_statistics(r_peaks).to(tokens.dtype))
         average = self.average_beat(signal, mask, r_peaks)
         pooled = [self.token_pool(tokens, token_mask), mean, self.beat_pool(beats, beat_mask), average, statistics]
-        pooled = [torch.cat([p.to(statistics.dtype) for p in pooled], 1)]
-        if self.measured is not None:
-            if measured is None:
-                measured = torch.full((len(signal), len(self.measured.mean)), torch.nan, device=signal.device)
+        pooled = self.norm(torch.cat([p.to(statistics.dtype) for p in pooled], 1))
+        vectors = [F.normalize(self.rhythm_out(self.dropout(pooled)).float(), dim=-1) for _ in range(1 + views)]
+        if self.measured is not None and measured is not None:
             numbers = self.measured(measured)
-            pooled.append(numbers)
-            # one token more, so that captions can tell them
-            token = self.measured_token(numbers)[:, None].to(tokens.dtype)
-            tokens, token_mask = torch.cat([tokens, token], 1), F.pad(token_mask, (0, 1), value=True)
-        pooled = [norm(p) for norm, p in zip(self.norms, pooled, strict=True)]
-        if self.training and self.config.drop_branch and self.measured is not None:
-            pooled[0] = pooled[0] * (torch.rand(len(signal), 1, device=signal.device) >= self.config.drop_branch)
-        pooled = torch.cat(pooled, 1)
-        rhythm, *others = [F.normalize(self.rhythm_out(self.dropout(pooled)).float(), dim=-1) for _ in range(1 + views)]
+            vectors = [F.normalize(numbers + self.signal_weight * v, dim=-1) for v in vectors]
+        rhythm, *others = vectors
         unit_beats = F.normalize(self.beat_out(beats).float(), dim=-1)
         return ECGFeatures(tokens, token_mask, unit_beats, beat_mask, rhythm), others

@@ -391,6 +391,7 @@ def random_encoder(model: ECGCLIP, seed: int) -> ECGCLIP:
         # the scale of the measurements is no weight: nothing but ones and zeros without it
         for name, scale in model.ecg.measured.named_buffers():
             setattr(encoder.measured, name, scale)
+    encoder.signal_weight = model.ecg.signal_weight
     other._modules = {**model._modules, "ecg": encoder}
     return other
 

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from ecgclip.data import LOADERS, MAIN, MEASURED_CONCEPTS, REPORTED_BY, UNKNOWN, Case
 from ecgclip.ecg import EcgclipError
 from ecgclip.encoder import ECGConfig, ECGFeatures
+from ecgclip.evaluate import random_encoder
 from ecgclip.knowledge import KnowledgeBase
 from ecgclip.losses import (
     SigmoidBank,
@@ -74,6 +75,7 @@ class Recipe:
     epochs: int
     locked: dict[str, Any]
     teacher: dict[str, Any]
+    wording: float  # with the text encoder locked, the share of prompts other than those that inference asks with
     measured: dict[str, Any]
     captions: dict[str, Any]
     lr: float
@@ -95,6 +97,8 @@ class Recipe:
         try:
             recipe = cls(**yaml.safe_load(Path(path).read_text(encoding="utf-8")))
             recipe.ecg_config, recipe.text_config  # noqa: B018 - their fields are checked, too
+            if recipe.ecg_config.measured and not recipe.measured["epochs"]:
+                raise TypeError("ecg.measured without measured.epochs: that branch would stay untrained")
             if not isinstance(recipe.unseen, list):
                 raise TypeError(f"unseen {recipe.unseen!r} is no list of concepts")
             if recipe.unseen:
@@ -292,9 +296,8 @@ class Aligner(nn.Module):
 
         on = {k for k, w in weights.items() if w > 0}
         rank, world = _world()
-        features, views = self.model.ecg.with_views(
-            *(batch[name] for name in ("signal", "mask", "r_peaks", "length", "measured"))
-        )
+        given = (batch.get(name) for name in ("signal", "mask", "r_peaks", "length", "measured"))
+        features, views = self.model.ecg.with_views(*given, views=2 if "views" in on else 0)
         losses = {}
         if on & {"statements", "findings", "beats"}:
             concept, finding = self._bank(batch, "statement"), self._bank(batch, "finding")
@@ -454,9 +457,11 @@ class Batches:
             start += len(rows)
         batch = {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
         batch = augment(batch, self.recipe.augment, rng)
+        if self.vectors:  # from here on, the signal learns alone
+            del batch["measured"]
         out = {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in batch.items()}
         out["present"], out["rarity"] = out["statement_truth"] == 1, self.rarity
-        self._ask(out, rng, enriched=0.5)  # half of the time the very prompt that inference asks with
+        self._ask(out, rng)
         if not self.vectors:
             few = rng.choice(len(self.synonyms.keys), min(SYNONYMS, len(self.synonyms.keys)), replace=False)
             which, _ = self.synonyms.draw(rng, np.tile(few, 2), deny=0)
@@ -465,23 +470,26 @@ class Batches:
         out["meaning"], out["reported"] = torch.tensor(meanings), torch.tensor(reported)
         return out
 
-    def measurements(self, step: int, enriched: float) -> dict[str, Tensor]:
+    def measurements(self, step: int) -> dict[str, Tensor]:
         """What is measured in a step's windows and asked of it, without the signals; of a locked text encoder."""
         rng = np.random.default_rng([self.recipe.seed, 2, step, self.rank])
         parts = []
         for source, split in self.splits.items():
             rows, windows = self.rows(source, step), split.windows
-            _, measured = _variant(windows.leads[rows], windows.features[rows], self.recipe.augment["drop_leads"], rng)
+            measured = windows.features[rows][_variant(windows.leads[rows], self.recipe.augment["drop_leads"], rng)]
             measured[:, IN_MV] *= np.exp(rng.normal(0, self.recipe.augment["gain"], (len(rows), 1)))
             soft, truth = self.soft[source][rows], self.truth[source][rows]
             parts.append((measured, truth, soft, windows.findings[rows][:, self.findings]))
         names = ("measured", "statement_truth", "statement_soft", "finding_truth")
         out = {k: torch.from_numpy(np.concatenate(v)) for k, v in zip(names, zip(*parts, strict=True), strict=True)}
-        self._ask(out, rng, enriched)
+        self._ask(out, rng)
         return out
 
-    def _ask(self, out: dict[str, Tensor], rng: np.random.Generator, enriched: float) -> None:
-        """Add to a batch the texts of both banks, or their vectors, and what is true of them; enriched: share of such prompts."""
+    def _ask(self, out: dict[str, Tensor], rng: np.random.Generator) -> None:
+        """Add to a batch the texts of both banks, or their vectors, and what is true of them.
+
+        Once the text encoder is locked, a statement is mostly asked for by the very prompt that inference asks with.
+        """
         for name, bank in self.banks.items():
             rows = np.arange(len(bank.keys))
             if not self.vectors:
@@ -490,7 +498,7 @@ class Batches:
             if self.vectors:
                 vectors = self.vectors[name][which]
                 if name == "statement":
-                    whole = torch.from_numpy(rng.random(len(rows)) < enriched)
+                    whole = torch.from_numpy(rng.random(len(rows)) >= self.recipe.wording)
                     vectors, denied = torch.where(whole[:, None], self.vectors["enriched"], vectors), denied & ~whole
                 out[f"{name}_vectors"] = vectors
             else:
@@ -515,13 +523,10 @@ IN_MV = np.array(
 )  # of the measurements, those that a gain changes
 
 
-def _variant(
-    leads: np.ndarray, features: np.ndarray, drop: float, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """leads (b, variants, 12), features (b, variants, …) → those of one variant each, with the chance `drop` not the first."""
+def _variant(leads: np.ndarray, drop: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """leads (b, variants, 12) → indices that take one variant of each, with the chance `drop` not the first."""
     n = len(leads)
-    chosen = np.where(rng.random(n) < drop, rng.integers(1, max(leads.shape[1], 2), n), 0)
-    return leads[np.arange(n), chosen], features[np.arange(n), chosen].copy()
+    return np.arange(n), np.where(rng.random(n) < drop, rng.integers(1, max(leads.shape[1], 2), n), 0)
 
 
 def augment(
@@ -540,7 +545,8 @@ def augment(
     def level(name: str) -> np.ndarray:  # most records get a little, few get much
         return (rng.exponential(strength[name] / 2, (n, 12, 1))).astype(np.float32)
 
-    mask, measured = _variant(batch["leads"], batch["features"], strength["drop_leads"], rng)
+    drawn = _variant(batch["leads"], strength["drop_leads"], rng)
+    mask, measured = batch["leads"][drawn], batch["features"][drawn]
     gain = np.exp(rng.normal(0, strength["gain"], (n, 1, 1))).astype(np.float32)
     signal *= gain
     measured[:, IN_MV] *= gain[:, 0]
@@ -631,7 +637,10 @@ def train_clip(recipe: Recipe, data: Path, text: Path, out: Path, threads: int |
             if step >= joint and not batches.vectors:
                 # LiT (Zhai et al. 2022): the texts stand still, the ECGs go on to meet them, from the averaged weights
                 if step == joint:
-                    batches.whiten(averaged, recipe.locked["whiten"])
+                    if recipe.locked["whiten"]:  # 0: the texts stay as they are
+                        batches.whiten(averaged, recipe.locked["whiten"])
+                    # what overfits few ECGs is the ECG encoder: it begins anew, its branches apart
+                    averaged.ecg.load_state_dict(random_encoder(averaged, recipe.seed).ecg.state_dict())
                     aligner.model.load_state_dict(averaged.state_dict())
                     for bank in (aligner.statements, aligner.findings):
                         bank.sharpen(recipe.locked["scale"])
@@ -654,7 +663,7 @@ def train_clip(recipe: Recipe, data: Path, text: Path, out: Path, threads: int |
             accelerator.backward(loss)
             nn.utils.clip_grad_norm_(aligner.parameters(), 1.0)
             optimiser.step()
-            _average(averaged, aligner.model, min(recipe.average, (step + 1) / (step + 20)))
+            _average(averaged, aligner.model, min(recipe.average, (within[0] + 1) / (within[0] + 20)))
             for k, v in losses.items():
                 sums[k] = sums.get(k, 0.0) + v.item() / batches.steps_per_epoch
             step += 1
@@ -663,7 +672,7 @@ def train_clip(recipe: Recipe, data: Path, text: Path, out: Path, threads: int |
                 epoch = step // batches.steps_per_epoch
                 if accelerator.is_main_process:
                     if epoch % 5 == 0 or step == steps:
-                        sums["validation_auroc"] = validation_auroc(averaged, held_out)
+                        sums["validation_auroc"] = validation_auroc(averaged, held_out, measured=step <= joint)
                     _log(out / "log.csv", epoch, sums, time.time() - started, LOGGED)
                     _save(out / "last", recipe, modules, optimiser, step)
                 accelerator.wait_for_everyone()
@@ -680,25 +689,19 @@ SIGNAL_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)  # tried
 
 
 def train_measured(model: ECGCLIP, batches: Batches, held_out: dict[str, Split], recipe: Recipe) -> None:
-    """Teach the measurements' branch anew and alone, on the prompts that inference asks with; then weigh the signal beside it.
+    """Teach the measurements' branch, alone, on the prompts that inference asks with; then weigh the signal beside it.
 
-    Among all that the rhythm vector should do, and beside a network that knows its training ECGs by heart, the branch learns
-    half of what it can. The signal keeps its own weights, times a factor that validation chooses.
+    Taught together with the signal it would learn half of what it can, beside a network that knows its training ECGs by heart.
     """
     from rich.progress import track
 
-    ecg, options = model.ecg, recipe.measured
-    if ecg.measured is None or not options["epochs"]:
+    branch, options = model.ecg.measured, recipe.measured
+    if branch is None:
         return
     torch.manual_seed(recipe.seed)
     batches.lock(model)
-    signal = ecg.rhythm_out.weight.shape[1] - recipe.ecg_config.measured  # columns of the rhythm vector's last layer
-    before = ecg.rhythm_out.weight.detach().clone()
-    for module in (*ecg.measured.layers, ecg.norms[-1], ecg.rhythm_out):
-        if hasattr(module, "reset_parameters"):
-            module.reset_parameters()
     banks = nn.ModuleDict({name: SigmoidBank(recipe.locked["scale"]) for name in ("statement", "finding")})
-    trained = nn.ModuleList([ecg.measured, ecg.norms[-1], ecg.rhythm_out, banks])
+    trained = nn.ModuleList([branch, banks])
     averaged = copy.deepcopy(trained)
     optimiser = torch.optim.AdamW(
         [
@@ -713,8 +716,8 @@ def train_measured(model: ECGCLIP, batches: Batches, held_out: dict[str, Split],
     for step in track(range(steps), "measured"):
         for group in optimiser.param_groups:
             group["lr"] = options["lr"] * _cosine(step, steps, recipe.warmup)
-        batch = batches.measurements(step, 1 - options["wording"])
-        rhythm = ecg.from_measured(batch["measured"])
+        batch = batches.measurements(step)
+        rhythm = branch(batch["measured"])
         loss = torch.zeros(())
         for name, bank in banks.items():
             soft = (batch["statement_soft"], recipe.teacher["share"]) if name == "statement" else ()
@@ -726,15 +729,24 @@ def train_measured(model: ECGCLIP, batches: Batches, held_out: dict[str, Split],
         optimiser.step()
         _average(averaged, trained, min(recipe.average, (step + 1) / (step + 20)))
     trained.load_state_dict(averaged.state_dict())
-    with torch.no_grad():
-        own = ecg.rhythm_out.weight[:, signal:].norm() / before[:, signal:].norm()
-        scores = {}
-        for weight in SIGNAL_WEIGHTS:
-            ecg.rhythm_out.weight[:, :signal] = weight * own * before[:, :signal]
-            scores[weight] = validation_auroc(model, held_out)
-        best = max(scores, key=lambda w: 0.0 if math.isnan(scores[w]) else scores[w])
-        ecg.rhythm_out.weight[:, :signal] = best * own * before[:, :signal]
+    scores = signal_weights(model, held_out)
+    model.ecg.signal_weight.fill_(max(scores, key=lambda w: 0.0 if math.isnan(scores[w]) else scores[w]))
     print("validation by the signal's weight:", {w: round(s, 4) for w, s in scores.items()})
+
+
+@torch.no_grad()
+def signal_weights(model: ECGCLIP, held_out: dict[str, Split]) -> dict[float, float]:
+    """Weight of the signal beside the measurements → validation AUROC, half of it from all leads, half from subsets of them."""
+    windows, (truth, prompts) = next(iter(held_out.values())).windows, validation_prompts(model, held_out)
+    by_weight: dict[float, list[float]] = {weight: [] for weight in SIGNAL_WEIGHTS}
+    model.eval()
+    for variant in range(windows.leads.shape[1]):
+        some = replace(windows, mask=windows.leads[:, variant])
+        signal = encode_windows(model, some, measured=False).rhythm.numpy()
+        measured = model.ecg.measured(torch.from_numpy(windows.features[:, variant].copy())).numpy()
+        for weight, scores in by_weight.items():
+            scores.append(macro_auroc((measured + weight * signal) @ prompts.T, truth))
+    return {weight: float(s[0] + np.mean(s[1:] or s[0])) / 2 for weight, s in by_weight.items()}
 
 
 def train_captions(model: ECGCLIP, split: Split, recipe: Recipe) -> None:
@@ -822,8 +834,10 @@ def embed_windows(model: ECGCLIP, windows: Windows, rows: np.ndarray | None = No
 
 
 @torch.no_grad()
-def encode_windows(model: ECGCLIP, windows: Windows, rows: np.ndarray | None = None) -> ECGFeatures:
-    """All that the encoder gives for the given windows (all of them by default)."""
+def encode_windows(
+    model: ECGCLIP, windows: Windows, rows: np.ndarray | None = None, measured: bool = True
+) -> ECGFeatures:
+    """All that the encoder gives for the given windows (all of them by default); not measured: from the signal alone."""
     rows = np.arange(len(windows)) if rows is None else rows
     model.eval()
     device = _device(model)
@@ -834,33 +848,41 @@ def encode_windows(model: ECGCLIP, windows: Windows, rows: np.ndarray | None = N
             windows.mask[part],
             windows.r_peaks[part],
             windows.length[part],
-            windows.features[part, 0],
+            *([windows.features[part, 0]] if measured else []),
         )
         parts.append(model.ecg(*(torch.from_numpy(np.ascontiguousarray(a)).to(device) for a in arrays)))
     return ECGFeatures.cat(parts)
 
 
-def validation_auroc(model: ECGCLIP, held_out: dict[str, Split], least: int = 3) -> float:
-    """Macro AUROC of the enriched prompts over the concepts with enough positives among the held-out patients."""
-    from sklearn.metrics import roc_auc_score
-
-    model.eval()
+def validation_prompts(model: ECGCLIP, held_out: dict[str, Split], least: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """Truth (windows, concepts), 1, 0 or -1, of what enough held-out patients have and lack, and the enriched prompts' vectors."""
     split = next(iter(held_out.values()))
     concepts = tuple(sorted({c for case in split.cases for c in case.statements}))
     truth = targets(split.cases, split.windows, concepts)
-    keep = [j for j in range(len(concepts)) if (truth[:, j] == 1).sum() >= least and (truth[:, j] == 0).sum() >= least]
-    if not keep:  # a small folder
-        return math.nan
-    small = KnowledgeBase({concepts[j]: model.kb.concepts[concepts[j]] for j in keep}, model.kb.sources, "")
+    keep = ((truth == 1).sum(0) >= least) & ((truth == 0).sum(0) >= least)
+    chosen = [c for c, enough in zip(concepts, keep, strict=True) if enough]
+    if not chosen:  # a small folder
+        return truth[:, keep], np.zeros((0, model.config.ecg.dim), np.float32)
     asking = copy.copy(model)  # the same weights, of which only these passages are embedded
-    asking.set_knowledge(small)
-    vectors = np.stack([asking.concept_vector(concepts[j]) for j in keep])
-    similarity = embed_windows(model, split.windows) @ vectors.T
-    scores = []
-    for column, j in enumerate(keep):
-        known = truth[:, j] >= 0
-        scores.append(roc_auc_score(truth[known, j], similarity[known, column]))
-    return float(np.mean(scores))
+    asking.set_knowledge(KnowledgeBase({c: model.kb.concepts[c] for c in chosen}, model.kb.sources, ""))
+    return truth[:, keep], np.stack([asking.concept_vector(c) for c in chosen])
+
+
+def macro_auroc(similarity: np.ndarray, truth: np.ndarray) -> float:
+    """Mean over concepts; NaN without any."""
+    from sklearn.metrics import roc_auc_score
+
+    known = truth >= 0
+    scores = [roc_auc_score(t[k], s[k]) for s, t, k in zip(similarity.T, truth.T, known.T, strict=True)]
+    return float(np.mean(scores)) if scores else math.nan
+
+
+def validation_auroc(model: ECGCLIP, held_out: dict[str, Split], measured: bool = True) -> float:
+    """Macro AUROC of the enriched prompts over the concepts with enough positives among the held-out patients."""
+    model.eval()
+    truth, prompts = validation_prompts(model, held_out)
+    ecgs = encode_windows(model, next(iter(held_out.values())).windows, measured=measured).rhythm.numpy()
+    return macro_auroc(ecgs @ prompts.T, truth)
 
 
 # --- small parts ------------------------------------------------------------------------------------------------------

@@ -44,14 +44,14 @@ def test_any_leads_beats_and_length_give_finite_unit_vectors(encoder, leads, bea
     x = signal() * scale * mask[..., None] * (torch.arange(1000) < length)
     with torch.inference_mode():
         out = encoder(x, mask, peaks(*beats), torch.tensor([length]))
-    assert out.rhythm.shape == (1, 16) and out.beats.shape == (1, 40 + 4, 16) and out.tokens.shape == (1, 125 + 1, 32)
+    assert out.rhythm.shape == (1, 16) and out.beats.shape == (1, 40 + 4, 16) and out.tokens.shape == (1, 125, 32)
     assert all(t.isfinite().all() for t in (out.tokens, out.beats, out.rhythm))
     torch.testing.assert_close(out.rhythm.norm(dim=-1), torch.ones(1))
     torch.testing.assert_close(out.beats.norm(dim=-1), torch.ones(1, 44))
     assert out.beat_mask.sum() == (len(beats) or 4), (
         "the learned queries stand in where there is no beat, and only there"
     )
-    assert out.token_mask.sum() == -(-length // 8) + 1, "and the measurements"
+    assert out.token_mask.sum() == -(-length // 8)
 
 
 def test_measurements_count_by_their_scale_and_may_be_unknown():
@@ -62,14 +62,18 @@ def test_measurements_count_by_their_scale_and_may_be_unknown():
     rows[5:, 2] = 7.0
     model.measured.fit(rows)
     with torch.inference_mode():
-        none = model(signal(), ALL, REGULAR).rhythm
-        same = model(signal(), ALL, REGULAR, None, torch.full((1, len(feature_names())), NAN)).rhythm
+        alone = model(signal(), ALL, REGULAR).rhythm
+        none = model(signal(), ALL, REGULAR, None, torch.full((1, len(feature_names())), NAN)).rhythm
         mean = model(
             signal(), ALL, REGULAR, None, torch.where(model.measured.sd > 0, model.measured.mean, 0)[None]
         ).rhythm
         some = model(signal(), ALL, REGULAR, None, rows[:1]).rhythm
         wild = model(signal(), ALL, REGULAR, None, torch.full((1, len(feature_names())), 1e30)).rhythm
-    assert torch.equal(none, same) and not torch.allclose(none, mean) and not torch.allclose(mean, some)
+        model.signal_weight.fill_(0.0)
+        numbers = model(signal(), ALL, REGULAR, None, rows[:1]).rhythm
+    for one, other in ((alone, none), (none, mean), (mean, some), (some, numbers)):
+        assert not torch.allclose(one, other)
+    assert torch.allclose(numbers, model.measured(rows[:1]), atol=1e-6), "the signal has no weight"
     assert wild.isfinite().all()
     assert sum(p.numel() for p in ECGEncoder(ECGConfig(**SIZES, measured=0)).parameters()) < sum(
         p.numel() for p in model.parameters()
@@ -93,7 +97,7 @@ def test_every_sampling_rate_gives_a_token_for_each_80_ms(rate):
     model = ECGEncoder(ECGConfig(sampling_rate=rate, **SIZES)).eval()
     with torch.inference_mode():
         out = model(signal(2, 10 * rate), ALL.expand(2, -1), REGULAR.expand(2, -1), torch.tensor([10 * rate, 5 * rate]))
-    assert out.tokens.shape[1] == 125 + 1 and out.token_mask.sum(1).tolist() == [125 + 1, 63 + 1]
+    assert out.tokens.shape[1] == 125 and out.token_mask.sum(1).tolist() == [125, 63]
     assert out.rhythm.isfinite().all()
 
 
@@ -116,7 +120,7 @@ def test_tokens_after_the_end_take_no_part(encoder):
     beats = peaks(0.5, 1.4, 2.3, 3.2)
     with torch.inference_mode():
         short, whole = encoder(x, ALL, beats, torch.tensor([500])), encoder(x, ALL, beats)
-        assert short.token_mask.sum() == 63 + 1
+        assert short.token_mask.sum() == 63
         assert not torch.allclose(short.rhythm, whole.rhythm), "silence is not the end of a recording"
         encoder.position.data, kept = encoder.position.data.clone(), encoder.position.data
         encoder.position.data[70:] += 5.0  # whatever stands in the tokens of the padding
@@ -160,7 +164,8 @@ def test_all_parts_learn(encoder):
     x, mask = signal(2), ALL.expand(2, -1)
     out, views = model.with_views(x, mask, torch.cat([REGULAR, peaks()]), torch.tensor([1000, 600]))
     assert len(views) == 2 and not torch.equal(*views), "two dropout masks, two views"
-    (out.rhythm.sum() + out.beats.sum() + out.tokens.sum()).backward()
+    numbers = model.measured(torch.randn(2, len(feature_names())))
+    (out.rhythm.sum() + out.beats.sum() + out.tokens.sum() + numbers.sum()).backward()
     assert [n for n, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()] == []
 
 

@@ -116,6 +116,7 @@ def test_a_small_folder_still_holds_a_patient_out(toy, monkeypatch):
     [
         ({"ecg": {"sampling_rate": 257}}, "multiple of 50 Hz"),
         ({"ecg": {"wide": 1}}, "wide"),
+        ({"measured": {"epochs": 0}}, "untrained"),
         ({"text": {"tall": 1}}, "tall"),
         ({"data": {"mimic": {"path": "x"}}}, "mimic"),
         ({"data": None}, "recipe"),
@@ -241,17 +242,39 @@ def test_without_strength_nothing_changes():
     assert all(np.array_equal(out[k], batch[k], equal_nan=k == "r_peaks") for k in out)
 
 
-def test_measurements_follow_the_leads_and_the_gain():
-    rng = np.random.default_rng(0)
-    batch = toy_batch(rng)
-    out = augment(batch, dict.fromkeys(STRONG, 0.0) | {"drop_leads": 0.5, "gain": 0.3}, rng)
-    dropped = (out["mask"] != batch["leads"][:, 0]).any(1).astype(int)
-    measured = batch["features"][np.arange(len(dropped)), dropped]
-    ratio = out["measured"] / measured
+def test_measurements_follow_the_leads_and_the_gain(batches):
+    _, model, splits = batches
+    plan = recipe(augment={**recipe().augment, "drop_leads": 0.5, "gain": 0.3})
+    draw = train.Batches(plan, splits, model)
+    draw.lock(model)
+    windows, rows = splits["ptb-xl"].windows, draw.rows("ptb-xl", 0)
+    measured = draw.measurements(0)["measured"].numpy()
     names = list(feature_names())
-    assert set(dropped) == {0, 1} and np.allclose(ratio[:, names.index("heart_rate")], 1)
-    assert np.allclose(ratio[:, names.index("st_mv:V2")], ratio[:, names.index("p_height_mv")], rtol=1e-4)
-    assert ratio[:, names.index("st_mv:V2")].std() > 0.1
+    untouched = [names.index(n) for n in names if not n.split(":")[0].endswith("_mv")]
+    variants = []
+    for row, drawn in zip(rows, measured, strict=True):
+        own = windows.features[row]
+        same = [v for v in range(len(own)) if np.array_equal(own[v, untouched], drawn[untouched], equal_nan=True)]
+        assert same, "all but the voltages are those of one subset of the leads"
+        variants.append(same[0])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = drawn / own[same[0]]
+        voltages = [i for i in range(len(names)) if i not in untouched and np.isfinite(ratio[i])]
+        assert np.ptp(ratio[voltages]) < 1e-3 and abs(ratio[voltages[0]] - 1) > 1e-4
+    assert 0 in variants and max(variants) > 0
+
+
+def test_the_signal_is_weighed_by_validation_and_branches_learn_apart(trained, toy):
+    model = load_model(trained / "model")
+    held_out = load_split(recipe(), toy, model.kb, validation=True)
+    scores = train.signal_weights(model, held_out)
+    assert float(model.ecg.signal_weight) == max(scores, key=scores.get) and set(scores) == set(train.SIGNAL_WEIGHTS)
+    windows = held_out["ptb-xl"].windows
+    both = train.encode_windows(model, windows).rhythm
+    alone = train.encode_windows(model, windows, measured=False).rhythm
+    measured = model.ecg.measured(torch.from_numpy(windows.features[:, 0].copy()))
+    expected = torch.nn.functional.normalize(measured + model.ecg.signal_weight * alone, dim=-1)
+    assert torch.allclose(both, expected, atol=1e-5)
 
 
 def test_leads_are_kept_as_devices_have_them():

@@ -105,7 +105,8 @@ def recipe(**changes) -> Recipe:
             "losses": {"clip": 0.5, "statements": 5.0, "findings": 2.5, "beats": 1.0, "views": 0.5},
         },
         "teacher": {"share": 0.5, "trees": 10},
-        "measured": {"epochs": 1, "lr": 1e-3, "wording": 0.15, "statements": 10.0, "findings": 0.5},
+        "wording": 0.15,
+        "measured": {"epochs": 1, "lr": 1e-3, "statements": 10.0, "findings": 0.5},
         "captions": {"epochs": 1, "lr": 1e-3},
         "lr": 3e-3,
         "text_lr": 1e-3,
@@ -122,7 +123,7 @@ def recipe(**changes) -> Recipe:
             "views": 0.1,
         },
         "augment": {"drop_leads": 0.5, "gain": 0.15, "noise": 0.03, "wander": 0.05, "mains": 0.02, "crop": 0.3},
-        "ecg": {"width": 32, "channels": [8, 16, 24], "heads": 4, "dim": 32, "drop_branch": 0.25},
+        "ecg": {"width": 32, "channels": [8, 16, 24], "heads": 4, "dim": 32},
         "text": {
             "vocabulary": 400,
             "width": 32,

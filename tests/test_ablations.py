@@ -1,0 +1,47 @@
+"""benchmarks/ablations.py: rows that can be trained, and intervals that answer for seeds as well as for patients."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+FILE = Path(__file__).parents[1] / "benchmarks/ablations.py"
+
+
+@pytest.fixture(scope="module")
+def ablations():
+    pytest.importorskip("sklearn")
+    spec = importlib.util.spec_from_file_location("ablations", FILE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_row_changes_its_base_by_a_recipe_that_can_be_built(ablations):
+    seen = set()
+    for rows in ablations.groups().values():
+        base, *others = (ablations.recipe_of(changes, "row", 0) for changes in rows.values())
+        assert base[1] == "" and all(other != base for other in others)
+        for recipe, patch in (base, *others):
+            assert recipe.ecg_config.dim == recipe.text_config.dim
+            assert not patch or callable(getattr(ablations, patch.split()[0]))
+        seen |= {ablations.folder_of(FILE.parent, row, 0) for row in rows}
+    assert len(seen) == sum(map(len, ablations.groups().values())), "no two rows share a folder"
+
+
+def test_an_interval_widens_by_how_far_seeds_lie_apart(ablations):
+    def rows(apart, seeds=3):
+        base = {"set": [0.7, 0.7 + apart, 0.7 - apart][:seeds]}
+        more = {"set": [v + 0.1 for v in base["set"]], "set, less base": [[0.1, 0.08, 0.12]] * seeds}
+        return [base, more, {"set": [0.9], "set, less base": [[0.2, 0.18, 0.22]]}]
+
+    found = {}
+    for name, given in (("close", rows(0.0)), ("far", rows(0.05)), ("single", rows(0.0, 1))):
+        ablations.widen(given, ["set"])
+        found[name] = [row["set, less base"] for row in given[1:]]
+    assert np.allclose(found["close"], [[0.1, 0.08, 0.12], [0.2, 0.18, 0.22]])
+    assert np.allclose([v[0] for v in found["far"]], [0.1, 0.2])
+    widths = [high - low for _, low, high in found["far"]]
+    assert widths[0] > 0.1 and widths[1] > widths[0], "one seed tells less than three"
+    assert found["single"][0] == [0.1, None, None], "of single seeds, nothing is known of how far they lie apart"
