@@ -986,7 +986,7 @@ def _log(path: Path, epoch: int, sums: dict[str, float], seconds: float, columns
 
 
 def code_version() -> str:
-    """The package's version and, in a checkout, the commit."""
+    """The package's version and, in a checkout, the commit; "-dirty" where a tracked file outside results/ is changed."""
     import subprocess
     from importlib.metadata import PackageNotFoundError, version
 
@@ -1004,8 +1004,10 @@ def code_version() -> str:
             return ""
 
     # an installation may lie in a folder of another repository, which knows nothing of this file
-    commit = git("describe", "--always", "--dirty") if git("ls-files", own.name) else ""
-    return f"{package}+{commit}" if commit else package
+    commit = git("describe", "--always") if git("ls-files", own.name) else ""
+    # results/ is what a measurement rewrites: no reason to call the code that measured it changed
+    changed = commit and git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)results")
+    return f"{package}+{commit}{'-dirty' if changed else ''}" if commit else package
 
 
 def data_hash(recipe: Recipe, data: Path) -> str:
