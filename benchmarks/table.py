@@ -213,7 +213,7 @@ def ablations(folder: Path):
     yield f"\nGain over the bare name, paired: {'; '.join(gains)}."
     yield (
         "\nChosen on the validation split: how to ask for what training never named (the shares of a prompt's passages; macro AUROC of the seven of "
-        'the eight that it has; *denials*: a criterion that begins with "no" is subtracted), and how to search by an ECG.\n'
+        'the eight that it has; *denials*: a criterion that begins with "no" is subtracted; the last row but one ships), and how to search by an ECG.\n'
     )
     yield "| shares | denials subtracted | as they stand |"
     yield "| --- | --- | --- |"

@@ -635,7 +635,7 @@ def train_clip(recipe: Recipe, data: Path, text: Path, out: Path, threads: int |
         while step < steps:
             torch.manual_seed(recipe.seed * 1_000_003 + step * world + rank)  # dropout is part of what resumes
             if step >= joint and not batches.vectors:
-                # LiT (Zhai et al. 2022): the texts stand still, the ECGs go on to meet them, from the averaged weights
+                # LiT (Zhai et al. 2022): the averaged texts stand still, the ECGs come to meet them
                 if step == joint:
                     if recipe.locked["whiten"]:  # 0: the texts stay as they are
                         batches.whiten(averaged, recipe.locked["whiten"])
