@@ -1,8 +1,8 @@
-"""What each part is worth:  python benchmarks/ablations.py train $ECGCLIP_DATA runs/ablations [--seeds 1] [ROW or GROUP ...]
+"""What each part is worth:  python benchmarks/ablations.py train $ECGCLIP_DATA runs/ablations [--seeds 3] [--jobs 1] [ROW or GROUP ...]
                              python benchmarks/ablations.py table $ECGCLIP_DATA runs/ablations results/ablations
 
-`train` trains the rows of benchmarks/ablations.yaml, leaving out what runs/ablations has already; `table` compares them with "base"
-on the same records and resamples. Fold 9 and the sets out of domain choose nothing here: `validation` is for that.
+`train` trains and scores the rows of benchmarks/ablations.yaml, leaving out what runs/ablations has already; `table` compares them
+with the first of their group on the same records and resamples. Fold 9 and the sets out of domain choose nothing here: `validation` is for that.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import os
 import re
 import sys
 import time
+import traceback
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -113,48 +115,73 @@ def folder_of(runs: Path, row: str, seed: int) -> Path:
     return runs / f"{row.replace(' ', '-').replace('%', 'percent')}-{seed}"
 
 
-def train(data: Path, out: Path, wanted: list[str], seeds: int) -> None:
-    for seed in range(seeds):
-        for row, changes in [
-            (r, c)
-            for name, rows in groups().items()
-            for r, c in rows.items()
-            if not wanted or r in wanted or name in wanted
-        ]:
-            folder = folder_of(out, row, seed)
-            if (folder / "model/config.json").exists():
-                continue
-            print(f"--- {row}, seed {seed}", flush=True)
-            child = os.fork()  # patches and threads end with the process
-            if child == 0:
-                try:
-                    train_row(data, out, folder, changes, row, seed)
-                except BaseException:
-                    import traceback
+def train(data: Path, out: Path, wanted: list[str], seeds: int, jobs: int) -> None:
+    """Text encoders, then rows by seed, so many `jobs` at a time."""
+    running: dict[int, str] = {}
 
-                    traceback.print_exc()
-                    os._exit(1)
-                os._exit(0)
-            if os.waitpid(child, 0)[1]:
-                print(f"failed: {row}, seed {seed}", flush=True)
+    def wait(most: int) -> None:
+        while len(running) > most:
+            child, status = os.wait()
+            print(f"{'failed' if status else 'done'}: {running.pop(child)}", flush=True)
+
+    rows = {
+        row: changes
+        for group, stored in groups().items()
+        for row, changes in stored.items()
+        if not wanted or {row, group} & set(wanted)
+    }
+    texts = {text_of(recipe, out): recipe for recipe in (recipe_of(c, r, 0)[0] for r, c in rows.items())}
+    for folder, recipe in texts.items():
+        if not (folder / "text.json").exists():
+            wait(jobs - 1)
+            running[apart(make_text, data, recipe, folder)] = str(folder)
+    wait(0)
+    for seed in range(seeds):
+        for row, changes in rows.items():
+            folder = folder_of(out, row, seed)
+            if not (folder / "row.json").exists():
+                wait(jobs - 1)
+                running[apart(train_row, data, out, folder, changes, row, seed)] = f"{row}, seed {seed}"
+    wait(0)
+
+
+def apart(do: Callable[..., None], *given: Any) -> int:
+    """Call it in a process of its own, with which patches and threads end; → its number."""
+    child = os.fork()
+    if child:
+        return child
+    try:
+        do(*given)
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+
+
+def text_of(recipe: Recipe, out: Path) -> Path:
+    """The folder of the text encoder that a row begins with; most share theirs."""
+    if not recipe.epochs:
+        return out / "shipped-text"
+    if not recipe.pretraining["epochs"]:
+        return out / "text-not-pretrained"
+    return out / ("text-unseen" if recipe.unseen else "text")
+
+
+def make_text(data: Path, recipe: Recipe, folder: Path) -> None:
+    if recipe.epochs:
+        train_text(replace(recipe, seed=0), data, folder)
+    else:
+        write_text(load_model(), folder)
 
 
 def train_row(data: Path, out: Path, folder: Path, changes: dict[str, Any], row: str, seed: int) -> None:
     recipe, patch = recipe_of(changes, row, seed)
-    if recipe.epochs:
-        text = folder / "text" if recipe.unseen or not recipe.pretraining["epochs"] else out / "text"
-        if not (text / "text.json").exists():
-            train_text(replace(recipe, seed=0), data, text)
-    else:
-        text = out / "shipped-text"
-        if not (text / "text.json").exists():
-            write_text(load_model(), text)
     if patch:
         name, *arguments = patch.split()
         globals()[name](*arguments)
     started = time.time()
-    train_clip(recipe, data, text, folder)
-    (folder / "seconds").write_text(str(round(time.time() - started)))
+    train_clip(recipe, data, text_of(recipe, out), folder)
+    score(data, folder, row, patch, round(time.time() - started))
 
 
 def write_text(model: ECGCLIP, folder: Path) -> None:
@@ -250,6 +277,28 @@ SHARES: list[
 PROMPTS = ("abbreviation", "bare name", "name in templates", "criteria only", "all names and reports", "knowledge base")
 
 
+def score(data: Path, folder: Path, row: str, patch: str, seconds: int) -> None:
+    """Leave beside a trained row all that `table` needs of it: similarities (records, labels) by set, and row.json."""
+    shipped, model = load_model(), load_model(folder / "model", ROOT / "knowledge_base")
+    sets = test_sets(shipped, data)
+    held_out = load_split(Recipe.load(ROOT / "recipes/default.yaml"), data, shipped.kb, validation=True)
+    facts: dict[str, Any] = {"seconds": seconds, "validation": round(validation_auroc(model, held_out), 4)}
+    if row in groups()["unseen"]:
+        eight = yaml.safe_load(FILE.read_text())["eight"]
+        facts["unseen"] = unseen_rows(model, eight, sets["fold 9, all statements"])
+        if row == "eight conditions unseen":
+            facts["shares"] = chosen_shares(model, eight, held_out)
+    elif patch.startswith("measured") or row == "base of the texts":
+        facts["share_of_words"] = measured_share(held_out, shipped)
+    np.savez_compressed(folder / "scores.npz", **measured_sets(model, sets))
+    if row == ALONE_OF:
+        np.savez_compressed(folder / "alone.npz", **measured_sets(model, sets, alone=True))
+    write_json(folder / "row.json", facts)
+
+
+ALONE_OF = "with the measurements and a teacher"  # the row of which the measurements are scored without the signal too
+
+
 def measured_sets(model: ECGCLIP, sets: dict[str, Set], alone: bool = False) -> dict[str, np.ndarray]:
     """Name of a set → similarity (records, labels); alone: of the measurements without the signal."""
     scores, done = {}, {}
@@ -261,7 +310,7 @@ def measured_sets(model: ECGCLIP, sets: dict[str, Set], alone: bool = False) -> 
             else:
                 vectors = embed_windows(model, windows)
             done[id(windows)] = by_record(windows, vectors)[1]
-        scores[name] = done[id(windows)] @ asked(model, labels).T
+        scores[name] = (done[id(windows)] @ asked(model, labels).T).astype(np.float32)
     return scores
 
 
@@ -276,9 +325,12 @@ def table(data: Path, runs: Path, out: Path) -> None:
     people = {name: patient_numbers([s[0][i] for i in np.unique(s[1].case)]) for name, s in sets.items()}
     held_out = load_split(Recipe.load(ROOT / "recipes/default.yaml"), data, shipped.kb, validation=True)
 
-    def row_of(row: str, scores: list[dict], base: list[dict], validation: list[float], seconds: list[int]) -> Row:
+    def row_of(row: str, scores: list[dict], base: list[dict], facts: list[dict]) -> Row:
         """Of each set, each seed's AUROC, and each seed's paired difference from the base with its interval by patient."""
-        entry: Row = {"row": row, "seeds": len(scores), "seconds": seconds, "validation": validation}
+        entry: Row = {"row": row, "seeds": len(scores)}
+        entry |= {key: [f[key] for f in facts] for key in ("seconds", "validation")}
+        if facts and "share_of_words" in facts[0]:
+            entry["share_of_words"] = facts[0]["share_of_words"]
         for name, (_, _, labels, least) in sets.items():
             figures = [resample(s[name], truth[name], people[name], 0) for s in scores]
             entry[name] = [label_summary(f, truth[name], labels, least)[1]["auroc"][0] for f in figures]
@@ -290,43 +342,29 @@ def table(data: Path, runs: Path, out: Path) -> None:
         print(row, entry["validation"], {n: entry[n] for n in sets}, flush=True)
         return entry
 
-    results: dict[str, Any] = {"task": "ablations", "groups": {}}
+    results: dict[str, Any] = {"task": "ablations", "groups": {}, "unseen": {}}
     for group, rows in groups().items():
         entries: list[Row] = []
         base: list[dict] = []
-        for row, changes in rows.items():
-            found = [folder_of(runs, row, seed) for seed in range(10)]
-            found = [p for p in found if (p / "seconds").exists()]
+        for row in rows:
+            found = [p for seed in range(10) if ((p := folder_of(runs, row, seed)) / "row.json").exists()]
             if not found:
                 continue
-            models = [load_model(p / "model", ROOT / "knowledge_base") for p in found]
-            _, patch = recipe_of(changes, row, 0)
-            kept = encoder.BeatHead.forward, encoder.rr_features, encoder.rr_statistics
-            if patch and not patch.startswith(("plain", "measured")):
-                globals()[patch]()
-            scores = [measured_sets(m, sets) for m in models]
-            validation = [round(validation_auroc(m, held_out), 4) for m in models]
-            encoder.BeatHead.forward, encoder.rr_features, encoder.rr_statistics = kept
+            facts = [json.loads((p / "row.json").read_text()) for p in found]
+            scores = [dict(np.load(p / "scores.npz")) for p in found]
             base = base or scores
-            seconds = [int((p / "seconds").read_text()) for p in found]
-            entries.append(row_of(row, scores, base, validation, seconds))
-            if patch.startswith("measured") or not entries[1:] and group == "texts":
-                entries[-1]["share_of_words"] = measured_share(patch, held_out, shipped)
-            if row == "with the measurements and a teacher":
-                alone = [measured_sets(m, sets, alone=True) for m in models]
-                entries.append(row_of("the measurements of that alone", alone, base, [], []))
+            entries.append(row_of(row, scores, base, facts))
+            if row == ALONE_OF:
+                alone = [dict(np.load(p / "alone.npz")) for p in found]
+                entries.append(row_of("the measurements of that alone", alone, base, []))
+            if "unseen" in facts[0]:
+                results["unseen"][row] = [f["unseen"] for f in facts]
+            if "shares" in facts[0]:
+                results["shares"] = facts[0]["shares"]
         widen(entries, list(sets))
         results["groups"][group] = {"changes": rows, "rows": entries}
     results["prompts"] = prompt_rows(shipped, sets, truth, people)
     results["like_cases"] = like_cases(shipped, held_out)
-    eight = yaml.safe_load(FILE.read_text())["eight"]
-    for row in groups()["unseen"]:
-        folder = folder_of(runs, row, 0)
-        if (folder / "seconds").exists():
-            model = load_model(folder / "model", ROOT / "knowledge_base")
-            if row == "eight conditions unseen":
-                results["shares"] = chosen_shares(model, eight, held_out)
-            results[row] = unseen_rows(model, eight, sets["fold 9, all statements"])
     results |= {
         "weights_sha256": shipped.weights_sha256,
         "data_sha256": cases_hash([c for s in sets.values() for c in s[0]]),
@@ -362,17 +400,13 @@ class Marked(pairs.Wording):
         return " ".join(word + MARK for word in super().draw(*given, **how).split())
 
 
-def measured_share(patch: str, held_out: dict[str, Split], model: ECGCLIP) -> float:
+def measured_share(held_out: dict[str, Split], model: ECGCLIP) -> float:
     """Of the words in a training's texts for ECGs, the part in measured sentences, counted on the validation split."""
     split = next(iter(held_out.values()))
     concepts = tuple(model.kb.concepts)
     truth = targets(split.cases, split.windows, concepts)
     composer = pairs.Composer(model.kb, spoken_findings(model.kb), concepts)
     counted = [0, 0]
-    kept = pairs.Composer.write, pairs.MEASURED
-    if patch:
-        name, *arguments = patch.split()
-        globals()[name](*arguments)
     composer.findings = {key: Marked(w.said, w.denied) for key, w in composer.findings.items()}
     for i, number in enumerate(split.windows.case):
         case = split.cases[number]
@@ -385,7 +419,6 @@ def measured_share(patch: str, held_out: dict[str, Split], model: ECGCLIP) -> fl
         words = composer.write(case, present, found, rng)[0].split()
         counted[0] += sum(MARK in w for w in words)
         counted[1] += len(words)
-    pairs.Composer.write, pairs.MEASURED = kept
     return round(counted[0] / counted[1], 3)
 
 
@@ -465,10 +498,11 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("runs", type=Path)
     parser.add_argument("rest", nargs="*")
-    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--jobs", type=int, default=1)
     given = parser.parse_args()
     if given.do == "train":
-        train(given.data, given.runs, given.rest, given.seeds)
+        train(given.data, given.runs, given.rest, given.seeds, given.jobs)
     else:
         table(given.data, given.runs, Path(given.rest[0]))
 

@@ -2,6 +2,7 @@
 
 - clip: rhythm vector and whole report, symmetric cross-entropy; texts of the same meaning are all positives.
 - statements, findings: sigmoid loss (SigLIP, Zhai et al. 2023) of the rhythm vector against a bank of texts whose truth is known.
+- ranking: the same similarities, an ECG that has a statement above one that lacks it (the pairs that AUROC counts).
 - beats: the same truth, from the beats that a text attends to (local alignment), and beat annotations where there are any.
 - caption: cross-entropy of the report's next word (CoCa).
 - synonyms: wordings of one concept against those of the others (SapBERT, Liu et al. 2021), so that concepts which no ECG of the
@@ -47,6 +48,17 @@ class SigmoidBank(nn.Module):
         logits = similarity * self.log_scale.exp() + self.bias
         loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
         return (loss * weight).sum() / weight.sum().clamp(min=1)
+
+
+def ranking_loss(similarity: Tensor, truth: Tensor, scale: float = 20.0) -> Tensor:
+    """similarity (b, k), truth (b, k) 1 present, 0 absent, -1 unknown → logistic loss of every pair of one that has and one that lacks
+    it, a statement counting as much as any other (the surrogate of AUROC that Gao & Zhou, IJCAI 2015, prove consistent).
+    """
+    pair = (truth == 1)[:, None] & (truth == 0)[None]  # (has, lacks, k)
+    loss = F.softplus(scale * (similarity[None] - similarity[:, None])) * pair
+    pairs = pair.sum((0, 1))
+    asked = pairs > 0
+    return (loss.sum((0, 1))[asked] / pairs[asked]).sum() / asked.sum().clamp(min=1)
 
 
 def clip_loss(ecg: Tensor, text: Tensor, same: Tensor, scale: Tensor) -> Tensor:

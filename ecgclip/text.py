@@ -236,7 +236,7 @@ class TextEncoder(nn.Module):
         What texts of a field share crowds their vectors together; an ECG's one unit vector tells apart what lies apart (Su et al.,
         "Whitening sentence representations", 2021).
         """
-        projected = projected.double()
+        projected = projected.to(self.out.weight.device, torch.double)
         middle = projected.mean(0)
         variance, axes = torch.linalg.eigh((projected - middle).T.cov())
         scale = (variance / variance.max()).clamp(min=1e-3) ** (-power / 2)

@@ -35,6 +35,7 @@ from ecgclip.losses import (
     caption_loss,
     clinical_similarity,
     clip_loss,
+    ranking_loss,
     synonym_loss,
     view_loss,
 )
@@ -55,7 +56,7 @@ from ecgclip.windows import VARIANTS, Windows, load_windows
 
 # Text costs more than the ECGs do, so that only a part of a batch meets each kind of it.
 REPORTED = 32  # ECGs of a batch that get a text of their own
-LOGGED = ("clip", "statements", "findings", "beats", "caption", "synonyms", "views", "validation_auroc")
+LOGGED = ("clip", "statements", "ranking", "findings", "beats", "caption", "synonyms", "views", "validation_auroc")
 CAPTIONED = 8  # of these, the ones that are captioned while both encoders learn
 CAPTIONS = 64  # a batch of the decoder's own stage
 SYNONYMS = 24  # concepts of which two wordings meet
@@ -237,6 +238,8 @@ def train_text(recipe: Recipe, data: Path, out: Path, threads: int | None = None
         encoder = TextEncoder(config)
     tokenizer.save(out)
     head = nn.Linear(encoder.width, config.vocabulary)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    encoder.to(device), head.to(device)
     params = [*encoder.parameters(), *head.parameters()]
     options = recipe.pretraining
     optimiser = torch.optim.AdamW(params, options["lr"], weight_decay=recipe.weight_decay, fused=True)
@@ -258,9 +261,10 @@ def train_text(recipe: Recipe, data: Path, out: Path, threads: int | None = None
             n = int(mask[rows].sum(1).max())
             x, real = ids[rows, :n], mask[rows, :n]
             hidden = (torch.rand(x.shape, generator=generator) < 0.2) & real & (x > MASK)
+            x, real, hidden = (t.to(device) for t in (x, real, hidden))
             for group in optimiser.param_groups:
                 group["lr"] = options["lr"] * _cosine(step, steps, recipe.warmup)
-            with _autocast():
+            with _autocast(device.type):
                 states = encoder.hidden(x.masked_fill(hidden, MASK), real)[hidden]
                 logits = head(states)
             loss = F.cross_entropy(logits.float(), x[hidden])
@@ -299,12 +303,16 @@ class Aligner(nn.Module):
         given = (batch.get(name) for name in ("signal", "mask", "r_peaks", "length", "measured"))
         features, views = self.model.ecg.with_views(*given, views=2 if "views" in on else 0)
         losses = {}
-        if on & {"statements", "findings", "beats"}:
+        if on & {"statements", "ranking", "findings", "beats"}:
             concept, finding = self._bank(batch, "statement"), self._bank(batch, "finding")
+            with torch.autocast(concept.device.type, enabled=False):  # bfloat16 ties what a scale of 60 tells apart
+                similarity = features.rhythm.float() @ concept.float().T
             if "statements" in on:
                 losses["statements"] = self.statements(
-                    features.rhythm @ concept.T, batch["statement_truth"], batch["statement_soft"], self.taught
+                    similarity, batch["statement_truth"], batch["statement_soft"], self.taught
                 )
+            if "ranking" in on:
+                losses["ranking"] = ranking_loss(similarity, batch["statement_truth"])
             if "findings" in on:
                 losses["findings"] = self.findings(features.rhythm @ finding.T, batch["finding_truth"])
             if "beats" in on:
@@ -317,7 +325,7 @@ class Aligner(nn.Module):
                     beats = features.beats[:, :n][annotated] @ concept[batch["beat_columns"]].T
                     local = local + self.beats(beats, batch["beat_truth"][annotated])
                 losses["beats"] = local
-        reported = batch["reported"]  # rows of the batch that have a text of their own
+        reported = batch.get("reported")  # rows of the batch that have a text of their own
         if "clip" in on:
             with torch.set_grad_enabled("statement_vectors" not in batch):
                 text = self.model.text(batch["text_ids"], batch["text_mask"])
@@ -424,12 +432,14 @@ class Batches:
     def __call__(self, step: int) -> dict[str, Tensor]:
         rng = np.random.default_rng([self.recipe.seed, 1, step, self.rank])
         parts, texts, meanings, reported, start = [], [], [], [], 0
+        # once the text encoder is locked, only losses that a recipe may leave out need whole texts
+        texted = not self.vectors or any(self.recipe.locked["losses"].get(k) for k in ("clip", "caption"))
         for source, split in self.splits.items():
             rows = self.rows(source, step)
             windows, truth = split.windows, self.truth[source][rows]
             for i, row in enumerate(rows):
                 case = split.cases[windows.case[row]]
-                if case.complete and i < REPORTED:
+                if texted and case.complete and i < REPORTED:
                     present = [
                         self.concepts[j] for j in np.flatnonzero(truth[i] == 1) if self.concepts[j] in case.statements
                     ]
@@ -466,8 +476,9 @@ class Batches:
             few = rng.choice(len(self.synonyms.keys), min(SYNONYMS, len(self.synonyms.keys)), replace=False)
             which, _ = self.synonyms.draw(rng, np.tile(few, 2), deny=0)
             out["synonym_ids"], out["synonym_mask"] = self.synonyms.tokens(which)
-        out["text_ids"], out["text_mask"] = self.tokenizer(texts)
-        out["meaning"], out["reported"] = torch.tensor(meanings), torch.tensor(reported)
+        if texted:
+            out["text_ids"], out["text_mask"] = self.tokenizer(texts)
+            out["meaning"], out["reported"] = torch.tensor(meanings), torch.tensor(reported)
         return out
 
     def measurements(self, step: int) -> dict[str, Tensor]:
@@ -678,7 +689,6 @@ def train_clip(recipe: Recipe, data: Path, text: Path, out: Path, threads: int |
                 accelerator.wait_for_everyone()
                 sums = {}
     if accelerator.is_main_process:
-        averaged.cpu()
         train_measured(averaged, batches, held_out, recipe)
         train_captions(averaged, splits[batches.main], recipe)
         finish(averaged, recipe, splits, held_out, data, out, time.time() - started, version)
@@ -699,8 +709,10 @@ def train_measured(model: ECGCLIP, batches: Batches, held_out: dict[str, Split],
     if branch is None:
         return
     torch.manual_seed(recipe.seed)
-    batches.lock(model)
-    banks = nn.ModuleDict({name: SigmoidBank(recipe.locked["scale"]) for name in ("statement", "finding")})
+    if not batches.vectors:
+        batches.lock(model)
+    device = _device(model)
+    banks = nn.ModuleDict({name: SigmoidBank(recipe.locked["scale"]) for name in ("statement", "finding")}).to(device)
     trained = nn.ModuleList([branch, banks])
     averaged = copy.deepcopy(trained)
     optimiser = torch.optim.AdamW(
@@ -716,13 +728,18 @@ def train_measured(model: ECGCLIP, batches: Batches, held_out: dict[str, Split],
     for step in track(range(steps), "measured"):
         for group in optimiser.param_groups:
             group["lr"] = options["lr"] * _cosine(step, steps, recipe.warmup)
-        batch = batches.measurements(step)
-        rhythm = branch(batch["measured"])
-        loss = torch.zeros(())
+        batch = {k: v.to(device) for k, v in batches.measurements(step).items()}
+        members = branch.members(batch["measured"])  # each is taught by itself
+        loss = torch.zeros((), device=device)
         for name, bank in banks.items():
-            soft = (batch["statement_soft"], recipe.teacher["share"]) if name == "statement" else ()
-            similarity = rhythm @ batch[f"{name}_vectors"].T
-            loss = loss + options[f"{name}s"] * bank(similarity, batch[f"{name}_truth"], *soft)
+            similarity = (members @ batch[f"{name}_vectors"].T).flatten(1)
+            truth = batch[f"{name}_truth"].repeat(1, members.shape[1])
+            if name == "statement":
+                soft = batch["statement_soft"].repeat(1, members.shape[1])
+                loss = loss + options["statements"] * bank(similarity, truth, soft, recipe.teacher["share"])
+                loss = loss + options["ranking"] * ranking_loss(similarity, truth)
+            else:
+                loss = loss + options["findings"] * bank(similarity, truth)
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(trained.parameters(), 1.0)
@@ -743,7 +760,9 @@ def signal_weights(model: ECGCLIP, held_out: dict[str, Split]) -> dict[float, fl
     for variant in range(windows.leads.shape[1]):
         some = replace(windows, mask=windows.leads[:, variant])
         signal = encode_windows(model, some, measured=False).rhythm.numpy()
-        measured = model.ecg.measured(torch.from_numpy(windows.features[:, variant].copy())).numpy()
+        measured = (
+            model.ecg.measured(torch.from_numpy(windows.features[:, variant].copy()).to(_device(model))).cpu().numpy()
+        )
         for weight, scores in by_weight.items():
             scores.append(macro_auroc((measured + weight * signal) @ prompts.T, truth))
     return {weight: float(s[0] + np.mean(s[1:] or s[0])) / 2 for weight, s in by_weight.items()}
@@ -760,7 +779,7 @@ def train_captions(model: ECGCLIP, split: Split, recipe: Recipe) -> None:
 
     if not recipe.captions["epochs"]:
         return
-    model.eval()
+    device = _device(model)
     ecg = encode_windows(model, split.windows)
     texts = [in_order(model.kb, consistent(model.kb, split.cases[i].annotated)) for i in split.windows.case]
     rows = [i for i, text in enumerate(texts) if text]
@@ -777,9 +796,10 @@ def train_captions(model: ECGCLIP, split: Split, recipe: Recipe) -> None:
         for part in torch.randperm(len(rows)).split(CAPTIONS):
             for group in optimiser.param_groups:
                 group["lr"] = options["lr"] * _cosine(step, steps, recipe.warmup)
-            with _autocast():
-                logits = model.caption(ecg[torch.tensor(rows)[part]], ids[part])
-            loss = caption_loss(logits, ids[part], mask[part])
+            given, said, real = (x.to(device) for x in (ecg[torch.tensor(rows)[part]], ids[part], mask[part]))
+            with _autocast(device.type):
+                logits = model.caption(given, said)
+            loss = caption_loss(logits, said, real)
             optimiser.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(model.caption.parameters(), 1.0)
@@ -815,6 +835,7 @@ def finish(
     model.config = replace(model.config, training=facts)  # prompts depend on it, and calibration on prompts
     model.config = replace(model.config, floor=choose_floor(model), calibration=calibrate(model, held_out))
     model.config = replace(model.config, threshold=choose_threshold(model, held_out))
+    model.cpu()
     model.save(out / "model")
 
 

@@ -54,9 +54,10 @@ def test_any_leads_beats_and_length_give_finite_unit_vectors(encoder, leads, bea
     assert out.token_mask.sum() == -(-length // 8)
 
 
-def test_measurements_count_by_their_scale_and_may_be_unknown():
+@pytest.mark.parametrize("members", [1, 3])
+def test_measurements_count_by_their_scale_and_may_be_unknown(members):
     torch.manual_seed(0)
-    model = ECGEncoder(ECGConfig(**SIZES)).eval()
+    model = ECGEncoder(ECGConfig(**SIZES, members=members)).eval()
     rows = torch.randn(64, len(feature_names())) * 5 + 3
     rows[:, 1] = NAN
     rows[5:, 2] = 7.0
@@ -150,6 +151,20 @@ def test_a_beat_is_about_its_own_place(encoder):
     with torch.inference_mode():
         change = (encoder(signal(), ALL, beats).beats - encoder(near, ALL, beats).beats).norm(dim=-1)[0]
     assert change[1] > 2 * change[0] and change[1] > 2 * change[2]
+
+
+def test_members_over_the_measurements_are_taught_apart_and_answer_together():
+    torch.manual_seed(0)
+    branch = ECGEncoder(ECGConfig(**SIZES, members=3)).measured.eval()
+    rows, last = torch.randn(2, len(feature_names())), branch.layers[-1]
+    apart = branch.members(rows)
+    assert apart.shape == (2, 3, SIZES["dim"]) and (apart[:, 0] * apart[:, 1]).sum(-1).max() < 0.99
+    together = branch(rows)
+    torch.testing.assert_close(together.norm(dim=-1), torch.ones(2))
+    assert ((apart * together[:, None]).sum(-1).mean(1) > apart[:, 0].mul(apart[:, 1]).sum(-1)).all()
+    apart[:, 0].sum().backward()
+    taught = last.bias.grad.unflatten(0, (3, -1)).abs().sum(1) > 0
+    assert taught.tolist() == [True, False, False], "what one learns leaves the others' last layer alone"
 
 
 def test_a_beat_follows_its_r_peak(encoder):

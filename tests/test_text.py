@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ecgclip.ecg import EcgclipError
 from ecgclip.encoder import ECGFeatures
-from ecgclip.losses import SigmoidBank, attended_similarity, caption_loss, clip_loss
+from ecgclip.losses import SigmoidBank, attended_similarity, caption_loss, clip_loss, ranking_loss
 from ecgclip.text import (
     BEGIN,
     END,
@@ -235,6 +235,19 @@ def test_a_teacher_shares_the_say_and_has_it_alone_where_the_truth_is_unknown():
     x = similarity.clone().requires_grad_()
     bank(x, truth, torch.tensor([[nan, 1.0]]), 0.5).backward()
     assert x.grad[0, 1] < 0, "towards what the teacher thinks"
+
+
+def test_ranking_asks_that_who_has_it_comes_first_whatever_the_level():
+    truth = torch.tensor([[1, 1], [0, 0], [1, 0], [-1, 0]])
+    right = torch.tensor([[0.9, 0.9], [-0.9, -0.9], [0.8, -0.9], [-0.9, -0.9]], requires_grad=True)
+    low = ranking_loss(right, truth)
+    torch.testing.assert_close(ranking_loss(right - torch.tensor([0.7, 0.0]), truth), low)
+    assert low < 1e-6 < 10 < ranking_loss(-right, truth)
+    wrong = [float(ranking_loss(right.detach() * torch.tensor(sign), truth)) for sign in ([-1.0, 1.0], [1.0, -1.0])]
+    assert wrong[0] == pytest.approx(wrong[1], rel=0.05), "a statement counts for as much, however many pairs it has"
+    low.backward()
+    assert right.grad[3, 0] == 0, "what is unknown has no place in the order"
+    assert ranking_loss(right[:1], truth[:1]) == 0, "and where all have it there is no order"
 
 
 def test_whitened_texts_lie_around_zero_and_all_directions_count_alike():

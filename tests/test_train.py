@@ -33,7 +33,7 @@ from ecgclip.text import load_tokenizer
 from ecgclip.train import Recipe, augment, load_split, train_clip, train_text
 from ecgclip.windows import LIMB, keep_leads
 
-LOSSES = ("clip", "statements", "findings", "beats", "caption", "synonyms", "views")
+LOSSES = ("clip", "statements", "ranking", "findings", "beats", "caption", "synonyms", "views")
 ROOT = Path(train.__file__).parents[1]
 
 
