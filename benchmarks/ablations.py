@@ -500,7 +500,7 @@ def main() -> None:
     parser.add_argument("rest", nargs="*")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=1)
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     if given.do == "train":
         train(given.data, given.runs, given.rest, given.seeds, given.jobs)
     else:

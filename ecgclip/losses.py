@@ -54,11 +54,12 @@ def ranking_loss(similarity: Tensor, truth: Tensor, scale: float = 20.0) -> Tens
     """similarity (b, k), truth (b, k) 1 present, 0 absent, -1 unknown → logistic loss of every pair of one that has and one that lacks
     it, a statement counting as much as any other (the surrogate of AUROC that Gao & Zhou, IJCAI 2015, prove consistent).
     """
-    pair = (truth == 1)[:, None] & (truth == 0)[None]  # (has, lacks, k)
-    loss = F.softplus(scale * (similarity[None] - similarity[:, None])) * pair
-    pairs = pair.sum((0, 1))
-    asked = pairs > 0
-    return (loss.sum((0, 1))[asked] / pairs[asked]).sum() / asked.sum().clamp(min=1)
+    lacks = truth == 0
+    has, statement = (truth == 1).nonzero(as_tuple=True)
+    above = similarity[has, statement] - similarity[:, statement]  # (b, those that have it)
+    loss = (F.softplus(-scale * above) * lacks[:, statement]).sum(0)
+    pairs = (truth == 1).sum(0) * lacks.sum(0)
+    return (loss / pairs.clamp(min=1)[statement]).sum() / (pairs > 0).sum().clamp(min=1)
 
 
 def clip_loss(ecg: Tensor, text: Tensor, same: Tensor, scale: Tensor) -> Tensor:
