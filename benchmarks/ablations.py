@@ -8,11 +8,11 @@ with the first of their group on the same records and resamples. Fold 9 and the 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import re
 import sys
-import time
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -115,34 +115,38 @@ def folder_of(runs: Path, row: str, seed: int) -> Path:
     return runs / f"{row.replace(' ', '-').replace('%', 'percent')}-{seed}"
 
 
-def train(data: Path, out: Path, wanted: list[str], seeds: int, jobs: int) -> None:
-    """Text encoders, then rows by seed, so many `jobs` at a time."""
+def train(data: Path, out: Path, wanted: list[str], seeds: int, jobs: int) -> list[str]:
+    """Text encoders, then rows by seed, so many `jobs` at a time; → what failed."""
+    known = {row: (group, changes) for group, rows in groups().items() for row, changes in rows.items()}
+    if strange := set(wanted) - known.keys() - groups().keys():
+        sys.exit(f"{FILE.name} has no row or group {sorted(strange)[0]!r}")
+    rows = {row: changes for row, (group, changes) in known.items() if not wanted or {row, group} & set(wanted)}
     running: dict[int, str] = {}
+    failed = []
 
     def wait(most: int) -> None:
         while len(running) > most:
             child, status = os.wait()
-            print(f"{'failed' if status else 'done'}: {running.pop(child)}", flush=True)
+            name = running.pop(child)
+            if status:
+                failed.append(name)
+            print(f"{'failed' if status else 'done'}: {name}", flush=True)
 
-    rows = {
-        row: changes
-        for group, stored in groups().items()
-        for row, changes in stored.items()
-        if not wanted or {row, group} & set(wanted)
-    }
-    texts = {text_of(recipe, out): recipe for recipe in (recipe_of(c, r, 0)[0] for r, c in rows.items())}
-    for folder, recipe in texts.items():
+    texts = {text_of(recipe, out): recipe for recipe in (recipe_of(c, r, 0)[0] for r, (_, c) in known.items())}
+    for folder in {text_of(recipe_of(c, r, 0)[0], out) for r, c in rows.items()}:
         if not (folder / "text.json").exists():
             wait(jobs - 1)
-            running[apart(make_text, data, recipe, folder)] = str(folder)
+            running[apart(make_text, data, texts[folder], folder)] = str(folder)
     wait(0)
     for seed in range(seeds):
         for row, changes in rows.items():
             folder = folder_of(out, row, seed)
             if not (folder / "row.json").exists():
                 wait(jobs - 1)
-                running[apart(train_row, data, out, folder, changes, row, seed)] = f"{row}, seed {seed}"
+                threads = max(1, (os.cpu_count() or 1) // jobs)
+                running[apart(train_row, data, out, folder, changes, row, seed, threads)] = f"{row}, seed {seed}"
     wait(0)
+    return failed
 
 
 def apart(do: Callable[..., None], *given: Any) -> int:
@@ -152,6 +156,7 @@ def apart(do: Callable[..., None], *given: Any) -> int:
         return child
     try:
         do(*given)
+        sys.stdout.flush()
     except BaseException:
         traceback.print_exc()
         os._exit(1)
@@ -174,14 +179,14 @@ def make_text(data: Path, recipe: Recipe, folder: Path) -> None:
         write_text(load_model(), folder)
 
 
-def train_row(data: Path, out: Path, folder: Path, changes: dict[str, Any], row: str, seed: int) -> None:
+def train_row(data: Path, out: Path, folder: Path, changes: dict[str, Any], row: str, seed: int, threads: int) -> None:
     recipe, patch = recipe_of(changes, row, seed)
     if patch:
         name, *arguments = patch.split()
         globals()[name](*arguments)
-    started = time.time()
-    train_clip(recipe, data, text_of(recipe, out), folder)
-    score(data, folder, row, patch, round(time.time() - started))
+    if not (folder / "model/config.json").exists():
+        train_clip(recipe, data, text_of(recipe, out), folder, threads)
+    score(data, folder, row)
 
 
 def write_text(model: ECGCLIP, folder: Path) -> None:
@@ -277,18 +282,22 @@ SHARES: list[
 PROMPTS = ("abbreviation", "bare name", "name in templates", "criteria only", "all names and reports", "knowledge base")
 
 
-def score(data: Path, folder: Path, row: str, patch: str, seconds: int) -> None:
+ALONE_OF = "with the measurements and a teacher"  # the row of which the measurements are scored without the signal too
+
+
+def score(data: Path, folder: Path, row: str) -> None:
     """Leave beside a trained row all that `table` needs of it: similarities (records, labels) by set, and row.json."""
     shipped, model = load_model(), load_model(folder / "model", ROOT / "knowledge_base")
     sets = test_sets(shipped, data)
     held_out = load_split(Recipe.load(ROOT / "recipes/default.yaml"), data, shipped.kb, validation=True)
-    facts: dict[str, Any] = {"seconds": seconds, "validation": round(validation_auroc(model, held_out), 4)}
+    facts: dict[str, Any] = {k: model.config.training[k] for k in ("seconds", "code_version")}
+    facts |= {"records_sha256": records_hash(sets), "validation": round(validation_auroc(model, held_out), 4)}
     if row in groups()["unseen"]:
         eight = yaml.safe_load(FILE.read_text())["eight"]
         facts["unseen"] = unseen_rows(model, eight, sets["fold 9, all statements"])
         if row == "eight conditions unseen":
             facts["shares"] = chosen_shares(model, eight, held_out)
-    elif patch.startswith("measured") or row == "base of the texts":
+    elif row in groups()["texts"]:
         facts["share_of_words"] = measured_share(held_out, shipped)
     np.savez_compressed(folder / "scores.npz", **measured_sets(model, sets))
     if row == ALONE_OF:
@@ -296,7 +305,10 @@ def score(data: Path, folder: Path, row: str, patch: str, seconds: int) -> None:
     write_json(folder / "row.json", facts)
 
 
-ALONE_OF = "with the measurements and a teacher"  # the row of which the measurements are scored without the signal too
+def records_hash(sets: dict[str, Set]) -> str:
+    """Of the records and labels that the columns of scores.npz stand for."""
+    asked_for = json.dumps([(name, s[2].names, s[2].concepts) for name, s in sets.items()])
+    return cases_hash([c for s in sets.values() for c in s[0]]) + hashlib.sha256(asked_for.encode()).hexdigest()[:8]
 
 
 def measured_sets(model: ECGCLIP, sets: dict[str, Set], alone: bool = False) -> dict[str, np.ndarray]:
@@ -328,7 +340,7 @@ def table(data: Path, runs: Path, out: Path) -> None:
     def row_of(row: str, scores: list[dict], base: list[dict], facts: list[dict]) -> Row:
         """Of each set, each seed's AUROC, and each seed's paired difference from the base with its interval by patient."""
         entry: Row = {"row": row, "seeds": len(scores)}
-        entry |= {key: [f[key] for f in facts] for key in ("seconds", "validation")}
+        entry |= {key: [f[key] for f in facts] for key in ("seconds", "code_version", "validation")}
         if facts and "share_of_words" in facts[0]:
             entry["share_of_words"] = facts[0]["share_of_words"]
         for name, (_, _, labels, least) in sets.items():
@@ -351,6 +363,8 @@ def table(data: Path, runs: Path, out: Path) -> None:
             if not found:
                 continue
             facts = [json.loads((p / "row.json").read_text()) for p in found]
+            if any(f["records_sha256"] != records_hash(sets) for f in facts):
+                sys.exit(f"{row}: was scored on other records or labels than now; remove its row.json and train again")
             scores = [dict(np.load(p / "scores.npz")) for p in found]
             base = base or scores
             entries.append(row_of(row, scores, base, facts))
@@ -502,7 +516,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1)
     given = parser.parse_intermixed_args()
     if given.do == "train":
-        train(given.data, given.runs, given.rest, given.seeds, given.jobs)
+        sys.exit(1 if train(given.data, given.runs, given.rest, given.seeds, max(1, given.jobs)) else 0)
     else:
         table(given.data, given.runs, Path(given.rest[0]))
 

@@ -40,6 +40,8 @@ class ECGConfig:
     def __post_init__(self):
         if self.sampling_rate < 100 or self.sampling_rate % 50:  # else a token does not stand for TOKEN_S
             raise EcgclipError(f"ecg.sampling_rate {self.sampling_rate}: give a multiple of 50 Hz, 100 or more")
+        if self.members < 1:
+            raise EcgclipError(f"ecg.members {self.members}: give 1 or more")
         if len(self.channels) != 3:
             raise EcgclipError(f"ecg.channels {self.channels}: give three, of the stem's stages before the last")
 
@@ -70,6 +72,7 @@ class ECGFeatures:
         return ECGFeatures(*(getattr(self, f)[rows] for f in self.__dataclass_fields__))
 
     def to(self, device: torch.device) -> ECGFeatures:
+        """The same on that device."""
         return ECGFeatures(*(getattr(self, f).to(device) for f in self.__dataclass_fields__))
 
     @classmethod
@@ -116,9 +119,12 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         q, k, v = self.qkv(self.norm1(x)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        # written out: for a hundred tokens the fused kernel's backward pass is the slower one on a CPU
-        score = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
-        y = score.masked_fill(~mask[:, None, None, :], -1e4).softmax(-1) @ v
+        if torch.is_grad_enabled():
+            # written out: in bfloat16 on a CPU the fused kernel's backward pass takes three times as long
+            score = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+            y = score.masked_fill(~mask[:, None, None, :], -1e4).softmax(-1) @ v
+        else:
+            y = F.scaled_dot_product_attention(q, k, v, mask[:, None, None, :])
         x = x + self.dropout(self.out(y.transpose(1, 2).flatten(2)))
         return x + self.dropout(self.mlp(self.norm2(x)))
 
@@ -217,8 +223,8 @@ class Measured(nn.Module):
 
     A few thousand ECGs do not teach convolutions to measure: on them, trees over these numbers beat a network over signals.
     A number enters scaled and, as trees see it, by how far it gets through each of `BINS` equally frequent parts of its range
-    (piecewise linear encoding, Gorishniy et al., NeurIPS 2022). Members that share the hidden layers but neither the signs of what
-    enters nor the last layer err apart, so that their mean errs less (TabM-mini, Gorishniy et al., ICLR 2025).
+    (piecewise linear encoding, Gorishniy et al., NeurIPS 2022). Members that share the hidden layers, but neither the signs (±1 at first,
+    then learnt) of what enters nor the last layer, err apart, so that their mean errs less (TabM-mini, Gorishniy et al., ICLR 2025).
     """
 
     def __init__(self, config: ECGConfig):
@@ -234,7 +240,6 @@ class Measured(nn.Module):
             nn.Linear(config.measured, config.measured), nn.GELU(), nn.Dropout(2 * config.dropout),
             nn.LayerNorm(config.measured), nn.Dropout(2 * config.dropout), nn.Linear(config.measured, config.members * config.dim),
         )  # fmt: skip
-        self.heads = config.members
 
     def fit(self, features: Tensor) -> None:
         """Set the scale and the parts from training data, (n, features) with NaN for unknown."""
@@ -259,10 +264,9 @@ class Measured(nn.Module):
         scaled = ((features - self.mean) / self.sd).clamp(-4, 4)
         known = torch.cat([scaled, features.isnan().to(scaled.dtype), through], 1).nan_to_num(0.0)
         known = known[:, None] * (1.0 if self.signs is None else self.signs)
-        *hidden, last = self.layers
-        heads = last.weight.unflatten(0, (self.heads, -1)), last.bias.unflatten(0, (self.heads, -1))
-        out = torch.einsum("bmw,mdw->bmd", nn.Sequential(*hidden)(known), heads[0]) + heads[1]
-        return F.normalize(out.float(), dim=-1)
+        hidden, last = self.layers[:-1](known), self.layers[-1]
+        weight, bias = (p.unflatten(0, (known.shape[1], -1)) for p in (last.weight, last.bias))
+        return F.normalize((torch.einsum("bmw,mdw->bmd", hidden, weight) + bias).float(), dim=-1)
 
 
 class BeatHead(nn.Module):

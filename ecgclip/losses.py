@@ -51,8 +51,10 @@ class SigmoidBank(nn.Module):
 
 
 def ranking_loss(similarity: Tensor, truth: Tensor, scale: float = 20.0) -> Tensor:
-    """similarity (b, k), truth (b, k) 1 present, 0 absent, -1 unknown → logistic loss of every pair of one that has and one that lacks
-    it, a statement counting as much as any other (the surrogate of AUROC that Gao & Zhou, IJCAI 2015, prove consistent).
+    """similarity (b, k), truth (b, k) 1 present, 0 absent, -1 unknown → logistic loss, averaged over the pairs of an ECG that has a
+    statement and one that lacks it, then over statements (the surrogate of AUROC that Gao & Zhou, IJCAI 2015, prove consistent).
+
+    scale: from some 1/20 on, a difference of cosines counts as clear; not tuned.
     """
     lacks = truth == 0
     has, statement = (truth == 1).nonzero(as_tuple=True)

@@ -236,13 +236,13 @@ class TextEncoder(nn.Module):
         What texts of a field share crowds their vectors together; an ECG's one unit vector tells apart what lies apart (Su et al.,
         "Whitening sentence representations", 2021).
         """
-        projected = projected.to(self.out.weight.device, torch.double)
+        projected, weight, bias = (x.cpu().double() for x in (projected, self.out.weight, self.out.bias))
         middle = projected.mean(0)
         variance, axes = torch.linalg.eigh((projected - middle).T.cov())
         scale = (variance / variance.max()).clamp(min=1e-3) ** (-power / 2)
         turn = (axes * scale) @ axes.T
-        self.out.weight.copy_(turn @ self.out.weight.double())
-        self.out.bias.copy_(turn @ (self.out.bias.double() - middle))
+        self.out.weight.copy_(turn @ weight)
+        self.out.bias.copy_(turn @ (bias - middle))
 
 
 RHYTHM_ENTRIES = 4  # of the decoder's memory that the rhythm vector fills

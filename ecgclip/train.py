@@ -100,6 +100,8 @@ class Recipe:
             recipe.ecg_config, recipe.text_config  # noqa: B018 - their fields are checked, too
             if recipe.ecg_config.measured and not recipe.measured["epochs"]:
                 raise TypeError("ecg.measured without measured.epochs: that branch would stay untrained")
+            if lacking := {"epochs", "lr", "statements", "findings", "ranking"} - recipe.measured.keys():
+                raise TypeError(f"measured lacks {', '.join(sorted(lacking))}")
             if not isinstance(recipe.unseen, list):
                 raise TypeError(f"unseen {recipe.unseen!r} is no list of concepts")
             if recipe.unseen:
@@ -215,6 +217,9 @@ def train_text(recipe: Recipe, data: Path, out: Path, threads: int | None = None
     from rich.progress import track
     from safetensors.torch import save_file
 
+    _needs_extra()
+    from accelerate import PartialState
+
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
         raise EcgclipError("the text encoder is small: train it by one process, and `train clip` by many")
     _threads(threads)
@@ -238,8 +243,9 @@ def train_text(recipe: Recipe, data: Path, out: Path, threads: int | None = None
         encoder = TextEncoder(config)
     tokenizer.save(out)
     head = nn.Linear(encoder.width, config.vocabulary)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    encoder.to(device), head.to(device)
+    device = PartialState().device
+    encoder.to(device)
+    head.to(device)
     params = [*encoder.parameters(), *head.parameters()]
     options = recipe.pretraining
     optimiser = torch.optim.AdamW(params, options["lr"], weight_decay=recipe.weight_decay, fused=True)
@@ -306,7 +312,7 @@ class Aligner(nn.Module):
         if on & {"statements", "ranking", "findings", "beats"}:
             concept, finding = self._bank(batch, "statement"), self._bank(batch, "finding")
             with torch.autocast(concept.device.type, enabled=False):  # bfloat16 ties what a scale of 60 tells apart
-                similarity = features.rhythm.float() @ concept.float().T
+                similarity, found = (features.rhythm.float() @ bank.float().T for bank in (concept, finding))
             if "statements" in on:
                 losses["statements"] = self.statements(
                     similarity, batch["statement_truth"], batch["statement_soft"], self.taught
@@ -314,7 +320,7 @@ class Aligner(nn.Module):
             if "ranking" in on:
                 losses["ranking"] = ranking_loss(similarity, batch["statement_truth"])
             if "findings" in on:
-                losses["findings"] = self.findings(features.rhythm @ finding.T, batch["finding_truth"])
+                losses["findings"] = self.findings(found, batch["finding_truth"])
             if "beats" in on:
                 bank = torch.cat([concept, finding])
                 truth = torch.cat([batch["statement_truth"], batch["finding_truth"]], 1)
@@ -325,8 +331,8 @@ class Aligner(nn.Module):
                     beats = features.beats[:, :n][annotated] @ concept[batch["beat_columns"]].T
                     local = local + self.beats(beats, batch["beat_truth"][annotated])
                 losses["beats"] = local
-        reported = batch.get("reported")  # rows of the batch that have a text of their own
         if "clip" in on:
+            reported = batch["reported"]  # rows of the batch that have a text of their own
             with torch.set_grad_enabled("statement_vectors" not in batch):
                 text = self.model.text(batch["text_ids"], batch["text_mask"])
             ecg, meaning = features.rhythm[reported], batch["meaning"]
@@ -348,7 +354,7 @@ class Aligner(nn.Module):
             )
         if "caption" in on:
             ids, mask = batch["text_ids"][:CAPTIONED], batch["text_mask"][:CAPTIONED]
-            logits = self.model.caption(features[reported[:CAPTIONED]], ids)
+            logits = self.model.caption(features[batch["reported"][:CAPTIONED]], ids)
             losses["caption"] = caption_loss(logits, ids, mask)
         if "synonyms" in on and "synonym_ids" in batch:
             losses["synonyms"] = synonym_loss(
@@ -403,7 +409,10 @@ class Batches:
             np.log(sum(map(len, self.truth.values())) / np.maximum(counts, 1)).astype(np.float32)
         )
         self.composer = Composer(kb, spoken, self.concepts)
-        self.steps_per_epoch = max(1, len(splits[self.main].windows) // (recipe.data[self.main]["per_step"] * world))
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return max(1, len(self.splits[self.main].windows) // (self.recipe.data[self.main]["per_step"] * self.world))
 
     def whiten(self, model: ECGCLIP, power: float) -> None:
         """Spread the vectors of `model`'s text encoder by how those of the knowledge base and the findings lie."""
@@ -432,7 +441,7 @@ class Batches:
     def __call__(self, step: int) -> dict[str, Tensor]:
         rng = np.random.default_rng([self.recipe.seed, 1, step, self.rank])
         parts, texts, meanings, reported, start = [], [], [], [], 0
-        # once the text encoder is locked, only losses that a recipe may leave out need whole texts
+        # once the text encoder is locked, whole texts are for CLIP and captions alone
         texted = not self.vectors or any(self.recipe.locked["losses"].get(k) for k in ("clip", "caption"))
         for source, split in self.splits.items():
             rows = self.rows(source, step)
@@ -591,12 +600,8 @@ def train_clip(recipe: Recipe, data: Path, text: Path, out: Path, threads: int |
 
     Starts again from `out`/last where that exists. Raises EcgclipError if it was made by another recipe.
     """
-    try:
-        import open_clip  # noqa: F401
-        import sklearn  # noqa: F401
-        from accelerate import Accelerator, DistributedDataParallelKwargs
-    except ModuleNotFoundError as error:
-        raise EcgclipError(f'training needs {error.name}: pip install "ecgclip[train]"') from None
+    _needs_extra()
+    from accelerate import Accelerator, DistributedDataParallelKwargs
     from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
     from safetensors.torch import load_file
 
@@ -689,6 +694,7 @@ def train_clip(recipe: Recipe, data: Path, text: Path, out: Path, threads: int |
                 accelerator.wait_for_everyone()
                 sums = {}
     if accelerator.is_main_process:
+        batches.rank, batches.world = 0, 1  # what is left is the work of one process
         train_measured(averaged, batches, held_out, recipe)
         train_captions(averaged, splits[batches.main], recipe)
         finish(averaged, recipe, splits, held_out, data, out, time.time() - started, version)
@@ -734,12 +740,10 @@ def train_measured(model: ECGCLIP, batches: Batches, held_out: dict[str, Split],
         for name, bank in banks.items():
             similarity = (members @ batch[f"{name}_vectors"].T).flatten(1)
             truth = batch[f"{name}_truth"].repeat(1, members.shape[1])
+            taught = (batch["statement_soft"].repeat(1, members.shape[1]), recipe.teacher["share"])
+            loss = loss + options[f"{name}s"] * bank(similarity, truth, *(taught if name == "statement" else ()))
             if name == "statement":
-                soft = batch["statement_soft"].repeat(1, members.shape[1])
-                loss = loss + options["statements"] * bank(similarity, truth, soft, recipe.teacher["share"])
                 loss = loss + options["ranking"] * ranking_loss(similarity, truth)
-            else:
-                loss = loss + options["findings"] * bank(similarity, truth)
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(trained.parameters(), 1.0)
@@ -760,9 +764,7 @@ def signal_weights(model: ECGCLIP, held_out: dict[str, Split]) -> dict[float, fl
     for variant in range(windows.leads.shape[1]):
         some = replace(windows, mask=windows.leads[:, variant])
         signal = encode_windows(model, some, measured=False).rhythm.numpy()
-        measured = (
-            model.ecg.measured(torch.from_numpy(windows.features[:, variant].copy()).to(_device(model))).cpu().numpy()
-        )
+        measured = model.ecg.measured(torch.tensor(windows.features[:, variant], device=_device(model))).cpu().numpy()
         for weight, scores in by_weight.items():
             scores.append(macro_auroc((measured + weight * signal) @ prompts.T, truth))
     return {weight: float(s[0] + np.mean(s[1:] or s[0])) / 2 for weight, s in by_weight.items()}
@@ -835,7 +837,6 @@ def finish(
     model.config = replace(model.config, training=facts)  # prompts depend on it, and calibration on prompts
     model.config = replace(model.config, floor=choose_floor(model), calibration=calibrate(model, held_out))
     model.config = replace(model.config, threshold=choose_threshold(model, held_out))
-    model.cpu()
     model.save(out / "model")
 
 
@@ -907,6 +908,15 @@ def validation_auroc(model: ECGCLIP, held_out: dict[str, Split], measured: bool 
 
 
 # --- small parts ------------------------------------------------------------------------------------------------------
+
+
+def _needs_extra() -> None:
+    try:
+        import accelerate  # noqa: F401
+        import open_clip  # noqa: F401
+        import sklearn  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise EcgclipError(f'training needs {error.name}: pip install "ecgclip[train]"') from None
 
 
 def _threads(threads: int | None) -> None:

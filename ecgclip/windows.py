@@ -69,7 +69,8 @@ def case_windows(
         peaks = r_peaks(signal[:, :length], mask)[:MAX_BEATS]
         measurement = measure(signal[:, :length], mask, peaks)
         found = findings(measurement, case.age, case.sex)
-        rng = np.random.default_rng([zlib.crc32(Path(case.path).name.encode()), i])  # the same wherever the folder lies
+        name = "/".join(Path(case.path).parts[-2:])  # the same wherever the data set lies
+        rng = np.random.default_rng([zlib.crc32(name.encode()), i])
         leads = np.stack([mask, *(mask & keep_leads(rng) for _ in range(variants - 1))])
         leads[~leads.any(1)] = mask
         measured = {mask.tobytes(): features(measurement)}  # a record of one lead has but one variant

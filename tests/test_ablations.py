@@ -28,6 +28,43 @@ def test_every_row_changes_its_base_by_a_recipe_that_can_be_built(ablations):
             assert not patch or callable(getattr(ablations, patch.split()[0]))
         seen |= {ablations.folder_of(FILE.parent, row, 0) for row in rows}
     assert len(seen) == sum(map(len, ablations.groups().values())), "no two rows share a folder"
+    assert ablations.ALONE_OF in ablations.groups()["ECG encoder"]
+    assert {"the eight seen", "eight conditions unseen"} == ablations.groups()["unseen"].keys(), (
+        "as table.py names them"
+    )
+
+
+def test_a_row_that_fails_costs_no_other_and_is_the_only_one_trained_again(ablations, tmp_path, monkeypatch):
+    def row(data, out, folder, changes, name, seed, threads):
+        folder.mkdir(parents=True, exist_ok=True)
+        with (tmp_path / "begun").open("a") as begun:
+            begun.write(f"{name}\n")
+        if name == "no beat loss" and not (tmp_path / "mended").exists():
+            raise OSError("no space left")
+        (folder / "row.json").touch()
+
+    monkeypatch.setattr(ablations, "train_row", row)
+    monkeypatch.setattr(ablations, "make_text", lambda data, recipe, folder: folder.mkdir(exist_ok=True))
+    assert ablations.train(tmp_path, tmp_path, ["ECG encoder"], 2, 2) == [
+        "no beat loss, seed 0",
+        "no beat loss, seed 1",
+    ]
+    begun = (tmp_path / "begun").read_text().splitlines()
+    assert sorted(begun) == sorted([*ablations.groups()["ECG encoder"]] * 2)
+    (tmp_path / "mended").touch()
+    assert ablations.train(tmp_path, tmp_path, ["ECG encoder"], 2, 2) == []
+    assert (tmp_path / "begun").read_text().splitlines()[len(begun) :] == ["no beat loss"] * 2
+    with pytest.raises(SystemExit, match="no beet loss"):
+        ablations.train(tmp_path, tmp_path, ["no beet loss"], 1, 1)
+
+
+def test_rows_that_share_a_text_encoder_would_have_trained_the_same(ablations):
+    kept = {}
+    for rows in ablations.groups().values():
+        for name, changes in rows.items():
+            plan = ablations.recipe_of(changes, name, 0)[0]
+            given = (plan.text, plan.unseen, plan.pretraining) if plan.epochs else "that of the shipped weights"
+            assert kept.setdefault(ablations.text_of(plan, FILE.parent), given) == given, name
 
 
 def test_an_interval_widens_by_how_far_seeds_lie_apart(ablations):

@@ -160,11 +160,15 @@ def test_members_over_the_measurements_are_taught_apart_and_answer_together():
     apart = branch.members(rows)
     assert apart.shape == (2, 3, SIZES["dim"]) and (apart[:, 0] * apart[:, 1]).sum(-1).max() < 0.99
     together = branch(rows)
-    torch.testing.assert_close(together.norm(dim=-1), torch.ones(2))
-    assert ((apart * together[:, None]).sum(-1).mean(1) > apart[:, 0].mul(apart[:, 1]).sum(-1)).all()
+    torch.testing.assert_close(together, torch.nn.functional.normalize(apart.mean(1), dim=-1))
     apart[:, 0].sum().backward()
     taught = last.bias.grad.unflatten(0, (3, -1)).abs().sum(1) > 0
     assert taught.tolist() == [True, False, False], "what one learns leaves the others' last layer alone"
+    with torch.no_grad():  # with the same last layer, what enters still sets them apart
+        for p in (last.weight, last.bias):
+            p.copy_(p.unflatten(0, (3, -1))[:1].repeat(3, *[1] * p.ndim).flatten(0, 1))
+        apart = branch.members(rows)
+    assert not torch.allclose(apart[:, 0], apart[:, 1], atol=1e-3)
 
 
 def test_a_beat_follows_its_r_peak(encoder):
@@ -172,6 +176,13 @@ def test_a_beat_follows_its_r_peak(encoder):
         a = encoder(signal(), ALL, peaks(1.0, 4.0, 9.0, columns=3)).beats[0]
         b = encoder(signal(), ALL, peaks(1.0, 6.0, 9.0, columns=3)).beats[0]
     assert (a[1] - b[1]).norm() > (a[0] - b[0]).norm()
+
+
+def test_attention_that_learns_is_the_one_that_answers(encoder):
+    given = signal(2), ALL.expand(2, -1), torch.cat([REGULAR, peaks()]), torch.tensor([1000, 620])
+    with torch.inference_mode():
+        answer = encoder(*given)
+    torch.testing.assert_close(encoder(*given).rhythm, answer.rhythm, atol=1e-5, rtol=0)
 
 
 def test_all_parts_learn(encoder):

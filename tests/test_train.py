@@ -118,6 +118,8 @@ def test_a_small_folder_still_holds_a_patient_out(toy, monkeypatch):
         ({"ecg": {"wide": 1}}, "wide"),
         ({"measured": {"epochs": 0}}, "untrained"),
         ({"text": {"tall": 1}}, "tall"),
+        ({"ecg": {"members": 0}}, "members 0"),
+        ({"measured": {"epochs": 1, "lr": 1e-3, "statements": 1.0, "findings": 1.0}}, "measured lacks ranking"),
         ({"data": {"mimic": {"path": "x"}}}, "mimic"),
         ({"data": None}, "recipe"),
         ({"unseen": "left-bundle-branch-block"}, "no list of concepts"),
@@ -163,9 +165,21 @@ def test_each_loss_can_be_switched_off_by_its_weight(batches, off):
     assert set(losses) == set(LOSSES) - {off} and all(v.isfinite() for v in losses.values())
 
 
+def test_once_texts_are_locked_whole_ones_are_drawn_only_for_losses_that_read_them(batches):
+    _, model, splits = batches
+    for losses in ({"statements": 5.0, "ranking": 0.5, "findings": 2.5}, {"statements": 5.0, "clip": 0.5}):
+        draw = train.Batches(recipe(locked={**recipe().locked, "losses": losses}), splits, model)
+        draw.lock(model)
+        batch = draw(0)
+        assert ("text_ids" in batch) == ("clip" in losses)
+        found = train.Aligner(model, 0.5)(batch, losses)
+        assert set(found) == set(losses) and all(v.isfinite() for v in found.values())
+
+
 def test_every_loss_reaches_what_it_should_train(batches):
     draw, model, _ = batches
     reaches = {"caption": "caption.", "clip": "text.", "views": "ecg.rhythm_out", "beats": "ecg.beat_out"}
+    reaches["ranking"] = "ecg.rhythm_out"
     for loss, part in reaches.items():
         aligner = train.Aligner(model, 0.5)
         aligner.zero_grad()

@@ -36,6 +36,17 @@ def test_windows_hold_what_the_encoder_needs(cases, tmp_path):
     assert not made.signal.flags.writeable and isinstance(made.signal, np.memmap), "they need not fit into memory"
 
 
+def test_lead_subsets_differ_between_records_but_not_with_where_the_data_set_lies(tmp_path):
+    made = []
+    for place in ("one", "other"):
+        paths = [
+            write_record(simulate("normal", seed=i), tmp_path / place / f"p{i}" / "ecg").removesuffix(".hea")
+            for i in (1, 2)
+        ]
+        made.append([windows.case_windows(Case("toy", path, patient=path), ())[0]["leads"] for path in paths])
+    assert np.array_equal(made[0], made[1]) and not np.array_equal(*made[0])
+
+
 def test_they_are_kept_and_made_again_when_the_cases_change(cases, tmp_path, monkeypatch):
     first = load_windows(cases[:4], tmp_path)
     with monkeypatch.context() as patch:
