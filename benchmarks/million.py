@@ -105,7 +105,7 @@ def look(folder: Path, queries: Path) -> dict:
         "query_ms_95": round(1000 * float(np.quantile(times, 0.95)), 2),
         "recall_at_10": round(float(np.mean(recall)), 4),
         "lists_looked_into": index._vectors.nprobe,
-        **{k: info[k] for k in ("kind", "windows", "bytes_a_vector", "vector_bytes", "facts_bytes")},
+        **{k: info[k] for k in ("weights_sha256", "kind", "windows", "bytes_a_vector", "vector_bytes", "facts_bytes")},
         "recall_at_10_said": info["recall_at_10"],
     }
 

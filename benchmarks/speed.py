@@ -22,6 +22,7 @@ from ecgclip.beats import r_peaks
 from ecgclip.index import ECGIndex
 from ecgclip.measure import feature_names, features, measure_windows
 from ecgclip.prepare import prepare
+from ecgclip.train import code_version
 
 ROUNDS = 5
 
@@ -93,8 +94,9 @@ def embedding(encoder: nn.Module, baseline: nn.Module, batch: int) -> tuple[floa
 
 def main() -> None:
     record = str(Path(__file__).parent.parent / "examples/records/af.hea")
-    encoder, baseline = load_model().ecg, resnet18()
-    out = {"threads": torch.get_num_threads()}
+    model = load_model()
+    encoder, baseline = model.ecg, resnet18()
+    out = {"weights_sha256": model.weights_sha256, "code_version": code_version(), "threads": torch.get_num_threads()}
     for batch in (1, 16):
         ours, theirs, ratio = embedding(encoder, baseline, batch)
         out |= {f"embed_ms_{batch}": ours, f"resnet18_ms_{batch}": theirs, f"embed_over_resnet18_{batch}": ratio}
