@@ -233,8 +233,9 @@ class Measured(nn.Module):
         self.register_buffer("mean", torch.zeros(count))
         self.register_buffer("sd", torch.ones(count))
         self.register_buffer("edges", torch.linspace(-2, 2, BINS + 1).repeat(count, 1))
-        signs = torch.randint(0, 2, (config.members, (2 + BINS) * count)) * 2.0 - 1
-        self.signs = nn.Parameter(signs) if config.members > 1 else None
+        self.signs = None
+        if config.members > 1:
+            self.signs = nn.Parameter(torch.randint(0, 2, (config.members, (2 + BINS) * count)) * 2.0 - 1)
         self.layers = nn.Sequential(
             nn.Linear((2 + BINS) * count, config.measured), nn.GELU(), nn.Dropout(3 * config.dropout),
             nn.Linear(config.measured, config.measured), nn.GELU(), nn.Dropout(2 * config.dropout),

@@ -170,7 +170,7 @@ def foreign():
     yield b"IxPT" + b"\xff" * 400
 
 
-@pytest.mark.parametrize("made", foreign(), ids=str)
+@pytest.mark.parametrize("made", foreign(), ids=lambda made: type(made).__name__)
 def test_a_file_of_another_make_is_one_line(made, tmp_path):
     path = tmp_path / "v"
     if isinstance(made, bytes):
