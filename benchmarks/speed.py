@@ -24,7 +24,7 @@ from ecgclip.measure import feature_names, features, measure_windows
 from ecgclip.prepare import prepare
 from ecgclip.train import code_version
 
-ROUNDS = 5
+ROUNDS = 15
 
 
 class Block(nn.Module):
