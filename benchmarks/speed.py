@@ -24,7 +24,7 @@ from ecgclip.measure import feature_names, features, measure_windows
 from ecgclip.prepare import prepare
 from ecgclip.train import code_version
 
-ROUNDS = 15
+ROUNDS = 5
 
 
 class Block(nn.Module):
@@ -58,7 +58,7 @@ def resnet18() -> nn.Module:
     return nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool1d(1), nn.Flatten()).eval()
 
 
-def milliseconds(run, repeat: int = 20) -> float:
+def milliseconds(run, repeat: int = 60) -> float:
     run()
     times = []
     for _ in range(repeat):

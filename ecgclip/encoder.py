@@ -98,10 +98,10 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.relu(self.norm1(self.conv1(x)))
+        y = F.relu(self.norm1(self.conv1(x)), inplace=True)
         y = self.norm2(self.conv2(self.dropout(y)))
         y = y * self.gate(y.mean(-1)).sigmoid()[..., None]
-        return F.relu(y + self.skip(x))
+        return F.relu(y.add_(self.skip(x)), inplace=True)
 
 
 class Attention(nn.Module):
@@ -184,7 +184,7 @@ class Stem(nn.Module):
     def forward(self, signal: Tensor, mask: Tensor) -> Tensor:
         mask = mask.to(signal.dtype)
         x = self.enter(signal * mask[..., None]) + self.presence(mask)[..., None]
-        return self.blocks(F.relu(self.norm(x))).transpose(1, 2)
+        return self.blocks(F.relu(self.norm(x), inplace=True)).transpose(1, 2)
 
 
 class AverageBeat(nn.Module):
