@@ -354,6 +354,7 @@ def table(data: Path, runs: Path, out: Path) -> None:
         print(row, entry["validation"], {n: entry[n] for n in sets}, flush=True)
         return entry
 
+    records = records_hash(sets)
     results: dict[str, Any] = {"task": "ablations", "groups": {}, "unseen": {}}
     for group, rows in groups().items():
         entries: list[Row] = []
@@ -363,7 +364,7 @@ def table(data: Path, runs: Path, out: Path) -> None:
             if not found:
                 continue
             facts = [json.loads((p / "row.json").read_text()) for p in found]
-            if any(f["records_sha256"] != records_hash(sets) for f in facts):
+            if any(f["records_sha256"] != records for f in facts):
                 sys.exit(f"{row}: was scored on other records or labels than now; remove its row.json and train again")
             scores = [dict(np.load(p / "scores.npz")) for p in found]
             base = base or scores
@@ -517,6 +518,8 @@ def main() -> None:
     given = parser.parse_intermixed_args()
     if given.do == "train":
         sys.exit(1 if train(given.data, given.runs, given.rest, given.seeds, max(1, given.jobs)) else 0)
+    elif len(given.rest) != 1:
+        parser.error("table needs one folder for its results, such as results/ablations")
     else:
         table(given.data, given.runs, Path(given.rest[0]))
 

@@ -928,7 +928,7 @@ def _device(model: nn.Module) -> torch.device:
     return next(model.parameters()).device
 
 
-def _autocast(device: str = "cpu") -> torch.autocast:
+def _autocast(device: str) -> torch.autocast:
     # bfloat16 halves the time on processors that have it; others would emulate it, in more time than float32 takes
     has_it = device != "cpu" or (torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
     return torch.autocast(device, torch.bfloat16, enabled=has_it)

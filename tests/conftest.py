@@ -4,9 +4,8 @@ import os
 
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # a GPU's sums differ from run to run, and the tests want none
 if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ.setdefault(
-        "OMP_NUM_THREADS", "1"
-    )  # before torch starts: workers with a thread for each core wait for one another
+    # before torch starts: workers with a thread for each core wait for one another
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest

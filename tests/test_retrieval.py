@@ -71,7 +71,7 @@ def test_retrieval_of_a_data_set_is_the_same_again(data, tiny_model, tmp_path):
             assert 0 <= low <= value <= high <= 1 and part[direction]["median_rank"][0] >= 1
         for direction in ("text_to_ecg", "ecg_to_ecg"):
             assert part[direction]["precision_at_10"][0] <= part[direction]["best"] + 1e-9
-    assert results["text_to_ecg"] != results["random_encoder"]["text_to_ecg"]
+    assert results["ecg_to_ecg"] != results["random_encoder"]["ecg_to_ecg"]
     rows = {r["concept"]: r for r in results["labels"]}
     assert rows["sinus-rhythm"]["positives"] == 16 and rows["left-bundle-branch-block"]["best"] == 0.4
     assert "median rank" in (tmp_path / "a" / "results.md").read_text()
