@@ -33,7 +33,8 @@ FORMATS = ("table", "json", "csv")
 NEIGHBOURS = 10  # cases of an index beside an explanation
 TOP = 10  # concepts shown where no labels are given
 FOUND = ("rank", "score", "record", "start_s", "report", "labels")
-COLUMNS = ("record", "label", "concept", "probability", "similarity")
+COLUMNS = ("record", "label", "concept", "probability", "similarity", "max_probability", "burden", "trained", "used_s")
+UNTRAINED = "not trained: by its criteria"
 
 options: dict[str, Any] = {
     "rich_markup_mode": None,
@@ -147,7 +148,7 @@ def classify(
         Path | None, typer.Option(metavar="DIR", help="With --explain: the nearest cases of an index too.")
     ] = None,
 ) -> None:
-    """Score ECGs for conditions in words; without labels, for the whole knowledge base.
+    """Score ECGs for conditions in words; without labels, for all conditions that training had ECGs of.
 
     \b
     Example:
@@ -175,19 +176,17 @@ def classify(
         notes: Counter[str] = Counter()
         write: Any = {"table": _Table, "json": _Json, "csv": _Csv}[format](out)
 
-        def answer(record: str) -> None:
-            ecg = read_ecg(record)
-            embedding = network.embed(ecg)
+        def answer(embedding: Embedding) -> None:
             result = network.score(embedding, prompts, softmax=softmax)
             result, asked = _best(result, prompts, keep)
             for note in embedding.notes:
                 notes[note] += 1
                 if notes[note] == 1:
-                    _note(f"{record}: {note}")
-            near = cases.search(like=record, k=NEIGHBOURS) if cases else None
+                    _note(f"{embedding.record}: {note}")
+            near = cases.search(like=embedding, k=NEIGHBOURS) if cases else None
             write(result, _explanation(network, embedding, asked, result, near) if explain else None)
 
-        well = _each(records, answer, progress=output is not None or not sys.stdout.isatty())
+        well = _each(records, answer, output is not None or not sys.stdout.isatty(), network.embed_each)
         write.end()
     for note, count in notes.items():
         if count > 1:
@@ -255,7 +254,9 @@ class _Csv:
 
     def __call__(self, result: Result, explanation: None = None) -> None:
         for s in result.scores:
-            self.rows.writerow([result.record, s.label, s.concept or "", f"{s.probability:.6g}", f"{s.similarity:.6g}"])
+            numbers = [f"{x:.6g}" for x in (s.probability, s.similarity, s.max_probability, s.burden)]
+            trained = "" if s.trained is None else str(s.trained).lower()
+            self.rows.writerow([result.record, s.label, s.concept or "", *numbers, trained, f"{result.used_s:g}"])
         self.out.flush()
 
     def end(self) -> None:
@@ -293,19 +294,26 @@ class _Table:
         from rich.box import SIMPLE_HEAD
         from rich.table import Table
 
-        many = f", {len(result.windows)} windows" if len(result.windows) > 1 else ""
-        self._line(f"{result.record} ({', '.join(result.leads)}{many})")
+        many = len(result.windows) > 1
+        rests = [f"{len(result.windows)} windows"] * many
+        if result.used_s < result.seconds:
+            rests.append(f"{result.used_s:.1f} of {result.seconds:.1f} s used")
+        self._line(f"{result.record} ({', '.join([*result.leads, *rests])})")
         table = Table(box=SIMPLE_HEAD, pad_edge=False)
         table.add_column("label", overflow="fold")
         table.add_column("concept", overflow="fold")
         table.add_column("probability", justify="right")
         table.add_column("similarity", justify="right")
-        noted = any(s.note for s in result.scores)
-        if noted:
+        if many:
+            table.add_column("highest window", justify="right")
+            table.add_column("burden", justify="right")
+        notes = ["; ".join([*[s.note] * bool(s.note), *[UNTRAINED] * (s.trained is False)]) for s in result.scores]
+        if any(notes):
             table.add_column("note", overflow="fold")
-        for s in result.scores:
+        for s, note in zip(result.scores, notes, strict=True):
             row = [s.label, s.concept or "–", f"{s.probability:.3f}", f"{s.similarity:+.3f}"]
-            table.add_row(*row, *([s.note] if noted else []))
+            row += [f"{s.max_probability:.3f}", f"{s.burden:.0%}"] * many
+            table.add_row(*row, *([note] if any(notes) else []))
         self.console.print(table)
         if explanation:
             scores, record = explanation
@@ -387,15 +395,14 @@ def describe(
         write: Any = {"table": _SentenceTable, "json": _Json}[format](out)
         noted: set[str] = set()
 
-        def answer(record: str) -> None:
-            embedding = network.embed(record)
+        def answer(embedding: Embedding) -> None:
             for note in embedding.notes:
                 if note not in noted:  # of many records from one device the first says it for all
                     noted.add(note)
-                    _note(f"{record}: {note}")
+                    _note(f"{embedding.record}: {note}")
             write(_Description(embedding.record, describe(network, embedding, threshold=threshold, language=language)))
 
-        well = _each(records, answer, progress=output is not None or not sys.stdout.isatty())
+        well = _each(records, answer, output is not None or not sys.stdout.isatty(), network.embed_each)
         write.end()
     if not well:
         raise typer.Exit(1)
@@ -1116,8 +1123,16 @@ def evaluate_describe(
 # --- small parts ------------------------------------------------------------------------------------------------------
 
 
-def _each(patterns: Sequence[str], work: Callable[[str], None], progress: bool = False) -> bool:
-    """`work` on every record that the patterns name, one at a time; a failure is a line on stderr. True: none failed."""
+def _each(
+    patterns: Sequence[str],
+    work: Callable[[Any], None],
+    progress: bool = False,
+    through: Callable[..., Any] | None = None,
+) -> bool:
+    """`work` on every record that the patterns name, or on what comes of it `through` ECGCLIP.embed_each; a failure is a line on stderr.
+
+    True: none failed.
+    """
     found: dict[str, None] = {}
     well = True
     for pattern in patterns:
@@ -1131,9 +1146,11 @@ def _each(patterns: Sequence[str], work: Callable[[str], None], progress: bool =
         if progress and len(found) > 1 and sys.stderr.isatty()
         else nullcontext(lambda: None) as advance
     ):
-        for record in found:
+        for record, what in through(found) if through else ((r, r) for r in found):
             try:
-                work(record)
+                if isinstance(what, Exception):
+                    raise what
+                work(what)
             except BrokenPipeError:
                 raise
             except Exception as error:  # one record, whatever is wrong with it, must not lose the others

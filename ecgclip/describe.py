@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import numpy as np
-
 from ecgclip.ecg import EcgclipError
 from ecgclip.knowledge import CATEGORIES, LANGUAGES, KnowledgeBase
 from ecgclip.model import ECGCLIP, Embedding, Record
@@ -50,12 +48,8 @@ def describe(
 
 def say(model: ECGCLIP, embedding: Embedding, threshold: float) -> dict[str, float]:
     """The concepts that `describe` states of a record, with their probabilities."""
-    concepts = sorted(founded(model, (c.id for c in model.kb.concepts.values() if c.category != "beat")))
-    # not by ECGCLIP.prompts, which also looks up the passages behind each and takes four times as long
-    vectors = np.stack([model.concept_vector(c) for c in concepts])
-    similarity = (embedding.rhythm @ vectors.T).mean(0, keepdims=True)
-    probability = model.config.calibration(similarity, model.reference @ vectors.T)[0].tolist()
-    likely = {c: p for c, p in zip(concepts, probability, strict=True) if p >= threshold}
+    likely = {s.concept: s.probability for s in model.score(embedding, model.prompts(None)).scores}
+    likely = {c: p for c, p in likely.items() if c and p >= threshold}
     return {c: likely[c] for c in sorted(consistent(model.kb, likely))}
 
 

@@ -18,13 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from ecgclip.ecg import ECG, EcgclipError, read_ecg, record_hash, record_stamp
+from ecgclip.ecg import EcgclipError, read_ecg, record_hash, record_stamp
 from ecgclip.facts import names_of
 from ecgclip.measure import findings
 from ecgclip.model import ECGCLIP, Embedding, load_model
 
 BATCH = 32  # records
-WINDOWS = 256  # at once through the encoder: a Holter recording has thousands
 QUALITY = {"baseline_wander": "baseline wander", "muscle_noise": "muscle noise", "flat_lead": "a flat lead"}
 SEX = {"female": "F", "male": "M"}
 Job = tuple[str, str, str]  # absolute path, path as given (both without .hea), hash when last embedded or ""
@@ -70,46 +69,34 @@ def embed_records(
 def embed_batch(jobs: Sequence[Job], model: ECGCLIP) -> list[Row]:
     """Read and embed some records. Raises nothing for a record's sake."""
     rows: list[Row] = []
-    read: list[tuple[Row, ECG]] = []
+    new: list[Row] = []
     for file, record, before in jobs:
         try:
             row = Row(file, record, "", *(record_stamp(file) or (0, 0)), record_hash(file))
-            if row.sha256 == before:
-                rows.append(row)
-            else:
-                read.append((row, read_ecg(file)))
-        except EcgclipError as error:
-            rows.append(Row(file, record, str(error)))
-        except Exception as error:  # one record, whatever is wrong with it, must not lose the others
-            rows.append(Row(file, record, f"{file}: unexpected {type(error).__name__}: {str(error)[:200]}"))
-    while read:
-        part: list[tuple[Row, ECG]] = []
-        windows = 0.0
-        while read and (not part or windows + read[-1][1].seconds / 10 <= WINDOWS):
-            windows += read[-1][1].seconds / 10
-            part.append(read.pop())
-        rows += _embed(part, model)
+        except Exception as error:
+            rows.append(_failed(file, record, error))
+        else:
+            (rows if row.sha256 == before else new).append(row)
+    for row, embedding in model.embed_each(new, lambda row: read_ecg(row.file)):
+        failed = isinstance(embedding, Exception)
+        rows.append(_failed(row.file, row.record, embedding) if failed else _row(row, embedding, model))
     return rows
 
 
-def _embed(part: list[tuple[Row, ECG]], model: ECGCLIP) -> list[Row]:
-    try:
-        embedded = model.embed_many([ecg for _, ecg in part])
-        return [_row(row, ecg, e, model) for (row, ecg), e in zip(part, embedded, strict=True)]
-    except Exception as error:
-        if len(part) > 1:  # find the one at fault
-            return [row for one in part for row in _embed([one], model)]
-        row, reason = part[0][0], str(error) if isinstance(error, EcgclipError) else f"unexpected {error!r:.200}"
-        return [Row(row.file, row.record, reason)]
+def _failed(file: str, record: str, error: Exception) -> Row:
+    """One record, whatever is wrong with it, must not lose the others."""
+    known = isinstance(error, EcgclipError)
+    return Row(file, record, str(error) if known else f"{file}: unexpected {type(error).__name__}: {str(error)[:200]}")
 
 
-def _row(row: Row, ecg: ECG, embedding: Embedding, model: ECGCLIP) -> Row:
+def _row(row: Row, embedding: Embedding, model: ECGCLIP) -> Row:
     found = [findings(m) for m in embedding.measurements]
     noisy = [words for key, words in QUALITY.items() if any(f.get(key) for f in found)]
+    known = embedding.metadata
     return Row(
         row.file, row.record, "", row.size, row.mtime_ns, row.sha256,
-        " ".join(ecg.leads), ecg.seconds, ecg.metadata["age"], SEX.get(ecg.metadata["sex"]),
-        names_of(ecg.metadata.get("dx", []), model.kb), "; ".join([*embedding.notes, *noisy]),
+        " ".join(embedding.leads), embedding.prepared.seconds, known["age"], SEX.get(known["sex"]),
+        names_of(known.get("dx", []), model.kb), "; ".join([*embedding.notes, *noisy]),
         [float(s) for s in embedding.prepared.start_s], embedding.rhythm.astype(np.float16),
     )  # fmt: skip
 

@@ -81,7 +81,8 @@ def zeroshot(
     labels = choose_labels(model, dataset, label_set, cases, naming)
     if labelled:
         cases = with_a_label(cases, labels)
-    vectors = np.stack([model.prompt(n, enrich, labels.fixed.get(n)).vector for n in labels.names])
+    prompts = [model.prompt(n, enrich, labels.fixed.get(n)) for n in labels.names]
+    vectors = np.stack([p.vector for p in prompts])
     embed = beat_vectors if labels.beats else mean_vectors
     annotated = sum(len(case.beats) for case in cases)
     (ours, random), cases = embed([model, random_encoder(model, seed)], cases, leads)
@@ -89,7 +90,7 @@ def zeroshot(
     if not (truth >= 0).any():
         raise EcgclipError(f"label set {label_set}: the data set {dataset} says nothing of any of its labels")
     similarity, chance = ours @ vectors.T, random @ vectors.T
-    probability = probabilities(model, similarity, vectors)
+    probability = model.probability(similarity, prompts)
     threshold = model.config.threshold
     rows, macro = label_table(similarity, truth, patients, labels, least, seed, probability, threshold)
     calibrated = calibration(probability, truth, patients, seed)
@@ -265,8 +266,8 @@ def mean_vectors(
     for batch, embeddings in embedded(models[0], cases, leads):
         kept += batch
         for row, model in zip(rows, models, strict=True):
-            again = embeddings if model is models[0] else reembed(model, embeddings)
-            row += [e.rhythm.mean(0) for e in again]
+            again = embeddings if model is models[0] else model.encode(embeddings)
+            row += [e.vector for e in again]
     return [np.stack(row) for row in rows], kept
 
 
@@ -285,7 +286,7 @@ def beat_vectors(
             for _, (at, kind) in matched:
                 kept.append(replace(case, annotated=frozenset({kind}), start_s=case.start_s + at, beats=()))
         for row, model in zip(rows, models, strict=True):
-            again = embeddings if model is models[0] else reembed(model, embeddings)
+            again = embeddings if model is models[0] else model.encode(embeddings)
             row += [e.beats[0][i] for e, matched in zip(again, matches, strict=True) for i, _ in matched]
     if not kept:
         raise EcgclipError("no R peak was found at an annotated beat")
@@ -315,63 +316,30 @@ def embedded(
     from rich.console import Console
     from rich.progress import track
 
-    some = False
     last: dict[str, ECG] = {}  # of which the next case may be another stretch
+    some = False
+
+    def read(case: Case) -> ECG:
+        nonlocal last
+        if case.path not in last:
+            last = {case.path: read_ecg(case.path)}
+        ecg = last[case.path].between(case.start_s, case.stop_s)
+        return select_leads(ecg, leads) if leads else ecg
+
     for first in track(range(0, len(cases), BATCH), "embedding", console=Console(stderr=True)):
-        read = []
-        for case in cases[first : first + BATCH]:
-            try:
-                if case.path not in last:
-                    last = {case.path: read_ecg(case.path)}
-                ecg = last[case.path].between(case.start_s, case.stop_s)
-                read.append((case, select_leads(ecg, leads) if leads else ecg))
-            except EcgclipError as error:
-                print(f"left out: {error}", file=sys.stderr)
-        kept, embeddings = _embed_batch(model, read)
+        kept, embeddings = [], []
+        for case, found in model.embed_each(cases[first : first + BATCH], read):
+            if isinstance(found, EcgclipError):
+                print(f"left out: {found}", file=sys.stderr)
+            elif isinstance(found, Exception):
+                raise found
+            else:
+                kept.append(case)
+                embeddings.append(found)
         some = some or bool(kept)
         yield kept, embeddings
     if not some:
         raise EcgclipError("no record of the data set could be read")
-
-
-def _embed_batch(model: ECGCLIP, read: list[tuple[Case, ECG]]) -> tuple[list[Case], list[Embedding]]:
-    try:
-        return [case for case, _ in read], model.embed_many([ecg for _, ecg in read]) if read else []
-    except EcgclipError as error:
-        if len(read) == 1:
-            print(f"left out: {error}", file=sys.stderr)
-            return [], []
-        alone = [_embed_batch(model, [one]) for one in read]  # to find out which it is
-        return [c for cases, _ in alone for c in cases], [e for _, embeddings in alone for e in embeddings]
-
-
-def reembed(model: ECGCLIP, embeddings: Sequence[Embedding]) -> list[Embedding]:
-    """What other weights make of the same prepared and measured windows."""
-    if not embeddings:
-        return []
-    arrays: dict[str, Any] = {
-        k: np.concatenate([getattr(e.prepared, k) for e in embeddings]) for k in ("encoder_signal", "mask", "length")
-    }
-    peaks = [p for e in embeddings for p in e.r_peaks]
-    measured = [m for e in embeddings for m in e.measurements]
-    features = model.embed_prepared(replace(embeddings[0].prepared, **arrays), peaks, measured)
-    rows = np.split(np.arange(len(peaks)), np.cumsum([len(e.r_peaks) for e in embeddings])[:-1])
-    return [
-        replace(
-            e,
-            rhythm=features.rhythm[at].numpy(),
-            beats=tuple(features.beats[row, : len(p)].numpy() for row, p in zip(at, e.r_peaks, strict=True)),
-        )
-        for e, at in zip(embeddings, rows, strict=True)
-    ]
-
-
-def probabilities(model: ECGCLIP, similarity: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """similarity (records, labels) to the prompts' vectors (labels, dim) → the model's probability, as `classify` gives it."""
-    bank = model.reference @ vectors.T
-    return np.concatenate(
-        [model.config.calibration(s, bank) for s in np.array_split(similarity, -(-len(similarity) // 64))]
-    )
 
 
 def select_leads(ecg: ECG, leads: Sequence[str]) -> ECG:
@@ -625,8 +593,7 @@ def _training_cases(model: ECGCLIP, path: Path, fold: int, patients: Collection[
 
 def _nearest(embeddings: Sequence[Embedding], others: Sequence[Embedding], cases: Sequence[Case]) -> list[Case]:
     """For each embedding the case whose ECG has the most similar vector."""
-    ours, theirs = (np.stack([e.rhythm.mean(0) for e in x]) for x in (embeddings, others))
-    theirs /= np.linalg.norm(theirs, axis=1, keepdims=True)
+    ours, theirs = (np.stack([e.vector for e in x]) for x in (embeddings, others))
     return [cases[i] for i in (ours @ theirs.T).argmax(1)]
 
 

@@ -39,7 +39,7 @@ def explain(model: ECGCLIP, embedding: Embedding, prompts: Sequence[Prompt], res
             "passages": [{"kind": p.kind, "text": p.text, "source": p.source} for p in prompt.passages],
             "sources": {key: str(sources[key]) for key in _keys(prompt)},
             "windows": list(score.window_similarity),
-            "beats": _beats(embedding, score.beat_similarity),
+            "beats": _beats(embedding, prompt),
             "leads": {lead: _number(value) for lead, value in zip(LEADS, row, strict=True)},
         }
         for prompt, score, row in zip(prompts, result.scores, evidence, strict=True)
@@ -51,10 +51,11 @@ def _keys(prompt: Prompt) -> list[str]:
     return list(dict.fromkeys([*own, *(p.source for p in prompt.passages if p.source)]))
 
 
-def _beats(embedding: Embedding, similarity: Sequence[Sequence[float]]) -> list[dict[str, Any]]:
+def _beats(embedding: Embedding, prompt: Prompt) -> list[dict[str, Any]]:
     rows = []
-    for start, peaks, values in zip(embedding.prepared.start_s, embedding.r_peaks, similarity, strict=True):
-        for i, value in enumerate(values):
+    windows = zip(embedding.prepared.start_s, embedding.r_peaks, embedding.beats, strict=True)
+    for start, peaks, vectors in windows:
+        for i, value in enumerate(vectors @ prompt.vector):
             before = float(peaks[i] - peaks[i - 1]) / RATE if i else None
             rows.append(
                 {"time_s": round(float(start) + peaks[i] / RATE, 2), "rr_s": before, "similarity": float(value)}

@@ -32,7 +32,7 @@ from ecgclip.vectors import KINDS, VectorFile, file_sha256
 
 if TYPE_CHECKING:
     from ecgclip.embedding import Row
-    from ecgclip.model import ECGCLIP, Record
+    from ecgclip.model import ECGCLIP, Embedding, Record
 
 APPLICATION = 0x45434758  # "ECGX" in the database's header: this is an index, and of no other program
 FORMAT = 1
@@ -535,7 +535,7 @@ class ECGIndex:
         self,
         text: str | None = None,
         *,
-        like: Record | None = None,
+        like: Record | Embedding | None = None,
         without: str | None = None,
         k: int = 10,
         where: str | None = None,
@@ -552,16 +552,22 @@ class ECGIndex:
         if not (text or like):
             raise EcgclipError("nothing to search for: give words, a record to be like, or both")
         self._same_weights()
-        example = None if like is None else self.model.embed_ecg(like)[0]
+        example = self._example(like)
         vector = self._query(text, example, without)
         itself = self._hash(like)
         with self._damage(), self._snapshot():
             return self._hits(vector, None if text or without else example, itself, k, self._allowed(where))
 
+    def _example(self, like: Record | Embedding | None) -> np.ndarray | None:
+        """The vector of a record to search with, embedded here unless it is already."""
+        if like is None:
+            return None
+        return like.vector if hasattr(like, "vector") else self.model.embed_ecg(like)[0]
+
     @staticmethod
-    def _hash(like: Record | None) -> str:
+    def _hash(like: Record | Embedding | None) -> str:
         """Of a record's own files, as far as there are any."""
-        source = like.source if isinstance(like, ECG) else like
+        source = like.source if isinstance(like, ECG) else getattr(like, "record", like) or None
         with suppress(EcgclipError):  # an ECG may be all that is left of its files
             return record_hash(source) if source is not None else ""
         return ""

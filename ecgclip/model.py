@@ -10,33 +10,38 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias, overload
+from typing import Any, TypeAlias, TypeVar, overload
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ecgclip.assets import asset_path
-from ecgclip.beats import r_peaks
+from ecgclip.beats import Beats, find_beats
 from ecgclip.ecg import ECG, EcgclipError, read_ecg
-from ecgclip.encoder import ECGConfig, ECGEncoder, ECGFeatures
+from ecgclip.encoder import ECGConfig, ECGEncoder
 from ecgclip.knowledge import Concept, KnowledgeBase, Passage, load_label_set
 from ecgclip.measure import Measurement, measure_windows
 from ecgclip.measure import features as measurement_features
 from ecgclip.prepare import SAMPLING_RATE, Prepared, prepare
+from ecgclip.recording import Recording, observe
 from ecgclip.text import TextConfig, TextEncoder, Tokenizer, load_tokenizer
 
 DEFAULT_WEIGHTS = "weights"
+BATCH = 64  # windows through the encoder at once
 JOINED = re.compile(r"\s*[,;+&]\s*|\s+(?:with|and|plus|mit|und)\s+", re.IGNORECASE)  # between conditions of a search
 DENIAL = re.compile(r"no (?!.*, or )", re.IGNORECASE)  # a criterion that begins so, and offers nothing else, denies
 MAX_LABEL = 500  # characters; a longer text is no label
 FILES = ("config.json", "model.safetensors", "vectors.safetensors")
 
 Record: TypeAlias = str | os.PathLike | ECG  # a WFDB header by its path, or what was read from one
+R = TypeVar("R")
+_BUILDING = threading.Lock()  # one for all models, as a lock of a model's own could not be copied with it
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ class Calibration:
         return 1 / (1 + np.exp(-logit))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prompt:
     """What a label became: the text vector asked with, and where it came from."""
 
@@ -71,19 +76,46 @@ class Prompt:
     concept: Concept | None
     passages: tuple[Passage, ...]
     note: str = ""
+    denied: bool = False  # the answer is the complement
+    parts: tuple[Prompt, ...] = ()  # of which all must be true …
+    any_of: bool = False  # … or one
+
+    @property
+    def leaves(self) -> list[Prompt]:
+        """The prompts that are compared with an ECG: itself, or those of its parts."""
+        return [leaf for part in self.parts for leaf in part.leaves] if self.parts else [self]
+
+
+def combine(prompt: Prompt, leaves: Iterator[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """Similarity and probability (n,) of a prompt, from those of its leaves in order: the least of all parts, the most of any, the
+    complement of what is denied."""
+    if prompt.parts:
+        join = np.max if prompt.any_of else np.min
+        similarity, probability = (
+            join(x, axis=0) for x in zip(*[combine(p, leaves) for p in prompt.parts], strict=True)
+        )
+    else:
+        similarity, probability = next(leaves)
+    return (-similarity, 1 - probability) if prompt.denied else (similarity, probability)
 
 
 @dataclass(frozen=True)
 class Score:
-    """One label's answer for one record."""
+    """One label's answer for one record.
+
+    probability: of the whole record, from the mean of its windows; max_probability: of its most similar window; burden: the share of
+    windows at or above the model's threshold. trained: whether training had ECGs of it; None where nobody knows.
+    """
 
     label: str
     concept: str | None  # id in the knowledge base
     probability: float
     similarity: float
+    max_probability: float
+    burden: float
+    trained: bool | None = None
     passages: tuple[Passage, ...] = ()
     window_similarity: tuple[float, ...] = ()
-    beat_similarity: tuple[tuple[float, ...], ...] = ()  # for each window, for each R peak
     note: str = ""
 
 
@@ -96,6 +128,8 @@ class Result:
     windows: tuple[float, ...]  # start of each, s
     scores: tuple[Score, ...]
     notes: tuple[str, ...] = ()
+    seconds: float = 0.0  # length of the recording
+    used_s: float = 0.0  # how much of it the scores rest on
 
     def __getitem__(self, label: str) -> Score:
         for score in self.scores:
@@ -105,30 +139,50 @@ class Result:
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON contract of `ecgclip classify --format json`."""
-        keys = ("label", "concept", "probability", "similarity")
+        keys = ("label", "concept", "probability", "similarity", "max_probability", "burden", "trained")
         return {
             "record": self.record,
             "leads": list(self.leads),
+            "seconds": self.seconds,
+            "used_s": self.used_s,
             "windows": list(self.windows),
             "scores": [{k: getattr(s, k) for k in keys} for s in self.scores],
         }
 
 
-@dataclass(frozen=True)
-class Embedding:
-    """One record's vectors. rhythm float32 (windows, dim); beats: for each window (beats, dim)."""
+@dataclass(frozen=True, eq=False)
+class Examined:
+    """One record as the encoder is given it, window by window."""
 
-    prepared: Prepared
-    leads: tuple[str, ...]
     record: str
-    rhythm: np.ndarray
-    beats: tuple[np.ndarray, ...]
-    r_peaks: tuple[np.ndarray, ...]  # samples at 100 Hz
+    leads: tuple[str, ...]
+    prepared: Prepared
+    beats_found: Beats
     measurements: tuple[Measurement, ...]  # of each window
+    recording: Recording
+    metadata: dict[str, Any]  # that of the ECG
     notes: tuple[str, ...]
 
+    @property
+    def r_peaks(self) -> tuple[np.ndarray, ...]:
+        """Of each window, samples at 100 Hz."""
+        return self.beats_found.windows
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
+class Embedding(Examined):
+    """One record's vectors. rhythm float32 (windows, dim); beats: for each window (beats, dim); all of unit length."""
+
+    rhythm: np.ndarray
+    beats: tuple[np.ndarray, ...]
+
+    @property
+    def vector(self) -> np.ndarray:
+        """The whole record, float32 (dim,) of unit length: the mean of its windows."""
+        return _unit(self.rhythm.mean(0))
+
+
+@dataclass(frozen=True, eq=False)
 class Statements:
     """What like ECGs are told by: n conditions that a model was trained on."""
 
@@ -176,20 +230,30 @@ class ECGCLIP(nn.Module):
     # --- saving and loading -------------------------------------------------------------------------------------------
 
     def build_text(self) -> TextEncoder:
-        """Raises EcgclipError where the stored weights are not those of such an encoder."""
-        if self.text is None:
-            text = TextEncoder(self.config.text).eval()
-            if self._text_state:
-                try:
-                    text.load_state_dict(self._text_state)
-                except RuntimeError as error:
-                    problem = " ".join(str(error).split())[:120]
-                    raise EcgclipError(
-                        f"{self.folder}: damaged or foreign text weights ({problem}); train it again"
-                    ) from None
+        """The text encoder, made on its first use by one thread while others wait; on the device of the ECG encoder.
+
+        Raises EcgclipError where the stored weights are not those of such an encoder.
+        """
+        with _BUILDING:
+            if self.text is None:
+                text = TextEncoder(self.config.text).eval()
+                if self._text_state:
+                    try:
+                        text.load_state_dict(self._text_state)
+                    except RuntimeError as error:
+                        problem = " ".join(str(error).split())[:120]
+                        raise EcgclipError(
+                            f"{self.folder}: damaged or foreign text weights ({problem}); train it again"
+                        ) from None
+                # published when it is whole: others use what they find here
+                self.text = text.to(self._kind.device, self._kind.dtype)
                 self._text_state = {}
-            self.text = text
         return self.text
+
+    @property
+    def _kind(self) -> Tensor:
+        """A parameter that tells device and precision."""
+        return next(self.ecg.parameters())
 
     def save(self, folder: str | Path) -> None:
         """Write config.json, model.safetensors, the tokenizer and the knowledge base's vectors into `folder`."""
@@ -220,61 +284,114 @@ class ECGCLIP(nn.Module):
 
     def embed(self, record: Record) -> Embedding:
         """All vectors of one record (a path or an ECG). Raises EcgclipError if it cannot be read."""
-        return self.embed_many([record if isinstance(record, ECG) else read_ecg(record)])[0]
+        return self.embed_many([record])[0]
 
-    def embed_many(self, ecgs: Sequence[ECG]) -> list[Embedding]:
-        """The same of several at once, in a third of the time each. Raises EcgclipError if one has no usable signal."""
-        prepared = [prepare(ecg, self.config.ecg.sampling_rate) for ecg in ecgs]
-        peaks = [[r_peaks(s[:, :n], m) for s, m, n in zip(p.signal, p.mask, p.length, strict=True)] for p in prepared]
-        measured = [measure_windows(p, at) for p, at in zip(prepared, peaks, strict=True)]
+    def embed_many(self, records: Iterable[Record]) -> list[Embedding]:
+        """The same of several, many windows at once. Raises EcgclipError for the first one that cannot be read."""
+        embeddings = []
+        for _, embedding in self.embed_each(records):
+            if isinstance(embedding, Exception):
+                raise embedding
+            embeddings.append(embedding)
+        return embeddings
+
+    def embed_each(
+        self, records: Iterable[R], read: Callable[[R], Record] = lambda record: record
+    ) -> Iterator[tuple[R, Embedding | Exception]]:
+        """Each record with its embedding, in order; where it cannot be read, with the exception: the others go on.
+
+        read: what gives a path or an ECG for each of `records`, where they are something else.
+        """
+        waiting: list[tuple[R, Examined | Exception]] = []
+        windows = 0
+        for record in records:
+            found: Examined | Exception
+            try:
+                found = self.examine(read(record))
+                windows += len(found.measurements)
+            except Exception as error:
+                found = error
+            waiting.append((record, found))
+            if windows >= BATCH:
+                yield from self._encoded(waiting)
+                waiting, windows = [], 0
+        yield from self._encoded(waiting)
+
+    def _encoded(self, waiting: Sequence[tuple[R, Examined | Exception]]) -> Iterator[tuple[R, Embedding | Exception]]:
+        encoded = iter(self.encode([found for _, found in waiting if isinstance(found, Examined)]))
+        for record, found in waiting:
+            yield record, next(encoded) if isinstance(found, Examined) else found
+
+    def examine(self, record: Record) -> Examined:
+        """Read, prepare and measure one record. Raises EcgclipError if it cannot be read or has no usable signal."""
+        ecg = record if isinstance(record, ECG) else read_ecg(record)
+        prepared = prepare(ecg, self.config.ecg.sampling_rate)
+        beats = find_beats(prepared)
+        measurements = measure_windows(prepared, beats)
+        recording = observe(ecg, prepared, beats, measurements)
+        notes = (*ecg.notes, *prepared.notes, *recording.notes)
+        known = (prepared, beats, tuple(measurements), recording, ecg.metadata)
+        return Examined(ecg.source or "", ecg.leads, *known, notes)
+
+    def encode(self, examined: Sequence[Examined]) -> list[Embedding]:
+        """The vectors of examined records; of embeddings of another model, those that this one gives them."""
+        if not examined:
+            return []
         arrays: dict[str, Any] = {
-            name: np.concatenate([getattr(p, name) for p in prepared]) for name in ("encoder_signal", "mask", "length")
+            name: np.concatenate([getattr(e.prepared, name) for e in examined])
+            for name in ("encoder_signal", "mask", "length")
         }
-        features = self.embed_prepared(replace(prepared[0], **arrays), sum(peaks, []), sum(measured, []))
-        ends = np.cumsum([len(at) for at in peaks])
-        return [
-            Embedding(
-                prepared[i],
-                ecg.leads,
-                ecg.source or "",
-                features.rhythm[end - len(peaks[i]) : end].numpy(),
-                tuple(features.beats[end - len(peaks[i]) + row, : len(at)].numpy() for row, at in enumerate(peaks[i])),
-                tuple(peaks[i]),
-                tuple(measured[i]),
-                tuple(ecg.notes) + tuple(prepared[i].notes),
-            )
-            for i, (ecg, end) in enumerate(zip(ecgs, ends.tolist(), strict=True))
-        ]
+        peaks = [p for e in examined for p in e.r_peaks]
+        measured = [m for e in examined for m in e.measurements]
+        rhythm, beats = self.embed_prepared(replace(examined[0].prepared, **arrays), peaks, measured)
+        embeddings, end = [], 0
+        for e in examined:
+            start, end = end, end + len(e.measurements)
+            known = {f.name: getattr(e, f.name) for f in fields(Examined)}
+            embeddings.append(Embedding(**known, rhythm=rhythm[start:end], beats=tuple(beats[start:end])))
+        return embeddings
 
     @torch.inference_mode()
     def embed_prepared(
-        self, prepared: Prepared, peaks: Sequence[np.ndarray], measured: Sequence[Measurement], batch: int = 64
-    ) -> ECGFeatures:
-        """The encoder's features of prepared windows; for each, peaks: R peaks, samples at 100 Hz, and the measurement."""
+        self, prepared: Prepared, peaks: Sequence[np.ndarray], measured: Sequence[Measurement]
+    ) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Prepared windows, their R peaks (samples at 100 Hz) and measurements → rhythm float32 (windows, dim), and for each window its
+        beats (R peaks, dim), all of unit length."""
         most = max(map(len, peaks), default=0)
         seconds = np.full((len(peaks), max(most, 1)), np.nan, np.float32)
         for row, p in zip(seconds, peaks, strict=True):
             row[: len(p)] = p / SAMPLING_RATE
         length = np.rint(np.asarray(prepared.length) * (self.config.ecg.sampling_rate / SAMPLING_RATE)).astype(np.int64)
-        parts = [
-            self.ecg(
-                torch.from_numpy(prepared.encoder_signal[i : i + batch]),
-                torch.from_numpy(prepared.mask[i : i + batch]),
-                torch.from_numpy(seconds[i : i + batch]),
-                torch.from_numpy(length[i : i + batch]),
-                torch.from_numpy(np.stack([measurement_features(m) for m in measured[i : i + batch]])),
+        rhythm, beats = [], []
+        for i in range(0, len(peaks), BATCH):
+            some = slice(i, i + BATCH)
+            given = (
+                prepared.encoder_signal[some],
+                prepared.mask[some],
+                seconds[some],
+                length[some],
+                np.stack([measurement_features(m) for m in measured[some]]),
             )
-            for i in range(0, len(peaks), batch)
-        ]
-        return ECGFeatures.cat(parts)
+            features = self.ecg(*(self._placed(array) for array in given))
+            rhythm.append(features.rhythm.float().cpu().numpy())
+            found = features.beats.float().cpu().numpy()
+            beats += [vectors[: len(p)].copy() for vectors, p in zip(found, peaks[some], strict=True)]
+        return np.concatenate(rhythm), beats
+
+    def _placed(self, array: np.ndarray) -> Tensor:
+        """An array on the model's device; numbers that are not counts in its precision."""
+        tensor = torch.from_numpy(np.ascontiguousarray(array))
+        return tensor.to(self._kind.device, self._kind.dtype if tensor.is_floating_point() else None)
 
     def embed_ecg(self, records: Record | Iterable[Record]) -> np.ndarray:
         """One record or many → float32 (n, dim) of unit length; a longer record is the mean of its windows."""
-        many = [records] if isinstance(records, Record) else list(records)
-        if not many:
-            return np.zeros((0, self.config.ecg.dim), np.float32)
-        vectors = np.stack([self.embed(r).rhythm.mean(0) for r in many])
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        many = [records] if isinstance(records, Record) else records
+        vectors = []
+        for _, embedding in self.embed_each(many):
+            if isinstance(embedding, Exception):
+                raise embedding
+            vectors.append(embedding.vector)
+        return np.stack(vectors) if vectors else np.zeros((0, self.config.ecg.dim), np.float32)
 
     @torch.inference_mode()
     def embed_text(self, texts: str | Iterable[str], batch: int = 128) -> np.ndarray:
@@ -283,7 +400,7 @@ class ECGCLIP(nn.Module):
         encoder = self.build_text()
         device = next(encoder.parameters()).device
         tokens = (self.tokenizer(many[i : i + batch]) for i in range(0, len(many), batch))
-        parts = [encoder(ids.to(device), mask.to(device)).cpu().numpy() for ids, mask in tokens]
+        parts = [encoder(ids.to(device), mask.to(device)).float().cpu().numpy() for ids, mask in tokens]
         return np.concatenate(parts) if parts else np.zeros((0, self.config.text.dim), np.float32)
 
     # --- labels -------------------------------------------------------------------------------------------------------
@@ -336,6 +453,11 @@ class ECGCLIP(nn.Module):
         cosines, rows = self._index.search(vector[None].astype(np.float32), k)
         return [(self.passages[i], float(c)) for i, c in zip(rows[0], cosines[0], strict=True) if i >= 0]
 
+    def trained(self, concept: str | None) -> bool | None:
+        """Whether training had ECGs of a concept; None of no concept, and where the model does not say what it was trained on."""
+        known = self.config.training.get("concepts")
+        return None if concept is None or known is None else concept in known
+
     def concept_vector(self, concept: str, shares: dict[str, float] | None = None) -> np.ndarray:
         """The enriched prompt of a concept: its kinds of passages, each averaged, then weighted by `shares` (None: as in
         prompts/templates.yaml).
@@ -349,8 +471,7 @@ class ECGCLIP(nn.Module):
             denies = kind == "criterion" and DENIAL.match(passage.text)
             groups.setdefault(kind, []).append(-self.passage_vectors[i] if denies else self.passage_vectors[i])
         if shares is None:
-            trained = self.config.training.get("concepts")
-            shares = prompt_settings()["enrich" if trained is None or concept in trained else "enrich_untrained"]
+            shares = prompt_settings()["enrich_untrained" if self.trained(concept) is False else "enrich"]
         parts = [share * _unit(np.mean(groups[kind], 0)) for kind, share in shares.items() if kind in groups]
         return _unit(np.sum(parts, 0))
 
@@ -431,31 +552,35 @@ class ECGCLIP(nn.Module):
     ) -> Result | list[Result]:
         """Score a record (or several) for labels in words.
 
-        labels None: every concept of the knowledge base, best first. top: keep the n most probable. softmax: probabilities
+        labels None: every condition that training had ECGs of, best first. top: keep the n most probable. softmax: probabilities
         over the labels sum to one, for those who ask for exactly one. concepts: label → concept id, as label sets fix it.
-        Raises EcgclipError on a bad record, or an empty or duplicate label.
+        Raises EcgclipError on a bad record, an empty or duplicate label, or a `top` below 1.
         """
+        if top is not None and top < 1:
+            raise EcgclipError(f"top={top}: give 1 or more")
         prompts = self.prompts(labels, enrich=enrich, concepts=concepts)
-        many = [record] if isinstance(record, Record) else record
-        ranked = labels is None or top is not None
-        results = [self.score(self.embed(r), prompts, softmax=softmax) for r in many]
-        if ranked:
-            results = [
-                replace(r, scores=tuple(sorted(r.scores, key=lambda s: -s.probability)[: top or len(r.scores)]))
-                for r in results
-            ]
+        results = []
+        for _, embedding in self.embed_each([record] if isinstance(record, Record) else record):
+            if isinstance(embedding, Exception):
+                raise embedding
+            result = self.score(embedding, prompts, softmax=softmax)
+            if labels is None or top is not None:
+                ranked = sorted(result.scores, key=lambda s: -s.probability)[:top]
+                result = replace(result, scores=tuple(ranked))
+            results.append(result)
         return results[0] if isinstance(record, Record) else results
 
     def prompts(
         self, labels: Sequence[str] | None, *, enrich: bool = True, concepts: dict[str, str] | None = None
     ) -> list[Prompt]:
-        """Labels → prompts; None: one for each concept. Raises EcgclipError on no label, an empty one or one given twice."""
+        """Labels → prompts; None: one for each condition that training had ECGs of. Raises EcgclipError on no label, an empty one or one given twice."""
         if isinstance(labels, str):
             labels = [labels]
         if labels is not None and not labels:
             raise EcgclipError("no labels: give at least one, or leave them out for the whole knowledge base")
         if labels is None:
-            return [self.prompt(c.name, enrich) for c in self.kb.concepts.values() if c.category != "beat"]
+            asked = [c for c in self.kb.concepts.values() if c.category != "beat" and self.trained(c.id) is not False]
+            return [self.prompt(c.name, enrich, c.id) for c in asked]
         seen: set[str] = set()
         for label in labels:
             if label.strip().casefold() in seen:
@@ -501,31 +626,56 @@ class ECGCLIP(nn.Module):
             apart *= 1 - np.outer(mine[:, c], theirs[:, c])
         return ((1 - apart) + both / (mine.sum(1)[:, None] + theirs.sum(1) - both)) / 2
 
+    def probability(self, similarity: np.ndarray, prompts: Sequence[Prompt]) -> np.ndarray:
+        """similarity (n, prompts) to leaves → their probability, (n, prompts)."""
+        bank = self.reference @ np.stack([p.vector for p in prompts]).T
+        probability = self.config.calibration(similarity, bank)
+        strange = [j for j, p in enumerate(prompts) if p.concept and self.trained(p.concept.id) is False]
+        if strange and self.config.untrained is not None:
+            probability[:, strange] = self.config.untrained(similarity[:, strange], bank[:, strange])
+        return probability
+
     def score(self, embedding: Embedding, prompts: Sequence[Prompt], softmax: bool = False) -> Result:
-        """Compare one record's vectors with prompts. Windows are pooled by their mean similarity and stay visible."""
-        vectors = np.stack([p.vector for p in prompts])
-        by_window = embedding.rhythm @ vectors.T  # (windows, labels)
-        similarity = by_window.mean(0)
-        probability = self.config.calibration(similarity[None], self.reference @ vectors.T)[0]
+        """Compare one record's vectors with prompts.
+
+        The record is the mean of its windows, which stay visible. What the recording itself decides, such as asystole, is not left to
+        the similarity.
+        """
+        leaves = [leaf for p in prompts for leaf in p.leaves]
+        vectors = np.stack([p.vector for p in leaves])
+        similarity = np.vstack([embedding.vector, embedding.rhythm]) @ vectors.T  # the record, then its windows
+        probability = self.probability(similarity, leaves)
+        decided = embedding.recording.decides()
+        for j, leaf in enumerate(leaves):
+            if leaf.concept and leaf.concept.id in decided:
+                probability[:, j] = decided[leaf.concept.id][0]
+        columns = iter(zip(similarity.T, probability.T, strict=True))
+        answers = [combine(p, columns) for p in prompts]
+        whole = np.array([p[0] for _, p in answers])
         if softmax:
-            odds = probability / (1 - probability).clip(1e-9)
-            probability = odds / odds.sum()
-        beats = [b @ vectors.T for b in embedding.beats]
-        scores = [
-            Score(
-                p.label,
-                p.concept.id if p.concept else None,
-                float(probability[j]),
-                float(similarity[j]),
-                p.passages,
-                tuple(by_window[:, j].tolist()),
-                tuple(tuple(b[:, j].tolist()) for b in beats),
-                p.note,
+            odds = whole / (1 - whole).clip(1e-9)
+            whole = odds / odds.sum()
+        scores = []
+        for prompt, (alike, likely), own in zip(prompts, answers, whole, strict=True):
+            measured = [decided[x.concept.id][1] for x in prompt.leaves if x.concept and x.concept.id in decided]
+            trained = [self.trained(leaf.concept.id if leaf.concept else None) for leaf in prompt.leaves]
+            scores.append(
+                Score(
+                    prompt.label,
+                    prompt.concept.id if prompt.concept else None,
+                    float(own),
+                    float(alike[0]),
+                    float(likely[1:].max()),
+                    float((likely[1:] >= self.config.threshold).mean()),
+                    False if False in trained else None if None in trained else True,
+                    prompt.passages,
+                    tuple(alike[1:].tolist()),
+                    "; ".join(filter(None, [prompt.note, *measured])),
+                )
             )
-            for j, p in enumerate(prompts)
-        ]
         windows = tuple(float(s) for s in embedding.prepared.start_s)
-        return Result(embedding.record, embedding.leads, windows, tuple(scores), embedding.notes)
+        length = embedding.prepared.seconds, embedding.prepared.used_s
+        return Result(embedding.record, embedding.leads, windows, tuple(scores), embedding.notes, *length)
 
     def lead_evidence(self, embedding: Embedding, prompts: Sequence[Prompt]) -> np.ndarray:
         """What each lead adds to the similarity: it less what it is with that lead masked, float32 (labels, 12).
@@ -539,10 +689,10 @@ class ECGCLIP(nn.Module):
             rest = prepared.mask & (np.arange(evidence.shape[1]) != lead)
             rows = np.flatnonzero(prepared.mask[:, lead] & rest.any(1))
             if len(rows):
-                part = {k: getattr(prepared, k)[rows] for k in ("signal", "encoder_signal", "length")}
+                part = {k: getattr(prepared, k)[rows] for k in ("signal", "encoder_signal", "length", "start_s")}
                 fewer = replace(prepared, mask=rest[rows], **part)
-                peaks = [embedding.r_peaks[i] for i in rows]
-                without = self.embed_prepared(fewer, peaks, measure_windows(fewer, peaks)).rhythm.numpy()
+                beats = embedding.beats_found.of(rows)
+                without, _ = self.embed_prepared(fewer, beats.windows, measure_windows(fewer, beats))
                 evidence[:, lead] = ((embedding.rhythm[rows] - without) @ vectors.T).mean(0)
         return evidence
 
