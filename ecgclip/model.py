@@ -587,22 +587,23 @@ def load_model(name: str | Path | None = None, knowledge_base: str | Path | None
         config = ModelConfig.from_dict(json.loads((folder / "config.json").read_text(encoding="utf-8")))
         state = load_file(folder / "model.safetensors")
         text = {k.removeprefix("text."): state.pop(k) for k in list(state) if k.startswith("text.")}
-        kb = KnowledgeBase.load(knowledge_base, compiled=folder / "knowledge_base.json")
+        kb = KnowledgeBase.load(knowledge_base)
         model = ECGCLIP(config, load_tokenizer(folder, config.text), kb)
         model.load_state_dict(state)
         model._text_state, model.folder = text, folder
         vectors = load_arrays(folder / "vectors.safetensors")
         model.reference = vectors["reference"].astype(np.float32)
+        stored = folder / "knowledge_base.json"  # what the model's passages are; what they mean, only `kb` says
+        embedded = KnowledgeBase.from_dict(json.loads(stored.read_text(encoding="utf-8"))) if stored.exists() else None
     except EcgclipError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
         problem = str(error).splitlines()[0][:120]
         raise EcgclipError(
             f"{folder}: damaged or foreign weights ({problem}); reinstall ecgclip or give another --model"
         ) from None
     model.eval()
-    stored = folder / "knowledge_base.json"
-    same = stored.exists() and json.loads(stored.read_text(encoding="utf-8"))["digest"] == kb.digest
+    same = embedded is not None and embedded.passages == kb.passages
     if same and len(vectors.get("passages", ())) == len(kb.passages):
         model.passages = kb.passages
         model.passage_vectors = vectors["passages"].astype(np.float32)

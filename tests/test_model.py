@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from ecgclip.ecg import ECG, EcgclipError
+from ecgclip.knowledge import KnowledgeBase
 from ecgclip.model import Calibration, _weights_folder, load_model, weights_hash
 from ecgclip.simulate import simulate
 
@@ -267,6 +268,18 @@ def test_a_damaged_file_is_one_line(copy, name, damage):
     with pytest.raises(EcgclipError) as error:
         load_model(copy)
     assert "\n" not in str(error.value) and len(str(error.value)) < 400
+
+
+def test_a_models_copy_of_the_knowledge_base_is_not_believed(copy):
+    """It may claim to be the shipped one; whatever it says, the shipped definitions are shown."""
+    stored = json.loads((copy / "knowledge_base.json").read_text(encoding="utf-8"))
+    stored["concepts"]["atrial-fibrillation"]["definition"] = "Harmless."
+    (copy / "knowledge_base.json").write_text(json.dumps(stored), encoding="utf-8")
+    model, ours = load_model(copy), KnowledgeBase.load()
+    assert model.kb.concepts == ours.concepts and model.passages == ours.passages
+    row = next(i for i, p in enumerate(ours.passages) if p.concept == "atrial-fibrillation" and p.kind == "definition")
+    again = model.embed_text([ours.passages[row].text])[0]
+    assert model.passage_vectors[row] == pytest.approx(again, abs=1e-3), "vectors of other passages are made anew"
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.model"])
