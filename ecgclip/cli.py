@@ -813,16 +813,22 @@ def kb_show(
 def kb_embed(output: Out, model: Model = None, knowledge_base: Knowledge = None) -> None:
     """Store a model with a knowledge base of one's own embedded, so that it loads at once.
 
+    DIR is new, empty, or holds these weights with another knowledge base.
+
     \b
     Example:
       ecgclip kb embed --knowledge-base my_conditions -o my_model
       ecgclip classify record.hea --labels AF --model my_model --knowledge-base my_conditions
     """
     from ecgclip.knowledge import KnowledgeBase
-    from ecgclip.model import load_model
+    from ecgclip.model import load_model, weights_hash
 
-    loaded = load_model(model)
-    loaded.set_knowledge(KnowledgeBase.load(knowledge_base))
+    loaded, base = load_model(model), KnowledgeBase.load(knowledge_base)
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        stored = weights_hash(output) if (output / "model.safetensors").is_file() else ""
+        if stored != loaded.weights_sha256:
+            raise EcgclipError(f"{output}: is not empty and holds other things than these weights; give a new folder")
+    loaded.set_knowledge(base)
     loaded.save(output)
     typer.echo(f"{len(loaded.passages)} passages of {len(loaded.kb.concepts)} concepts embedded: {output}")
 

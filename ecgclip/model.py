@@ -10,8 +10,10 @@ import hashlib
 import json
 import os
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias, overload
@@ -226,6 +228,8 @@ class ECGCLIP(nn.Module):
 
     def embed_many(self, ecgs: Sequence[ECG]) -> list[Embedding]:
         """The same of several at once, in a third of the time each. Raises EcgclipError if one has no usable signal."""
+        if not ecgs:
+            return []
         prepared = [prepare(ecg, self.config.ecg.sampling_rate) for ecg in ecgs]
         peaks = [[r_peaks(s[:, :n], m) for s, m, n in zip(p.signal, p.mask, p.length, strict=True)] for p in prepared]
         measured = [measure_windows(p, at) for p, at in zip(prepared, peaks, strict=True)]
@@ -618,12 +622,16 @@ def _weights_folder(name: str | Path | None) -> Path:
     folder = Path(name)
     if folder.is_dir():
         if missing := [f for f in FILES if not (folder / f).exists()]:
-            raise EcgclipError(f"{folder}: no model here ({', '.join(missing)} missing)")
+            raise EcgclipError(f"{folder}: no model here ({', '.join(missing)} missing){_models_in(folder, name)}")
         return folder
-    if str(name).count("/") != 1 or folder.exists():
-        raise EcgclipError(f"{name}: neither a folder with a model nor a Hugging Face repo id (owner/name)")
+    if folder.parent.exists() or not re.fullmatch(r"[\w.-]+/[\w.-]+", str(name)):
+        # where `owner` is a folder, a mistyped path is meant: nothing is fetched for it
+        raise EcgclipError(
+            f"{name}: neither a folder with a model nor a Hugging Face repo id (owner/name){_models_in(folder.parent, name)}"
+        )
     from huggingface_hub import snapshot_download
 
+    print(f"note: {name} is no folder here: asked of the Hugging Face hub", file=sys.stderr)
     try:
         # never *.bin or *.pt: those are pickles
         patterns = ["*.json", "*.safetensors", "*.model", "*.txt", "tokenizer/*"]
@@ -632,6 +640,15 @@ def _weights_folder(name: str | Path | None) -> Path:
         raise EcgclipError(
             f"{name}: not to be had from the Hugging Face hub ({str(error).splitlines()[0][:100]})"
         ) from None
+
+
+def _models_in(folder: Path, name: str | Path | None) -> str:
+    """The models below a folder, nearest spelling first, as the end of an error."""
+    if folder == Path():
+        return ""
+    found = [str(f.parent) for below in ("*", "*/*") for f in folder.glob(f"{below}/{FILES[1]}")]
+    near = get_close_matches(str(name), found, n=3, cutoff=0)
+    return f"; there is {' and '.join(near)}" if near else ""
 
 
 def weights_hash(folder: str | Path | None = None) -> str:

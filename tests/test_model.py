@@ -308,6 +308,25 @@ def test_no_model_there(name):
         _weights_folder(name)
 
 
+def test_a_mistyped_path_is_not_asked_of_the_hub(tiny_model, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: pytest.fail("asked of the hub"))
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(tiny_model, tmp_path / "runs/clip/model")
+    for name in ("runs/clap", "runs/clip", "./runs/clap", tmp_path / "runs/clap"):
+        with pytest.raises(EcgclipError, match="there is .*runs/clip/model$"):
+            load_model(name)
+
+
+def test_what_is_asked_of_the_hub_is_said(tiny_model, monkeypatch, capsys):
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(tiny_model))
+    assert load_model("nobody/nothing").kb.concepts
+    assert capsys.readouterr().err == "note: nobody/nothing is no folder here: asked of the Hugging Face hub\n"
+
+
+def test_nothing_to_embed(model):
+    assert model.embed_many([]) == []
+
+
 def test_an_empty_folder_is_no_model(tmp_path):
     with pytest.raises(EcgclipError, match="no model here"):
         load_model(tmp_path)
