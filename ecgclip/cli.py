@@ -1126,11 +1126,12 @@ def evaluate_describe(
 
 def _each(patterns: Sequence[str], work: Callable[[str], None], progress: bool = False) -> bool:
     """`work` on every record that the patterns name, one at a time; a failure is a line on stderr. True: none failed."""
-    found: dict[str, None] = {}
+    found: dict[str, str] = {}  # of several spellings of one record the first
     well = True
     for pattern in patterns:
         try:
-            found.update(dict.fromkeys(find_records(pattern)))
+            for record in find_records(pattern):
+                found.setdefault(os.path.realpath(record), record)
         except EcgclipError as error:
             _error(error)
             well = False
@@ -1139,7 +1140,7 @@ def _each(patterns: Sequence[str], work: Callable[[str], None], progress: bool =
         if progress and len(found) > 1 and sys.stderr.isatty()
         else nullcontext(lambda: None) as advance
     ):
-        for record in found:
+        for record in found.values():
             try:
                 work(record)
             except BrokenPipeError:

@@ -90,9 +90,14 @@ def test_record_is_named_as_given(classify, records, monkeypatch):
         assert json.loads(classify(given, "--labels", "AF", "--format", "json")[1])[0]["record"] == named
 
 
-def test_a_record_named_twice_is_answered_once(classify, records):
+def test_a_record_named_twice_is_answered_once(classify, records, tmp_path, monkeypatch):
     out = classify(records / "af", records / "af.hea", records / "a*", "--labels", "AF", "--format", "json")[1]
     assert len(json.loads(out)) == 1
+    monkeypatch.chdir(records)
+    (tmp_path / "link").symlink_to(records)
+    spellings = ("./af.hea", "af", records / "af.hea", f"../{records.name}/af", tmp_path / "link/af")
+    out = classify(*spellings, "--labels", "AF", "--format", "json")[1]
+    assert [entry["record"] for entry in json.loads(out)] == ["./af"]
 
 
 def test_table_shows_the_scores_and_what_the_software_is_not(classify, records):
