@@ -818,16 +818,22 @@ def kb_show(
 def kb_embed(output: Out, model: Model = None, knowledge_base: Knowledge = None) -> None:
     """Store a model with a knowledge base of one's own embedded, so that it loads at once.
 
+    DIR is new, empty, or holds these weights with another knowledge base.
+
     \b
     Example:
       ecgclip kb embed --knowledge-base my_conditions -o my_model
       ecgclip classify record.hea --labels AF --model my_model --knowledge-base my_conditions
     """
     from ecgclip.knowledge import KnowledgeBase
-    from ecgclip.model import load_model
+    from ecgclip.model import load_model, weights_hash
 
-    loaded = load_model(model)
-    loaded.set_knowledge(KnowledgeBase.load(knowledge_base))
+    loaded, base = load_model(model), KnowledgeBase.load(knowledge_base)
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        stored = weights_hash(output) if (output / "model.safetensors").is_file() else ""
+        if stored != loaded.weights_sha256:
+            raise EcgclipError(f"{output}: is not empty and holds other things than these weights; give a new folder")
+    loaded.set_knowledge(base)
     loaded.save(output)
     typer.echo(f"{len(loaded.passages)} passages of {len(loaded.kb.concepts)} concepts embedded: {output}")
 
@@ -1133,11 +1139,12 @@ def _each(
 
     True: none failed.
     """
-    found: dict[str, None] = {}
+    found: dict[str, str] = {}  # of several spellings of one record the first
     well = True
     for pattern in patterns:
         try:
-            found.update(dict.fromkeys(find_records(pattern)))
+            for record in find_records(pattern):
+                found.setdefault(os.path.realpath(record), record)
         except EcgclipError as error:
             _error(error)
             well = False
@@ -1146,7 +1153,8 @@ def _each(
         if progress and len(found) > 1 and sys.stderr.isatty()
         else nullcontext(lambda: None) as advance
     ):
-        for record, what in through(found) if through else ((r, r) for r in found):
+        records = found.values()
+        for record, what in through(records) if through else ((r, r) for r in records):
             try:
                 if isinstance(what, Exception):
                     raise what

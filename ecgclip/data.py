@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from ecgclip.ecg import EcgclipError, find_records, read_metadata
+from ecgclip.facts import below, line_of, years
 from ecgclip.knowledge import KnowledgeBase
 
 UNKNOWN = -1
@@ -169,11 +170,14 @@ def ptb_xl(
     listed = [c.id for c in kb.concepts.values() if "scp" in c.codes]
     classes, subclasses = (_classes(root, f"diagnostic_{kind}") for kind in ("class", "subclass"))
     cases = []
-    with table.open(newline="", encoding="utf-8") as rows:
-        for row in csv.DictReader(rows):
+    with table.open(newline="", encoding="utf-8") as lines:
+        rows = csv.DictReader(lines)
+        for row in rows:
             if int(row["strat_fold"]) not in folds:
                 continue
-            paths = [root / row[name] for name in sorted(("filename_hr", "filename_lr"), reverse=not fine) if row[name]]
+            names = [row[name] for name in sorted(("filename_hr", "filename_lr"), reverse=not fine) if row[name]]
+            with line_of(table, rows):
+                paths, age = [below(root, name) for name in names], years(row["age"], ptb_xl=True)
             path = next((p for p in paths if p.with_suffix(".hea").exists()), None if signals else paths[0])
             if path is None:
                 continue
@@ -189,7 +193,6 @@ def ptb_xl(
             )
             statements.update({concept: name in superclass for name, concept in SUPERCLASSES.items()})
             annotated = frozenset(present) | {SUPERCLASSES[s] for s in superclass}
-            age = float(row["age"]) if row["age"] else None
             sex = {"0": "male", "1": "female"}.get(row["sex"][:1])
             cases.append(
                 Case(
@@ -410,15 +413,11 @@ def labelled(root: Path, kb: KnowledgeBase) -> list[Case]:
             codes = [code.strip() for code in (row["labels"] or "").split(";") if code.strip()]
             known = {code: kb.by_code("snomed", code) or kb.find(code) for code in codes}
             unknown |= {code for code, concept in known.items() if concept is None}
-            try:
-                age = float(row["age"]) if row.get("age") else None
-            except ValueError:
-                raise EcgclipError(f"{table}: line {rows.line_num}: age {row['age']!r} is no number") from None
+            with line_of(table, rows):
+                record = str(below(root, (row["record"] or "").removesuffix(".hea")))
+                age = years(row.get("age") or "")
             sex = {"m": "male", "f": "female"}.get((row.get("sex") or "").strip().lower()[:1])
             about = {"patient": row.get("patient"), "age": age, "sex": sex}
-            record = str(root / (row["record"] or "").removesuffix(".hea"))
-            if not row["record"] or not Path(record).is_relative_to(root):
-                raise EcgclipError(f"{table}: line {rows.line_num}: record {row['record']!r} is no path below {root}")
             found.append(("labelled", record, about, {c.id for c in known.values() if c}))
     if unknown:
         print(f"note: not in the knowledge base, so left out: {', '.join(sorted(unknown))}", file=sys.stderr)
@@ -457,11 +456,12 @@ def mimic_iv_ecg(root: Path, kb: KnowledgeBase, signals: bool = True) -> list[Ca
             lines = [row[f"report_{i}"].strip() for i in range(18) if row.get(f"report_{i}")]
             reports[row["study_id"]] = [line.rstrip(". ") for line in lines if line]
     found, hedged, texts = [], [], []
-    with tables[0].open(newline="", encoding="utf-8") as rows:
-        for row in csv.DictReader(rows):
-            path, lines = root / row["path"], reports.get(row["study_id"])
-            if ".." in path.parts or not path.is_relative_to(root):
-                raise EcgclipError(f"{tables[0]}: path {row['path']!r} leads out of the folder")
+    with tables[0].open(newline="", encoding="utf-8") as listed:
+        rows = csv.DictReader(listed)
+        for row in rows:
+            with line_of(tables[0], rows):
+                path = below(root, row["path"])
+            lines = reports.get(row["study_id"])
             if lines and (not signals or path.with_suffix(".hea").exists()):
                 meanings = [meaning(line) for line in lines]
                 present = set().union(*(stated for stated, _ in meanings))

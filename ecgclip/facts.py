@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import ast
 import csv
-import json
-import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import re
+import sys
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -35,19 +36,34 @@ class Facts:
     other: dict[str, Any] = field(default_factory=dict)
 
 
-def load_facts(paths: Iterable[str | os.PathLike], table: str | Path | None, kb: KnowledgeBase) -> dict[str, Facts]:
-    """The rows of `table`, and of PTB-XL's where it lies at one of `paths`, by the record's absolute path without .hea.
+def load_facts(
+    paths: Iterable[str | os.PathLike], table: str | Path | None, kb: KnowledgeBase, records: Collection[str]
+) -> dict[str, Facts]:
+    """What `table`, and PTB-XL's where it lies at one of `paths`, say of `records`: their absolute paths, without .hea.
 
-    Of a record that both name, `table` has the last word, cell by cell.
+    Of a record that both name, `table` has the last word, cell by cell. A line on stderr says how many rows of `table` name none
+    of the records. Raises EcgclipError where all do not, or a row is wrong.
     """
     tables: dict[Path, None] = {}
     for path in paths:
         folder = Path(os.path.abspath(path))
         tables |= {file: None for at in (folder, *folder.parents[:3]) if (file := at / PTB_XL).is_file()}
+    own = Path(os.path.abspath(table)) if table else None
     known: dict[str, Facts] = {}
-    for file in [*tables, *([Path(table).absolute()] if table else [])]:
-        for facts in _rows(file, kb):
-            known[facts.file] = _merged(known[facts.file], facts) if facts.file in known else facts
+    for file in [*tables, *([own] if own else [])]:
+        rows, strangers, stranger = 0, 0, ""
+        for said in _rows(file, kb):
+            ours = [facts for facts in said if facts.file in records]
+            for facts in ours:
+                known[facts.file] = _merged(known[facts.file], facts) if facts.file in known else facts
+            rows += 1
+            if not ours:
+                strangers, stranger = strangers + 1, stranger or (said[0].file if said else "")
+        if file == own and strangers == rows:
+            where = f": its first is {stranger}" if stranger else ""
+            raise EcgclipError(f"{table}: none of its {rows:,} rows names a record that is given{where}")
+        if file == own and strangers:
+            print(f"note: {table}: {strangers:,} of {rows:,} rows name no record that is given", file=sys.stderr)
     return known
 
 
@@ -56,7 +72,8 @@ def _merged(old: Facts, new: Facts) -> Facts:
     return replace(old, **said, other=old.other | new.other)
 
 
-def _rows(file: Path, kb: KnowledgeBase) -> Iterator[Facts]:
+def _rows(file: Path, kb: KnowledgeBase) -> Iterator[list[Facts]]:
+    """What each row says, once for each record that it names."""
     try:
         with file.open(newline="", encoding="utf-8-sig") as lines:
             table = csv.DictReader(lines)
@@ -64,30 +81,66 @@ def _rows(file: Path, kb: KnowledgeBase) -> Iterator[Facts]:
             if not names:
                 raise EcgclipError(f"{file}: has no column `record` that names the records by their paths from here")
             for row in table:
-                try:
-                    yield from _facts(row, names, file.parent, kb)
-                except ValueError as error:
-                    raise EcgclipError(f"{file}: line {table.line_num}: {error}") from None
+                with line_of(file, table):
+                    said = _facts(row, names, file, kb)
+                yield said
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise EcgclipError(f"{file}: cannot be read as a table in UTF-8 ({error})") from None
 
 
-def _facts(row: dict[str, Any], names: Sequence[str], folder: Path, kb: KnowledgeBase) -> Iterator[Facts]:
+@contextmanager
+def line_of(file: Path, table: csv.DictReader) -> Iterator[None]:
+    """A ValueError becomes an EcgclipError that names the table and the line at which it is."""
+    try:
+        yield
+    except ValueError as error:
+        raise EcgclipError(f"{file}: line {table.line_num}: {error}") from None
+
+
+def below(folder: Path, name: str) -> Path:
+    """Where a table in `folder` says that a record lies. Raises ValueError where that is outside: no table sends us there."""
+    path = folder / name
+    if ".." in Path(name).parts or not path.is_relative_to(folder):
+        raise ValueError(f"record {name[:80]!r} leads out of the folder {folder}")
+    if path == folder:
+        raise ValueError(f"record {name!r} is no record")
+    return path
+
+
+def years(text: str, ptb_xl: bool = False) -> float | None:
+    """An age as tables write it; None for an empty cell. `ptb_xl` writes 300 for all above 89.
+
+    Raises ValueError for what is no age from 0 to 130 years.
+    """
+    if not text.strip():
+        return None
+    age = number(text.strip())
+    if ptb_xl and age == 300:
+        return 90.0
+    if age is None or not 0 <= age <= 130:
+        raise ValueError(f"age {text[:40]!r} is no number from 0 to 130")
+    return float(age)
+
+
+def number(text: str) -> int | float | None:
+    """A plain decimal number; None for any other text: "1e5" may be a ward, "007" a room."""
+    if not re.fullmatch(r"-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]+)?", text):
+        return None
+    return float(text) if "." in text else int(text)
+
+
+def _facts(row: dict[str, Any], names: Sequence[str], table: Path, kb: KnowledgeBase) -> list[Facts]:
     """What one row says, for each record that it names; a missing cell, an empty one and "nan" say nothing."""
     cells = {key: (value or "").strip() for key, value in row.items() if key and isinstance(value, str | None)}
     cells = {key: "" if value.lower() == "nan" else value for key, value in cells.items()}
-    try:
-        age = float(cells["age"]) if cells.get("age") else None
-    except ValueError:
-        raise ValueError(f"age {cells['age'][:40]!r} is no number") from None
+    age = years(cells.get("age", ""), table.name == PTB_XL)
     sex = SEX.get(cells.get("sex", "").lower().removesuffix(".0"))
     used = {*NAMES, "report", "labels", "scp_codes", "age", "sex"}
-    other = {key: _value(value) for key, value in cells.items() if key not in used and value}
+    said = {key: value for key, value in cells.items() if key not in used and value}
+    other = {key: value if number(value) is None else number(value) for key, value in said.items()}
     labels = _labels(cells, kb)
-    for name in names:
-        if cells[name]:
-            file = os.path.abspath(folder / cells[name].removesuffix(".hea"))
-            yield Facts(file, cells.get("report"), labels, age, sex, other)
+    files = [os.path.abspath(below(table.parent, cells[name].removesuffix(".hea"))) for name in names if cells[name]]
+    return [Facts(file, cells.get("report"), labels, age, sex, other) for file in files]
 
 
 def _labels(row: dict[str, str], kb: KnowledgeBase) -> list[str] | None:
@@ -108,13 +161,3 @@ def names_of(codes: Sequence[str], kb: KnowledgeBase, system: str = "snomed") ->
     """Codes or words → the knowledge base's names of the same concepts; what it does not know stays as it is."""
     concepts = [(code, kb.by_code(system, code) or kb.find(code)) for code in codes]
     return list(dict.fromkeys(concept.name if concept else code for code, concept in concepts))
-
-
-def _value(text: str) -> Any:
-    """A number where it is one, so that a condition can compare it."""
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return text
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return value if number and math.isfinite(value) else text  # JSON knows no infinity

@@ -289,8 +289,8 @@ class ECGIndex:
         if kind not in ("auto", *KINDS):
             raise EcgclipError(f"unknown kind {kind!r} of index: auto, {', '.join(KINDS)}")
         self._same_weights()
-        known = load_facts(paths, facts, self.model.kb)
         found = {os.path.abspath(record): record for path in paths for record in find_records(path)}
+        known = load_facts(paths, facts, self.model.kb, found)
         counts = dict.fromkeys(("added", "changed", "unchanged", "failed"), 0)
         with self._damage(), self._writing():
             self._kind(kind)  # if it cannot be, better now than after hours

@@ -13,6 +13,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +27,7 @@ CATEGORIES = (
     "electrolyte-drug", "syndrome", "normal", "technical", "beat",
 )  # fmt: skip
 LANGUAGES = ("en", "de")
+COMPILED = Path(__file__).parent / "weights" / "knowledge_base.json"  # written by ECGCLIP.save with the shipped weights
 PASSAGE_KINDS = ("name", "alias", "report", "criteria", "criterion", "definition", "negation")
 FIELDS = {
     "id", "name", "category", "aliases", "codes", "broader", "definition", "definition_de", "criteria", "lookalikes",
@@ -128,16 +130,18 @@ class KnowledgeBase:
         self.passages = [p for c in concepts.values() for p in c.passages]
 
     @classmethod
-    def load(cls, folder: str | Path | None = None, compiled: Path | None = None) -> KnowledgeBase:
-        """Read `folder` (default: the one that ships); `compiled` is a JSON copy used when it is of the same folder."""
+    def load(cls, folder: str | Path | None = None) -> KnowledgeBase:
+        """Read `folder` (default: the one that ships)."""
         folder = Path(folder) if folder else asset_path("knowledge_base")
         files = sorted(folder.glob("*.yaml"))
         if len(files) < 2:
             raise EcgclipError(f"{folder}: no knowledge base here (expected <concept>.yaml files and sources.yaml)")
         texts = {f.name: f.read_bytes() for f in files}
         digest = hashlib.sha256(b"".join(k.encode() + v for k, v in texts.items())).hexdigest()
-        if compiled and compiled.exists():  # 200 YAML files take a second to parse, their JSON copy milliseconds
-            stored = json.loads(compiled.read_text(encoding="utf-8"))
+        # 200 YAML files take a second to parse, a JSON copy milliseconds. Only the copy that ships with this package is
+        # believed: that of another model could say anything under the same digest.
+        with suppress(OSError, ValueError, LookupError, TypeError, AttributeError):
+            stored = json.loads(COMPILED.read_text(encoding="utf-8"))
             if stored["digest"] == digest:
                 return cls.from_dict(stored)
         return cls._parse(folder, texts, digest)

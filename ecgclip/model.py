@@ -10,9 +10,11 @@ import hashlib
 import json
 import os
 import re
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar, overload
@@ -735,23 +737,24 @@ def load_model(name: str | Path | None = None, knowledge_base: str | Path | None
         config = ModelConfig.from_dict(json.loads((folder / "config.json").read_text(encoding="utf-8")))
         state = load_file(folder / "model.safetensors")
         text = {k.removeprefix("text."): state.pop(k) for k in list(state) if k.startswith("text.")}
-        kb = KnowledgeBase.load(knowledge_base, compiled=folder / "knowledge_base.json")
+        kb = KnowledgeBase.load(knowledge_base)
         model = ECGCLIP(config, load_tokenizer(folder, config.text), kb)
         # models of version 0.1.0 also had a caption decoder
         model.load_state_dict({k: v for k, v in state.items() if not k.startswith("caption.")})
         model._text_state, model.folder = text, folder
         vectors = load_arrays(folder / "vectors.safetensors")
         model.reference = vectors["reference"].astype(np.float32)
+        stored = folder / "knowledge_base.json"  # what the model's passages are; what they mean, only `kb` says
+        embedded = KnowledgeBase.from_dict(json.loads(stored.read_text(encoding="utf-8"))) if stored.exists() else None
     except EcgclipError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
         problem = str(error).splitlines()[0][:120]
         raise EcgclipError(
             f"{folder}: damaged or foreign weights ({problem}); reinstall ecgclip or give another --model"
         ) from None
     model.eval()
-    stored = folder / "knowledge_base.json"
-    same = stored.exists() and json.loads(stored.read_text(encoding="utf-8"))["digest"] == kb.digest
+    same = embedded is not None and embedded.passages == kb.passages
     if same and len(vectors.get("passages", ())) == len(kb.passages):
         model.passages = kb.passages
         model.passage_vectors = vectors["passages"].astype(np.float32)
@@ -766,12 +769,16 @@ def _weights_folder(name: str | Path | None) -> Path:
     folder = Path(name)
     if folder.is_dir():
         if missing := [f for f in FILES if not (folder / f).exists()]:
-            raise EcgclipError(f"{folder}: no model here ({', '.join(missing)} missing)")
+            raise EcgclipError(f"{folder}: no model here ({', '.join(missing)} missing){_models_in(folder, name)}")
         return folder
-    if str(name).count("/") != 1 or folder.exists():
-        raise EcgclipError(f"{name}: neither a folder with a model nor a Hugging Face repo id (owner/name)")
+    if folder.parent.exists() or not re.fullmatch(r"[\w.-]+/[\w.-]+", str(name)):
+        # where `owner` is a folder, a mistyped path is meant: nothing is fetched for it
+        raise EcgclipError(
+            f"{name}: neither a folder with a model nor a Hugging Face repo id (owner/name){_models_in(folder.parent, name)}"
+        )
     from huggingface_hub import snapshot_download
 
+    print(f"note: {name} is no folder here: asked of the Hugging Face hub", file=sys.stderr)
     try:
         # never *.bin or *.pt: those are pickles
         patterns = ["*.json", "*.safetensors", "*.model", "*.txt", "tokenizer/*"]
@@ -780,6 +787,15 @@ def _weights_folder(name: str | Path | None) -> Path:
         raise EcgclipError(
             f"{name}: not to be had from the Hugging Face hub ({str(error).splitlines()[0][:100]})"
         ) from None
+
+
+def _models_in(folder: Path, name: str | Path | None) -> str:
+    """The models below a folder, nearest spelling first, as the end of an error."""
+    if folder == Path():
+        return ""
+    found = [str(f.parent) for below in ("*", "*/*") for f in folder.glob(f"{below}/{FILES[1]}")]
+    near = get_close_matches(str(name), found, n=3, cutoff=0)
+    return f"; there is {' and '.join(near)}" if near else ""
 
 
 def weights_hash(folder: str | Path | None = None) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from toy import write_ptb_xl
 
 from ecgclip import cli
@@ -89,9 +90,14 @@ def test_record_is_named_as_given(classify, records, monkeypatch):
         assert json.loads(classify(given, "--labels", "AF", "--format", "json")[1])[0]["record"] == named
 
 
-def test_a_record_named_twice_is_answered_once(classify, records):
+def test_a_record_named_twice_is_answered_once(classify, records, tmp_path, monkeypatch):
     out = classify(records / "af", records / "af.hea", records / "a*", "--labels", "AF", "--format", "json")[1]
     assert len(json.loads(out)) == 1
+    monkeypatch.chdir(records)
+    (tmp_path / "link").symlink_to(records)
+    spellings = ("./af.hea", "af", records / "af.hea", f"../{records.name}/af", tmp_path / "link/af")
+    out = classify(*spellings, "--labels", "AF", "--format", "json")[1]
+    assert [entry["record"] for entry in json.loads(out)] == ["./af"]
 
 
 def test_table_shows_the_scores_and_what_the_software_is_not(classify, records):
@@ -383,6 +389,27 @@ def test_kb(run, tiny_model):
     misuse(run("kb", "list", "--category", "nonsense"), "rhythm")
     out = run("kb", "search", "no P waves", "-k", "3", "--model", tiny_model)[1]
     assert len(out.splitlines()) == 3 and all(-1 <= float(line.split()[0]) <= 1 for line in out.splitlines())
+
+
+def test_kb_embed_overwrites_nothing_but_the_same_weights(run, tiny_model, tmp_path):
+    base = tmp_path / "base"
+    base.mkdir()
+    shutil.copy(ROOT / "knowledge_base/sources.yaml", base)
+    entry = yaml.safe_load((ROOT / "knowledge_base/sinus-rhythm.yaml").read_text(encoding="utf-8"))
+    text = yaml.safe_dump({**entry, "broader": [], "lookalikes": []}, allow_unicode=True)
+    (base / "sinus-rhythm.yaml").write_text(text, encoding="utf-8")
+    embed = lambda output: run("kb", "embed", "--model", tiny_model, "--knowledge-base", base, "-o", output)
+    thesis, other = tmp_path / "thesis", tmp_path / "other"
+    thesis.mkdir()
+    (thesis / "config.json").write_text("the only copy")
+    shutil.copytree(tiny_model, other)
+    (other / "model.safetensors").write_bytes(b"another's")
+    for folder in (thesis, other, thesis / "config.json"):
+        misuse(embed(folder), str(folder), "give a new folder")
+    assert (thesis / "config.json").read_text() == "the only copy" and len(list(thesis.iterdir())) == 1
+    for _ in range(2):  # anew, and again after an edit
+        code, out, _ = embed(tmp_path / "mine")
+        assert code == 0 and "1 concepts embedded" in out
 
 
 def test_simulate(run, tmp_path):

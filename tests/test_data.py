@@ -74,6 +74,14 @@ def test_ptb_xl_with_the_columns_of_the_public_file_alone(public, kb):
     assert "wellens-syndrome" not in lbbb.statements, "no SCP-ECG statement, so nobody looked for it"
 
 
+@pytest.mark.parametrize("name", ["../records100/00000/00001_lr", "/etc/00001_lr"])
+def test_ptb_xl_names_no_file_outside_its_folder(name, kb, tmp_path):
+    table = write_ptb_xl(tmp_path, 2, signals=False) / "ptbxl_database.csv"
+    table.write_text(table.read_text().replace("records100/00000/00001_lr", name))
+    with pytest.raises(EcgclipError, match=r"ptbxl_database\.csv: line 2: .* leads out of the folder"):
+        ptb_xl(tmp_path, kb, signals=False)
+
+
 def test_ptb_xl_folds_and_rows_without_a_signal(public, kb, tmp_path):
     assert {c.fold for c in ptb_xl(public, kb, folds=[2, 3])} == {2, 3}
     bare = write_ptb_xl(tmp_path, 10, signals=False)
@@ -279,7 +287,17 @@ def test_a_folder_with_a_csv_of_labels(tmp_path, kb, capsys):
 
 @pytest.mark.parametrize(
     "text, problem",
-    [(None, "no labels.csv"), ("record,label\n", "labels"), ("record,labels,age\na,AF,old\n", "line 2")],
+    [
+        (None, "no labels.csv"),
+        ("record,label\n", "labels"),
+        ("record,labels,age\na,AF,old\n", "line 2"),
+        ("record,labels,age\na,AF,inf\n", "line 2: age 'inf' is no number from 0 to 130"),
+        ("record,labels,age\na,AF,\nb,AF,-3\n", "line 3: age '-3'"),
+        ("record,labels\n../af,AF\n", r"line 2: record '\.\./af' leads out of the folder"),
+        ("record,labels\nsub/../../af.hea,AF\n", "line 2: .* leads out of the folder"),
+        ("record,labels\n/af,AF\n", "line 2: record '/af' leads out of the folder"),
+        ("record,labels\n,AF\n", "line 2"),
+    ],
 )
 def test_a_csv_of_labels_that_is_wrong_is_one_line(tmp_path, kb, text, problem):
     if text:

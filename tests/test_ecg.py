@@ -436,6 +436,26 @@ def test_find_records_says_when_there_are_none(tmp_path):
         find_records(tmp_path / "x*.hea")
 
 
+def test_linked_folders_are_searched_once_by_a_folder_and_by_a_glob(tmp_path, monkeypatch):
+    for name in ("archive/z/one", "archive/two", "elsewhere/deep/three"):
+        header = tmp_path / f"{name}.hea"
+        header.parent.mkdir(parents=True, exist_ok=True)
+        header.write_text("x")
+    archive = tmp_path / "archive"
+    (archive / "outside").symlink_to(tmp_path / "elsewhere")
+    (archive / "a").symlink_to("z")  # a second name of what is here
+    for circle in ("z/up", "z/round"):  # two of them: glob alone would go through 2^40 paths
+        (archive / circle).symlink_to("..")
+    wanted = [str(archive / name) for name in ("outside/deep/three", "two", "z/one")]
+    assert find_records(archive) == wanted
+    assert {Path(r).name for r in find_records(archive / "**")} == {"one", "two", "three"}
+    found = find_records(archive / "**/*.hea")
+    assert found == wanted == find_records(archive / "**/**/*.hea")
+    assert find_records(archive / "**/deep/*.hea") == wanted[:1]
+    monkeypatch.chdir(archive)
+    assert find_records("**/*.hea") == ["outside/deep/three", "two", "z/one"]
+
+
 def test_reading_a_common_record_imports_nothing_slow(tmp_path):
     path = write(tmp_path)
     code = (

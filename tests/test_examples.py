@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ecgclip import cli
+from ecgclip import cli, knowledge
 from ecgclip.knowledge import KnowledgeBase
 
 ROOT = Path(__file__).parent.parent
@@ -92,6 +92,14 @@ def test_loading_embeds_no_passage_anew():
     kb = KnowledgeBase.load()
     assert json.loads((WEIGHTS / "knowledge_base.json").read_text(encoding="utf-8"))["digest"] == kb.digest
     assert len(load_file(WEIGHTS / "vectors.safetensors")["passages"]) == len(kb.passages)
+
+
+@needs_weights
+def test_the_compiled_copy_is_what_the_knowledge_base_compiles_to(monkeypatch):
+    copy = KnowledgeBase.load()
+    monkeypatch.setattr(knowledge, "COMPILED", Path("none"))
+    parsed = KnowledgeBase.load()
+    assert (copy.concepts, copy.sources) == (parsed.concepts, parsed.sources)
 
 
 @needs_weights

@@ -503,6 +503,56 @@ def test_a_table_of_ones_own_has_the_last_word_over_ptb_xls(model, tmp_path):
     assert hit.report == "mine" and "normal ECG" in hit.labels
 
 
+@pytest.mark.parametrize("age", ["inf", "-3", "131", "1e1", "nine", "300"])
+def test_an_age_that_is_none_is_one_line(age, embedded, model, tmp_path):
+    record = stub(tmp_path / "a", "r", on_circle(0))
+    (tmp_path / "facts.csv").write_text(f"record,age\na/r,{age}\n")
+    said(
+        lambda: build(record, tmp_path / "index", model, facts=tmp_path / "facts.csv"), "line 2", repr(age), "0 to 130"
+    )
+    assert embedded == []
+
+
+def test_ptb_xl_writes_300_for_all_above_89(embedded, model, tmp_path):
+    root = write_ptb_xl(tmp_path / "ptb-xl", records=2)
+    table = root / "ptbxl_database.csv"
+    table.write_text(table.read_text().replace("60.0", "300.0", 1))
+    index = build(root, tmp_path / "index", model)
+    assert names(index.search(like=NORTH, where="age > 89 and age < 130")) == ["00001_lr"]
+
+
+def test_only_plain_numbers_are_numbers(embedded, model, tmp_path):
+    cells = {"1e5": "'1e5'", "007": "'007'", "12": "12", "-0.5": "-0.5", "9" * 20: f"'{'9' * 20}'", "true": "'true'"}
+    stubs(tmp_path / "a", range(len(cells)))
+    rows = [f"a/r{i:02},{cell}" for i, cell in enumerate(cells)]
+    (tmp_path / "facts.csv").write_text("\n".join(["record,ward", *rows]))
+    index = build(tmp_path / "a", tmp_path / "index", model, facts=tmp_path / "facts.csv")
+    for i, value in enumerate(cells.values()):
+        assert names(index.search(like=NORTH, where=f"ward = {value}")) == [f"r{i:02}"], value
+
+
+def test_a_table_that_names_other_records_says_so(embedded, model, tmp_path, capsys):
+    stubs(tmp_path / "a", range(3))
+    table = tmp_path / "facts.csv"
+    table.write_text("record,ward\na/r00,1\na/R01,2\na/r02.hea,3\nb/r03,4\n")
+    index = build(tmp_path / "a", tmp_path / "index", model, facts=table)
+    assert capsys.readouterr().err == f"note: {table}: 2 of 4 rows name no record that is given\n"
+    assert names(index.search(like=NORTH, where="ward > 0")) == ["r00", "r02"]
+    table.write_text("record,ward\nr00,1\nr01,2\n")  # paths from another folder
+    for content in (table.read_text(), "record,ward\n"):
+        table.write_text(content)
+        said(lambda: index.add([tmp_path / "a"], facts=table), "facts.csv: none of its", "names a record that is given")
+
+
+@pytest.mark.parametrize("name", ["../b/r", "a/../../b/r", "/b/r", "."])
+def test_a_table_names_records_of_its_own_folder_only(name, embedded, model, tmp_path):
+    record = stub(tmp_path / "a", "r", on_circle(0))
+    (tmp_path / "facts.csv").write_text(f"record,ward\na/r,1\n{name},2\n")
+    said(
+        lambda: build(record, tmp_path / "index", model, facts=tmp_path / "facts.csv"), "facts.csv: line 3", repr(name)
+    )
+
+
 def test_a_header_brings_age_sex_and_diagnoses(model, tmp_path):
     ecg = simulate("af", seed=0, sampling_rate=100)
     header = Path(write_record(replace(ecg, metadata={"age": 71, "sex": "female"}), tmp_path / "a/r"))

@@ -6,6 +6,7 @@ import re
 import pytest
 import yaml
 
+from ecgclip import knowledge
 from ecgclip.assets import asset_path
 from ecgclip.data import BEATS, RHYTHMS, SUPERCLASSES
 from ecgclip.ecg import EcgclipError
@@ -222,14 +223,26 @@ def test_the_digest_changes_with_an_edit(folder):
     assert KnowledgeBase.load(folder).digest != before
 
 
-def test_the_compiled_copy_is_the_same_and_is_left_aside_after_an_edit(folder, tmp_path):
+def test_the_compiled_copy_is_the_same_and_is_left_aside_after_an_edit(folder, tmp_path, monkeypatch):
     base = KnowledgeBase.load(folder)
     compiled = tmp_path / "kb.json"
     compiled.write_text(json.dumps(base.to_dict()), encoding="utf-8")
-    copy = KnowledgeBase.load(folder, compiled)
+    monkeypatch.setattr(knowledge, "COMPILED", compiled)
+    with monkeypatch.context() as patch:
+        patch.setattr(KnowledgeBase, "_parse", None)  # the copy is what is read
+        copy = KnowledgeBase.load(folder)
     assert copy.concepts == base.concepts and copy.sources == base.sources and copy.passages == base.passages
     write(folder, read(folder) | {"definition": "Another one."})
-    assert KnowledgeBase.load(folder, compiled).concepts["sinus-rhythm"].definition == "Another one."
+    assert KnowledgeBase.load(folder).concepts["sinus-rhythm"].definition == "Another one."
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"digest": 1}', "no file"])
+def test_without_a_compiled_copy_the_folder_is_parsed(content, kb, tmp_path, monkeypatch):
+    monkeypatch.setattr(knowledge, "COMPILED", tmp_path / "kb.json")
+    if content != "no file":
+        (tmp_path / "kb.json").write_text(content)
+    parsed = KnowledgeBase.load()
+    assert (parsed.concepts, parsed.sources, parsed.digest) == (kb.concepts, kb.sources, kb.digest)
 
 
 @pytest.mark.parametrize("field", ["criteria", "negation_de", "codes"])

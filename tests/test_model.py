@@ -12,6 +12,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from ecgclip.ecg import ECG, EcgclipError
+from ecgclip.knowledge import KnowledgeBase
 from ecgclip.model import Calibration, _weights_folder, load_model, weights_hash
 from ecgclip.simulate import simulate
 
@@ -393,6 +394,18 @@ def test_a_damaged_file_is_one_line(copy, name, damage):
     assert "\n" not in str(error.value) and len(str(error.value)) < 400
 
 
+def test_a_models_copy_of_the_knowledge_base_is_not_believed(copy):
+    """It may claim to be the shipped one; whatever it says, the shipped definitions are shown."""
+    stored = json.loads((copy / "knowledge_base.json").read_text(encoding="utf-8"))
+    stored["concepts"]["atrial-fibrillation"]["definition"] = "Harmless."
+    (copy / "knowledge_base.json").write_text(json.dumps(stored), encoding="utf-8")
+    model, ours = load_model(copy), KnowledgeBase.load()
+    assert model.kb.concepts == ours.concepts and model.passages == ours.passages
+    row = next(i for i, p in enumerate(ours.passages) if p.concept == "atrial-fibrillation" and p.kind == "definition")
+    again = model.embed_text([ours.passages[row].text])[0]
+    assert model.passage_vectors[row] == pytest.approx(again, abs=1e-3), "vectors of other passages are made anew"
+
+
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.model"])
 def test_a_missing_file_is_one_line(copy, name):
     (copy / name).unlink()
@@ -417,6 +430,25 @@ def test_a_config_of_another_network_is_one_line(copy, change):
 def test_no_model_there(name):
     with pytest.raises(EcgclipError, match="neither a folder"):
         _weights_folder(name)
+
+
+def test_a_mistyped_path_is_not_asked_of_the_hub(tiny_model, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: pytest.fail("asked of the hub"))
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(tiny_model, tmp_path / "runs/clip/model")
+    for name in ("runs/clap", "runs/clip", "./runs/clap", tmp_path / "runs/clap"):
+        with pytest.raises(EcgclipError, match="there is .*runs/clip/model$"):
+            load_model(name)
+
+
+def test_what_is_asked_of_the_hub_is_said(tiny_model, monkeypatch, capsys):
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(tiny_model))
+    assert load_model("nobody/nothing").kb.concepts
+    assert capsys.readouterr().err == "note: nobody/nothing is no folder here: asked of the Hugging Face hub\n"
+
+
+def test_nothing_to_embed(model):
+    assert model.embed_many([]) == []
 
 
 def test_an_empty_folder_is_no_model(tmp_path):
