@@ -120,9 +120,14 @@ def _zeroshot(results: dict[str, Any]) -> Iterator[Table]:
     )
     yield Table(
         f"Labels; F1, sensitivity and specificity from probability {results['threshold']:g}",
-        ("label", "positives", *WORDS.values()),
+        ("label", "named in training", "positives", *WORDS.values()),
         [
-            (row["label"], f"{row['positives']} of {row['known']}", *(interval(row.get(key)) for key in WORDS))
+            (
+                row["label"],
+                {True: "yes", False: "no", None: "–"}[row["trained"]],
+                f"{row['positives']} of {row['known']}",
+                *(interval(row.get(key)) for key in WORDS),
+            )
             for row in results["labels"]
         ],
     )
