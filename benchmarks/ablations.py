@@ -165,7 +165,7 @@ def text_of(recipe: Recipe, out: Path) -> Path:
     """The folder of the text encoder that a row begins with; most share theirs."""
     if not recipe.epochs:
         return out / "shipped-text"
-    return out / ("text" if recipe.pretraining["epochs"] else "text-not-pretrained")
+    return out / ("text-pretrained" if recipe.pretraining["epochs"] else "text")
 
 
 def make_text(data: Path, recipe: Recipe, folder: Path) -> None:
