@@ -11,14 +11,12 @@ import argparse
 import hashlib
 import json
 import os
-import re
 import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import torch
@@ -31,10 +29,9 @@ from ecgclip.beats import r_peaks
 from ecgclip.data import SUPERCLASSES, Case, cpsc_2018, ptb_xl
 from ecgclip.ecg import LEADS
 from ecgclip.evaluate import cases_hash, choose_labels, load_cases, patient_numbers, truth_table, write_json
-from ecgclip.knowledge import KnowledgeBase
 from ecgclip.measure import features, measure
-from ecgclip.metrics import Labels, difference, interval, label_summary, resample
-from ecgclip.model import DENIAL, ECGCLIP, load_model
+from ecgclip.metrics import Labels, difference, label_summary, resample
+from ecgclip.model import ECGCLIP, load_model
 from ecgclip.pairs import targets
 from ecgclip.prepare import SAMPLING_RATE
 from ecgclip.train import (
@@ -122,30 +119,31 @@ def train(data: Path, out: Path, wanted: list[str], seeds: int, jobs: int) -> li
         sys.exit(f"{FILE.name} has no row or group {sorted(strange)[0]!r}")
     rows = {row: changes for row, (group, changes) in known.items() if not wanted or {row, group} & set(wanted)}
     running: dict[int, str] = {}
-    failed = []
-
-    def wait(most: int) -> None:
-        while len(running) > most:
-            child, status = os.wait()
-            name = running.pop(child)
-            if status:
-                failed.append(name)
-            print(f"{'failed' if status else 'done'}: {name}", flush=True)
-
+    failed: list[str] = []
     texts = {text_of(recipe, out): recipe for recipe in (recipe_of(c, r, 0)[0] for r, (_, c) in known.items())}
     for folder in {text_of(recipe_of(c, r, 0)[0], out) for r, c in rows.items()}:
         if not (folder / "text.json").exists():
-            wait(jobs - 1)
+            failed += wait(running, jobs - 1)
             running[apart(make_text, data, texts[folder], folder)] = str(folder)
-    wait(0)
+    failed += wait(running, 0)
     for seed in range(seeds):
         for row, changes in rows.items():
             folder = folder_of(out, row, seed)
             if not (folder / "row.json").exists():
-                wait(jobs - 1)
+                failed += wait(running, jobs - 1)
                 threads = max(1, (os.cpu_count() or 1) // jobs)
                 running[apart(train_row, data, out, folder, changes, row, seed, threads)] = f"{row}, seed {seed}"
-    wait(0)
+    return failed + wait(running, 0)
+
+
+def wait(running: dict[int, str], most: int) -> list[str]:
+    """Until no more than `most` of the running processes are left; → the names of those that failed."""
+    failed = []
+    while len(running) > most:
+        child, status = os.wait()
+        name = running.pop(child)
+        failed += [name] * bool(status)
+        print(f"{'failed' if status else 'done'}: {name}", flush=True)
     return failed
 
 
@@ -167,9 +165,7 @@ def text_of(recipe: Recipe, out: Path) -> Path:
     """The folder of the text encoder that a row begins with; most share theirs."""
     if not recipe.epochs:
         return out / "shipped-text"
-    if recipe.pretraining["epochs"]:
-        return out / "text-pretrained"
-    return out / ("text-unseen" if recipe.unseen else "text")
+    return out / ("text-pretrained" if recipe.pretraining["epochs"] else "text")
 
 
 def make_text(data: Path, recipe: Recipe, folder: Path) -> None:
@@ -247,41 +243,6 @@ def by_record(windows: Windows, vectors: np.ndarray) -> tuple[np.ndarray, np.nda
     return cases, total / np.bincount(row)[:, None]
 
 
-def asked(model: ECGCLIP, labels: Labels, kind: str = "knowledge base") -> np.ndarray:
-    """The vectors of labels (n, dim), asked for in one of PROMPTS."""
-    vectors = []
-    for name, concept in zip(labels.names, labels.concepts, strict=True):
-        if kind in ("knowledge base", "criteria only"):
-            vectors.append(model.concept_vector(concept, CRITERIA if kind == "criteria only" else None))
-            continue
-        known = model.kb.concepts[concept]
-        by_kind = {
-            "abbreviation": [name],
-            "bare name": [known.name],
-            "all names and reports": [p.text for p in known.passages if p.kind in ("name", "alias", "report")],
-        }
-        mean = (
-            model.plain_vectors([known.name]) if kind == "name in templates" else model.embed_text(by_kind[kind])
-        ).mean(0)
-        vectors.append(mean / np.linalg.norm(mean))
-    return np.stack(vectors)
-
-
-CRITERIA = {"criterion": 1.0, "criteria": 1.0}
-SHARES: list[
-    dict[str, float]
-] = [  # of the passages in a prompt for a condition never trained on; the last but one is what ships
-    {"name": 1.0},
-    {"report": 1.0},
-    {"criteria": 1.0},
-    {"criterion": 1.0},
-    {"criterion": 2.0, "criteria": 1.0, "report": 0.5, "name": 0.5},
-    {"criterion": 1.0, "criteria": 1.0, "report": 1.0},
-    {"criterion": 1.0, "criteria": 1.0, "report": 1.0, "definition": 1.0},
-]
-PROMPTS = ("abbreviation", "bare name", "name in templates", "criteria only", "all names and reports", "knowledge base")
-
-
 ALONE_OF = "with the measurements and a teacher"  # the row of which the measurements are scored without the signal too
 
 
@@ -292,12 +253,7 @@ def score(data: Path, folder: Path, row: str) -> None:
     held_out = load_split(Recipe.load(ROOT / "recipes/default.yaml"), data, shipped.kb, validation=True)
     facts: dict[str, Any] = {k: model.config.training[k] for k in ("seconds", "code_version")}
     facts |= {"records_sha256": records_hash(sets), "validation": round(validation_auroc(model, held_out), 4)}
-    if row in groups()["unseen"]:
-        eight = yaml.safe_load(FILE.read_text())["eight"]
-        facts["unseen"] = unseen_rows(model, eight, sets["fold 9, all statements"])
-        if row == "eight conditions unseen":
-            facts["shares"] = chosen_shares(model, eight, held_out)
-    elif row in groups()["texts"]:
+    if row in groups()["texts"]:
         facts["share_of_words"] = measured_share(held_out, shipped)
     np.savez_compressed(folder / "scores.npz", **measured_sets(model, sets))
     if row == ALONE_OF:
@@ -322,7 +278,8 @@ def measured_sets(model: ECGCLIP, sets: dict[str, Set], alone: bool = False) -> 
             else:
                 vectors = embed_windows(model, windows)
             done[id(windows)] = by_record(windows, vectors)[1]
-        scores[name] = (done[id(windows)] @ asked(model, labels).T).astype(np.float32)
+        prompts = np.stack([model.concept_vector(concept) for concept in labels.concepts])
+        scores[name] = (done[id(windows)] @ prompts.T).astype(np.float32)
     return scores
 
 
@@ -355,7 +312,7 @@ def table(data: Path, runs: Path, out: Path) -> None:
         return entry
 
     records = records_hash(sets)
-    results: dict[str, Any] = {"task": "ablations", "groups": {}, "unseen": {}}
+    results: dict[str, Any] = {"task": "ablations", "groups": {}}
     for group, rows in groups().items():
         entries: list[Row] = []
         base: list[dict] = []
@@ -372,13 +329,8 @@ def table(data: Path, runs: Path, out: Path) -> None:
             if row == ALONE_OF:
                 alone = [dict(np.load(p / "alone.npz")) for p in found]
                 entries.append(row_of("the measurements of that alone", alone, base, []))
-            if "unseen" in facts[0]:
-                results["unseen"][row] = [f["unseen"] for f in facts]
-            if "shares" in facts[0]:
-                results["shares"] = facts[0]["shares"]
         widen(entries, list(sets))
         results["groups"][group] = {"changes": rows, "rows": entries}
-    results["prompts"] = prompt_rows(shipped, sets, truth, people)
     results["like_cases"] = like_cases(shipped, held_out)
     results |= {
         "weights_sha256": shipped.weights_sha256,
@@ -437,35 +389,6 @@ def measured_share(held_out: dict[str, Split], model: ECGCLIP) -> float:
     return round(counted[0] / counted[1], 3)
 
 
-def prompt_rows(model: ECGCLIP, sets: dict[str, Set], truth: dict, people: dict) -> list[dict[str, Any]]:
-    """The same ECG vectors asked in different words."""
-    rows: list[dict[str, Any]] = [{"prompt": kind} for kind in PROMPTS]
-    for name in list(sets)[:4]:
-        _, windows, labels, least = sets[name]
-        vectors = by_record(windows, embed_windows(model, windows))[1]
-        for row in rows:
-            figures = resample(vectors @ asked(model, labels, row["prompt"]).T, truth[name], people[name], 0)
-            row[name] = label_summary(figures, truth[name], labels, least)[1]["auroc"]
-    return rows
-
-
-def chosen_shares(model: ECGCLIP, eight: list[str], held_out: dict[str, Split]) -> list[dict[str, Any]]:
-    """Macro AUROC, on the validation split, of ways to ask for conditions that the model has never heard of."""
-    split = next(iter(held_out.values()))
-    truth = targets(split.cases, split.windows, tuple(eight))
-    people = patient_numbers([split.cases[i] for i in split.windows.case])
-    labels = Labels(eight, eight, {})
-    ecgs = embed_windows(model, split.windows)
-    rows = []
-    for shares in SHARES:
-        for denials in (True, False):
-            with mock.patch("ecgclip.model.DENIAL", DENIAL if denials else re.compile("(?!)")):
-                vectors = np.stack([model.concept_vector(c, shares) for c in eight])
-            macro = label_summary(resample(ecgs @ vectors.T, truth, people, 0), truth, labels, 3)[1]["auroc"]
-            rows.append({"shares": shares, "denials_subtracted": denials, "auroc": macro})
-    return rows
-
-
 def like_cases(model: ECGCLIP, held_out: dict[str, Split]) -> dict[str, float]:
     """Precision at 10 by a shared superclass, on the validation split, of three ways to search by an ECG."""
     split = next(iter(held_out.values()))
@@ -483,27 +406,6 @@ def like_cases(model: ECGCLIP, held_out: dict[str, Split]) -> dict[str, float]:
     for name, score in scores.items():
         best = np.argsort(-np.where(people[:, None] == people, -np.inf, score), 1)[:, :10]
         out[name] = round(float(np.take_along_axis(shares, best, 1)[asks].mean()), 4)
-    return out
-
-
-def unseen_rows(model: ECGCLIP, eight: list[str], fold: Set) -> dict[str, Any]:
-    """Eight conditions, asked for by their bare names, by abbreviations, and with the knowledge base's criteria."""
-    names = [KnowledgeBase.load().concepts[c] for c in eight]
-    abbreviations = [min(c.aliases["en"], key=len) for c in names]
-    labels = Labels(abbreviations, eight, {})
-    cases = [fold[0][i] for i in np.unique(fold[1].case)]
-    truth, people = truth_table(cases, labels), patient_numbers(cases)
-    vectors = by_record(fold[1], embed_windows(model, fold[1]))[1]
-    figures = {kind: resample(vectors @ asked(model, labels, kind).T, truth, people, 0) for kind in PROMPTS}
-    out: dict[str, Any] = {"positives": [int(n) for n in (truth == 1).sum(0)], "asked": abbreviations, "labels": eight}
-    for kind in PROMPTS:
-        out[kind] = {"macro": label_summary(figures[kind], truth, labels, 1)[1]["auroc"]}
-        out[kind]["labels"] = [interval(f["auroc"]) for f in figures[kind]]
-        if kind != "bare name":
-            gain = [
-                {"auroc": a["auroc"] - b["auroc"]} for a, b in zip(figures[kind], figures["bare name"], strict=True)
-            ]
-            out[kind]["less bare name"] = label_summary(gain, truth, labels, 1)[1]["auroc"]
     return out
 
 

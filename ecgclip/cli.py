@@ -1023,7 +1023,6 @@ def retrieval(
     least: Annotated[
         int, typer.Option(metavar="N", min=1, help="Positives that a condition needs to be asked for.")
     ] = 10,
-    no_enrich: Annotated[bool, typer.Option("--no-enrich", help="Ask with the bare name.")] = False,
     model: Model = None,
 ) -> None:
     """Search the test records: text to ECG, ECG to text, ECG to ECG, by their reports and by shared statements.
@@ -1035,7 +1034,7 @@ def retrieval(
     from ecgclip.report import show
     from ecgclip.retrieval import retrieval as run
 
-    show(run(dataset, _folder(path), output, fold=_folds(fold), least=least, enrich=not no_enrich, weights=model))
+    show(run(dataset, _folder(path), output, fold=_folds(fold), least=least, weights=model))
 
 
 @evaluate.command()

@@ -94,6 +94,9 @@ def zeroshot(
     threshold = model.config.threshold
     rows, macro = label_table(similarity, truth, patients, labels, least, seed, probability, threshold)
     calibrated = calibration(probability, truth, patients, seed)
+    named = model.config.training.get("concepts")
+    for row in rows:
+        row["trained"] = None if named is None else row["concept"] in named
     results = {
         "task": "zeroshot",
         "dataset": dataset,
@@ -103,6 +106,7 @@ def zeroshot(
         "enriched": enrich,
         "leads": list(leads or LEADS),
         "labelled_only": labelled,
+        "source_trained": source_trained(model, dataset),
         "records": len(cases) if not labels.beats else len({c.path for c in cases}),
         **({"beats": {"annotated": annotated, "scored": len(cases)}} if labels.beats else {}),
         "patients": int(patients.max()) + 1,
@@ -145,6 +149,12 @@ def test_cases(model: ECGCLIP, dataset: str, path: Path, fold: int | Sequence[in
         of = f" of fold {', '.join(map(str, sorted(folds)))}" if folds else ""
         raise EcgclipError(f"{path}: holds no record of {dataset}{of} to test on")
     return cases
+
+
+def source_trained(model: ECGCLIP, dataset: str) -> bool | None:
+    """Whether training saw records of this data set, be it of other patients; None of a model that does not say."""
+    sources = model.config.training.get("recipe", {}).get("data")
+    return None if sources is None else dataset in sources or (dataset == "cpsc2018" and "challenge-2020" in sources)
 
 
 def published_fold(dataset: str) -> int | None:

@@ -120,9 +120,14 @@ def _zeroshot(results: dict[str, Any]) -> Iterator[Table]:
     )
     yield Table(
         f"Labels; F1, sensitivity and specificity from probability {results['threshold']:g}",
-        ("label", "positives", *WORDS.values()),
+        ("label", "named in training", "positives", *WORDS.values()),
         [
-            (row["label"], f"{row['positives']} of {row['known']}", *(interval(row.get(key)) for key in WORDS))
+            (
+                row["label"],
+                {True: "yes", False: "no", None: "–"}[row["trained"]],
+                f"{row['positives']} of {row['known']}",
+                *(interval(row.get(key)) for key in WORDS),
+            )
             for row in results["labels"]
         ],
     )
@@ -208,6 +213,22 @@ def _retrieval(results: dict[str, Any]) -> Iterator[Table]:
         ],
     )
     yield Table(
+        "Text → ECG by the language of the report that asks",
+        ("language", "encoder", "queries", *(key.replace("_", " ") for key in recalls), "median rank"),
+        [
+            (
+                language,
+                encoder,
+                str(row["queries"]),
+                *(interval(row[key]) for key in recalls),
+                _rank(row["median_rank"]),
+            )
+            for language in results["text_to_ecg"]["by_language"]
+            for encoder, part in encoders.items()
+            for row in [part["text_to_ecg"]["by_language"][language]]
+        ],
+    )
+    yield Table(
         "Precision at 10 by shared statements",
         ("query", "model", "random weights", "chance", "best possible"),
         [
@@ -217,8 +238,9 @@ def _retrieval(results: dict[str, Any]) -> Iterator[Table]:
                 *(f"{results[key][k]:.3f}" for k in ("chance", "best")),
             )
             for words, key, figure in (
-                ("English name", "text_to_ecg", "precision_at_10"),
-                ("German name", "text_to_ecg", "german"),
+                ("condition, by the knowledge base in either language", "text_to_ecg", "precision_at_10"),
+                ("English name, bare", "text_to_ecg", "bare_en"),
+                ("German name, bare", "text_to_ecg", "bare_de"),
                 ("ECG", "ecg_to_ecg", "precision_at_10"),
             )
             if figure in results[key]
@@ -226,13 +248,12 @@ def _retrieval(results: dict[str, Any]) -> Iterator[Table]:
     )
     yield Table(
         "Precision at 10 of each condition",
-        ("condition", "positives", "English name", "German name", "chance", "best possible"),
+        ("condition", "positives", "by the knowledge base", "English, bare", "German, bare", "chance", "best possible"),
         [
             (
                 row["label"],
                 str(row["positives"]),
-                interval(row["precision_en"]),
-                interval(row["precision_de"]),
+                *(interval(row[key]) for key in ("precision_at_10", "bare_en", "bare_de")),
                 f"{row['chance']:.3f}",
                 f"{row['best']:.3f}",
             )

@@ -3,7 +3,8 @@
 ECGs are as alike as `ecgclip similar` has them (ECGCLIP.likeness); those of the random encoder, by their cosine.
 Recall at k and median rank go by the real reports: a hit is an ECG (or report) with the query's own text, as many reports
 are the same word for word. Precision at 10 goes by statements: an ECG that is annotated with the condition asked for, or
-shares one with the query. Intervals resample patients: of the queries, or of the pool where the query is a name.
+shares one with the query. A condition is asked for by what the knowledge base knows, whatever its name's language, and by its bare
+English and German names. Intervals resample patients: of the queries, or of the pool where the query is a name.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from ecgclip.evaluate import (
     provenance,
     published_fold,
     random_encoder,
+    report_language,
     save,
     test_cases,
     truth_table,
@@ -43,7 +45,8 @@ class Pool:
     text: np.ndarray  # int (n,): which of the texts is the record's report, -1 for none
     texts: np.ndarray  # float (texts, dim), unit length
     truth: np.ndarray  # int8 (n, concepts): 1, 0, -1
-    names: dict[str, np.ndarray]  # language → float (concepts, dim), what each concept is asked with
+    languages: np.ndarray  # str (n,): that of the record's report, "" where it cannot be told
+    names: dict[str, np.ndarray]  # a way to ask → float (concepts, dim), what each concept is asked with
     shared: np.ndarray  # bool (n, classes): two ECGs are alike if they share one
 
 
@@ -54,7 +57,6 @@ def retrieval(
     *,
     fold: int | Sequence[int] | None = None,
     least: int = 10,
-    enrich: bool = True,
     weights: str | Path | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
@@ -69,7 +71,7 @@ def retrieval(
         [model, random_encoder(model, seed)], test_cases(model, dataset, Path(path), fold)
     )
     concepts = _concepts(model, cases, least)
-    pool = make_pool(model, cases, concepts, enrich, seed)
+    pool = make_pool(model, cases, concepts, seed)
     if (pool.text < 0).all() and not len(concepts.names):
         raise EcgclipError(
             f"{path}: no record has a report, and no statement has {least} positives: nothing to search for"
@@ -83,7 +85,6 @@ def retrieval(
         "task": "retrieval",
         "dataset": dataset,
         "fold": fold,
-        "enriched": enrich,
         "records": len(cases),
         "patients": int(pool.patients.max()) + 1,
         "distinct_reports": len(pool.texts),
@@ -104,12 +105,14 @@ def _concepts(model: ECGCLIP, cases: Sequence[Case], least: int) -> Labels:
     return Labels([model.kb.concepts[c].name for c in ids], ids, {})
 
 
-def make_pool(model: ECGCLIP, cases: Sequence[Case], concepts: Labels, enrich: bool, seed: int) -> Pool:
+def make_pool(model: ECGCLIP, cases: Sequence[Case], concepts: Labels, seed: int) -> Pool:
     texts, text = np.unique([" ".join(c.report.split()) for c in cases], return_inverse=True)
     if texts[0] == "":
         texts, text = texts[1:], text - 1
     known = [model.kb.concepts[c] for c in concepts.concepts]
-    asked = {"en": [c.name for c in known], "de": [(c.aliases.get("de") or [c.name])[0] for c in known]}
+    bare = {"bare_en": [c.name for c in known], "bare_de": [(c.aliases.get("de") or [c.name])[0] for c in known]}
+    asked = {"precision_at_10": [model.prompt(c.name, concept=c.id) for c in known]}
+    asked |= {k: [model.prompt(name, enrich=False) for name in names] for k, names in bare.items()}
     classes = sorted(set().union(*(c.annotated for c in cases)))
     if cases[0].source == "ptb-xl":  # sinus rhythm and the like would make nearly all records alike
         classes = list(SUPERCLASSES.values())
@@ -120,7 +123,8 @@ def make_pool(model: ECGCLIP, cases: Sequence[Case], concepts: Labels, enrich: b
         text,
         model.embed_text(texts.tolist()),
         truth_table(cases, concepts),
-        {k: np.array([model.prompt(name, enrich).vector for name in names]) for k, names in asked.items()},
+        np.array([report_language(c.report) for c in cases]),
+        {k: np.array([prompt.vector for prompt in prompts]) for k, prompts in asked.items()},
         np.array([[c in case.annotated for c in classes] for case in cases], bool),
     )
 
@@ -136,8 +140,13 @@ def search(vectors: np.ndarray, alike: np.ndarray, pool: Pool) -> tuple[dict[str
     paired = np.flatnonzero(same.any(1))
     names, rows = by_name(vectors, pool)
     to_ecg = by_text.T[pool.text[told]]  # (told, told): each record's report asks for its ECG
+    asks = own.T[pool.text[told]]
+    spoken = pool.languages[told]
+    by_language = {
+        k: recall(to_ecg[spoken == k], asks[spoken == k], pool, told[spoken == k]) for k in sorted(set(spoken) - {""})
+    }
     found = {
-        "text_to_ecg": recall(to_ecg, own.T[pool.text[told]], pool, told) | names,
+        "text_to_ecg": recall(to_ecg, asks, pool, told) | {"by_language": by_language} | names,
         "ecg_to_text": recall(by_text, own, pool, told),
         "ecg_to_ecg": recall(np.where(others, alike, -np.inf)[paired], same[paired], pool, paired)
         | by_example(np.where(others, alike, -np.inf), others, pool),
@@ -168,7 +177,7 @@ def recall(similarity: np.ndarray, hits: np.ndarray, pool: Pool, queries: np.nda
 
 
 def by_name(vectors: np.ndarray, pool: Pool) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Precision at 10 of every concept by its English and its German name, and their means."""
+    """Precision at 10 of every concept, by each way to ask for it, and their means."""
     rows, every = [], []
     for j in range(pool.truth.shape[1]):
         known = np.flatnonzero(pool.truth[:, j] >= 0)
@@ -179,14 +188,13 @@ def by_name(vectors: np.ndarray, pool: Pool) -> tuple[dict[str, Any], list[dict[
         rows.append(
             {"positives": int(hit.sum()), "chance": round(float(hit.mean()), 4), "best": min(hit.sum() / K, 1.0)}
         )
-        rows[-1] |= {f"precision_{k}": interval(v) for k, v in figures.items()}
+        rows[-1] |= {k: interval(v) for k, v in figures.items()}
     if not rows:
         return {}, []
     mean: Figures = mean_figures(every)
     return {
         "concepts": len(rows),
-        "precision_at_10": interval(mean["en"]),
-        "german": interval(mean["de"]),
+        **{k: interval(v) for k, v in mean.items()},
         "chance": round(float(np.mean([row["chance"] for row in rows])), 4),
         "best": round(float(np.mean([row["best"] for row in rows])), 4),
     }, rows

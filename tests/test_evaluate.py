@@ -1,6 +1,7 @@
 """Evaluation: the figures are what scikit-learn gives, and the same command gives the same file."""
 
 import json
+import shutil
 import sys
 
 import numpy as np
@@ -102,9 +103,24 @@ def test_zeroshot_says_more_than_auroc_and_draws_it(data, tiny_model, tmp_path):
         ("sex", "male"): 10,
     }
     page = (tmp_path / "results.md").read_text()
-    assert results["weights_sha256"] in page and "| NORM | 4 of 20 |" in page and "(auroc.png)" in page
+    assert results["weights_sha256"] in page and "| NORM | – | 4 of 20 |" in page and "(auroc.png)" in page
     for name in ("auroc.png", "reliability.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_results_say_which_labels_and_which_source_the_training_had(data, tiny_model, tmp_path):
+    shutil.copytree(tiny_model, tmp_path / "model")
+    file = tmp_path / "model" / "config.json"
+    stored = json.loads(file.read_text())
+    for sources, seen in ((["ptb-xl", "mitdb"], True), (["mimic-iv-ecg"], False)):
+        facts = {"concepts": ["normal-ecg", "hypertrophy"], "recipe": {"data": {s: {"folds": [1]} for s in sources}}}
+        file.write_text(json.dumps(stored | {"training": facts}))
+        results = zeroshot("ptb-xl", data, "superclass", tmp_path, fold=9, least=2, weights=tmp_path / "model")
+        assert results["source_trained"] is seen
+        named = {row["label"]: row["trained"] for row in results["labels"]}
+        assert named == {"NORM": True, "HYP": True, "MI": False, "STTC": False, "CD": False}
+    assert "| MI | no | 4 of 20 |" in (tmp_path / "results.md").read_text()
+    assert zeroshot("ptb-xl", data, "superclass", fold=9, weights=tiny_model)["source_trained"] is None
 
 
 def test_without_matplotlib_there_is_a_note_and_no_picture(data, tiny_model, tmp_path, monkeypatch, capsys):

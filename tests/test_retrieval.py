@@ -15,8 +15,10 @@ def pool(vectors, reports, classes, patients=None):
     """Records whose reports and names are asked with exactly `vectors` of the texts and of the classes."""
     patients = np.arange(len(reports)) if patients is None else np.array(patients)
     truth = np.array([[c in row for c in "ab"] for row in classes])
-    names = {k: np.eye(4)[:2] for k in ("en", "de")}
-    return Pool(patients, patient_draws(patients, 0), np.array(reports), vectors, truth.astype(np.int8), names, truth)
+    names = {k: np.eye(4)[:2] for k in ("precision_at_10", "bare_en", "bare_de")}
+    languages = np.array(["German" if i % 2 else "English" for i in range(len(reports))])
+    draws = patient_draws(patients, 0)
+    return Pool(patients, draws, np.array(reports), vectors, truth.astype(np.int8), languages, names, truth)
 
 
 def searched(vectors, pool):
@@ -32,6 +34,16 @@ def test_a_model_that_knows_everything_finds_everything():
     assert found["ecg_to_text"]["recall_at_1_chance"] == 0.25
     assert found["text_to_ecg"]["recall_at_1_chance"] == pytest.approx((2 + 2 + 1 + 2 + 2 + 1) / 36, abs=1e-4)
     assert [r["positives"] for r in rows] == [3, 3]
+
+
+def test_reports_of_each_language_ask_apart():
+    texts = np.eye(4)
+    wrong = texts[[0, 3, 2, 1]]  # every second ECG, whose reports are German, looks like another's report
+    by_language = searched(wrong, pool(texts, [0, 1, 2, 3], "abab"))[0]["text_to_ecg"]["by_language"]
+    assert {k: (v["queries"], v["recall_at_1"][0]) for k, v in by_language.items()} == {
+        "English": (2, 1),
+        "German": (2, 0),
+    }
 
 
 def test_equal_similarities_are_no_success():
@@ -74,6 +86,9 @@ def test_retrieval_of_a_data_set_is_the_same_again(data, tiny_model, tmp_path):
     assert results["ecg_to_ecg"] != results["random_encoder"]["ecg_to_ecg"]
     rows = {r["concept"]: r for r in results["labels"]}
     assert rows["sinus-rhythm"]["positives"] == 16 and rows["left-bundle-branch-block"]["best"] == 0.4
+    assert any(row["bare_en"] != row["bare_de"] for row in rows.values()), "German is measured where it can differ"
+    asking = results["text_to_ecg"]["by_language"]
+    assert {k: row["queries"] for k, row in asking.items()} == {"English": 12, "German": 8}
     assert "median rank" in (tmp_path / "a" / "results.md").read_text()
 
 

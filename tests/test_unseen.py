@@ -1,0 +1,155 @@
+"""benchmarks/unseen.py: groups that hide a condition with all that would name it, and labels scored by who never heard of them."""
+
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from toy import recipe
+
+from ecgclip.data import Case
+from ecgclip.knowledge import KnowledgeBase, load_label_set
+from ecgclip.metrics import Labels
+from ecgclip.model import Calibration
+
+FOLDER = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture(scope="module")
+def unseen():
+    pytest.importorskip("sklearn")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(FOLDER)
+        import unseen as module
+    return module
+
+
+@pytest.fixture(scope="module")
+def kb():
+    return KnowledgeBase.load()
+
+
+def test_what_must_be_hidden_together_is_in_one_group_and_everything_in_exactly_one(unseen, kb):
+    statements = set(load_label_set("ptb-xl-all")["labels"].values()) | {
+        "myocardial-infarction",
+        "conduction-disturbance",
+    }
+    positives = Counter({c: 10 * len(c) for c in statements} | {"sinus-rhythm": 4000, "normal-ecg": 3000})
+    found = unseen.families(kb, statements)
+    groups = unseen.balanced(found, positives)
+    assert sorted(c for group in groups for c in group) == sorted(statements) and len(groups) == 4
+    number = {c: i for i, group in enumerate(groups) for c in group}
+    for one in statements:
+        for other in statements - kb.without([one]).concepts.keys():
+            assert number[one] == number[other], f"{one} cannot be hidden without {other}"
+    assert number["left-bundle-branch-block"] == number["conduction-disturbance"] == number["first-degree-av-block"]
+    assert number["left-ventricular-hypertrophy"] == number["lvh-voltage-criteria"], "a namesake"
+    assert number["sinus-rhythm"] != number["normal-ecg"], "nearly every ECG has one of these two"
+    assert max(map(len, groups)) < 2 * len(statements) / 4
+    assert groups == unseen.balanced(unseen.families(kb, sorted(statements, reverse=True)), positives)
+
+
+def test_only_what_is_missing_is_trained_each_without_its_group(unseen, tmp_path, monkeypatch):
+    def one(plan, data, folder, threads):
+        if plan.unseen == ["d"] and not (tmp_path / "mended").exists():
+            raise OSError("no space left")
+        (folder / "model").mkdir(parents=True)
+        (folder / "model/config.json").write_text(json.dumps([plan.name, plan.unseen, plan.epochs]))
+
+    monkeypatch.setattr(unseen, "train_one", one)
+    groups = [["a", "b"], ["c"], ["d"]]
+    assert unseen.train(recipe(), tmp_path, tmp_path, groups, 2) == [str(tmp_path / "3")]
+    (tmp_path / "1/model/config.json").write_text("kept")
+    (tmp_path / "mended").touch()
+    assert unseen.train(recipe(), tmp_path, tmp_path, groups, 2) == []
+    assert (tmp_path / "1/model/config.json").read_text() == "kept"
+    assert json.loads((tmp_path / "3/model/config.json").read_text()) == ["without group 3", ["d"], recipe().epochs]
+
+
+def test_a_model_that_has_heard_of_its_group_scores_nothing(unseen, tmp_path, monkeypatch):
+    facts = {"recipe": {"unseen": ["a", "b"]}, "concepts": ["c"]}
+    monkeypatch.setattr(unseen, "load_model", lambda *given: SimpleNamespace(config=SimpleNamespace(training=facts)))
+    assert unseen.load_unseen(tmp_path, ["a", "b"])
+    with pytest.raises(SystemExit, match="another group"):
+        unseen.load_unseen(tmp_path, ["a", "c"])
+    facts["concepts"] = ["b"]
+    with pytest.raises(SystemExit, match="another group"):
+        unseen.load_unseen(tmp_path, ["a", "b"])
+
+
+class Fake:
+    """A model that ranks the labels of `knows` without a fault, and all others upside down."""
+
+    def __init__(self, knows, kb):
+        self.knows, self.kb = knows, kb
+
+    def concept_vector(self, concept, shares=None):
+        return np.eye(2)["ab".index(concept)] * (1 if concept in self.knows else -1)
+
+    def embed_text(self, texts):
+        return np.array([[0.6, 0.8]] * len(texts))
+
+
+@pytest.fixture
+def fakes(unseen, monkeypatch):
+    """Two groups, a and b; eight records, a patient each, of which every second has a and every fourth b."""
+    known = SimpleNamespace(name="name", passages=())
+    kb = SimpleNamespace(concepts={"a": known, "b": known})
+    cases = []
+    for i in range(8):
+        statements = {"a": i % 2 == 0, "b": i % 4 < 1}
+        cases.append(Case("s", str(i), str(i), statements, frozenset(c for c in "ab" if statements[c]), complete=True))
+    windows = SimpleNamespace(case=np.arange(8))
+    truth = np.array([[c in case.annotated for c in "ab"] for case in cases], float)
+    monkeypatch.setattr(unseen, "embed_windows", lambda model, windows: truth)
+    monkeypatch.setattr(unseen, "targets", lambda cases, windows, concepts: truth[:, ["ab".index(c) for c in concepts]])
+    return [Fake("a", kb), Fake("b", kb)], Fake("", kb), cases, windows
+
+
+def test_every_label_is_scored_by_the_model_that_never_heard_of_it(unseen, fakes, monkeypatch):
+    models, shipped, cases, windows = fakes
+    monkeypatch.setattr(unseen, "ASKED", ("knowledge base",))
+    scored = (cases, windows, Labels(["a", "b"], ["a", "b"], {}), 1)
+    for groups, value in (([["a"], ["b"]], 1.0), ([["b"], ["a"]], 0.0)):
+        result, figures = unseen.unseen_table(models, groups, shipped, scored)
+        assert [row["knowledge base"][0] for row in result["labels"]] == [value] * 2
+        assert result["macro"]["shipped"][0] == 0.0 and result["records"] == 8
+        assert [row["positives"] for row in result["labels"]] == [4, 2] and len(figures["shipped"]) == 2
+
+
+def test_the_shares_are_the_best_of_their_own_table_and_what_choosing_is_worth_is_told(unseen, fakes, monkeypatch):
+    models, _, cases, windows = fakes
+    good = {"a": "name", "b": "report"}  # the best way to ask differs from group to group, and overall the third is
+    for model in models:
+        ask = model.concept_vector
+        model.concept_vector = lambda c, shares, ask=ask: (
+            ask(c) * (1 if "criteria" in shares or good[c] in shares else -1)
+        )
+    monkeypatch.setattr(unseen, "SHARES", [{"name": 1.0}, {"report": 1.0}, {"criteria": 1.0}])
+    monkeypatch.setattr(unseen, "LEAST", 1)
+    split = SimpleNamespace(cases=cases, windows=windows)
+    found = unseen.choose_shares(models, [["a"], ["b"]], split)
+    assert found["best"] == {"criteria": 1.0} and found["conditions"] == 2
+    assert [row["auroc"][0] for row in found["tried"]] == [0.5, 0.5, 1.0]
+    assert found["chosen_elsewhere"][0] == 0.0, "each group asked as is best for the other, of equal ones the first"
+
+
+def test_the_calibration_goes_into_a_config_that_is_otherwise_as_it_was(unseen, tiny_model, tmp_path, monkeypatch):
+    from ecgclip import calibrate
+
+    given = []
+    monkeypatch.setattr(
+        calibrate,
+        "calibrate_untrained",
+        lambda parts: given.extend(parts) or Calibration((1, 2, 3, 4), -3),
+        raising=False,
+    )
+    shutil.copytree(tiny_model, tmp_path / "model")
+    before = json.loads((tmp_path / "model/config.json").read_text())
+    unseen.write_calibration(tmp_path / "model", ["one", "two"], [["a"], ["b"]], {"ptb-xl": "split"})
+    assert given == [("one", {"ptb-xl": "split"}, ["a"]), ("two", {"ptb-xl": "split"}, ["b"])]
+    after = json.loads((tmp_path / "model/config.json").read_text())
+    assert after == before | {"untrained": {"weights": [1, 2, 3, 4], "bias": -3}}
