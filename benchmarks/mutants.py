@@ -30,21 +30,20 @@ LIBRARIES = ("numpy", "scipy.signal", "sklearn.linear_model", "torch", "faiss", 
 PATIENCE = 5  # times what the tests take without a mutant, and 10 s: longer is a hang
 
 
-def mutants(module: str) -> list[tuple[int, list[str], str]]:
-    """All mutants of a module of ecgclip: line of the change, lines taken away and put in, and the whole source."""
+def mutants(module: str, sample: int | None, seed: int) -> tuple[int, list[tuple[int, list[str], str]]]:
+    """How many mutants a module of ecgclip has, and of a sample: line of the change, lines taken away and put in, whole source."""
     from mutmut.mutation.file_mutation import create_mutations
 
     path = ROOT / "ecgclip" / f"{module}.py"
     code = path.read_text(encoding="utf-8")
-    tree, mutations, *_ = create_mutations(str(path), code)
-    found = []
-    for mutation in mutations:
-        source = tree.deep_replace(mutation.original_node, mutation.mutated_node).code
+    tree, every, *_ = create_mutations(str(path), code)
+    drawn = []
+    for i in sorted(random.Random(seed).sample(range(len(every)), min(sample or len(every), len(every)))):
+        source = tree.deep_replace(every[i].original_node, every[i].mutated_node).code
         diff = list(difflib.unified_diff(code.splitlines(), source.splitlines(), n=0, lineterm=""))[2:]
-        if diff:
-            line = int(diff[0].split()[1].lstrip("-").split(",")[0])
-            found.append((line, [" ".join(d.split()) for d in diff if d[0] in "+-"], source))
-    return found
+        line = int(diff[0].split()[1].lstrip("-").split(",")[0])
+        drawn.append((line, [" ".join(d.split()) for d in diff if d[0] in "+-"], source))
+    return len(every), drawn
 
 
 def survives(module: str, source: str | None, limit_s: float) -> bool:
@@ -84,14 +83,13 @@ def _tests(module: str, source: str | None) -> int:
 
 
 def run(module: str, sample: int | None, seed: int) -> dict:
-    every = mutants(module)
-    drawn = random.Random(seed).sample(every, min(sample or len(every), len(every)))
+    every, drawn = mutants(module, sample, seed)
     start = time.monotonic()
     if not survives(module, None, 600):
         sys.exit(f"{module}: its tests fail without any mutant")
     limit_s = PATIENCE * (time.monotonic() - start) + 10
     survived = []
-    for count, (line, change, source) in enumerate(sorted(drawn, key=lambda mutant: mutant[0]), 1):
+    for count, (line, change, source) in enumerate(drawn, 1):
         if survives(module, source, limit_s):
             survived.append({"line": line, "change": change})
             print(f"{module}:{line}", *change, sep="\n    ", flush=True)
@@ -99,11 +97,11 @@ def run(module: str, sample: int | None, seed: int) -> dict:
             print(f"{module}: {count} of {len(drawn)}, {len(survived)} survived", file=sys.stderr, flush=True)
     killed = len(drawn) - len(survived)
     print(
-        f"{module}: {killed} of {len(drawn)} killed ({killed / len(drawn):.0%}; {len(every)} mutants in all)",
+        f"{module}: {killed} of {len(drawn)} killed ({killed / len(drawn):.0%}; {every} mutants in all)",
         flush=True,
     )
     return {
-        "mutants": len(every),
+        "mutants": every,
         "seed": seed,
         "sampled": len(drawn),
         "killed": killed,
