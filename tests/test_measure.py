@@ -131,6 +131,193 @@ def test_nothing_to_measure_gives_the_same_keys_all_open():
     assert set(findings(m)) == set(finding_texts())
 
 
+def numbers(text):
+    """A measurement of which only what `text` says is known, such as "qrs_ms=130 r_mv:I,V6=0.4 p_present=True rr_ms=800"."""
+    m = measure(np.zeros((12, 1000), np.float32), np.ones(12, bool), np.empty(0, int))
+    values = {name: np.array(value) if np.ndim(value) else value for name, value in vars(m).items()}
+    for name, value in (part.split("=") for part in text.split()):
+        name, _, leads = name.partition(":")
+        value = ast.literal_eval(value)
+        if leads:
+            values[name][[LEADS.index(lead) for lead in leads.split(",")]] = value
+        else:
+            values[name] = np.full(9, value) if name == "rr_ms" else value
+    return type(m)(**values)
+
+
+@pytest.mark.parametrize(
+    "key, given, moved, absent, doubtful, present",
+    [
+        ("rate_above_150", "", "heart_rate", 147.5, 150, 152.5),
+        ("rate_above_100", "", "heart_rate", 97.5, 100, 102.5),
+        ("rate_60_to_100", "", "heart_rate", 57.5, 60, 62.5),
+        ("rate_60_to_100", "", "heart_rate", 102.5, 100, 97.5),
+        ("rate_below_60", "", "heart_rate", 62.5, 60, 57.5),
+        ("rate_below_40", "", "heart_rate", 42.5, 40, 37.5),
+        ("irregular", "rr_ms=800", "rr_variation", 0.064, 0.08, 0.096),
+        ("irregularly_irregular", "rr_ms=800 rr_variation=0.2", "rr_irregularity", 0.054, 0.07, 0.086),
+        ("irregularly_irregular", "rr_ms=800 rr_irregularity=0.2", "rr_variation", 0.064, 0.08, 0.096),
+        ("pause", "", "longest_pause_ms", 1939, 2000, 2061),
+        ("pr_above_200", "p_present=True", "pr_ms", 189, 200, 211),
+        ("pr_below_120", "p_present=True", "pr_ms", 129, 120, 111),
+        ("pr_normal", "p_present=True", "pr_ms", 111, 120, 129),
+        ("pr_normal", "p_present=True", "pr_ms", 211, 200, 189),
+        ("p_long", "p_present=True", "p_duration_ms", 111, 120, 129),
+        ("p_tall", "p_present=True", "p_amplitude_mv:II", 0.21, 0.25, 0.29),
+        ("p_terminal_v1", "p_present=True", "p_terminal_v1", 2.9, 4, 5.1),
+        ("qrs_120_or_more", "", "qrs_ms", 113, 120, 127),
+        ("qrs_narrow", "", "qrs_ms", 116, 110, 104),
+        ("qtc_prolonged", "", "qtc_ms", 441, 455, 469),
+        ("qtc_prolonged", "sex=male", "qtc_ms", 441, 450, 459),
+        ("qtc_prolonged", "sex=female", "qtc_ms", 451, 460, 469),
+        ("qtc_short", "", "qtc_ms", 369, 360, 351),
+        ("qtc_normal", "", "qtc_ms", 351, 360, 369),
+        ("qtc_normal", "sex=male", "qtc_ms", 459, 450, 441),
+        ("delta_wave", "p_present=True qrs_ms=130 upstroke=0.1", "pr_ms", 146, 125, 104),
+        ("delta_wave", "p_present=True pr_ms=90 upstroke=0.1", "qrs_ms", 92, 105, 118),
+        ("delta_wave", "p_present=True pr_ms=90 qrs_ms=130", "upstroke", 0.46, 0.35, 0.24),
+        ("flutter_waves", "atrial_contrast=0.5 atrial_mv=0.1", "atrial_share", 0.59, 0.65, 0.71),
+        ("flutter_waves", "atrial_share=0.9 atrial_mv=0.1", "atrial_contrast", 0.22, 0.27, 0.32),
+        ("flutter_waves", "atrial_share=0.9 atrial_contrast=0.5", "atrial_mv", 0.035, 0.044, 0.053),
+        ("axis_normal", "", "axis_deg", -37, -30, -23),
+        ("axis_normal", "", "axis_deg", 97, 90, 83),
+        ("axis_left", "", "axis_deg", -23, -30, -37),
+        ("axis_left", "", "axis_deg", -97, -90, -83),
+        ("axis_right", "", "axis_deg", 83, 90, 97),
+        ("axis_right", "", "axis_deg", -173, 180, 173),
+        ("axis_extreme", "", "axis_deg", -83, -90, -97),
+        ("axis_extreme", "", "axis_deg", 173, -180, -173),
+        ("high_voltage_chest", "r_mv:V5=2 r_mv:V6=1 q_mv:V1=0", "s_mv:V1", -1.2, -1.5, -1.8),
+        ("high_voltage_chest", "r_mv:V5=1 r_mv:V6=2 s_mv:V1=0", "q_mv:V1", -1.2, -1.5, -1.8),
+        ("cornell_voltage", "sex=male r_mv:aVL=1 q_mv:V3=0", "s_mv:V3", -1.6, -1.8, -2),
+        ("cornell_voltage", "sex=female r_mv:aVL=1 q_mv:V3=0", "s_mv:V3", -0.8, -1, -1.2),
+        ("cornell_voltage", "r_mv:aVL=1 q_mv:V3=0", "s_mv:V3", -0.8, -1.4, -2),
+        ("r_avl_above_1_1", "", "r_mv:aVL", 0.9, 1.1, 1.3),
+        ("low_voltage_limb", "qrs_pp_mv:I,II,III,aVR,aVL=0.4", "qrs_pp_mv:aVF", 0.63, 0.55, 0.47),
+        ("low_voltage_all", "qrs_pp_mv:I,II,III,aVR,aVL,aVF=0.4 qrs_pp_mv:V1,V2,V3,V4,V5=0.6", "qrs_pp_mv:V6", 1.2, 1, 0.9),
+        ("deep_s_v1", "q_mv:V1=0", "s_mv:V1", -1.25, -1.5, -1.75),
+        ("dominant_r_v1", "r_mv:V1=1 rprime_mv:V1=0 q_mv:V1=0", "s_mv:V1", -1.1, -1, -0.9),
+        ("dominant_r_v1", "r_mv:V1=0.1 q_mv:V1=0 s_mv:V1=0", "rprime_mv:V1", 0.14, 0.25, 0.36),
+        ("rsr_v1", "qrs_ms=100 s_mv:V1=-0.5 rprime_mv:V1=0.4 q_mv:V1=0", "r_mv:V1", 0.02, 0.04, 0.06),
+        ("rsr_v1", "qrs_ms=100 r_mv:V1=0.3 rprime_mv:V1=0.4 q_mv:V1=0", "s_mv:V1", -0.04, -0.07, -0.1),
+        ("rsr_v1", "qrs_ms=100 r_mv:V1=0.3 s_mv:V1=-0.5 q_mv:V1=0", "rprime_mv:V1", 0.04, 0.1, 0.16),
+        ("broad_r_i_v6", "qrs_ms=140 q_mv:I,V6=0 s_mv:I,V6=0 r_ms:I,V6=100 r_mv:I=1", "r_mv:V6", 0.19, 0.3, 0.41),
+        ("broad_r_i_v6", "qrs_ms=140 q_mv:I,V6=0 s_mv:I,V6=0 r_ms:V6=100 r_mv:I,V6=1", "r_ms:I", 59, 70, 81),
+        ("broad_r_i_v6", "qrs_ms=140 q_mv:I,V6=0 s_mv:I=0 r_ms:I,V6=100 r_mv:I,V6=1", "s_mv:V6", -0.4, -0.3, -0.2),
+        ("broad_r_i_v6", "q_mv:I,V6=0 s_mv:I,V6=0 r_ms:I,V6=100 r_mv:I,V6=1", "qrs_ms", 113, 120, 127),
+        ("wide_s_i_v6", "s_mv:I,V6=-0.4 s_ms:I=60", "s_ms:V6", 34, 40, 46),
+        ("wide_s_i_v6", "s_mv:V6=-0.4 s_ms:I,V6=60", "s_mv:I", -0.09, -0.15, -0.21),
+        ("poor_r_progression", "r_mv:V4=0.4 r_mv:V1=0.1", "r_mv:V3", 0.37, 0.3, 0.23),
+        ("poor_r_progression", "r_mv:V3=0.2 r_mv:V1=0.1", "r_mv:V4", 0.71, 0.6, 0.49),
+        ("poor_r_progression", "r_mv:V3=0.2 r_mv:V4=0.4", "r_mv:V1", 0.36, 0.3, 0.24),
+        ("q_waves:inferior", "q_ms:II,III=40", "q_mv:II,III", -0.07, -0.1, -0.13),
+        ("q_waves:inferior", "q_mv:II,III=-0.3", "q_ms:II,III", 24, 29, 34),
+        ("q_waves:anteroseptal", "q_ms:V2,V3=40", "q_mv:V2,V3", -0.04, -0.06, -0.08),
+        ("q_waves:anteroseptal", "q_mv:V2,V3=-0.3", "q_ms:V2,V3", 16, 21, 26),
+        ("st_elevation:inferior", "", "st_mv:II,III", 0.07, 0.1, 0.13),
+        ("st_elevation:v3v4", "st_mv:V4=0.2", "st_mv:V3", 0.13, 0.2, 0.27),
+        ("st_elevation:v3v4", "sex=female st_mv:V4=0.2", "st_mv:V3", 0.11, 0.15, 0.19),
+        ("st_elevation:v3v4", "sex=male st_mv:V4=0.2", "st_mv:V3", 0.13, 0.2, 0.27),
+        ("st_elevation:v3v4", "sex=male age=40 st_mv:V4=0.2", "st_mv:V3", 0.16, 0.2, 0.24),
+        ("st_elevation:v3v4", "sex=male age=39 st_mv:V4=0.2", "st_mv:V3", 0.21, 0.25, 0.29),
+        ("st_elevation:v3v4", "sex=female age=39 st_mv:V4=0.2", "st_mv:V3", 0.11, 0.15, 0.19),
+        ("st_elevation:avr", "", "st_mv:aVR", 0.07, 0.1, 0.13),
+        ("st_depression:lateral", "", "st_mv:V5,V6", -0.03, -0.05, -0.07),
+        ("t_inversion:lateral", "", "t_mv:V5,V6", -0.06, -0.1, -0.14),
+        ("t_flat:lateral", "", "t_mv:V5,V6", -0.11, -0.08, -0.05),
+        ("t_flat:lateral", "", "t_mv:V5,V6", 0.11, 0.08, 0.05),
+        ("t_tall:high_lateral", "", "t_mv:I,aVL", 0.44, 0.5, 0.56),
+        ("t_tall:v3v4", "", "t_mv:V3,V4", 0.85, 1, 1.15),
+        ("t_upright", "t_mv:I,II,V3,V4,V5=0.3", "t_mv:V6", 0.07, 0.1, 0.13),
+        ("baseline_wander", "", "baseline_wander_mv", 0.11, 0.17, 0.23),
+        ("muscle_noise", "", "noise_mv", 0.009, 0.013, 0.017),
+    ],
+)  # fmt: skip
+def test_a_finding_is_absent_open_or_present_by_its_limit(key, given, moved, absent, doubtful, present):
+    """The limits of the guidelines, each with the zone in which it is too close to say; all else is as `given`."""
+    about = dict(part.split("=") for part in given.split() if part.split("=")[0] in ("age", "sex"))
+    given = " ".join(part for part in given.split() if part.split("=")[0] not in about)
+    age = float(about["age"]) if "age" in about else None
+    says = [
+        findings(numbers(f"{given} {moved}={value}"), age, about.get("sex"))[key]
+        for value in (absent, doubtful, present)
+    ]
+    assert says == [False, None, True]
+
+
+@pytest.mark.parametrize(
+    "given, key, expected",
+    [
+        ("rr_ms=800 rr_variation=0.02", "regular", True),
+        ("rr_ms=800 rr_variation=0.2", "regular", False),
+        ("rr_ms=800 rr_variation=0.02 n_premature_narrow=1", "regular", False),
+        ("rr_ms=800 rr_variation=0.02 n_premature_wide=1", "regular", False),
+        ("rr_variation=0.02", "regular", None),  # too few beats to say
+        ("rr_ms=800 rr_variation=0.02 rr_irregularity=0.02", "irregularly_irregular", False),
+        ("rr_ms=800 rr_variation=0.02 rr_irregularity=0.02", "premature_narrow", False),
+        ("rr_ms=800 rr_variation=0.02 rr_irregularity=0.02 n_premature_narrow=1", "premature_narrow", True),
+        ("rr_ms=800 rr_variation=0.3 rr_irregularity=0.2 n_premature_narrow=1", "premature_narrow", None),
+        ("rr_ms=800 n_premature_wide=1", "premature_wide", True),
+        ("rr_ms=800", "premature_wide", False),
+        ("n_premature_wide=1", "premature_wide", None),
+        ("rr_ms=800 alternating=True", "every_second_premature", True),
+        ("rr_ms=800 alternating=False", "every_second_premature", False),
+        ("p_present=True", "p_waves", True),
+        ("p_present=True", "no_p_waves", False),
+        ("p_present=False", "no_p_waves", True),
+        ("", "p_waves", None),
+        ("p_present=False pr_ms=250", "pr_above_200", None),  # no P, no PR
+        ("pr_ms=90 qrs_ms=130 upstroke=0.1", "delta_wave", None),
+        ("qrs_ms=130", "qrs_110_to_119", False),
+        ("qrs_ms=100", "qrs_110_to_119", False),
+        # P and T of a sinus tachycardia are no flutter, whatever their spectrum
+        ("atrial_share=0.9 atrial_contrast=0.5 atrial_mv=0.1 p_present=True heart_rate=140 atrial_rate=290", "flutter_waves", None),
+        ("atrial_share=0.9 atrial_contrast=0.5 atrial_mv=0.1 p_present=True heart_rate=75 atrial_rate=290", "flutter_waves", True),
+        ("atrial_share=0.9 atrial_contrast=0.5 atrial_mv=0.1 heart_rate=145 atrial_rate=290", "flutter_waves", True),
+        ("atrial_share=0.1 atrial_contrast=0.5 atrial_mv=0.1 p_present=True heart_rate=145 atrial_rate=290", "flutter_waves", False),
+        ("axis_deg=30", "axis_normal", True),
+        ("axis_deg=-60", "axis_normal", False),
+        ("axis_deg=-150", "axis_right", False),
+        # a notched R of right bundle branch block: neither yes nor no
+        ("qrs_ms=140 r_mv:V1=1 rprime_mv:V1=0 s_mv:V1=0 q_mv:V1=0", "rsr_v1", None),
+        ("qrs_ms=100 r_mv:V1=1 rprime_mv:V1=0 s_mv:V1=0 q_mv:V1=0", "rsr_v1", False),
+        ("qrs_ms=140 r_mv:V1=0.1 rprime_mv:V1=0 s_mv:V1=-1 q_mv:V1=0", "rsr_v1", False),
+        ("q_mv:II,III=-0.3 q_ms:II,III=10", "q_waves:inferior", False),
+        # two neighbouring leads
+        ("st_mv:II=0.3 st_mv:III,aVF=0", "st_elevation:inferior", False),
+        ("st_mv:II,aVF=0.3 st_mv:III=0", "st_elevation:inferior", True),
+        ("st_mv:II=0.3 st_mv:III=0", "st_elevation:inferior", None),
+        ("st_mv:II,III=0", "st_elevation:inferior", False),
+        ("st_mv:II=0.3", "st_elevation:inferior", None),
+        ("st_mv:II=0", "st_elevation:inferior", None),
+        ("st_mv:V5,V6=0.3", "st_elevation:anterolateral", True),
+        ("st_mv:V5,V6=0.3", "st_elevation:lateral", True),
+        ("st_mv:V1,V2=0.4", "st_elevation:septal", True),
+        ("st_mv:V1,V2=0.4", "st_elevation:anterior", True),
+        ("t_mv:V1,V2=-0.3 t_mv:V3=0.3", "t_inversion:anteroseptal", False),  # V1 is inverted in health
+        ("t_mv:V2,V3=-0.3 t_mv:V1=0.3", "t_inversion:anteroseptal", True),
+        ("t_mv:V1,V2=-0.3 t_mv:V3,V4=0.3", "t_inversion:anterior", False),
+        ("t_mv:V1,V2=-0.3", "t_inversion:septal", True),
+        ("t_mv:II,III=0.3 t_mv:aVF=0", "t_upright:inferior", True),  # all but one
+        ("t_mv:V3,V4,V5,V6,I,II=0.3", "t_upright", True),
+        ("t_mv:V1,V2,V3=0.3 t_mv:V4=0", "t_upright:anterior", True),
+        ("t_mv:V1,V2=0.3 t_mv:V3,V4=0", "t_upright:anterior", False),
+        (f"st_mv:{','.join(LEADS)}=0", "no_st_deviation", True),
+        (f"st_mv:{','.join(LEADS)}=0 st_mv:V5,V6=-0.2", "no_st_deviation", False),
+        (f"st_mv:{','.join(LEADS)}=0 st_mv:II,III=0.2", "no_st_deviation", False),
+        (f"st_mv:{','.join(LEADS)}=0 st_mv:aVR=0.2", "no_st_deviation", True),
+        ("st_mv:I,II,III=0", "no_st_deviation", None),
+        ("flat_leads=0", "flat_lead", False),
+        ("flat_leads=1", "flat_lead", True),
+        ("flat_leads=3", "flat_lead", True),
+        ("flat_leads=4", "flat_lead", False),  # not one electrode, but a recording of fewer leads
+        ("flat_leads=None", "flat_lead", None),
+    ],
+)  # fmt: skip
+def test_what_takes_more_than_one_number(given, key, expected):
+    assert findings(numbers(given))[key] is expected
+
+
 @given(
     leads=st.integers(0, 4095),
     length=st.integers(0, 1000),
