@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ecgclip.beats import r_peaks
 from ecgclip.ecg import LEADS, read_ecg
-from ecgclip.measure import feature_names, features, finding_texts, findings, measure
+from ecgclip.measure import _complex, _p_present, feature_names, features, finding_texts, findings, measure
 from ecgclip.prepare import prepare
 from ecgclip.simulate import simulate
 
@@ -316,6 +316,166 @@ def test_a_finding_is_absent_open_or_present_by_its_limit(key, given, moved, abs
 )  # fmt: skip
 def test_what_takes_more_than_one_number(given, key, expected):
     assert findings(numbers(given))[key] is expected
+
+
+# --- heartbeats drawn by hand, so that every number is known -------------------------------------------------------------
+
+WEIGHT = np.linspace(0.6, 1.7, 12)  # how much each lead sees of the same course
+
+
+def heartbeats(at_s, wide=(), p=0.15, t=0.3, seconds=10):
+    """(12, samples) in mV at 100 Hz, and the R peaks: P, QRS and T as Gaussians; those of `wide` (indices) broad and without P."""
+    time = np.arange(round(seconds * 100)) / 100
+    wave = lambda at, sd, height: height * np.exp(-(((time - at) / sd) ** 2) / 2)
+    course = np.zeros(len(time))
+    for i, r in enumerate(at_s):
+        if i in wide:
+            course += wave(r, 0.045, 1.2) + wave(r + 0.34, 0.05, -t)
+        else:
+            course += wave(r - 0.16, 0.02, p) + wave(r, 0.012, 1) + wave(r + 0.3, 0.04, t)
+    return WEIGHT[:, None] * course, np.round(np.array(at_s) * 100).astype(int)
+
+
+def of_beats(*args, mask=None, **kwargs):
+    signal, peaks = heartbeats(*args, **kwargs)
+    return measure(signal, np.ones(12, bool) if mask is None else mask, peaks)
+
+
+def test_the_waves_of_a_beat_have_their_heights_and_times():
+    m = of_beats(np.arange(0.5, 9.6, 0.8))
+    assert m.heart_rate == pytest.approx(75) and m.longest_pause_ms == 800 and m.beats == 12
+    assert m.regular and m.rr_variation == m.rr_irregularity == 0 and m.n_premature_narrow == m.n_premature_wide == 0
+    assert np.allclose(m.r_mv, WEIGHT, atol=0.02) and np.allclose(m.qrs_pp_mv, WEIGHT, atol=0.02)
+    assert np.allclose(m.t_mv, 0.3 * WEIGHT, atol=0.01) and np.allclose(m.p_amplitude_mv, 0.13 * WEIGHT, atol=0.01)
+    assert not m.q_mv.any() and not m.s_mv.any() and not m.rprime_mv.any() and np.allclose(m.st_mv, 0, atol=0.01)
+    assert m.p_present and m.p_consistency > 0.98
+    assert m.p_height_mv == pytest.approx(0.15 * np.sqrt((WEIGHT**2).mean()), abs=0.02)
+    # the tangents of a Gaussian meet its level two standard deviations from its peak, where a seventh of it is left
+    assert m.p_duration_ms == pytest.approx(80, abs=8) and m.p_terminal_v1 == pytest.approx(0, abs=0.3)
+    assert m.qrs_ms == pytest.approx(72, abs=10) and m.pr_ms == pytest.approx(200 - 36, abs=8)
+    assert m.qt_ms == pytest.approx(300 + 36 + 80, abs=14) and m.qtc_ms == pytest.approx(m.qt_ms / 0.8 ** (1 / 3))
+    upside_down, peaks = heartbeats(np.arange(0.5, 9.6, 0.8))
+    m = measure(-upside_down, np.ones(12, bool), peaks)
+    assert np.allclose(m.q_mv, -WEIGHT, atol=0.02) and not m.r_mv.any() and not m.s_mv.any(), "a QS complex"
+    assert np.allclose(m.t_mv, -0.3 * WEIGHT, atol=0.01) and np.allclose(m.p_amplitude_mv, -0.13 * WEIGHT, atol=0.01)
+    assert m.p_terminal_v1 > 3, "all of P in V1 is negative"
+
+
+def test_a_lead_that_is_off_has_no_numbers():
+    off = np.arange(12) == 6
+    m = of_beats(np.arange(0.5, 9.6, 0.8), mask=~off)
+    for name in ("q_mv", "q_ms", "r_mv", "s_mv", "rprime_mv", "st_mv", "t_mv", "p_amplitude_mv", "qrs_pp_mv"):
+        assert np.array_equal(np.isnan(getattr(m, name)), off), name
+    assert np.isnan(m.p_terminal_v1) and m.flat_leads == 1
+    assert of_beats(np.arange(0.5, 9.6, 0.8), mask=np.arange(12) < 8).flat_leads == 4
+    assert of_beats(np.arange(0.5, 9.6, 0.8), mask=np.arange(12) < 7).flat_leads is None, "it never had twelve"
+    assert np.isnan(of_beats(np.arange(0.5, 9.6, 0.8), mask=np.arange(12) > 0).axis_deg), "no axis without lead I"
+
+
+def test_an_early_beat_is_premature_and_wide_only_if_its_complex_is():
+    early = np.r_[np.arange(0.5, 4.2, 0.8), 4.2, np.arange(5.3, 9.6, 0.8)]
+    narrow = of_beats(early)
+    assert (narrow.n_premature_narrow, narrow.n_premature_wide, narrow.alternating) == (1, 0, False)
+    assert narrow.longest_pause_ms == 1100
+    wide = of_beats(early, wide=[5])
+    assert (wide.n_premature_narrow, wide.n_premature_wide, wide.alternating) == (0, 1, False)
+    assert wide.regular and wide.rr_variation == 0, "the intervals around it say nothing on the rhythm beneath"
+    late = np.r_[np.arange(0.5, 4.2, 0.8), 5.2, np.arange(6.0, 9.6, 0.8)]
+    escape = of_beats(late, wide=[5])
+    assert (escape.n_premature_narrow, escape.n_premature_wide) == (0, 0), "late: an escape beat"
+    steady = of_beats(np.arange(0.5, 9.6, 0.8))
+    assert (steady.n_premature_narrow, steady.n_premature_wide, steady.alternating) == (0, 0, False)
+
+
+def test_bigeminy_takes_turns():
+    pairs = np.sort(np.r_[np.arange(0.5, 8.6, 1.6), np.arange(1.0, 9.1, 1.6)])
+    for wide in ((), range(1, 12, 2)):
+        assert of_beats(pairs, wide=wide).alternating
+    assert of_beats(pairs, wide=range(1, 12, 2)).n_premature_wide == 6
+
+
+def test_intervals_without_a_pattern_are_irregular():
+    steps = np.array([0.6, 0.95, 0.7, 0.55, 1.0, 0.65, 0.85, 0.5, 0.9, 0.75])
+    m = of_beats(np.cumsum(np.r_[0.6, steps]), p=0)
+    assert m.regular is False and m.rr_variation == pytest.approx(steps.std() / steps.mean(), abs=0.01)
+    changes = [np.median(np.abs(steps[lag:] - steps[:-lag])) for lag in (1, 2, 3)]
+    assert m.rr_irregularity == pytest.approx(min(changes) / np.median(steps), abs=0.01)
+    assert not m.p_present and m.n_premature_wide == m.n_premature_narrow == 0
+    says = findings(m)
+    assert says["irregularly_irregular"] and says["regular"] is False and says["premature_narrow"] is None
+
+
+def test_two_beats_have_a_rate_and_no_rhythm():
+    m = of_beats([2, 3.25], seconds=5)
+    assert m.heart_rate == pytest.approx(48) and m.longest_pause_ms == 1250 and list(m.rr_ms) == [1250]
+    assert m.regular is None and m.alternating is None and np.isnan(m.rr_variation) and np.isnan(m.baseline_wander_mv)
+    assert np.isnan(of_beats([2], seconds=5).heart_rate) and np.isnan(of_beats([2], seconds=5).qtc_ms)
+    four = of_beats([1, 2, 3, 4], seconds=5)
+    assert four.regular and four.alternating is False and four.baseline_wander_mv < 0.01
+
+
+@pytest.mark.parametrize("rate", [240, 300, 350])
+def test_flutter_waves_between_the_complexes(rate):
+    signal, peaks = heartbeats(np.arange(0.5, 9.6, 0.93), p=0, t=0)
+    time = np.arange(signal.shape[1]) / 100
+    signal = signal + 0.1 * np.sin(2 * np.pi * rate / 60 * time)
+    m = measure(signal, np.ones(12, bool), peaks)
+    assert m.atrial_rate == pytest.approx(rate, abs=4) and m.atrial_mv == pytest.approx(0.1, abs=0.02)
+    assert m.atrial_share > 0.8 and m.atrial_contrast > 0.8 and findings(m)["flutter_waves"]
+    only_v5 = measure(signal * (np.arange(12) == 10)[:, None], np.arange(12) == 10, peaks)
+    assert only_v5.atrial_mv == pytest.approx(0.1, abs=0.02), "whatever lead there is"
+
+
+def test_noise_and_wander_have_their_size():
+    signal, peaks = heartbeats(np.arange(0.5, 9.6, 0.8))
+    rng, everywhere = np.random.default_rng(0), np.ones(12, bool)
+    assert (
+        measure(signal, everywhere, peaks).noise_mv < 0.002
+        and measure(signal, everywhere, peaks).baseline_wander_mv < 0.01
+    )
+    noisy = measure(signal + rng.normal(0, 0.05, signal.shape), everywhere, peaks)
+    assert noisy.noise_mv == pytest.approx(0.05, rel=0.3)
+    one = signal + rng.normal(0, 0.05, signal.shape) * (np.arange(12) == 3)[:, None]
+    assert measure(one, everywhere, peaks).noise_mv < 0.002, "one noisy lead is not the recording"
+    level = np.zeros(signal.shape[1])  # up and down by turns, from one beat to the next
+    for i, peak in enumerate(peaks):
+        level[max(peak - 35, 0) : peak + 45] = 0.2 * (i % 2)
+    wandering = measure(signal + level * (np.arange(12) == 4)[:, None], everywhere, peaks)
+    assert wandering.baseline_wander_mv == pytest.approx(0.1, abs=0.01), "of the worst lead"
+
+
+def test_a_complex_is_told_by_its_waves():
+    """2 ms a sample: depth or height, and duration, of Q, R and S, and the height of R'."""
+    flat = lambda height, ms: [height] * (ms // 2)
+    complex_ = lambda *waves: _complex(np.concatenate([flat(*wave) for wave in waves]))
+    assert complex_((-0.2, 30), (1.0, 60), (-0.4, 40), (0.3, 20)) == (-0.2, 30, 1.0, 60, -0.4, 40, 0.3)
+    assert complex_((1.0, 60), (-0.4, 40)) == (0, 0, 1.0, 60, -0.4, 40, 0)
+    assert complex_((-1.2, 100)) == (-1.2, 100, 0, 0, 0, 0, 0), "QS"
+    assert complex_((-0.04, 30), (0.5, 60), (-0.04, 10), (0.04, 10)) == (0, 0, 0.5, 60, 0, 0, 0), (
+        "below 0.05 mV: no wave"
+    )
+    assert complex_((-0.05, 30), (0.5, 60)) == (-0.05, 30, 0.5, 60, 0, 0, 0)
+    assert complex_((-0.1, 20), (0.01, 4), (-0.3, 20), (0.5, 60)) == (-0.3, 20, 0.5, 60, 0, 0, 0), "the deeper of two"
+    assert complex_((-0.3, 20), (0.01, 4), (-0.1, 20), (0.5, 60)) == (-0.3, 20, 0.5, 60, 0, 0, 0)
+    assert complex_((0.5, 60), (-0.1, 20), (0.01, 4), (-0.3, 30))[4:6] == (-0.3, 30)
+    assert complex_((0.5, 60), (-0.3, 20), (0.2, 10), (-0.1, 30), (0.4, 10))[4:] == (-0.3, 20, 0.4)
+
+
+@pytest.mark.parametrize(
+    "consistency, height, repeats, expected",
+    [
+        (0.9, 0.05, False, True),
+        (0.9, 0.05, True, None),  # waves that repeat may be flutter
+        (0.9, 0.02, False, None),
+        (0.7, 0.05, False, None),
+        (0.7, 0.02, False, False),
+        (0.5, 0.2, False, False),
+        (0.99, 0.01, False, False),
+        (float("nan"), 0.2, False, None),
+    ],
+)
+def test_p_waves_come_back_and_stand_out(consistency, height, repeats, expected):
+    assert _p_present(consistency, height, repeats) is expected
 
 
 @given(
