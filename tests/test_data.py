@@ -9,8 +9,13 @@ from toy import write_mimic, write_ptb_xl
 
 from ecgclip.data import (
     BEATS,
+    DOUBTED_CONCEPTS,
     DS1,
     DS2,
+    LUDB_WORDS,
+    MEASURED_CONCEPTS,
+    RHYTHMS,
+    SUPERCLASSES,
     UNKNOWN,
     Case,
     challenge_2011,
@@ -28,6 +33,7 @@ from ecgclip.data import (
 )
 from ecgclip.ecg import ECG, EcgclipError, read_ecg
 from ecgclip.knowledge import KnowledgeBase
+from ecgclip.measure import finding_texts
 from ecgclip.simulate import simulate, write_record
 from ecgclip.windows import load_windows
 
@@ -358,3 +364,211 @@ def test_mimic_rows_without_a_file_keep_their_report(mimic, kb, tmp_path):
     (copy / "machine_measurements.csv").unlink()
     with pytest.raises(EcgclipError, match=r"no machine_measurements\.csv"):
         mimic_iv_ecg(copy, kb)
+
+
+# --- what the tables of this file say -----------------------------------------------------------------------------------
+
+
+def test_every_name_in_the_tables_is_a_concept_or_a_finding(kb):
+    for concepts in (SUPERCLASSES.values(), BEATS.values(), RHYTHMS.values(), LUDB_WORDS.values(), MEASURED_CONCEPTS, DOUBTED_CONCEPTS):  # fmt: skip
+        assert set(concepts) <= set(kb.concepts)
+    for keys in (*MEASURED_CONCEPTS.values(), *DOUBTED_CONCEPTS.values()):
+        for key in keys:
+            assert any(finding.startswith(key) if key.endswith(":") else finding == key for finding in finding_texts())
+    assert all(word == word.lower() and kb.find(word) is None for word in LUDB_WORDS), "those need no second spelling"
+    assert UNKNOWN == -1, "as in truth everywhere"
+
+
+def test_the_codes_of_mit_bih_are_those_of_physionet():
+    rhythms = "AB AFIB AFL B BII IVR N NOD P PREX SBR SVTA T VFL VT"
+    assert " ".join(sorted(code.removeprefix("(") for code in RHYTHMS)) == rhythms and {r[0] for r in RHYTHMS} == {"("}
+    table = wfdb.io.annotation.ann_label_table
+    beats = {s for i, s in zip(table.label_store, table.symbol, strict=True) if wfdb.io.annotation.is_qrs[i]}
+    assert set(BEATS) == beats - set("!B?nr"), "! is a flutter wave; there are none of the others"
+    numbers = [*range(100, 110), *range(111, 120), *range(121, 125), *range(200, 204), 205, *range(207, 211)]
+    numbers += [*range(212, 216), 217, *range(219, 224), 228, *range(230, 235)]
+    assert len(numbers) == 48 and {*DS1, *DS2} == {str(n) for n in numbers} - {"102", "104", "107", "217"}, "paced"
+
+
+# --- the rest of each layout --------------------------------------------------------------------------------------------
+
+
+def test_a_row_of_ptb_xl_becomes_a_case(kb, tmp_path):
+    extra = {"device": ["CS-12   E", "AT-6 C 5.5", "", "CS100    3"]}
+    root = write_ptb_xl(tmp_path, 4, extra, fold=3)
+    table = (root / "ptbxl_database.csv").read_text().splitlines()
+    cells = [line.split(",") for line in table]
+    cells[2][1], cells[3][2], cells[3][3] = "", "", "nan"  # no patient; neither age nor sex
+    (root / "ptbxl_database.csv").write_text("\n".join(",".join(row) for row in cells) + "\n", encoding="utf-8")
+    normal, lbbb, af, lvh = ptb_xl(root, kb)
+    assert [c.patient for c in (normal, lbbb, af)] == ["0.0", "2", "1.0"], "without a patient, a record stands alone"
+    assert [c.device for c in (normal, lbbb, af, lvh)] == ["CS-12", "AT-6", "", "CS100"]
+    assert (af.age, af.sex, lvh.age, lvh.sex) == (None, None, 60, "female")
+    assert {c.fold for c in (normal, lbbb, af, lvh)} == {3} and {c.source for c in (normal, lbbb)} == {"ptb-xl"}
+    assert normal.subclasses == {"NORM"} and lbbb.subclasses == {"CLBBB"} and af.subclasses == frozenset()
+    assert normal.annotated == {"normal-ecg", "sinus-rhythm"}
+    assert lbbb.report == "sinusrhythmus. linksschenkelblock" and lbbb.path.endswith("00002_lr")
+    assert (lbbb.start_s, lbbb.stop_s, lbbb.beats) == (0, None, ())
+    assert {c: normal.statements[c] for c in SUPERCLASSES.values()} == {
+        "normal-ecg": True, "myocardial-infarction": False, "st-t-change": False,
+        "conduction-disturbance": False, "hypertrophy": False,
+    }  # fmt: skip
+
+
+def test_umlauts_in_a_report_survive(kb, tmp_path):
+    root = write_ptb_xl(tmp_path, 1)
+    text = (root / "ptbxl_database.csv").read_text().replace("normal ecg.", "“övrigt” unauffällig")
+    (root / "ptbxl_database.csv").write_bytes(text.encode())
+    assert ptb_xl(root, kb)[0].report == "sinus rhythm. “övrigt” unauffällig"
+
+
+def rhythm_record(folder, name, notes, seconds=45, beats=()):
+    """A record at 100 Hz with rhythm `notes` (s, code) and `beats` (s, symbol), the last annotation at its end."""
+    record(folder / name, leads=("II", "V1"), seconds=seconds)
+    rows = sorted([(t, "+", note) for t, note in notes] + [(t, s, "") for t, s in beats] + [(seconds - 0.1, "|", "")])
+    wfdb.wrann(
+        name, "atr", np.array([round(t * 100) for t, *_ in rows]), symbol=[s for _, s, _ in rows],
+        aux_note=[note for *_, note in rows], fs=100, write_dir=str(folder),
+    )  # fmt: skip
+
+
+def test_mitdb_stretches_patients_and_record_sets(kb, tmp_path):
+    beats = [(0.5, "N"), (21.0, "A"), (30.0, "V"), (41.5, "Q")]
+    for name in ("101", "102", "202", "213"):
+        rhythm_record(tmp_path, name, [(0, "(AFL"), (12, "(XYZ"), (19.5, "(N")], beats=beats)
+    record(tmp_path / "999", leads=("II",))  # nothing is annotated
+    cases = mitdb(tmp_path, kb)
+    assert [(c.start_s, c.stop_s) for c in cases[:2]] == [(0, 10), (20, 30)] and len(cases) == 8
+    patients = {c.path.rsplit("/", 1)[1]: (c.patient, c.fold) for c in cases}
+    assert patients == {"101": ("101", 1), "102": ("102", 0), "202": ("201", 2), "213": ("213", 2)}, "201 is 202"
+    first, second = cases[:2]
+    assert first.source == "mitdb" and not first.complete and not first.annotated
+    assert first.beats == ((0.5, BEATS["N"]),) and second.beats == ((1.0, BEATS["A"]),), "a beat at 30 s is of the next"
+    assert first.statements["atrial-flutter"] and first.statements["supraventricular-arrhythmia"], "and what is broader"
+    assert first.statements["sinus-rhythm"] is False and second.statements["sinus-rhythm"]
+    assert second.statements["premature-atrial-contraction"] and not first.statements["premature-atrial-contraction"]
+    every = {c.start_s: c.statements for c in mitdb(tmp_path, kb, every_s=11) if c.path.endswith("101")}
+    assert set(every) == {0, 11, 22, 33} and set(every[11]) == {BEATS["V"], BEATS["A"]}, "a rhythm of no name"
+    assert every[33][BEATS["V"]] is False and every[22][BEATS["V"]]
+
+
+def test_challenges_without_their_table_are_one_line(tmp_path, kb):
+    with pytest.raises(EcgclipError, match=r"no REFERENCE\.csv or REFERENCE-v3\.csv here"):
+        challenge_2017(tmp_path, kb)
+    with pytest.raises(EcgclipError, match=r"no REFERENCE\.csv here"):
+        challenge_2011(tmp_path, kb)
+
+
+def test_every_record_of_the_challenges_is_a_patient(tmp_path, kb):
+    for name in ("A1", "A2"):
+        record(tmp_path / name, leads=("I",))
+    (tmp_path / "REFERENCE.csv").write_text("A1,N\nA2,O\n")
+    for loader, source in ((challenge_2017, "challenge-2017"), (challenge_2011, "challenge-2011")):
+        cases = loader(tmp_path, kb)
+        assert [(c.source, c.patient, c.path) for c in cases] == [(source, n, str(tmp_path / n)) for n in ("A1", "A2")]
+    normal, other = challenge_2017(tmp_path, kb)
+    assert normal.statements == {"sinus-rhythm": True, "poor-signal-quality": False} | dict.fromkeys(
+        ("atrial-fibrillation", "atrial-flutter", "irregular-rhythm"), False
+    )
+    assert other.statements == {"irregular-rhythm": True, "atrial-fibrillation": False, "poor-signal-quality": False}
+
+
+def test_a_record_without_a_diagnosis_line_is_no_case(challenge, kb, tmp_path):
+    root = shutil.copytree(challenge, tmp_path / "copy")
+    record(root / "g1" / "E00003")
+    cases = {c.path.rsplit("/", 1)[1]: c for c in folder(root, kb)}
+    assert "E00003" not in cases and len(cases) == 5
+    assert cases["E00001"].patient == "g1/E00001" and cases["E00001"].source == "folder" and cases["E00001"].complete
+    assert isinstance(cases["E00001"].age, float | int) and cases["E00001"].sex in ("male", "female")
+
+
+def test_the_nine_classes_of_cpsc2018(challenge, kb):
+    (case, _) = cpsc_2018(challenge, kb)
+    assert set(case.statements) == {
+        "normal-ecg", "atrial-fibrillation", "first-degree-av-block", "left-bundle-branch-block", "st-elevation",
+        "right-bundle-branch-block", "premature-atrial-contraction", "premature-ventricular-contraction", "st-depression",
+    }  # fmt: skip
+    assert [c for c, present in case.statements.items() if present] == ["normal-ecg"]
+
+
+@pytest.mark.parametrize(
+    "line, concept",
+    [
+        ("Rhythm: Sinus tachycardia.", "sinus-tachycardia"),
+        ("Rhythm: Atrial flutter, typical.", "atrial-flutter"),
+        ("Electric axis of the heart: right axis deviation.", "right-axis-deviation"),
+        ("I degree AV block.", "first-degree-av-block"),
+        ("III degree AV-block.", "complete-av-block"),
+        ("Non-specific intravintricular conduction delay.", "intraventricular-conduction-delay"),
+        ("Non-specific repolarization abnormalities: inferior wall.", "nonspecific-st-t-abnormality"),
+        ("Early repolarization syndrome.", "early-repolarization"),
+        ("Electric axis of the heart: normal.", None),  # no normal ECG
+        ("Quatsch.", None),
+    ],
+)
+def test_a_line_of_ludb(tmp_path, kb, line, concept):
+    record(tmp_path / "1")
+    record(tmp_path / "2")
+    plain = [line for line in (tmp_path / "1.hea").read_text().splitlines() if not line.startswith("#")]
+    rhythm = [] if line.startswith("Rhythm") else ["#Rhythm: Sinus rhythm."]
+    (tmp_path / "1.hea").write_text("\n".join([*plain, *rhythm, f"#{line}", ""]))
+    (case,) = ludb(tmp_path, kb)  # the other tells no rhythm, so it is none of LUDB's
+    assert case.annotated - {"sinus-rhythm"} == ({concept} if concept else set())
+    assert case.source == "ludb" and case.patient == "1" and case.complete
+
+
+def test_a_csv_of_labels_row_by_row(tmp_path, kb, capsys):
+    rows = ["record,labels,patient,age,sex", "a,AF ; ;164909002,,, Male", "b.hea,,p2,0, f", "c,Quatsch;Unsinn,,,x"]
+    (tmp_path / "labels.csv").write_text("\ufeff" + "\n".join(rows), encoding="utf-8")  # as spreadsheets save it
+    a, b, c = labelled(tmp_path, kb)
+    assert a.annotated == {"atrial-fibrillation", "left-bundle-branch-block"} and a.source == "labelled"
+    assert (a.patient, b.patient, c.patient) == ("a", "p2", "c"), "without a patient, a record stands alone"
+    assert [x.sex for x in (a, b, c)] == ["male", "female", None] and [x.age for x in (a, b, c)] == [None, 0, None]
+    assert (a.path, b.path) == (str(tmp_path / "a"), str(tmp_path / "b"))
+    assert b.annotated == c.annotated == frozenset() and not any(b.statements.values())
+    assert capsys.readouterr().err.splitlines() == ["note: not in the knowledge base, so left out: Quatsch, Unsinn"]
+
+
+@pytest.mark.parametrize(
+    "text, problem",
+    [
+        ("labels\nAF\n", "has no column record"),
+        ("record,labels\n,AF\n", r"line 2: record '' is no path below"),
+        ("record,labels\n/etc/passwd,AF\n", r"line 2: record '/etc/passwd' is no path below"),
+        ("record,labels,age\na,AF,50\nb,AF,old\n", r"line 3: age 'old' is no number"),
+    ],
+)
+def test_what_is_wrong_in_a_csv_of_labels_is_said_with_its_line(tmp_path, kb, text, problem):
+    (tmp_path / "labels.csv").write_text(text)
+    with pytest.raises(EcgclipError, match=problem) as error:
+        labelled(tmp_path, kb)
+    assert str(tmp_path / "labels.csv") in str(error.value)
+
+
+def test_mimic_statements_parts_and_hedges(mimic, kb, tmp_path):
+    copy = shutil.copytree(mimic, tmp_path / "copy")
+    lines = [
+        "Sinus rhythm WITH left axis deviation; Prolonged QT",
+        "Possible inferior infarct - age undetermined.",
+        "Left bundle branch block, and atrial fibrillation",
+        "CONSIDER left ventricular hypertrophy",
+        "Inferior infarct",
+    ]
+    table = (copy / "machine_measurements.csv").read_text().splitlines()
+    start = [line.split(",")[:4] for line in table]
+    for i, line in enumerate(lines, 1):
+        table[i] = ",".join([*start[i], f'" {line} "', *[""] * 17, "800"])
+    table[6] = ",".join([*start[6], *[""] * 18, "800"])  # the device said nothing
+    (copy / "machine_measurements.csv").write_text("\n".join(table) + "\n")
+    cases = mimic_iv_ecg(copy, kb)
+    assert len(cases) == 9, "a row without a report is left out"
+    assert cases[0].annotated == {"sinus-rhythm", "left-axis-deviation", "prolonged-qt-interval"}
+    assert cases[0].report == "Sinus rhythm WITH left axis deviation; Prolonged QT."
+    assert cases[1].annotated == frozenset() and cases[1].report == "Possible inferior infarct - age undetermined."
+    assert not {"inferior-myocardial-infarction", "myocardial-infarction"} & set(cases[1].statements), "hedged"
+    assert cases[1].statements["sinus-rhythm"] is False
+    assert cases[2].annotated == {"left-bundle-branch-block", "atrial-fibrillation"}
+    assert "left-ventricular-hypertrophy" not in cases[3].statements
+    assert cases[4].statements["myocardial-infarction"] and cases[4].statements["inferior-myocardial-infarction"]
+    assert cases[0].source == "mimic-iv-ecg" and cases[0].patient == cases[1].patient == "10000000"
+    assert cases[0].path == str(copy / "files/p1000/p10000000/s40000000/40000000")

@@ -1,19 +1,26 @@
 """Figures are what scikit-learn gives; intervals come from patients, not from records."""
 
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, f1_score, recall_score, roc_auc_score
 
+from ecgclip import metrics
 from ecgclip.metrics import (
     Labels,
     auroc_table,
     calibration,
     difference,
     expected_calibration_error,
+    interval,
     label_table,
+    mean_figures,
+    patient_draws,
     ranking_figures,
+    resample,
 )
 
 
@@ -112,6 +119,7 @@ def test_calibration_over_all_known_pairs(scored):
     found = calibration(probability, truth, np.arange(len(truth)), 0)
     assert found["ece"][0] == pytest.approx(expected_calibration_error(probability[known], truth[known]), abs=1e-4)
     assert found["brier"][0] == pytest.approx(((probability - truth)[known] ** 2).mean(), abs=1e-4)
+    assert calibration(probability, truth, np.arange(len(truth)), 0) == found
     assert sum(b["pairs"] for b in found["bins"]) == known.sum()
     assert all(b["from"] <= b["mean_probability"] <= b["to"] for b in found["bins"])
 
@@ -129,3 +137,101 @@ def test_a_paired_difference_is_narrower_than_two_intervals_and_zero_for_a_copy(
     assert value == pytest.approx(alone[1][0] - alone[0][0], abs=2e-4) and low <= value <= high
     assert high - low < sum(a[2] - a[1] for a in alone) / 2
     assert difference(better, scores, truth, patients, labels, 2, 0)[1]["auroc"] == [-value, -high, -low]
+
+
+# --- by hand: cases small enough to know the answer ---------------------------------------------------------------------
+
+
+def test_an_interval_is_the_value_and_the_middle_95_percent_of_the_resamples():
+    draws = np.arange(1001) / 1000
+    assert interval(np.r_[7, draws]) == [7, 0.025, 0.975]
+    assert interval(np.r_[7, draws, np.nan]) == [7, 0.025, 0.975], "a resample that defines nothing does not count"
+    assert interval(np.array([1 / 3, 1 / 3, 2 / 3])) == [0.3333, 0.3417, 0.6583]
+
+
+def test_a_resample_draws_as_many_patients_as_there_are():
+    draws = patient_draws(np.array([0, 1, 1, 4, 2, 3]), 5)
+    assert draws.shape == (1001, 5) and (draws[0] == 1).all()
+    assert (draws.sum(1) == 5).all() and draws.min() == 0 and 0.9 < draws[1:].mean() < 1.1
+    assert draws[1:].mean(0).min() > 0.9 and draws[1:].mean(0).max() < 1.1, "each as often as any other"
+    assert np.array_equal(draws, patient_draws(np.arange(5), 5))
+
+
+def test_the_records_of_a_patient_are_drawn_together():
+    truth, scores = np.array([[1], [0], [1], [0]], np.int8), np.array([[4.0], [3], [2], [1]])
+    (figures,) = resample(scores, truth, np.array([0, 0, 1, 1]), 0)
+    assert set(figures["auroc"]) == {0.75, 1.0} and figures["auroc"][0] == 0.75, "both patients, or one twice"
+    (figures,) = resample(scores, truth, np.array([0, 1, 0, 1]), 0)
+    undefined = np.isnan(figures["auroc"])  # one has all the positives; half of the resamples draw both
+    assert set(figures["auroc"][~undefined]) == {0.75} and 0.4 < undefined.mean() < 0.6
+    assert np.isnan(figures["average_precision"][undefined]).all()
+
+
+def test_unknown_records_take_their_patients_with_them():
+    truth, scores = np.array([[1], [-1], [0], [1]], np.int8), np.array([[1.0], [9], [0], [-1]])
+    (figures,) = resample(scores, truth, np.arange(4), 3)
+    draws = patient_draws(np.arange(4), 3).astype(float)
+    with np.errstate(invalid="ignore"):
+        expected = draws[:, 0] / (draws[:, 0] + draws[:, 3])
+    expected[draws[:, 2] == 0] = np.nan
+    assert np.allclose(figures["auroc"], expected, equal_nan=True)
+
+
+def test_many_records_are_resampled_in_parts_to_the_same_figures(scored, monkeypatch):
+    scores, truth = scored
+    whole = resample(scores, truth, np.arange(len(truth)), 0, scores, 0.5)
+    monkeypatch.setattr(metrics, "BLOCK", 1000)
+    parts = resample(scores, truth, np.arange(len(truth)), 0, scores, 0.5)
+    assert [set(f) for f in parts] == [set(f) for f in whole] and parts[3] == {}
+    for one, other in zip(whole, parts, strict=True):
+        assert all(np.array_equal(one[k], other[k], equal_nan=True) for k in one)
+
+
+def test_a_label_is_said_from_the_threshold_on_and_that_is_a_half():
+    truth, p = np.array([[1], [1], [0], [0], [0]], np.int8), np.array([[0.5], [0.4], [0.5], [0.4], [0.1]])
+    labels = Labels(["a"], ["a"], {})
+    for threshold in ({}, {"threshold": 0.5}):
+        rows, macro = label_table(p, truth, np.arange(5), labels, 1, 0, p, **threshold)
+        assert [rows[0][k][0] for k in ("sensitivity", "specificity", "f1")] == [0.5, 0.6667, 0.5]
+    (row,), _ = label_table(p, truth, np.arange(5), labels, 1, 0, p, threshold=0.4)
+    assert [row[k][0] for k in ("sensitivity", "specificity", "f1")] == [1, 0.3333, 0.6667]
+    assert row["ece"] == pytest.approx(np.abs([0.1, -0.2, 0]).sum() / 5) and row["brier"] == 0.206
+
+
+def test_a_label_of_which_nothing_is_known_has_an_empty_row():
+    truth, p = np.array([[-1, 1], [-1, 0]], np.int8), np.full((2, 2), 0.5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rows, macro = label_table(p, truth, np.arange(2), Labels(["a", "b"], ["x", "y"], {}), 1, 0, p)
+    assert rows[0] == {"label": "a", "concept": "x", "positives": 0, "known": 0, "auroc": None, "in_macro": False}
+    assert (rows[1]["label"], rows[1]["concept"], rows[1]["known"], rows[1]["in_macro"]) == ("b", "y", 2, True)
+    assert macro["auroc"] == rows[1]["auroc"]
+
+
+def test_the_macro_asks_for_at_least_so_many_of_both_kinds():
+    truth = np.array([[1, 0], [1, 1], [0, 1], [0, 1], [0, 1]], np.int8)
+    scores = truth + np.arange(5)[:, None] / 10
+    assert [r["in_macro"] for r in table(scores, truth, least=2)[0]] == [True, False]
+    assert [r["in_macro"] for r in table(scores, truth, least=1)[0]] == [True, True]
+    assert [r["in_macro"] for r in table(scores, truth, least=3)[0]] == [False, False]
+
+
+def test_the_mean_over_labels_does_without_what_a_resample_left_undefined():
+    one, other = {"auroc": np.array([1.0, np.nan, np.nan])}, {"auroc": np.array([0.5, 0.5, np.nan])}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        mean = mean_figures([one, other])
+    assert np.array_equal(mean["auroc"], [0.75, 0.5, np.nan], equal_nan=True) and mean_figures([]) == {}
+
+
+def test_the_bins_of_a_reliability_plot():
+    probability = np.array([[0.05, 0.15], [0.15, 1.0], [0.1, 0.7]])
+    truth = np.array([[0, 1], [0, 1], [-1, 1]], np.int8)
+    found = calibration(probability, truth, np.array([0, 1, 1]), 0)
+    bins = {(b["from"], b["to"]): (b["pairs"], b["mean_probability"], b["observed"][0]) for b in found["bins"]}
+    assert bins == {(0, 0.1): (1, 0.05, 0), (0.1, 0.2): (2, 0.15, 0.5), (0.7, 0.8): (1, 0.7, 1), (0.9, 1): (1, 1, 1)}
+    assert found["ece"][0] == pytest.approx((0.05 + 0.7 + 0.3) / 5) and found["brier"][0] == pytest.approx(
+        (0.05**2 + 0.85**2 + 0.15**2 + 0.3**2) / 5
+    )
+    assert found["bins"][1]["observed"] == [0.5, 0, 1], "of two patients, one or both"
+    assert found["ece"][1] < found["ece"][0] < found["ece"][2]

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from ecgclip.ecg import ECG, EcgclipError
 from ecgclip.knowledge import KnowledgeBase
+from ecgclip.encoder import ECGFeatures
 from ecgclip.model import Calibration, _weights_folder, load_model, weights_hash
 from ecgclip.simulate import simulate
 
@@ -335,6 +336,26 @@ def test_lead_evidence_is_what_is_lost_without_a_lead(model, af):
     lost = (embedding.rhythm[0] - without) @ np.stack([p.vector for p in prompts]).T
     assert np.allclose(evidence[:, 6], lost, atol=0.05), "V1, as if it had not been recorded"
     assert np.isnan(model.lead_evidence(model.embed(part(af, ["II"])), prompts)).all()
+
+
+def test_a_lead_that_speaks_for_a_label_has_positive_evidence(tiny_model, records, monkeypatch):
+    """An encoder that hears nothing but which leads are there, so that what each lead adds is known."""
+    model = load_model(tiny_model)
+    weight = np.linspace(0.6, -0.5, 12, dtype=np.float32)
+
+    def leads_alone(signal, mask, *_):
+        rhythm = torch.nn.functional.pad(mask * torch.from_numpy(weight), (0, 20))
+        nothing = torch.zeros(len(mask), 1, 32)
+        return ECGFeatures(nothing, nothing[..., 0] > 0, nothing.expand(-1, 60, -1), nothing[..., 0] > 0, rhythm)
+
+    monkeypatch.setattr(model.ecg, "forward", leads_alone)
+    embedding = model.embed(records / "pvc")
+    assert embedding.rhythm.shape == (3, 32)
+    asked = np.zeros((2, 32), np.float32)
+    asked[0, :12], asked[1, 0] = 1, -1  # all leads alike; the first lead, against
+    prompts = [dataclasses.replace(p, vector=v) for p, v in zip(model.prompts(["AF", "STEMI"]), asked, strict=True)]
+    evidence = model.lead_evidence(embedding, prompts)
+    assert np.allclose(evidence[0], weight, atol=1e-6) and np.allclose(evidence[1], [-weight[0], *[0] * 11], atol=1e-6)
 
 
 def test_calibration_is_defined_with_and_without_a_reference_bank():
