@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from ecgclip.assets import asset_path
-from ecgclip.beats import r_peaks
+from ecgclip.beats import Beats, find_beats
 from ecgclip.ecg import ECG, EcgclipError, read_ecg
 from ecgclip.encoder import ECGConfig, ECGEncoder, ECGFeatures
 from ecgclip.knowledge import Concept, KnowledgeBase, Passage, load_label_set
@@ -123,9 +123,14 @@ class Embedding:
     record: str
     rhythm: np.ndarray
     beats: tuple[np.ndarray, ...]
-    r_peaks: tuple[np.ndarray, ...]  # samples at 100 Hz
+    heartbeats: Beats
     measurements: tuple[Measurement, ...]  # of each window
     notes: tuple[str, ...]
+
+    @property
+    def r_peaks(self) -> tuple[np.ndarray, ...]:
+        """For each window, in samples at 100 Hz from its start."""
+        return self.heartbeats.windows
 
 
 @dataclass(frozen=True)
@@ -227,8 +232,9 @@ class ECGCLIP(nn.Module):
     def embed_many(self, ecgs: Sequence[ECG]) -> list[Embedding]:
         """The same of several at once, in a third of the time each. Raises EcgclipError if one has no usable signal."""
         prepared = [prepare(ecg, self.config.ecg.sampling_rate) for ecg in ecgs]
-        peaks = [[r_peaks(s[:, :n], m) for s, m, n in zip(p.signal, p.mask, p.length, strict=True)] for p in prepared]
-        measured = [measure_windows(p, at) for p, at in zip(prepared, peaks, strict=True)]
+        found = [find_beats(p) for p in prepared]
+        peaks = [list(beats.windows) for beats in found]
+        measured = [measure_windows(p, beats) for p, beats in zip(prepared, found, strict=True)]
         arrays: dict[str, Any] = {
             name: np.concatenate([getattr(p, name) for p in prepared]) for name in ("encoder_signal", "mask", "length")
         }
@@ -241,7 +247,7 @@ class ECGCLIP(nn.Module):
                 ecg.source or "",
                 features.rhythm[end - len(peaks[i]) : end].numpy(),
                 tuple(features.beats[end - len(peaks[i]) + row, : len(at)].numpy() for row, at in enumerate(peaks[i])),
-                tuple(peaks[i]),
+                found[i],
                 tuple(measured[i]),
                 tuple(ecg.notes) + tuple(prepared[i].notes),
             )
@@ -543,8 +549,8 @@ class ECGCLIP(nn.Module):
             if len(rows):
                 part = {k: getattr(prepared, k)[rows] for k in ("signal", "encoder_signal", "length")}
                 fewer = replace(prepared, mask=rest[rows], **part)
-                peaks = [embedding.r_peaks[i] for i in rows]
-                without = self.embed_prepared(fewer, peaks, measure_windows(fewer, peaks)).rhythm.numpy()
+                beats = embedding.heartbeats.of(rows)
+                without = self.embed_prepared(fewer, beats.windows, measure_windows(fewer, beats)).rhythm.numpy()
                 evidence[:, lead] = ((embedding.rhythm[rows] - without) @ vectors.T).mean(0)
         return evidence
 
