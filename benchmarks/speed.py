@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from ecgclip import load_model, read_ecg
-from ecgclip.beats import r_peaks
+from ecgclip.beats import find_beats
 from ecgclip.index import ECGIndex
 from ecgclip.measure import feature_names, features, measure_windows
 from ecgclip.prepare import prepare
@@ -101,7 +101,7 @@ def main() -> None:
         ours, theirs, ratio = embedding(encoder, baseline, batch)
         out |= {f"embed_ms_{batch}": ours, f"resnet18_ms_{batch}": theirs, f"embed_over_resnet18_{batch}": ratio}
     prepared = prepare(read_ecg(record))
-    work = lambda: [features(m) for m in measure_windows(prepared, [r_peaks(prepared.signal[0], prepared.mask[0])])]
+    work = lambda: [features(m) for m in measure_windows(prepared, find_beats(prepared))]
     out["measure_ms"] = round(milliseconds(work, 100), 2)
     classify = [sys.executable, "-m", "ecgclip", "classify", record, "--labels", "AF,STEMI"]
     with tempfile.TemporaryDirectory() as folder:

@@ -1,10 +1,19 @@
 """Heartbeats: where the R peaks are, and what the typical beat looks like.
 
 Signals are prepared ones: float32 (12, samples) in mV at 100 Hz, baseline removed, zeros where the mask is False.
-Entry points: `r_peaks` and `median_beat`.
+Entry points: `find_beats` (of a whole recording), `r_peaks` (of one stretch) and `median_beat`.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from ecgclip.prepare import Prepared
 
 RATE = 100  # Hz, the rate of prepared signals
 BAND = (5, 20)  # Hz, where QRS complexes stand out: half gain at either end
@@ -14,9 +23,93 @@ REFRACTORY = 20  # samples (200 ms): no second QRS complex can follow sooner
 SMALLEST_QRS_MV = 0.1  # a lead whose band-passed swing stays below shows no QRS complex
 THRESHOLD, LOW_THRESHOLD = 0.4, 0.2  # of the typical QRS feature around; the low one where a beat is overdue
 T_WINDOW, T_RATIO = 36, 0.6  # so soon after a QRS complex (samples), what is smaller than this is its T wave
+GAP = 10  # samples (100 ms): a longer stretch of zeros in all leads is a gap without a signal
+LONGEST = 60 * 10 * RATE  # samples searched at once: ten minutes, so that a day fits into memory
+MARGIN = 3 * RATE  # samples beside them that are searched too, for the beats at the edge
 
 # wfdb has good detectors, but for one lead: at 100 Hz on the first lead of eight hard mitdb records, sensitivity and
 # PPV are 0.979, 0.929 (xqrs), 0.994, 0.990 (gqrs) and 0.995, 0.989 here, in a fifteenth of gqrs' time; leads combine.
+
+
+@dataclass(frozen=True, eq=False)
+class Beats:
+    """The heartbeats of a whole recording, and the part that each of its windows has in them.
+
+    times_s: float (n,), all R peaks, s from the start of the recording
+    windows: for each window int (beats,), its R peaks in samples at 100 Hz from the window's start
+    around: float (windows, 2), the R peak before the window's first one and the one after its last one, in samples from the
+        window's start; NaN where there is none, or a gap without a signal lies between
+    recorded: float (windows, 2), from where to where the recording has no such gap around the window, on the same scale
+    """
+
+    times_s: np.ndarray
+    windows: tuple[np.ndarray, ...]
+    around: np.ndarray
+    recorded: np.ndarray
+
+    def of(self, rows: np.ndarray) -> Beats:
+        """The same of some of the windows."""
+        return Beats(self.times_s, tuple(self.windows[i] for i in rows), self.around[rows], self.recorded[rows])
+
+
+def find_beats(prepared: Prepared) -> Beats:
+    """The heartbeats of a recording, found over all of its windows at once. Raises nothing."""
+    starts = np.rint(prepared.start_s * RATE).astype(int)
+    stops = starts + prepared.length
+    found = [np.empty(0, int)]
+    for first, last in _stretches(prepared.mask, starts, stops):
+        low, high = starts[first], stops[last - 1]
+        begin, signal = _joined(prepared.signal, starts, stops, low - MARGIN, high + MARGIN)
+        at = begin + r_peaks(signal, prepared.mask[first])
+        # a beat at the very edge may lie on either side of it
+        found.append(at[(at >= low - REFRACTORY // 2) & (at < high + REFRACTORY // 2)])
+    peaks = np.unique(np.concatenate(found))
+    peaks = peaks[np.diff(peaks, prepend=-REFRACTORY) >= REFRACTORY // 2]
+    return _shared(prepared, peaks, starts, stops)
+
+
+def _stretches(mask: np.ndarray, starts: np.ndarray, stops: np.ndarray) -> Iterator[tuple[int, int]]:
+    """First and last + 1 of neighbouring windows with the same leads, of ten minutes at the most."""
+    first = 0
+    for i in range(1, len(starts) + 1):
+        goes_on = i < len(starts) and starts[i] <= stops[i - 1] and (mask[i] == mask[first]).all()
+        if not goes_on or stops[i] - starts[first] > LONGEST:
+            yield first, i
+            first = i
+
+
+def _joined(windows: np.ndarray, starts: np.ndarray, stops: np.ndarray, low: int, high: int) -> tuple[int, np.ndarray]:
+    """The signal from low to high (samples of the recording), as far as there is one: where it begins, and (12, samples)."""
+    rows = np.flatnonzero((starts < high) & (stops > low))
+    low, high = max(low, starts[rows[0]]), min(high, stops[rows].max())
+    signal = np.zeros((12, high - low), np.float32)
+    for i in rows[::-1]:  # where two windows overlap, the earlier one stands
+        begin, end = max(low, starts[i]), min(high, stops[i])
+        signal[:, begin - low : end - low] = windows[i][:, begin - starts[i] : end - starts[i]]
+    return low, signal
+
+
+def _shared(prepared: Prepared, peaks: np.ndarray, starts: np.ndarray, stops: np.ndarray) -> Beats:
+    """R peaks of the whole recording, int (n,), as the windows share them."""
+    recorded = np.zeros(stops.max(initial=0), bool)
+    for signal, start, stop in zip(prepared.signal, starts, stops, strict=True):
+        recorded[start:stop] |= signal[:, : stop - start].any(axis=0)
+    edges = np.flatnonzero(np.diff(np.concatenate(([True], recorded, [True])))).reshape(-1, 2)
+    edges = edges[edges[:, 1] - edges[:, 0] > GAP]
+    before_gap, after_gap = np.append(edges[:, 0], len(recorded)), np.append(0, edges[:, 1])
+    windows, around, bounds = [], [], []
+    for start, stop in zip(starts, stops, strict=True):
+        i, j = np.searchsorted(peaks, (start, stop))
+        first, last = (peaks[i], peaks[j - 1]) if j > i else (start, stop)
+        low = after_gap[np.searchsorted(after_gap, first, "right") - 1]
+        high = before_gap[np.searchsorted(before_gap, last)]
+        before = peaks[i - 1] if i and peaks[i - 1] >= low else np.nan
+        after = peaks[j] if j < len(peaks) and peaks[j] < high else np.nan
+        windows.append(peaks[i:j] - start)
+        around.append((before - start, after - start))
+        bounds.append((low - start, high - start))
+    shape = lambda rows: np.array(rows, float).reshape(-1, 2)
+    return Beats(peaks / RATE, tuple(windows), shape(around), shape(bounds))
 
 
 def r_peaks(signal: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -29,21 +122,27 @@ def r_peaks(signal: np.ndarray, mask: np.ndarray) -> np.ndarray:
     if leads.size == 0 or leads.shape[1] < RATE // 2:
         return np.empty(0, int)
     band = np.abs(_band_pass(leads))
-    swing = _typical_maximum(band)
-    visible = 2 * np.median(swing, axis=1) > SMALLEST_QRS_MV
+    height = _block_maxima(band).mean(axis=0)
+    beating = height > 0.3 * np.median(height[2 * height >= min(SMALLEST_QRS_MV, 2 * height.max())])
+    swing = _typical_maximum(band, beating)
+    seen = 2 * swing > SMALLEST_QRS_MV
+    here = seen.any(axis=0)  # not where the heart or the recorder rests for long
+    if not here.any():
+        return np.empty(0, int)
+    visible = seen[:, here].mean(axis=1) > 0.5
     if not visible.any():
         return np.empty(0, int)
     band, swing = band[visible], swing[visible]
     slope = np.gradient(band, axis=1)
     energy = _around(slope**2 + (0.5 * band) ** 2, 11, "constant").mean(axis=-1)
     # Each lead counts by its own typical QRS energy, so that a small lead votes as much as a tall one.
-    share = energy / np.maximum(_typical_maximum(energy), 1e-9)
+    share = energy / np.maximum(_typical_maximum(energy, beating), 1e-9)
     # The median over leads (the mean of two) does not hear a burst of noise in some of them.
-    feature = np.median(np.sqrt(np.minimum(share, 4.0)), axis=0)
+    feature = np.where(here, np.median(np.sqrt(np.minimum(share, 4.0)), axis=0), 0)
     candidates = _tops(feature)
     if not len(candidates):
         return np.empty(0, int)
-    peaks = _select(candidates, feature)
+    peaks = _select(candidates, feature / np.maximum(_typical_maximum(feature[None], beating)[0], 1e-9))
     return _refine(peaks, np.mean(band / np.maximum(swing, SMALLEST_QRS_MV / 2), axis=0))
 
 
@@ -133,20 +232,34 @@ def _tops(feature: np.ndarray) -> np.ndarray:
     return tops[kept]
 
 
-def _typical_maximum(x: np.ndarray) -> np.ndarray:
-    """The usual height of the peaks around each sample, (leads, samples): median over 7 blocks of their maxima."""
-    block = 3 * RATE // 2  # holds a beat down to 40 bpm
-    count = max(1, x.shape[1] // block)
-    maxima = np.stack([part.max(axis=1) for part in np.array_split(x, count, axis=1)], axis=1)
-    around = _around(maxima, 7, "edge") if count > 7 else maxima[:, None]
-    smooth = np.median(around, axis=-1)
+def _block_maxima(x: np.ndarray) -> np.ndarray:
+    """(leads, samples) → (leads, blocks), the maxima of blocks that hold a beat down to 40 bpm."""
+    count = max(1, x.shape[1] // (3 * RATE // 2))
+    return np.stack([part.max(axis=1) for part in np.array_split(x, count, axis=1)], axis=1)
+
+
+def _typical_maximum(x: np.ndarray, beating: np.ndarray) -> np.ndarray:
+    """The usual height of the peaks around each sample, (leads, samples): median over 7 blocks of their maxima.
+
+    beating: bool (blocks,); in a longer recording the others count only where no beating one is near.
+    """
+    maxima = _block_maxima(x)
+    if maxima.shape[1] > 7:
+        counts = _around(beating, 7, "edge")
+        counts = counts | ~counts.any(axis=-1, keepdims=True)
+        smooth = np.nanmedian(np.where(counts, _around(maxima, 7, "edge"), np.nan), axis=-1)
+    else:
+        smooth = np.median(maxima, axis=-1, keepdims=True)
     index = np.arange(x.shape[1]) * smooth.shape[1] // x.shape[1]
     return smooth[:, index]
 
 
 def _select(candidates: np.ndarray, feature: np.ndarray) -> np.ndarray:
-    """The candidates that are QRS complexes: above the threshold, no T wave, and found again where one is overdue."""
-    heights = feature[candidates] / np.maximum(_typical_maximum(feature[None])[0, candidates], 1e-9)
+    """The candidates that are QRS complexes: above the threshold, no T wave, and found again where one is overdue.
+
+    feature: (samples,), 1 where it is as high as is usual around.
+    """
+    heights = feature[candidates]
     # Flutter waves and artefacts lie between the QRS complexes: where those are large, less passes.
     around = np.sort(_around(heights, min(31, len(heights)), "edge"), axis=-1)
     noise = around[:, 3 * around.shape[1] // 10]

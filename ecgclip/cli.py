@@ -691,13 +691,13 @@ def info(records: Records) -> None:
 
 
 def _info(ecg: ECG) -> Iterator[str]:
-    from ecgclip.beats import r_peaks
+    from ecgclip.beats import find_beats
     from ecgclip.explain import summary
     from ecgclip.measure import finding_texts, findings, measure_windows
     from ecgclip.prepare import prepare
 
     prepared = prepare(ecg)
-    peaks = [r_peaks(s[:, :n], m) for s, m, n in zip(prepared.signal, prepared.mask, prepared.length, strict=True)]
+    beats = find_beats(prepared)
     age, sex = ecg.metadata["age"], ecg.metadata["sex"]
     patient = [f"age {age:g}"] * (age is not None) + [sex] * (sex is not None)
     samples = f"{ecg.signal.shape[1]} samples at {ecg.sampling_rate:g} Hz, {ecg.seconds:.1f} s"
@@ -710,10 +710,10 @@ def _info(ecg: ECG) -> Iterator[str]:
     yield from _row("masked", " ".join(masked) or "no lead")
     for note in prepared.notes:
         yield from _row("note", note)
-    for start, length, at in zip(prepared.start_s, prepared.length, peaks, strict=True):
+    for start, length, at in zip(prepared.start_s, prepared.length, beats.windows, strict=True):
         times = " ".join(f"{start + p / 100:.2f}" for p in at)
         yield from _row("window", f"{start:.1f} to {start + length / 100:.1f} s, {len(at)} R peaks: {times}")
-    measurements = measure_windows(prepared, peaks)
+    measurements = measure_windows(prepared, beats)
     yield from _measured(summary(measurements))
     found = Counter(key for m in measurements for key, present in findings(m, age, sex).items() if present)
     texts = finding_texts()
@@ -736,8 +736,9 @@ def _measured(values: dict[str, Any]) -> Iterator[str]:
         f"{name} {show(key, ' ms')}"
         for name, key in (("PR", "pr_ms"), ("QRS", "qrs_ms"), ("QT", "qt_ms"), ("QTc", "qtc_ms"))
     ]
-    spread = values["rr_variation"]
+    spread, longest = values["rr_variation"], values["longest_rr_s"]
     parts.insert(1, f"R-R {'–' if spread is None else f'± {100 * spread:.0f} %'}")
+    parts.insert(2, f"longest R-R {'–' if longest is None else f'{longest:.2f} s'}")
     yield from _row("measured", ", ".join([*parts, f"axis {show('axis_deg', '°')}"]))
     for name, key in (("R, mV", "r_mv"), ("S, mV", "s_mv"), ("ST, mV", "st_mv"), ("T, mV", "t_mv")):
         row = [f"{lead} {value:+.2f}" for lead, value in values[key].items() if value is not None]

@@ -53,20 +53,25 @@ def _keys(prompt: Prompt) -> list[str]:
 
 def _beats(embedding: Embedding, prompt: Prompt) -> list[dict[str, Any]]:
     rows = []
-    windows = zip(embedding.prepared.start_s, embedding.r_peaks, embedding.beats, strict=True)
-    for start, peaks, vectors in windows:
+    beats = embedding.heartbeats
+    windows = zip(embedding.prepared.start_s, beats.windows, beats.around, embedding.beats, strict=True)
+    for start, peaks, (first, _), vectors in windows:
+        before = np.diff(peaks, prepend=first) / RATE
         for i, value in enumerate(vectors @ prompt.vector):
-            before = float(peaks[i] - peaks[i - 1]) / RATE if i else None
             rows.append(
-                {"time_s": round(float(start) + peaks[i] / RATE, 2), "rr_s": before, "similarity": float(value)}
+                {
+                    "time_s": round(float(start) + peaks[i] / RATE, 2),
+                    "rr_s": _number(before[i]),
+                    "similarity": float(value),
+                }
             )
     return sorted(rows, key=lambda row: -row["similarity"])[:BEATS]
 
 
 def summary(measurements: Sequence[Measurement]) -> dict[str, Any]:
-    """The median over the windows; None where it cannot be measured in any.
+    """The median over the windows, but of longest_rr_s the longest; None where it cannot be measured in any.
 
-    heart_rate (/min), rr_variation (standard deviation over mean of R-R), pr_ms, qrs_ms, qt_ms, qtc_ms (Fridericia), axis_deg,
+    heart_rate (/min), rr_variation (standard deviation over mean of R-R), longest_rr_s (s without a heartbeat), pr_ms, qrs_ms, qt_ms, qtc_ms (Fridericia), axis_deg,
     and by lead: st_mv (level at J + 60 ms), t_mv (the largest deflection of T, signed), r_mv, s_mv (the tallest positive and
     deepest negative wave of QRS).
     """
@@ -74,6 +79,7 @@ def summary(measurements: Sequence[Measurement]) -> dict[str, Any]:
     columns["pr_ms"] = [m.pr_ms for m in measurements if m.p_present]  # without P waves there is no PR interval
     axis = np.deg2rad([m.axis_deg for m in measurements if not math.isnan(m.axis_deg)])
     middle = np.rad2deg(np.angle(np.exp(1j * axis).mean())) if len(axis) else math.nan
+    pauses = np.array([m.longest_pause_ms for m in measurements]) / 1000
     order = ("heart_rate", "rr_variation", "pr_ms", "qrs_ms", "qt_ms", "qtc_ms")
     by_lead = {
         "st_mv": [m.st_mv for m in measurements],
@@ -83,6 +89,7 @@ def summary(measurements: Sequence[Measurement]) -> dict[str, Any]:
     }
     return {
         **{name: _median(columns[name]) for name in order},
+        "longest_rr_s": None if np.isnan(pauses).all() else float(np.nanmax(pauses)),
         "axis_deg": _number(middle),
         **{
             name: {lead: _median([row[i] for row in rows]) for i, lead in enumerate(LEADS)}

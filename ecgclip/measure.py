@@ -7,21 +7,22 @@ The delineation is our own: the known libraries (neurokit2) bring pandas, matplo
 installation, and delineate single leads, while the standard wants the earliest onset and latest offset over all leads.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
+from typing import TypeAlias
 
 import numpy as np
 
-from ecgclip.beats import RATE, cut, dominant, similarity
+from ecgclip.beats import GAP, RATE, Beats, cut, dominant, similarity
 from ecgclip.ecg import LEADS
-from ecgclip.prepare import Prepared
+from ecgclip.prepare import FLAT_STD, Prepared
 
 BEFORE, AFTER = 46, 66  # samples of the beat to delineate: 460 ms before R hold the P wave of a long PR interval
 FINE = 5  # the median beat is interpolated to 500 Hz, one sample 2 ms
 STEP = 1000 / RATE / FINE  # ms per interpolated sample
 I, II, III, AVR, AVL, AVF, V1, V2, V3, V4, V5, V6 = range(12)
 NAN = float("nan")
+Bounds: TypeAlias = tuple[float, float]
 LEFT_OUT = ("mask", "rr_ms")  # of the features: the encoder has the mask and the R peaks themselves
 
 
@@ -32,7 +33,7 @@ class Measurement:
     mask: np.ndarray  # bool (12,), leads measured
     beats: int
     heart_rate: float  # bpm
-    rr_ms: np.ndarray  # (beats - 1,)
+    rr_ms: np.ndarray  # (intervals,), those across the window's edges with them; none with a gap in the signal
     regular: bool | None
     rr_variation: float  # standard deviation over mean of R-R, without those around wide premature beats
     rr_irregularity: (
@@ -41,7 +42,7 @@ class Measurement:
     n_premature_narrow: int
     n_premature_wide: int
     alternating: bool | None  # every second beat premature
-    longest_pause_ms: float
+    longest_pause_ms: float  # without a heartbeat: the longest R-R, or at least so long at an end of the recording
     atrial_rate: float  # per minute, of the strongest wave in the band of flutter, QRS complexes left out
     atrial_share: float  # its part of all that is as fast or faster: low in fibrillation
     atrial_contrast: float  # its part of itself and all that is slower: low beside T waves
@@ -73,29 +74,40 @@ class Measurement:
     flat_leads: int | None  # leads without signal in an otherwise complete recording
 
 
-def measure(signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray) -> Measurement:
+def measure(
+    signal: np.ndarray,
+    mask: np.ndarray,
+    peaks: np.ndarray,
+    around: Bounds = (NAN, NAN),
+    recorded: Bounds | None = None,
+) -> Measurement:
     """Measure one ECG.
 
-    signal: float32 (12, samples), mV at 100 Hz; mask: bool (12,); peaks: R positions as of `r_peaks`. Raises nothing:
-    what cannot be measured is NaN or None.
+    signal: float32 (12, samples), mV at 100 Hz; mask: bool (12,); peaks: R positions as of `r_peaks`; around: those of the R
+    peaks before and after the signal, and recorded: from where to where there is a recording around it without a gap (None:
+    the signal itself), in samples from its start, as of `find_beats`. Raises nothing: what cannot be measured is NaN or None.
     """
     signal, mask, peaks = (np.asarray(signal, np.float64), np.asarray(mask, bool), np.asarray(peaks, int))
-    values = _rhythm(signal[mask], peaks) | _atria(signal, mask, peaks) | _quality(signal, mask, peaks) | _nothing()
-    rr = np.median(values["rr_ms"]) if len(peaks) > 1 else 800.0
+    recorded = (0, signal.shape[1]) if recorded is None else recorded
+    values = _rhythm(signal[mask], peaks, around, recorded)
+    values |= _atria(signal, mask, peaks) | _quality(signal, mask, peaks) | _nothing()
+    rr = np.median(values["rr_ms"]) if len(values["rr_ms"]) else 800.0
     if mask.any() and len(peaks):
         values |= _waves(signal, mask, peaks, rr)
     chaotic = values["rr_irregularity"] > 0.09 and values["p_consistency"] < 0.93
     if values["p_present"] and chaotic:
         values["p_present"] = None  # such intervals cast doubt on what looks like P waves
-    if len(peaks) > 1:
+    if len(values["rr_ms"]):
         values["qtc_ms"] = values["qt_ms"] / (np.mean(values["rr_ms"]) / 1000) ** (1 / 3)
     return Measurement(mask=mask, beats=len(peaks), **values)
 
 
-def measure_windows(prepared: Prepared, r_peaks: Sequence[np.ndarray]) -> list[Measurement]:
-    """One measurement a window; r_peaks: samples at 100 Hz, for each window."""
-    windows = zip(prepared.signal, prepared.mask, prepared.length, r_peaks, strict=True)
-    return [measure(signal[:, :n], mask, peaks) for signal, mask, n, peaks in windows]
+def measure_windows(prepared: Prepared, beats: Beats) -> list[Measurement]:
+    """One measurement a window; beats as of `find_beats`."""
+    windows = zip(
+        prepared.signal, prepared.mask, prepared.length, beats.windows, beats.around, beats.recorded, strict=True
+    )
+    return [measure(signal[:, :n], mask, *of_beats) for signal, mask, n, *of_beats in windows]
 
 
 def features(measurement: Measurement) -> np.ndarray:
@@ -352,44 +364,61 @@ def _lead_findings(m: Measurement, over, limits: dict) -> dict[str, np.ndarray]:
 # --- rhythm ---------------------------------------------------------------------------------------------------------
 
 
-def _rhythm(leads: np.ndarray, peaks: np.ndarray) -> dict:
+def _rhythm(leads: np.ndarray, peaks: np.ndarray, around: Bounds, recorded: Bounds) -> dict:
+    every = np.array([p for p in (around[0], *peaks, around[1]) if np.isfinite(p)])
+    # An interval with a gap in the signal is none: a beat may be missing in it.
+    holes = np.cumsum(np.append(0, ~leads.any(axis=0)))[np.clip(every, 0, leads.shape[1]).astype(int)]
+    whole = np.diff(holes) <= GAP
+    between = np.diff(every) * 1000 / RATE
     nothing = {
-        "heart_rate": NAN, "rr_ms": np.diff(peaks) * 1000 / RATE, "regular": None,
-        "rr_variation": NAN, "rr_irregularity": NAN,
-        "n_premature_narrow": 0, "n_premature_wide": 0, "alternating": None, "longest_pause_ms": NAN,
+        "heart_rate": NAN, "rr_ms": between[whole], "regular": None, "rr_variation": NAN, "rr_irregularity": NAN,
+        "n_premature_narrow": 0, "n_premature_wide": 0, "alternating": None,
+        "longest_pause_ms": _pause(leads, peaks, around, recorded, between[whole]),
     }  # fmt: skip
-    if len(peaks) < 2 or not len(leads):
+    if not whole.any() or not len(leads):
         return nothing
-    rr = nothing["rr_ms"]
-    values = nothing | {"heart_rate": 60000 / rr.mean(), "longest_pause_ms": rr.max()}
+    values = nothing | {"heart_rate": 60000 / between[whole].mean()}
     if len(peaks) < 4:
         return values
+    rr = np.diff(peaks) * 1000 / RATE
+    before_rr = np.append((peaks[0] - around[0]) * 1000 / RATE, rr)
     alike = similarity(leads, peaks)
     inside = (peaks >= 14) & (peaks + 14 <= leads.shape[1])
     # The interval to expect is the one between beats of the dominant shape; mean of short and long in bigeminy.
     plain = rr[(alike[1:] > 0.85) & (alike[:-1] > 0.85)]
     expected = np.median(plain) if len(plain) > 2 else rr.mean()
-    early = np.append(rr[0] > 1.1 * expected, rr < 0.87 * expected)
-    before_rr = np.append(NAN, rr)
+    unknown = np.isnan(before_rr)
+    early = np.where(unknown, rr[0] > 1.1 * expected, before_rr < 0.87 * expected)
     width = _width(leads, peaks)
     usual = np.median(width[alike > 0.85]) if (alike > 0.85).any() else np.median(width)
     odd = (alike < 0.5) | ((alike < 0.8) & (width >= usual + 15)) | ((alike < 0.93) & (width >= usual + 40))
-    wide = inside & odd & (width >= 80) & np.where(np.isnan(before_rr), early, before_rr < 0.95 * expected)
-    # The intervals before and after a wide beat say nothing on the rhythm beneath.
-    own = rr[~(wide[1:] | wide[:-1])]
-    own = own if len(own) > 2 else rr
+    wide = inside & odd & (width >= 80) & np.where(unknown, early, before_rr < 0.95 * expected)
+    # The intervals before and after a wide beat say nothing on the rhythm beneath; of beats outside, the shape is not known.
+    shown = np.pad(wide, tuple(int(np.isfinite(p)) for p in around))
+    own = between[whole & ~(shown[1:] | shown[:-1])]
+    own = own if len(own) > 2 else between[whole]
     lags = [np.median(np.abs(own[lag:] - own[:-lag])) for lag in range(1, 4) if len(own) > lag + 2]
     irregularity = min(lags, default=NAN) / np.median(own)
     variation = own.std() / own.mean()
     # Early beats mean something only against a rhythm that is otherwise regular.
-    narrow = early & ~wide & (alike > 0.8) if irregularity < 0.07 else np.zeros(len(peaks), bool)
-    narrow[0] = False
+    narrow = early & ~wide & ~unknown & (alike > 0.8) if irregularity < 0.07 else np.zeros(len(peaks), bool)
     premature = wide | narrow
     return values | {
         "regular": bool(variation < 0.08), "rr_variation": variation, "rr_irregularity": irregularity,
         "n_premature_narrow": int(narrow.sum()), "n_premature_wide": int(wide.sum()),
         "alternating": _alternates(rr, premature),
     }  # fmt: skip
+
+
+def _pause(leads: np.ndarray, peaks: np.ndarray, around: Bounds, recorded: Bounds, rr_ms: np.ndarray) -> float:
+    """The longest time without a heartbeat, ms; without any, NaN unless the line is flat: small beats are not seen."""
+    first, last = (peaks[0], peaks[-1]) if len(peaks) else (around[1], around[0])
+    before = first - recorded[0] if np.isnan(around[0]) else NAN  # at least so long, and longer if it began before
+    after = recorded[1] - last if np.isnan(around[1]) else NAN
+    silent = len(leads) and leads.any() and (leads.std(axis=1) < FLAT_STD).all()
+    if silent and not len(peaks) and np.isnan(around).all():
+        before = recorded[1] - recorded[0]
+    return float(np.fmax.reduce([NAN, before * 1000 / RATE, after * 1000 / RATE, *rr_ms]))
 
 
 def _alternates(rr: np.ndarray, premature: np.ndarray) -> bool:

@@ -159,7 +159,7 @@ class Examined:
     record: str
     leads: tuple[str, ...]
     prepared: Prepared
-    beats_found: Beats
+    heartbeats: Beats
     measurements: tuple[Measurement, ...]  # of each window
     recording: Recording
     metadata: dict[str, Any]  # that of the ECG
@@ -168,7 +168,7 @@ class Examined:
     @property
     def r_peaks(self) -> tuple[np.ndarray, ...]:
         """Of each window, samples at 100 Hz."""
-        return self.beats_found.windows
+        return self.heartbeats.windows
 
 
 @dataclass(frozen=True, eq=False)
@@ -693,7 +693,7 @@ class ECGCLIP(nn.Module):
             if len(rows):
                 part = {k: getattr(prepared, k)[rows] for k in ("signal", "encoder_signal", "length", "start_s")}
                 fewer = replace(prepared, mask=rest[rows], **part)
-                beats = embedding.beats_found.of(rows)
+                beats = embedding.heartbeats.of(rows)
                 without, _ = self.embed_prepared(fewer, beats.windows, measure_windows(fewer, beats))
                 evidence[:, lead] = ((embedding.rhythm[rows] - without) @ vectors.T).mean(0)
         return evidence

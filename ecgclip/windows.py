@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from ecgclip.beats import r_peaks
+from ecgclip.beats import find_beats
 from ecgclip.data import BEATS, UNKNOWN, Case
 from ecgclip.ecg import EcgclipError, read_ecg
 from ecgclip.measure import features, findings, measure
@@ -63,11 +63,13 @@ def case_windows(
 ) -> list[dict[str, np.ndarray]]:
     """The first `most` windows of a case, prepared for an encoder of that rate, with R peaks and findings."""
     prepared = prepare(read_ecg(case.path).between(case.start_s, case.stop_s), sampling_rate)
+    beats = find_beats(prepared)
     rows = []
     for i in range(min(most, len(prepared.signal))):
         signal, mask, length = prepared.signal[i], prepared.mask[i], prepared.length[i]
-        peaks = r_peaks(signal[:, :length], mask)[:MAX_BEATS]
-        measurement = measure(signal[:, :length], mask, peaks)
+        of_beats = beats.windows[i], beats.around[i], beats.recorded[i]
+        peaks = beats.windows[i][:MAX_BEATS]
+        measurement = measure(signal[:, :length], mask, *of_beats)
         found = findings(measurement, case.age, case.sex)
         name = "/".join(Path(case.path).parts[-2:])  # the same wherever the data set lies
         rng = np.random.default_rng([zlib.crc32(name.encode()), i])
@@ -76,7 +78,7 @@ def case_windows(
         measured = {mask.tobytes(): features(measurement)}  # a record of one lead has but one variant
         for kept in leads:
             if kept.tobytes() not in measured:
-                measured[kept.tobytes()] = features(measure(signal[:, :length] * kept[:, None], kept, peaks))
+                measured[kept.tobytes()] = features(measure(signal[:, :length] * kept[:, None], kept, *of_beats))
         seconds = np.full(MAX_BEATS, np.nan, np.float32)
         seconds[: len(peaks)] = peaks / SAMPLING_RATE
         rows.append(

@@ -11,9 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecgclip.beats import r_peaks
-from ecgclip.ecg import LEADS, read_ecg
-from ecgclip.measure import _complex, _p_present, feature_names, features, finding_texts, findings, measure
+from ecgclip.beats import find_beats, r_peaks
+from ecgclip.ecg import ECG, LEADS, read_ecg
+from ecgclip.explain import summary
+from ecgclip.measure import (
+    _complex,
+    _p_present,
+    feature_names,
+    features,
+    finding_texts,
+    findings,
+    measure,
+    measure_windows,
+)
 from ecgclip.prepare import prepare
 from ecgclip.simulate import simulate
 
@@ -123,6 +133,66 @@ def test_absent_leads_leave_their_findings_open():
     for key in ("st_elevation:inferior", "t_inversion:anterior", "axis_left", "dominant_r_v1", "high_voltage_chest"):
         assert says[key] is None, key
     assert np.isnan(m.st_mv[1:]).all() and np.isfinite(m.st_mv[0])
+
+
+# --- the whole recording
+
+
+def windows_of(signal, rate=100.0):
+    prepared = prepare(ECG(signal, rate, LEADS))
+    return measure_windows(prepared, find_beats(prepared))
+
+
+def without_beats(start_s, stop_s, seconds, sd=0.01):
+    """A sinus rhythm without the beats of a stretch; there is noise of `sd` mV. Also how long no beat is seen, ms."""
+    ecg = simulate("normal", seed=1, seconds=seconds, sampling_rate=100)
+    signal, peaks = ecg.signal.copy(), np.array(ecg.metadata["truth"]["r_peaks_s"])
+    kept = np.array([0, *peaks[(peaks < start_s) | (peaks >= stop_s)], seconds])
+    i = np.searchsorted(kept, start_s, "right")
+    last, first = (kept[i - 1] + 0.4) * (i > 1), kept[i] - 0.25 * (i < len(kept) - 1)
+    part = signal[:, round(100 * last) : round(100 * first)]
+    part[:] = np.random.default_rng(0).normal(0, sd, part.shape)
+    return signal, 1000 * np.diff(kept).max()
+
+
+def test_a_pause_over_the_edge_of_a_window_is_one_pause():
+    signal, longest = without_beats(8.1, 12.0, 24)
+    first, second, third = windows_of(signal)
+    assert longest > 3900
+    assert first.longest_pause_ms == pytest.approx(longest, abs=40)
+    assert second.longest_pause_ms == pytest.approx(longest, abs=40) and third.longest_pause_ms < 1000
+    assert findings(first)["pause"] and findings(second)["pause"] and findings(third)["pause"] is False
+    assert summary([first, second, third])["longest_rr_s"] == pytest.approx(longest / 1000, abs=0.04)
+
+
+@pytest.mark.parametrize(("start_s", "stop_s"), [(5, 20), (0, 14)])
+def test_a_recording_that_ends_or_begins_in_a_pause_has_one_at_least_so_long(start_s, stop_s):
+    signal, longest = without_beats(start_s, stop_s, 20)
+    assert max(m.longest_pause_ms for m in windows_of(signal)) == pytest.approx(longest, abs=40)
+
+
+@given(start=st.floats(1, 17), length=st.floats(2.5, 6))
+@settings(max_examples=20, deadline=None)
+def test_a_pause_is_as_long_wherever_it_lies(start, length):
+    signal, longest = without_beats(start, start + length, 24)
+    measurements = windows_of(signal)
+    assert summary(measurements)["longest_rr_s"] == pytest.approx(longest / 1000, abs=0.06)
+
+
+def test_every_interval_counts_once_and_those_over_the_edges_in_both_windows():
+    ecg = simulate("normal", seed=1, seconds=30, sampling_rate=100)
+    true = 1000 * np.diff(ecg.metadata["truth"]["r_peaks_s"])
+    measurements = windows_of(ecg.signal)
+    assert [len(m.rr_ms) - m.beats for m in measurements] == [0, 1, 0]
+    np.testing.assert_allclose(np.concatenate([measurements[0].rr_ms, measurements[1].rr_ms[1:]]),
+                               true[: len(measurements[0].rr_ms) + len(measurements[1].rr_ms) - 1], atol=21)  # fmt: skip
+
+
+def test_a_gap_in_the_signal_is_no_pause():
+    signal = simulate("normal", seed=1, sampling_rate=100).signal.copy()
+    signal[:, 400:590] = np.nan
+    (m,) = windows_of(signal)
+    assert m.longest_pause_ms < 1000 and m.heart_rate == pytest.approx(74, abs=3)
 
 
 def test_nothing_to_measure_gives_the_same_keys_all_open():
