@@ -24,7 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ecgclip.data import LOADERS, MAIN, MEASURED_CONCEPTS, REPORTED_BY, UNKNOWN, Case
+from ecgclip.data import MAIN, MEASURED_CONCEPTS, REPORTED_BY, UNKNOWN, Case
 from ecgclip.ecg import EcgclipError
 from ecgclip.encoder import ECGConfig, ECGFeatures
 from ecgclip.evaluate import random_encoder
@@ -42,6 +42,7 @@ from ecgclip.measure import feature_names, finding_texts
 from ecgclip.model import ECGCLIP, ModelConfig, prompt_settings
 from ecgclip.pairs import Bank, Composer, concept_wording, finding_wordings, targets
 from ecgclip.prepare import SAMPLING_RATE
+from ecgclip.splits import Parts, check, divide, learnt, load
 from ecgclip.teacher import opinions
 from ecgclip.text import (
     MASK,
@@ -68,7 +69,6 @@ class Recipe:
     seed: int
     data: dict[str, dict[str, Any]]
     validation_part: int
-    test_part: dict[str, int]
     pretraining: dict[str, Any]
     epochs: int
     locked: dict[str, Any]
@@ -82,6 +82,9 @@ class Recipe:
     average: float
     losses: dict[str, float]
     augment: dict[str, float]
+    test_part: dict[str, int] = field(
+        default_factory=dict
+    )  # source → one patient in so many, beside those of splits.py
     ecg: dict[str, Any] = field(default_factory=dict)
     text: dict[str, Any] = field(default_factory=dict)
     reports: float = 0.5  # part of the texts that are the real report, where there is one
@@ -105,8 +108,7 @@ class Recipe:
                 raise TypeError(f"unseen {recipe.unseen!r} is no list of concepts")
             if recipe.unseen:
                 KnowledgeBase.load().without(recipe.unseen)  # which knows them, or says so
-            if unknown := recipe.data.keys() - LOADERS.keys():
-                raise TypeError(f"no data set {sorted(unknown)[0]!r}; there are {', '.join(LOADERS)}")
+            check(recipe.data)
         except (OSError, TypeError, ValueError, AttributeError, yaml.YAMLError) as error:
             raise EcgclipError(
                 f"{path}: not a recipe ({str(error).splitlines()[0]}); see recipes/default.yaml"
@@ -142,26 +144,31 @@ class Split:
 
 
 def load_split(recipe: Recipe, data: Path, kb: KnowledgeBase, validation: bool, log=print) -> dict[str, Split]:
-    """The training (or validation) cases of each source; a patient is only ever in one of the two, test parts in neither."""
+    """The training cases of each source, or the validation cases of the main one."""
     splits, rest = {}, kb.without(recipe.unseen)
-    for source, options in recipe.data.items():
-        loader = LOADERS[source]
-        wanted = {"folds": options["folds"]} if "folds" in options else {}
-        if source == "ptb-xl":
-            wanted["fine"] = recipe.ecg_config.sampling_rate > SAMPLING_RATE
-        cases = [forget(c, rest) for c in loader(data / options["path"], kb, **wanted)]
-        tests = recipe.test_part.get(source)
-        cases = [c for c in cases if not (tests and c.share(tests) == 0)]
-        if validation and source != recipe.main:
-            continue
-        held = {c.patient for c in cases if c.share(recipe.validation_part) == 0}
-        if cases and not held:  # a small folder, of whose patients none fell into that part
-            held = {min(cases, key=lambda c: (c.share(1 << 16), c.patient)).patient}
-        chosen = [c for c in cases if (c.patient in held) == validation]
+    for source in [recipe.main] if validation else recipe.data:
+        parts = source_parts(recipe, source, data, kb)
+        chosen = [forget(c, rest) for c in (parts.validation if validation else parts.training)]
         variants = VARIANTS if recipe.augment["drop_leads"] else 1
         rate, workers = recipe.ecg_config.sampling_rate, os.cpu_count() or 1
         splits[source] = Split(chosen, load_windows(chosen, windows_cache(), workers, log, rate, variants))
     return splits
+
+
+def source_parts(recipe: Recipe, source: str, data: Path, kb: KnowledgeBase, signals: bool = True) -> Parts:
+    """What a recipe does with each case of a source. signals=False: rows without a signal too, for their reports."""
+    options: dict[str, Any] = {} if signals else {"signals": False}
+    if source == "ptb-xl":
+        options["fine"] = recipe.ecg_config.sampling_rate > SAMPLING_RATE
+    cases = load(source, data / recipe.data[source]["path"], kb, **options)
+    validation_part = recipe.validation_part if source == recipe.main else 0
+    return divide(source, cases, recipe.data[source].get("folds"), validation_part, recipe.test_part.get(source, 0))
+
+
+def learnt_from(recipe: Recipe, *parts: dict[str, Split]) -> dict[str, dict[str, Any]]:
+    """What a model's config keeps of each source, by which `eval` knows what it was trained on."""
+    cases = {source: [c for part in parts if source in part for c in part[source].cases] for source in recipe.data}
+    return {source: learnt(source, known, recipe.test_part.get(source, 0)) for source, known in cases.items()}
 
 
 def forget(case: Case, kb: KnowledgeBase) -> Case:
@@ -196,15 +203,15 @@ def windows_cache() -> Path:
 
 
 def corpus(recipe: Recipe, data: Path, kb: KnowledgeBase) -> list[str]:
-    """All text there is: reports of the training folds (those without a signal too), the knowledge base, findings."""
+    """All text there is: reports of training patients (those without a signal too), the knowledge base, findings."""
     rest = kb.without(recipe.unseen)
     texts = [p.text for p in rest.passages]
     texts += [t for entry in spoken_findings(rest).values() for said in entry.values() for t in said]
     for source in (s for s in recipe.data if s in REPORTED_BY):
-        options = recipe.data[source]
-        folds = {"folds": options["folds"]} if "folds" in options else {}
-        cases = LOADERS[source](data / options["path"], kb, signals=False, **folds)
-        texts += [report for c in cases if (report := forget(c, rest).report)]
+        parts = source_parts(recipe, source, data, kb)  # of a small folder, who validates depends on who has a signal
+        apart = {c.person for c in [*parts.validation, *parts.test]}
+        cases = source_parts(recipe, source, data, kb, signals=False).training
+        texts += [report for c in cases if c.person not in apart and (report := forget(c, rest).report)]
     return texts
 
 
@@ -787,6 +794,7 @@ def finish(
         "code_version": version,
         "seconds": round(seconds),
         "data_sha256": data_hash(recipe, data),
+        "split": learnt_from(recipe, splits, held_out),
         "concepts": sorted(trained_concepts(splits) & model.kb.concepts.keys()),
     }
     model.config = replace(model.config, training=facts)  # prompts depend on it, and calibration on prompts
