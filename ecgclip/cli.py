@@ -451,7 +451,7 @@ def index_build(
     ] = None,
     model: Model = None,
 ) -> None:
-    """Embed records into a new index, or add to one: what is unchanged is not embedded again.
+    """Embed records into a new index, or add to one: what is unchanged, or has only moved, is not embedded again.
 
     Interrupted, it goes on where it stopped when run again. PTB-XL's table of reports is found by itself.
 
@@ -467,7 +467,8 @@ def index_build(
         )
     c = made.last
     typer.echo(
-        f"{output}: {made.info()['records']:,} records ({c.added} added, {c.changed} changed, {c.unchanged} unchanged)"
+        f"{output}: {made.info()['records']:,} records "
+        f"({c.added} added, {c.changed} changed, {c.moved} moved, {c.unchanged} unchanged)"
     )
     if c.failed:
         typer.echo(f"error: {c.failed} records could not be read: {output / 'unreadable.csv'}", err=True)
@@ -479,6 +480,7 @@ def index_remove(
     index: Index,
     records: Annotated[list[str] | None, typer.Argument(metavar="RECORD", help="Records or folders to forget.")] = None,
     missing: Annotated[bool, typer.Option("--missing", help="Those whose files are gone.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Even if more than a tenth are missing.")] = False,
 ) -> None:
     """Forget records; their files are left alone.
 
@@ -491,7 +493,7 @@ def index_remove(
     if not records and not missing:
         raise EcgclipError("nothing to remove: name records or folders, or give --missing")
     made = ECGIndex.open(index)
-    typer.echo(f"{index}: {made.remove(records or (), missing=missing).removed} records removed")
+    typer.echo(f"{index}: {made.remove(records or (), missing=missing, yes=yes).removed} records removed")
 
 
 @index.command("info")
