@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from ecgclip.data import LOADERS, MAIN, MEASURED_CONCEPTS, REPORTED_BY, UNKNOWN, Case
 from ecgclip.ecg import EcgclipError
+from ecgclip.embedding import cores
 from ecgclip.encoder import ECGConfig, ECGFeatures
 from ecgclip.evaluate import random_encoder
 from ecgclip.knowledge import KnowledgeBase
@@ -160,7 +161,7 @@ def load_split(recipe: Recipe, data: Path, kb: KnowledgeBase, validation: bool, 
             held = {min(cases, key=lambda c: (c.share(1 << 16), c.patient)).patient}
         chosen = [c for c in cases if (c.patient in held) == validation]
         variants = VARIANTS if recipe.augment["drop_leads"] else 1
-        rate, workers = recipe.ecg_config.sampling_rate, os.cpu_count() or 1
+        rate, workers = recipe.ecg_config.sampling_rate, cores()
         splits[source] = Split(chosen, load_windows(chosen, windows_cache(), workers, log, rate, variants))
     return splits
 

@@ -835,6 +835,14 @@ def wait(condition, seconds=60):
         time.sleep(0.05)
 
 
+def test_cores_are_those_that_this_process_may_use(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3, 5}, raising=False)
+    assert embedding.cores() == 2
+    monkeypatch.delattr(os, "sched_getaffinity")  # as on Windows and macOS
+    assert embedding.cores() == 64
+
+
 # --- several at a time ------------------------------------------------------------------------------------------------
 
 
