@@ -59,7 +59,9 @@ Out = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder
 Data = Annotated[Path, typer.Option(metavar="DIR", help="Folder that holds the recipe's data sets.")]
 Index = Annotated[Path, typer.Option("--index", metavar="DIR", help="What `ecgclip index build` made.")]
 Format = Annotated[str, typer.Option(metavar="|".join(FORMATS), help="What to print.")]
-Output = Annotated[Path | None, typer.Option(metavar="FILE", help="Write there instead; whole or not at all.")]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write there instead; whole or not at all.")
+]
 Neighbours = Annotated[int, typer.Option("-k", metavar="K", min=1, help="How many.")]
 Where = Annotated[
     str | None,
@@ -88,6 +90,8 @@ RecipeName = Annotated[
 def main() -> None:
     """The entry point `ecgclip`: no command ends in a traceback (ECGCLIP_DEBUG=1 shows it)."""
     warnings.filterwarnings("ignore", module="ecgclip")  # what reading assumed is printed as notes
+    if getattr(sys.stdout, "errors", "") == "strict":  # a pipe or file on Windows may have no → in its code page
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app(prog_name="ecgclip")
     except KeyboardInterrupt:
@@ -361,9 +365,7 @@ def _explained(label: str, behind: dict[str, Any], starts: Sequence[float]) -> I
 def describe(
     records: Records,
     format: Annotated[str, typer.Option(metavar="table|json", help="What to print.")] = "table",
-    output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write there instead; whole or not at all.")
-    ] = None,
+    output: Output = None,
     language: Annotated[str, typer.Option(metavar="en|de", help="Of the sentences.")] = "en",
     threshold: Annotated[
         float | None, typer.Option(metavar="P", help="Least probability of a sentence; default: the model's own.")
