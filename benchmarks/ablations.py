@@ -28,6 +28,7 @@ from ecgclip import encoder, pairs
 from ecgclip.beats import r_peaks
 from ecgclip.data import SUPERCLASSES, Case
 from ecgclip.ecg import LEADS
+from ecgclip.embedding import cores
 from ecgclip.evaluate import cases_hash, choose_labels, patient_numbers, test_cases, truth_table, write_json
 from ecgclip.measure import features, measure
 from ecgclip.metrics import Labels, difference, label_summary, resample
@@ -129,7 +130,7 @@ def train(data: Path, out: Path, wanted: list[str], seeds: int, jobs: int) -> li
             folder = folder_of(out, row, seed)
             if not (folder / "row.json").exists():
                 failed += wait(running, jobs - 1)
-                threads = max(1, (os.cpu_count() or 1) // jobs)
+                threads = max(1, cores() // jobs)
                 running[apart(train_row, data, out, folder, changes, row, seed, threads)] = f"{row}, seed {seed}"
     return failed + wait(running, 0)
 
@@ -214,7 +215,7 @@ def test_sets(model: ECGCLIP, data: Path) -> dict[str, Set]:
     """Name → cases, windows, labels, positives that a label needs."""
 
     def loaded(cases: list[Case]) -> tuple[list[Case], Windows]:
-        return cases, load_windows(cases, windows_cache(), os.cpu_count() or 1, variants=1)
+        return cases, load_windows(cases, windows_cache(), cores(), variants=1)
 
     def labels(dataset: str, label_set: str, cases: list[Case]) -> Labels:
         return choose_labels(model, dataset, label_set, cases, "code")
@@ -286,7 +287,7 @@ Row = dict[str, Any]
 
 
 def table(data: Path, runs: Path, out: Path) -> None:
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(cores())
     shipped = load_model()
     sets = test_sets(shipped, data)
     truth = {name: truth_table([s[0][i] for i in np.unique(s[1].case)], s[2]) for name, s in sets.items()}

@@ -60,7 +60,9 @@ Out = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder
 Data = Annotated[Path, typer.Option(metavar="DIR", help="Folder that holds the recipe's data sets.")]
 Index = Annotated[Path, typer.Option("--index", metavar="DIR", help="What `ecgclip index build` made.")]
 Format = Annotated[str, typer.Option(metavar="|".join(FORMATS), help="What to print.")]
-Output = Annotated[Path | None, typer.Option(metavar="FILE", help="Write there instead; whole or not at all.")]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write there instead; whole or not at all.")
+]
 Neighbours = Annotated[int, typer.Option("-k", metavar="K", min=1, help="How many.")]
 Where = Annotated[
     str | None,
@@ -89,6 +91,8 @@ RecipeName = Annotated[
 def main() -> None:
     """The entry point `ecgclip`: no command ends in a traceback (ECGCLIP_DEBUG=1 shows it)."""
     warnings.filterwarnings("ignore", module="ecgclip")  # what reading assumed is printed as notes
+    if getattr(sys.stdout, "errors", "") == "strict":  # a pipe or file on Windows may have no → in its code page
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app(prog_name="ecgclip")
     except KeyboardInterrupt:
@@ -369,9 +373,7 @@ def _explained(label: str, behind: dict[str, Any], starts: Sequence[float]) -> I
 def describe(
     records: Records,
     format: Annotated[str, typer.Option(metavar="table|json", help="What to print.")] = "table",
-    output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write there instead; whole or not at all.")
-    ] = None,
+    output: Output = None,
     language: Annotated[str, typer.Option(metavar="en|de", help="Of the sentences.")] = "en",
     threshold: Annotated[
         float | None, typer.Option(metavar="P", help="Least probability of a sentence; default: the model's own.")
@@ -456,7 +458,7 @@ def index_build(
     ] = None,
     model: Model = None,
 ) -> None:
-    """Embed records into a new index, or add to one: what is unchanged is not embedded again.
+    """Embed records into a new index, or add to one: what is unchanged, or has only moved, is not embedded again.
 
     Interrupted, it goes on where it stopped when run again. PTB-XL's table of reports is found by itself.
 
@@ -472,7 +474,8 @@ def index_build(
         )
     c = made.last
     typer.echo(
-        f"{output}: {made.info()['records']:,} records ({c.added} added, {c.changed} changed, {c.unchanged} unchanged)"
+        f"{output}: {made.info()['records']:,} records "
+        f"({c.added} added, {c.changed} changed, {c.moved} moved, {c.unchanged} unchanged)"
     )
     if c.failed:
         typer.echo(f"error: {c.failed} records could not be read: {output / 'unreadable.csv'}", err=True)
@@ -484,6 +487,7 @@ def index_remove(
     index: Index,
     records: Annotated[list[str] | None, typer.Argument(metavar="RECORD", help="Records or folders to forget.")] = None,
     missing: Annotated[bool, typer.Option("--missing", help="Those whose files are gone.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Even if more than a tenth are missing.")] = False,
 ) -> None:
     """Forget records; their files are left alone.
 
@@ -496,7 +500,7 @@ def index_remove(
     if not records and not missing:
         raise EcgclipError("nothing to remove: name records or folders, or give --missing")
     made = ECGIndex.open(index)
-    typer.echo(f"{index}: {made.remove(records or (), missing=missing).removed} records removed")
+    typer.echo(f"{index}: {made.remove(records or (), missing=missing, yes=yes).removed} records removed")
 
 
 @index.command("info")

@@ -26,7 +26,7 @@ from safetensors.numpy import save_file
 
 from ecgclip import embedding
 from ecgclip.ecg import EcgclipError, record_stamp
-from ecgclip.embedding import Job, Row
+from ecgclip.embedding import Job, Row, cores
 from ecgclip.model import ECGCLIP
 
 TASKS = 10_000  # at most, as Ray Data starts some hundred a second: ten million records get shards of several batches
@@ -142,7 +142,7 @@ def _connected(workers: int | None) -> Iterator[Any]:
     address, running = os.environ.get("RAY_ADDRESS"), ray.is_initialized()
     try:
         if not running:
-            alone = {} if address else {"num_cpus": workers, "include_dashboard": False}
+            alone = {} if address else {"num_cpus": workers or cores(), "include_dashboard": False}
             with _silence():
                 ray.init(address or "local", log_to_driver=False, logging_level="ERROR", **alone)
         yield ray

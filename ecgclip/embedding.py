@@ -62,8 +62,13 @@ def embed_records(
         raise EcgclipError(f"unknown engine {engine!r}: local or ray")
     else:
         # a process takes seconds to start: not for a handful
-        workers = min(workers or os.cpu_count() or 1, -(-len(batches) // 4))
+        workers = min(workers or cores(), -(-len(batches) // 4))
         yield from _by_processes(batches, model, workers) if workers > 1 else (embed_batch(b, model) for b in batches)
+
+
+def cores() -> int:
+    """How many CPU cores this process may use; a container or `taskset` may give it fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def embed_batch(jobs: Sequence[Job], model: ECGCLIP) -> list[Row]:

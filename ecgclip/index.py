@@ -17,7 +17,7 @@ import os
 import re
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -92,6 +92,7 @@ class Change:
     unchanged: int = 0
     removed: int = 0
     failed: int = 0
+    moved: int = 0
 
 
 class ECGIndex:
@@ -279,6 +280,7 @@ class ECGIndex:
     ) -> Change:
         """Embed the records that `paths` name (headers, folders, globs) and that are new or changed.
 
+        A record whose files have moved keeps its vectors and facts, under its new path; a copy is a record of its own.
         workers: processes; engine: "local" or "ray"; kind: of index, "auto", "exact" or "ivf". facts: a CSV file with a
         column `record` (paths relative to it) and any of report, labels (separated by ";"), age, sex; its other columns can
         be filtered by. progress: called with records done and in all. What cannot be read is listed in unreadable.csv.
@@ -291,10 +293,11 @@ class ECGIndex:
         self._same_weights()
         found = {os.path.abspath(record): record for path in paths for record in find_records(path)}
         known = load_facts(paths, facts, self.model.kb, found)
-        counts = dict.fromkeys(("added", "changed", "unchanged", "failed"), 0)
+        counts = dict.fromkeys(("added", "changed", "unchanged", "failed", "moved"), 0)
         with self._damage(), self._writing():
             self._kind(kind)  # if it cannot be, better now than after hours
             jobs, counts["unchanged"], counts["failed"] = self._jobs(found, known)
+            jobs, counts["moved"] = self._move(jobs, known)
             done, total, waiting = len(found) - len(jobs), len(found), self._count("pending")
             if progress:
                 progress(done, total)
@@ -338,6 +341,54 @@ class ECGIndex:
             stored = json.dumps(sorted(columns), ensure_ascii=False)
             db.execute("INSERT OR REPLACE INTO meta VALUES ('columns', ?)", (stored,))
         return jobs, unchanged, len(odd)
+
+    def _move(
+        self, jobs: list[tuple[str, str, str]], known: dict[str, Facts]
+    ) -> tuple[list[tuple[str, str, str]], int]:
+        """Find new records again among those whose files are gone, by their contents → the other jobs, and how many moved."""
+        new = [file for file, _, before in jobs if not before] if self._ask("SELECT 1 FROM records LIMIT 1") else []
+        stamps = {file: stamp for file in new if (stamp := record_stamp(file))}
+        gone: dict[tuple[int, str], list[str]] = {}
+        for file, size, sha256 in self._gone({size for size, _ in stamps.values()}):
+            gone.setdefault((size, sha256), []).append(file)
+        sizes, left, moved = {size for size, _ in gone}, [], []
+        for file, record, before in jobs:
+            size, mtime_ns = stamps.get(file, (-1, 0))
+            old: list[str] = []
+            if size in sizes:  # else there is nothing to read it for
+                with suppress(EcgclipError):  # what cannot be read is told when it is embedded
+                    old = gone.get((size, record_hash(file)), [])
+            if old:  # of several with these contents the one of the same name
+                old.sort(key=lambda path: (os.path.basename(path) == os.path.basename(file), path))
+                moved.append((file, record, size, mtime_ns, old.pop()))
+            else:
+                left.append((file, record, before))
+        with self._transaction() as db:
+            change = "UPDATE records SET file = ?, record = ?, size = ?, mtime_ns = ? WHERE file = ?"
+            db.executemany(change, moved)
+            db.executemany("DELETE FROM failures WHERE file = ?", [(file,) for file, *_ in moved])
+            for file, *_ in moved:
+                if file in known:
+                    self._set_facts(db, known[file])
+        return left, len(moved)
+
+    def _gone(self, sizes: Collection[int] | None = None) -> list[tuple[str, int, str]]:
+        """(file, size, hash) of the records, of these sizes or of any, whose headers are not there."""
+        if sizes is not None and not sizes:
+            return []
+        gone, folder, there = [], "", set()
+        with self._turn:
+            for row in self._db.execute("SELECT file, size, sha256 FROM records ORDER BY file"):
+                if sizes is None or row[1] in sizes:
+                    if (
+                        at := os.path.dirname(row[0])
+                    ) != folder:  # to list a folder is quicker than to ask for each file
+                        folder, there = at, set()
+                        with suppress(OSError):
+                            there = set(os.listdir(at))
+                    if os.path.basename(row[0]) + ".hea" not in there and not os.path.exists(row[0] + ".hea"):
+                        gone.append(row)
+        return gone
 
     def _put(self, db: sqlite3.Connection, row: Row, facts: Facts | None) -> str:
         """Store what embedding one record gave; → added, changed, unchanged or failed."""
@@ -393,8 +444,11 @@ class ECGIndex:
                 gone += 1
         return gone
 
-    def remove(self, paths: Sequence[str | os.PathLike] = (), *, missing: bool = False) -> Change:
-        """Forget the records below these paths (as they were given or not, there or not); missing: those whose files are gone."""
+    def remove(self, paths: Sequence[str | os.PathLike] = (), *, missing: bool = False, yes: bool = False) -> Change:
+        """Forget the records below these paths (as they were given or not, there or not); missing: those whose files are gone.
+
+        Raises EcgclipError where more than a tenth are missing, unless `yes` says that they are to be forgotten.
+        """
         with self._damage(), self._writing():
             chosen: set[str] = set()
             for path in paths:
@@ -409,8 +463,15 @@ class ECGIndex:
                     raise EcgclipError(f"{path}: nothing of it is in the index {self.folder}")
                 chosen.update(file for (file,) in files)
             if missing:
-                every = self._ask("SELECT file FROM records UNION SELECT file FROM failures")
-                chosen.update(file for (file,) in every if not os.path.exists(file + ".hea"))
+                gone = [file for file, *_ in self._gone()]
+                total = self._count("records")
+                if len(gone) > total / 10 and not yes:
+                    raise EcgclipError(
+                        f"{self.folder}: the files of {len(gone):,} of {total:,} records are missing, such as {gone[0]}; is a "
+                        "disk or a share not there? If they are to be forgotten, say so: --yes (in Python yes=True)"
+                    )
+                failed = self._ask("SELECT file FROM failures")
+                chosen.update(gone, (file for (file,) in failed if not os.path.exists(file + ".hea")))
             with self._transaction() as db:
                 gone = self._delete(db, sorted(chosen))
                 db.executemany("DELETE FROM failures WHERE file = ?", [(file,) for file in chosen])

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from ecgclip.data import MAIN, MEASURED_CONCEPTS, REPORTED_BY, UNKNOWN, Case
 from ecgclip.ecg import EcgclipError
+from ecgclip.embedding import cores
 from ecgclip.encoder import ECGConfig, ECGFeatures
 from ecgclip.evaluate import random_encoder
 from ecgclip.knowledge import KnowledgeBase
@@ -150,7 +151,7 @@ def load_split(recipe: Recipe, data: Path, kb: KnowledgeBase, validation: bool, 
         parts = source_parts(recipe, source, data, kb)
         chosen = [forget(c, rest) for c in (parts.validation if validation else parts.training)]
         variants = VARIANTS if recipe.augment["drop_leads"] else 1
-        rate, workers = recipe.ecg_config.sampling_rate, os.cpu_count() or 1
+        rate, workers = recipe.ecg_config.sampling_rate, cores()
         splits[source] = Split(chosen, load_windows(chosen, windows_cache(), workers, log, rate, variants))
     return splits
 

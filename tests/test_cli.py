@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 import yaml
 from toy import write_ptb_xl
 
@@ -41,8 +42,8 @@ def classify(run, tiny_model):
     return lambda *arguments: run("classify", "--model", tiny_model, *arguments)
 
 
-def subprocess_run(*arguments, **options):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+def subprocess_run(*arguments, variables=None, **options):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **(variables or {})}
     return subprocess.run(
         [sys.executable, *map(str, arguments)], env=environment, text=True, capture_output=True, **options
     )
@@ -450,26 +451,26 @@ def test_eval_shows_its_tables(run, tiny_model, tmp_path):
     assert code == 0 and "text → ECG" in out and "sinus rhythm" in out
 
 
-COMMANDS = [
-    "classify",
-    "info",
-    "kb list",
-    "kb show",
-    "kb search",
-    "simulate",
-    "train text",
-    "train clip",
-    "eval zeroshot",
-    "eval probe",
-    "eval retrieval",
-    "eval compare",
-]
+def commands(group, *names):
+    """The words of every command, as typed."""
+    for name, command in group.commands.items():
+        yield from commands(command, *names, name) if hasattr(command, "commands") else [" ".join((*names, name))]
+
+
+COMMANDS = list(commands(typer.main.get_command(cli.app)))
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_has_an_example(command, run):
     code, out, _ = run(*command.split(), "--help")
     assert code == 0 and f"Example:\n    ecgclip {command}" in out
+    assert "--output" not in out or "-o, --output" in out or "--output, -o" in out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_unknown_option_is_misuse(command, run):
+    code, out, err = run(*command.split(), "--nonsense")
+    assert (code, out) == (2, "") and "--nonsense" in err
 
 
 # --- as a process -----------------------------------------------------------------------------------------------------
@@ -497,6 +498,20 @@ def test_import_is_light_and_names_are_lazy():
     )
     result = subprocess_run("-c", program)
     assert result.returncode == 0, result.stderr
+
+
+def test_a_pipe_whose_code_page_lacks_a_character_gets_its_number(records, tiny_model, tmp_path):
+    """As on Windows: cp1252 has neither the arrow of `eval retrieval` nor Greek names."""
+    root = write_ptb_xl(tmp_path / "ptb-xl", 10, fold=9)
+    options = ("--fold", "9", "--least", "2", "-o", tmp_path / "r", "--model", tiny_model)
+    named = shutil.copytree(records, tmp_path / "\u03b1")
+    for arguments, words in (
+        (("eval", "retrieval", "--dataset", "ptb-xl", root, *options), "text \\u2192 ECG"),
+        (("info", named / "af"), "\\u03b1"),
+        (("info", tmp_path / "\u03b2"), "\\u03b2"),
+    ):
+        done = subprocess_run("-m", "ecgclip", *arguments, encoding="cp1252", variables={"PYTHONIOENCODING": "cp1252"})
+        assert words in done.stdout + done.stderr and "UnicodeEncodeError" not in done.stderr, done.stderr
 
 
 def test_module_exit_code_and_closed_pipe(records):

@@ -382,9 +382,58 @@ def test_removed_records_are_never_found_and_readded_ones_once(embedded, model, 
         said(lambda nowhere=nowhere: index.remove(nowhere), nowhere[-1], "nothing of it")
     assert everything(index) == every  # all or nothing
     shutil.rmtree("a2")
-    assert index.remove(missing=True).removed == 4
+    assert index.remove(missing=True, yes=True).removed == 4
     assert index.remove(["/"]).removed == 4 and everything(index) == [] and index.info()["windows"] == 0
     assert index.add(["a"]).added == 4 and everything(index) == every[:4]
+
+
+def test_a_moved_archive_keeps_its_vectors_and_facts(embedded, model, tmp_path):
+    stubs(tmp_path / "a", range(0, 60, 10))
+    (tmp_path / "facts.csv").write_text("record,ward\na/r00,7\n")
+    index = build(tmp_path / "a", tmp_path / "index", model, facts=tmp_path / "facts.csv")
+    before = [(h.score, h.start_s) for h in index.search(like=NORTH)]
+    shutil.move(tmp_path / "a", tmp_path / "b/c")
+    stub(tmp_path / "b/c", "r06", on_circle(60))  # new, and of the same size
+    os.utime(tmp_path / "b/c/r01.dat", ns=(1, 1))
+    index = build(tmp_path / "b", tmp_path / "index", model)
+    assert (index.last.moved, index.last.added, index.last.unchanged) == (6, 1, 0) and embedded[6:] == ["r06"]
+    hits = index.search(like=NORTH)
+    assert [(h.score, h.start_s) for h in hits[:6]] == before
+    assert [h.file for h in hits] == [str(tmp_path / f"b/c/r0{i}") for i in range(7)] == [h.record for h in hits]
+    assert names(index.search(like=NORTH, where="ward = 7")) == ["r00"]
+    assert build(tmp_path / "b", tmp_path / "index", model).last.unchanged == 7 and len(embedded) == 7
+
+
+def test_a_copy_is_a_record_of_its_own_and_a_renamed_one_is_not(embedded, model, tmp_path):
+    stub(tmp_path / "a", "r", on_circle(0))
+    build(tmp_path / "a", tmp_path / "index", model)
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    index = build([tmp_path / "a", tmp_path / "b"], tmp_path / "index", model)
+    assert (index.last.added, index.last.moved, index.last.unchanged) == (1, 0, 1)
+    assert build([tmp_path / "a", tmp_path / "b"], tmp_path / "index", model).last.unchanged == 2
+    shutil.rmtree(tmp_path / "b")
+    shutil.copytree(tmp_path / "a", tmp_path / "c")
+    shutil.rmtree(tmp_path / "a")  # two are gone, and one of them is found again
+    index = build(tmp_path / "c", tmp_path / "index", model)
+    assert (index.last.added, index.last.moved) == (0, 1) and embedded == ["r", "r"]
+    assert index.remove(missing=True, yes=True).removed == 1 and everything(index) == ["r"]
+
+
+def test_an_archive_that_is_out_of_reach_is_not_forgotten(embedded, model, tmp_path):
+    stubs(tmp_path / "share", range(20))
+    index = build(tmp_path / "share", tmp_path / "index", model)
+    for i in range(2):  # a tenth
+        (tmp_path / f"share/r{i:02}.hea").unlink()
+    assert index.remove(missing=True).removed == 2
+    (tmp_path / "share").rename(tmp_path / "unmounted")
+    said(lambda: index.remove(missing=True), "18 of 18 records are missing", "share/r02", "--yes", "yes=True")
+    assert len(everything(index)) == 18
+    (tmp_path / "unmounted").rename(tmp_path / "share")
+    assert (
+        index.remove(missing=True).removed == 0 and build(tmp_path / "share", index.folder, model).last.unchanged == 18
+    )
+    shutil.rmtree(tmp_path / "share")
+    assert index.remove(missing=True, yes=True).removed == 18
 
 
 def test_a_segmented_record_is_one_record(model, archive, tmp_path):
@@ -784,6 +833,14 @@ def wait(condition, seconds=60):
     while not condition():
         assert time.monotonic() < end, "waited too long"
         time.sleep(0.05)
+
+
+def test_cores_are_those_that_this_process_may_use(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3, 5}, raising=False)
+    assert embedding.cores() == 2
+    monkeypatch.delattr(os, "sched_getaffinity")  # as on Windows and macOS
+    assert embedding.cores() == 64
 
 
 # --- several at a time ------------------------------------------------------------------------------------------------

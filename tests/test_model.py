@@ -12,8 +12,8 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from ecgclip.ecg import ECG, EcgclipError
-from ecgclip.knowledge import KnowledgeBase
 from ecgclip.encoder import ECGFeatures
+from ecgclip.knowledge import KnowledgeBase
 from ecgclip.model import Calibration, _weights_folder, load_model, weights_hash
 from ecgclip.simulate import simulate
 
