@@ -6,10 +6,10 @@ out=${1:-results}
 ptb=$ECGCLIP_DATA/ptb-xl
 zeroshot() { ecgclip eval zeroshot "$@"; }
 
-# what a user types: the codes, English names, German names; with the knowledge base and without
+# what a user types: with the knowledge base a code and a name of either language mean the same; without it they differ
 for set in ptb-xl-super ptb-xl-all; do
+  zeroshot --dataset ptb-xl "$ptb" --fold 9 --label-set $set -o "$out/fold9-$set-code"
   for naming in code en de; do
-    zeroshot --dataset ptb-xl "$ptb" --fold 9 --label-set $set --naming $naming -o "$out/fold9-$set-$naming"
     zeroshot --dataset ptb-xl "$ptb" --fold 9 --label-set $set --naming $naming --no-enrich -o "$out/fold9-$set-$naming-plain"
   done
 done
@@ -26,4 +26,5 @@ ecgclip eval probe --dataset ptb-xl "$ptb" --fold 9 --label-set ptb-xl-super --s
 ecgclip eval retrieval --dataset ptb-xl "$ptb" --fold 9 -o "$out/fold9-retrieval"
 python benchmarks/retrieval.py "$ptb" "$(mktemp -d)/index" "$out/retrieval"
 python benchmarks/simulated.py "$out/simulated"
+python benchmarks/untrained.py "$ptb" "$out/untrained"
 python benchmarks/speed.py | tee "$out/speed.json"

@@ -4,6 +4,7 @@
   of the examples for conditions that the knowledge base names, and for free words, which the text encoder has to read
 - embedding: a 12 x 1000 ECG through the shipped encoder over an 18-layer 1-D ResNet (64-512 channels) at 12 x 5000, the same
   threads, one by one and in batches of 16; beside it what the R peaks and the measurements take before the encoder
+- whole recordings, from the signal to the vectors: an ECG of `embed_many` with 16 at once over one by `embed`
 """
 
 import json
@@ -21,7 +22,9 @@ from ecgclip import load_model, read_ecg
 from ecgclip.beats import find_beats
 from ecgclip.index import ECGIndex
 from ecgclip.measure import feature_names, features, measure_windows
+from ecgclip.model import ECGCLIP
 from ecgclip.prepare import prepare
+from ecgclip.simulate import simulate
 from ecgclip.train import code_version
 
 ROUNDS = 5
@@ -92,6 +95,16 @@ def embedding(encoder: nn.Module, baseline: nn.Module, batch: int) -> tuple[floa
     return ours, theirs, round(statistics.median(a / b for a, b in pairs), 3)
 
 
+def together(model: ECGCLIP, batch: int = 16) -> dict[str, float]:
+    """Milliseconds a recording takes alone and in company, and the median of their ratio."""
+    ecgs = [simulate("af", seed) for seed in range(batch)]
+    ways = (lambda: [model.embed(ecg) for ecg in ecgs], lambda: model.embed_many(ecgs))
+    pairs = [[milliseconds(way, 5) / batch for way in ways] for _ in range(ROUNDS)]
+    alone, company = (round(statistics.median(p), 2) for p in zip(*pairs, strict=True))
+    ratio = round(statistics.median(b / a for a, b in pairs), 2)
+    return {"embed_alone_ms": alone, "embed_many_ms": company, "embed_many_over_embed": ratio}
+
+
 def main() -> None:
     record = str(Path(__file__).parent.parent / "examples/records/af.hea")
     model = load_model()
@@ -103,6 +116,7 @@ def main() -> None:
     prepared = prepare(read_ecg(record))
     work = lambda: [features(m) for m in measure_windows(prepared, find_beats(prepared))]
     out["measure_ms"] = round(milliseconds(work, 100), 2)
+    out |= together(model)
     classify = [sys.executable, "-m", "ecgclip", "classify", record, "--labels", "AF,STEMI"]
     with tempfile.TemporaryDirectory() as folder:
         ECGIndex.build([Path(record).parent], folder)

@@ -83,8 +83,10 @@ def test_a_model_that_has_heard_of_its_group_scores_nothing(unseen, tmp_path, mo
 class Fake:
     """A model that ranks the labels of `knows` without a fault, and all others upside down."""
 
-    def __init__(self, knows, kb):
+    def __init__(self, knows, heard, kb):
         self.knows, self.kb = knows, kb
+        training = {"concepts": [c for c in "ab" if c in heard], "recipe": {"data": {"ptb-xl": {}}}}
+        self.config = SimpleNamespace(training=training)
 
     def concept_vector(self, concept, shares=None):
         return np.eye(2)["ab".index(concept)] * (1 if concept in self.knows else -1)
@@ -106,7 +108,7 @@ def fakes(unseen, monkeypatch):
     truth = np.array([[c in case.annotated for c in "ab"] for case in cases], float)
     monkeypatch.setattr(unseen, "embed_windows", lambda model, windows: truth)
     monkeypatch.setattr(unseen, "targets", lambda cases, windows, concepts: truth[:, ["ab".index(c) for c in concepts]])
-    return [Fake("a", kb), Fake("b", kb)], Fake("", kb), cases, windows
+    return [Fake("a", "b", kb), Fake("b", "a", kb)], Fake("", "a", kb), cases, windows
 
 
 def test_every_label_is_scored_by_the_model_that_never_heard_of_it(unseen, fakes, monkeypatch):
@@ -114,9 +116,12 @@ def test_every_label_is_scored_by_the_model_that_never_heard_of_it(unseen, fakes
     monkeypatch.setattr(unseen, "ASKED", ("knowledge base",))
     scored = (cases, windows, Labels(["a", "b"], ["a", "b"], {}), 1)
     for groups, value in (([["a"], ["b"]], 1.0), ([["b"], ["a"]], 0.0)):
-        result, figures = unseen.unseen_table(models, groups, shipped, scored)
+        result, figures = unseen.unseen_table(models, groups, shipped, scored, "cpsc2018")
         assert [row["knowledge base"][0] for row in result["labels"]] == [value] * 2
         assert result["macro"]["shipped"][0] == 0.0 and result["records"] == 8
+        assert [row["trained"] for row in result["labels"]] == [value == 0.0] * 2
+        assert [row["shipped_trained"] for row in result["labels"]] == [True, False]
+        assert result["source_trained"] is False, "of another hospital than PTB-XL"
         assert [row["positives"] for row in result["labels"]] == [4, 2] and len(figures["shipped"]) == 2
 
 

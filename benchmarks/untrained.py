@@ -1,0 +1,59 @@
+"""How often a condition that training never had is claimed of a normal ECG:  python benchmarks/untrained.py $ECGCLIP_DATA/ptb-xl results/untrained [MODEL]
+
+Of fold 9's records that are annotated as a normal ECG, the share with any such condition at a probability of at least one half,
+and the conditions that are claimed most often. MODEL: a folder; by default the shipped weights.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from ecgclip import load_model
+from ecgclip.data import ptb_xl
+from ecgclip.evaluate import cases_hash, embed_cases, patient_numbers, write_json
+from ecgclip.metrics import interval, patient_draws
+from ecgclip.train import code_version
+
+FOLD, CLAIMED = 9, 0.5
+
+
+def main(data: Path, out: Path, weights: Path | None = None) -> None:
+    model = load_model(weights)
+    trained = model.config.training["concepts"]
+    untrained = [c for c in model.kb.concepts.values() if c.category != "beat" and c.id not in trained]
+    prompts = [model.prompt(c.name, concept=c.id) for c in untrained]
+    normal = [case for case in ptb_xl(data, model.kb, folds=[FOLD]) if "normal-ecg" in case.annotated]
+    embeddings, normal = embed_cases(model, normal)
+    probability = np.array([[s.probability for s in model.score(e, prompts).scores] for e in embeddings])
+    claimed = probability >= CLAIMED  # (records, conditions)
+    patients = patient_numbers(normal)
+    weight = patient_draws(patients, 0)[:, patients].astype(float)
+
+    def share(said: np.ndarray) -> list[float]:
+        return interval(weight @ said / weight.sum(1))
+
+    rows = [{"condition": c.id, "share": share(claimed[:, j])} for j, c in enumerate(untrained) if claimed[:, j].any()]
+    results = {
+        "task": "untrained",
+        "dataset": "ptb-xl",
+        "fold": FOLD,
+        "records": len(normal),
+        "patients": int(patients.max()) + 1,
+        "conditions": len(untrained),
+        "probability": CLAIMED,
+        "any": share(claimed.any(1)),
+        "claimed": sorted(rows, key=lambda row: -row["share"][0]),
+        "weights_sha256": model.weights_sha256,
+        "data_sha256": cases_hash(normal),
+        "code_version": code_version(),
+        "command": " ".join(["python", *sys.argv]),
+    }
+    write_json(out / "results.json", results)
+    print(f"any of {len(untrained)} conditions in {len(normal)} normal ECGs:", results["any"])
+    for row in results["claimed"][:10]:
+        print(f"{row['condition']:40}", row["share"])
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:4]))
