@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import sys
 from collections import Counter
@@ -30,6 +29,7 @@ from ablations import ROOT, Set, apart, by_record, test_sets, wait
 
 from ecgclip import calibrate
 from ecgclip.data import Case, ptb_xl
+from ecgclip.embedding import cores
 from ecgclip.evaluate import cases_hash, patient_numbers, source_trained, truth_table, write_json
 from ecgclip.knowledge import KnowledgeBase
 from ecgclip.metrics import Figures, Labels, difference, interval, label_summary, mean_figures, resample
@@ -98,7 +98,7 @@ def train(recipe: Recipe, data: Path, runs: Path, groups: list[list[str]], jobs:
         if not (folder / "model/config.json").exists():
             failed += wait(running, jobs - 1)
             plan = replace(recipe, name=f"without group {number}", unseen=group)
-            running[apart(train_one, plan, data, folder, max(1, (os.cpu_count() or 1) // jobs))] = str(folder)
+            running[apart(train_one, plan, data, folder, max(1, cores() // jobs))] = str(folder)
     return failed + wait(running, 0)
 
 
@@ -283,7 +283,7 @@ def main() -> None:
         )
     if failed := train(recipe, given.data, given.runs, groups, max(1, given.jobs)):
         sys.exit(f"not trained: {', '.join(failed)}; start again to go on")
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(cores())
     models = [load_unseen(given.runs / str(i), group) for i, group in enumerate(groups, 1)]
     held_out = load_split(recipe, given.data, kb, validation=True)
     shares = choose_shares(models, groups, next(iter(held_out.values())))
