@@ -32,7 +32,7 @@ DISCLAIMER = "Research software, not a medical device."
 FORMATS = ("table", "json", "csv")
 NEIGHBOURS = 10  # cases of an index beside an explanation
 TOP = 10  # concepts shown where no labels are given
-FOUND = ("rank", "score", "record", "start_s", "report", "labels")
+FOUND = ("rank", "score", "record", "start_s", "report", "labels", "measure")
 COLUMNS = ("record", "label", "concept", "probability", "similarity", "max_probability", "burden", "trained", "used_s")
 UNTRAINED = "not trained: by its criteria"
 
@@ -631,7 +631,7 @@ def _found_table(rows: list[dict[str, Any]], out: TextIO, shared: bool) -> None:
         page._line("nothing found")
         return
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for name in ("rank", "score"):
+    for name in ("rank", rows[0]["measure"]):
         table.add_column(name, justify="right")
     for name in ("record", "at", "labels or report"):
         table.add_column(name, overflow="fold")

@@ -19,7 +19,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,7 +64,8 @@ FUNCTIONS = (
 
 @dataclass(frozen=True)
 class Hit:
-    """A window found. score: cosine to the query, of an ECG alone what it should have in common with it (ECGCLIP.likeness).
+    """A window found. score: what `measure` names, the cosine to the query, or the likeness to an ECG asked for alone: what
+    both should have in common, from 0 to 1 (ECGCLIP.likeness).
 
     labels: the statements that the record came with.
     """
@@ -76,11 +77,12 @@ class Hit:
     report: str
     labels: tuple[str, ...]
     file: str = ""  # its absolute path, without .hea
+    measure: str = "cosine"  # or likeness
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON contract of `ecgclip search` and `ecgclip similar`."""
         keys = ("rank", "score", "record", "start_s", "report")
-        return {**{k: getattr(self, k) for k in keys}, "labels": list(self.labels)}
+        return {**{k: getattr(self, k) for k in keys}, "labels": list(self.labels), "measure": self.measure}
 
 
 @dataclass(frozen=True)
@@ -617,7 +619,9 @@ class ECGIndex:
         vector = self._query(text, example, without)
         itself = self._hash(like)
         with self._damage(), self._snapshot():
-            return self._hits(vector, None if text or without else example, itself, k, self._allowed(where))
+            hits = self._hits(vector, None if text or without else example, itself, k, self._allowed(where))
+        by_likeness = not text and not without and self.model._statements is not None  # else a model has but cosines
+        return [replace(hit, measure="likeness") for hit in hits] if by_likeness else hits
 
     def _example(self, like: Record | Embedding | None) -> np.ndarray | None:
         """The vector of a record to search with, embedded here unless it is already."""

@@ -13,6 +13,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from difflib import get_close_matches
 from functools import cached_property
@@ -744,23 +745,30 @@ def load_model(name: str | Path | None = None, knowledge_base: str | Path | None
         model._text_state, model.folder = text, folder
         vectors = load_arrays(folder / "vectors.safetensors")
         model.reference = vectors["reference"].astype(np.float32)
-        stored = folder / "knowledge_base.json"  # what the model's passages are; what they mean, only `kb` says
-        embedded = KnowledgeBase.from_dict(json.loads(stored.read_text(encoding="utf-8"))) if stored.exists() else None
+        embedded = _embedded_passages(folder)
     except EcgclipError:
         raise
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         problem = str(error).splitlines()[0][:120]
         raise EcgclipError(
             f"{folder}: damaged or foreign weights ({problem}); reinstall ecgclip or give another --model"
         ) from None
     model.eval()
-    same = embedded is not None and embedded.passages == kb.passages
-    if same and len(vectors.get("passages", ())) == len(kb.passages):
+    if embedded == kb.passages and len(vectors.get("passages", ())) == len(embedded):
         model.passages = kb.passages
         model.passage_vectors = vectors["passages"].astype(np.float32)
     else:
         model.set_knowledge(kb)
     return model
+
+
+def _embedded_passages(folder: Path) -> list[Passage]:
+    """Those that a stored model has vectors of, in their order; what they mean, the knowledge base says and not the model."""
+    file = folder / "knowledge_base.json"
+    stored = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    with suppress(AttributeError, LookupError, TypeError):  # none, where concepts had other fields than today
+        return KnowledgeBase.from_dict(stored).passages
+    return []
 
 
 def _weights_folder(name: str | Path | None) -> Path:

@@ -413,6 +413,34 @@ def test_kb_embed_overwrites_nothing_but_the_same_weights(run, tiny_model, tmp_p
         assert code == 0 and "1 concepts embedded" in out
 
 
+def test_an_index_from_its_making_to_its_end(run, tiny_model, records, tmp_path):
+    archive, made = shutil.copytree(records, tmp_path / "archive"), tmp_path / "index"
+    build = lambda *more: run("index", "build", archive, "-o", made, "--model", tiny_model, *more)
+    assert build()[:2] == (0, f"{made}: 3 records (3 added, 0 changed, 0 moved, 0 unchanged)\n")
+    options = ("--index", made, "--model", tiny_model)
+    columns = ["rank", "score", "record", "start_s", "report", "labels", "measure"]
+    code, out, _ = run("search", "AF", *options, "--format", "csv")
+    assert code == 0 and out.splitlines()[0].split(",") == columns and out.count(",cosine\n") == 3
+    hits = json.loads(run("similar", records / "af", *options, "--format", "json")[1])
+    assert [list(hit) for hit in hits] == [columns] * 2
+    table = run("search", "AF", *options)[1]
+    assert table.split()[:2] == ["rank", "cosine"] and "score" not in table
+    assert run("search", *options, "--like", archive / "none")[0] == 1
+    misuse(run("search", *options), "nothing to search for")
+    misuse(build("--facts", records / "none.csv"), "none.csv")
+
+    archive.rename(tmp_path / "elsewhere")
+    misuse(run("index", "remove", "--index", made, "--missing"), "3 of 3 records are missing", "--yes")
+    archive = tmp_path / "elsewhere"
+    assert "(0 added, 0 changed, 3 moved, 0 unchanged)" in build()[1]
+    (archive / "bad.hea").write_text("nonsense")
+    code, out, err = build()
+    assert code == 1 and "3 unchanged" in out and "1 records could not be read" in err
+    shutil.rmtree(archive)
+    out = run("index", "remove", "--index", made, "--missing", "--yes")[1]
+    assert out == f"{made}: 3 records removed\n" and "records          0" in run("index", "info", made)[1]
+
+
 def test_simulate(run, tmp_path):
     assert {"af", "normal", "anterior-stemi"} <= set(run("simulate", "--list")[1].split())
     assert run("simulate", "af", "-o", tmp_path / "x", "--seconds", "5")[:2] == (0, f"{tmp_path / 'x.hea'}\n")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +75,13 @@ def ask(model):
     return lambda name, *labels: {
         s.label: s.probability for s in model.classify(RECORDS / f"{name}.hea", labels).scores
     }
+
+
+def test_the_source_distribution_holds_what_the_readme_points_to():
+    packed = json.loads(re.search(r"sdist\]\ninclude = (\[.*\])", (ROOT / "pyproject.toml").read_text())[1])
+    links = re.findall(r"\]\(([\w./-]+)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert links and {link.split("/")[0] for link in links} <= set(packed)
+    assert (ROOT / "ecgclip/py.typed").exists(), "type checkers read the annotations"
 
 
 @needs_weights

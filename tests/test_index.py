@@ -177,7 +177,7 @@ def test_words_find_what_brute_force_finds(asked, built, model, archive):
     assert [h.score for h in hits] == sorted((h.score for h in hits), reverse=True)
     for hit in hits:
         assert (hit.score, hit.start_s) == (pytest.approx(best[hit.record][0], abs=2e-3), best[hit.record][1])
-        assert " ".join(hit.to_dict()) == "rank score record start_s report labels" and hit.file == hit.record
+        assert " ".join(hit.to_dict()) == "rank score record start_s report labels measure" and hit.file == hit.record
 
 
 def test_a_record_finds_what_brute_force_finds_but_neither_itself_nor_a_copy(built, model, archive, tmp_path):
@@ -285,6 +285,19 @@ def test_the_nearest_to_an_ecg_are_ranked_by_their_likeness(circle, model, monke
     assert hits[0].score == pytest.approx(1 - np.cos(np.deg2rad(27)), abs=2e-3)
     assert names(circle.search(like=NORTH, k=1, where="age >= 30")) == ["r34"]
     assert names(circle.search(like=NORTH, k=40)) == [f"r{i:02}" for i in reversed(range(40))]
+
+
+def test_a_hit_says_what_its_score_measures(circle, model, monkeypatch):
+    assert {h.measure for h in circle.search(like=NORTH)} == {"cosine"}, "all that a model without statements has"
+    monkeypatch.setitem(vars(model), "_statements", "known")
+    monkeypatch.setattr(model, "like", lambda vector: vector)
+    monkeypatch.setattr(model, "likeness", lambda mine, others: 1 - mine @ others.T)
+    assert {h.measure for h in circle.search(like=NORTH)} == {"likeness"}
+    assert (
+        {h.measure for h in circle.search("AF")} == {h.measure for h in circle.search("AF", like=NORTH)} == {"cosine"}
+    )
+    hit = circle.search(like=NORTH, k=1)[0]
+    assert hit.to_dict()["measure"] == "likeness" and list(hit.to_dict())[1] == "score"
 
 
 @pytest.mark.parametrize(

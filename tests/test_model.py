@@ -427,6 +427,14 @@ def test_a_models_copy_of_the_knowledge_base_is_not_believed(copy):
     assert model.passage_vectors[row] == pytest.approx(again, abs=1e-3), "vectors of other passages are made anew"
 
 
+@pytest.mark.parametrize(
+    "stored", [{}, [], {"concepts": {"asystole": {"name": "asystole"}}, "digest": "", "sources": {}}]
+)
+def test_a_model_with_concepts_of_another_version_is_embedded_anew(copy, stored):
+    (copy / "knowledge_base.json").write_text(json.dumps(stored), encoding="utf-8")
+    assert load_model(copy).passages == KnowledgeBase.load().passages
+
+
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.model"])
 def test_a_missing_file_is_one_line(copy, name):
     (copy / name).unlink()
