@@ -24,9 +24,10 @@ import torch
 from ecgclip.data import Case
 from ecgclip.ecg import ECG, LEADS, EcgclipError, read_ecg
 from ecgclip.encoder import ECGEncoder
+from ecgclip.files import write_atomic
 from ecgclip.knowledge import KnowledgeBase, load_label_set
 from ecgclip.metrics import RESAMPLES, Labels, auroc_table, calibration, difference, label_table
-from ecgclip.model import ECGCLIP, Embedding, load_model, weights_hash, write_atomic
+from ecgclip.model import ECGCLIP, Embedding, load_model, weights_hash
 from ecgclip.prepare import SAMPLING_RATE, prepare
 from ecgclip.splits import PUBLISHED, load, sources, tested
 

@@ -28,6 +28,7 @@ from ecgclip.assets import asset_path
 from ecgclip.beats import Beats, find_beats
 from ecgclip.ecg import ECG, EcgclipError, read_ecg
 from ecgclip.encoder import ECGConfig, ECGEncoder
+from ecgclip.files import write_atomic
 from ecgclip.knowledge import Concept, KnowledgeBase, Passage, load_label_set
 from ecgclip.measure import Measurement, measure_windows
 from ecgclip.measure import features as measurement_features
@@ -714,13 +715,6 @@ _SETTINGS: dict[str, Any] = {}
 
 def _unit(vector: np.ndarray) -> np.ndarray:
     return vector / np.linalg.norm(vector)
-
-
-def write_atomic(path: Path, content: str | bytes) -> None:
-    """Atomic: a reader sees the old file or the new one."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content.encode() if isinstance(content, str) else content)
-    os.replace(partial, path)
 
 
 def load_model(name: str | Path | None = None, knowledge_base: str | Path | None = None) -> ECGCLIP:

@@ -1,6 +1,6 @@
 """Training: `train_text` (masked words), then `train_clip` (alignment), each from a YAML recipe.
 
-Both write `last/` (weights, optimiser and step, replaced atomically after each epoch) and `log.csv` into their output folder,
+Both write `last/` (weights, optimiser and step, replaced after each epoch) and `log.csv` into their output folder,
 go on from there when started again, and give the same result as an uninterrupted run: everything random is drawn from the
 seed and the step.
 """
@@ -13,7 +13,6 @@ import hashlib
 import json
 import math
 import os
-import shutil
 import time
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -29,6 +28,7 @@ from ecgclip.ecg import EcgclipError
 from ecgclip.embedding import cores
 from ecgclip.encoder import ECGConfig, ECGFeatures
 from ecgclip.evaluate import random_encoder
+from ecgclip.files import replacing, write_atomic
 from ecgclip.knowledge import KnowledgeBase
 from ecgclip.losses import (
     SigmoidBank,
@@ -59,6 +59,7 @@ from ecgclip.windows import VARIANTS, Windows, load_windows
 REPORTED = 32  # ECGs of a batch that get a text of their own
 LOGGED = ("clip", "statements", "ranking", "findings", "beats", "synonyms", "views", "validation_auroc")
 SYNONYMS = 24  # concepts of which two wordings meet
+STATE = "state.safetensors"  # of last/
 BANK_PART = 0.5  # of the concepts and findings are asked of a batch
 
 
@@ -289,8 +290,9 @@ def train_text(recipe: Recipe, data: Path, out: Path, threads: int | None = None
             step += 1
         _log(out / "log.csv", epoch + 1, {"masked_word": total / len(texts)}, time.time() - started, ("masked_word",))
         _save(out / "last", recipe, modules, optimiser, step)
-    save_file({k: v.contiguous() for k, v in encoder.state_dict().items()}, out / "text.safetensors")
-    (out / "text.json").write_text(json.dumps(asdict(config), indent=1))
+    with replacing(out / "text.safetensors") as partial:
+        save_file({k: v.contiguous() for k, v in encoder.state_dict().items()}, partial)
+    write_atomic(out / "text.json", json.dumps(asdict(config), indent=1))
     return out
 
 
@@ -931,32 +933,29 @@ def _average(averaged: nn.Module, model: nn.Module, keep: float) -> None:
 def _save(
     folder: Path, recipe: Recipe, modules: dict[str, nn.Module], optimiser: torch.optim.Optimizer, step: int
 ) -> None:
+    """Into one file, so that however a run ends there is the checkpoint before or this one, whole."""
     from safetensors.torch import save_file
 
-    partial = folder.with_name("last.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
+    folder.mkdir(exist_ok=True)
     tensors = {f"{name}.{k}": v for name, module in modules.items() for k, v in module.state_dict().items()}
     for i, state in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{i}.{k}": v for k, v in state.items()}
-    save_file({k: v.contiguous().clone() for k, v in tensors.items()}, partial / "state.safetensors")
-    (partial / "state.json").write_text(json.dumps({"step": step, "recipe": asdict(recipe)}))
-    # an interruption between these two leaves last.partial, which is complete and which _resume takes
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+    facts = {"step": str(step), "recipe": json.dumps(asdict(recipe))}
+    with replacing(folder / STATE) as partial:
+        save_file({k: v.contiguous().clone() for k, v in tensors.items()}, partial, facts)
 
 
 def _resume(folder: Path, recipe: Recipe, modules: dict[str, nn.Module], optimiser: torch.optim.Optimizer) -> int:
-    from safetensors.torch import load_file
+    """Load what `_save` wrote → its step; 0 where there is none."""
+    from safetensors import safe_open
 
-    if not folder.exists() and (folder.with_name("last.partial") / "state.json").exists():
-        folder = folder.with_name("last.partial")
-    if not folder.exists():
+    if not (folder / STATE).exists():
         return 0
-    stored = json.loads((folder / "state.json").read_text())
-    if stored["recipe"] != json.loads(json.dumps(asdict(recipe))):
-        raise EcgclipError(f"{folder}: was made by another recipe; give another -o or remove it")
-    tensors = load_file(folder / "state.safetensors")
+    with safe_open(folder / STATE, "pt") as stored:
+        facts = stored.metadata() or {}
+        if facts.get("recipe") != json.dumps(asdict(recipe)):
+            raise EcgclipError(f"{folder}: was made by another recipe; give another -o or remove it")
+        tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118 - no dict
     for name, module in modules.items():
         own = f"{name}."
         module.load_state_dict({k.removeprefix(own): v for k, v in tensors.items() if k.startswith(own)})
@@ -966,7 +965,7 @@ def _resume(folder: Path, recipe: Recipe, modules: dict[str, nn.Module], optimis
             _, i, name = key.split(".", 2)
             state.setdefault(int(i), {})[name] = value
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
-    return stored["step"]
+    return int(facts["step"])
 
 
 def _log(path: Path, epoch: int, sums: dict[str, float], seconds: float, columns: tuple[str, ...]) -> None:
@@ -976,7 +975,7 @@ def _log(path: Path, epoch: int, sums: dict[str, float], seconds: float, columns
         with path.open(newline="") as file:
             rows = [row for row in list(csv.reader(file))[1:] if int(row[0]) < epoch]
     rows.append([str(epoch), str(round(seconds)), *(f"{sums[c]:.4f}" if c in sums else "" for c in columns)])
-    with path.open("w", newline="") as file:
+    with replacing(path) as partial, partial.open("w", newline="") as file:
         csv.writer(file).writerows([["epoch", "seconds", *columns], *rows])
 
 

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -378,6 +379,54 @@ def test_interrupted_training_ends_with_the_weights_of_an_uninterrupted_one(
         torch.testing.assert_close(twice[name], tensor, atol=1e-6, rtol=0, msg=name)
     without_time = [[{k: v for k, v in r.items() if k != "seconds"} for r in log(f)] for f in (trained, tmp_path)]
     assert without_time[0] == without_time[1]
+
+
+INTERRUPTED = {"at": -1, "seen": 0}  # a hook cannot be taken out again, only told to do nothing
+
+
+def interrupt(event, _):
+    if INTERRUPTED["at"] >= 0 and event in ("open", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "shutil.rmtree"):
+        INTERRUPTED["seen"] += 1
+        if INTERRUPTED["seen"] > INTERRUPTED["at"]:
+            INTERRUPTED["at"] = -1
+            raise KeyboardInterrupt
+
+
+def test_a_run_that_is_killed_while_it_saves_goes_on_from_a_whole_checkpoint(tmp_path):
+    """At each file that saving opens, moves or removes."""
+    sys.addaudithook(interrupt)
+
+    def trained_for(steps):
+        torch.manual_seed(0)
+        module = torch.nn.Linear(3, 2)
+        optimiser = torch.optim.AdamW(module.parameters(), 0.1)
+        for _ in range(steps):
+            module(torch.ones(1, 3)).sum().backward()
+            optimiser.step()
+        return {"model": module}, optimiser
+
+    plan, states, finished = recipe(), {s: trained_for(s) for s in (1, 2)}, False
+    weights = {s: modules["model"].weight.detach().clone() for s, (modules, _) in states.items()}
+    train._save(tmp_path / "whole", plan, *states[1], 1)
+    shutil.copytree(tmp_path / "whole", tmp_path / "first")
+    train._save(tmp_path / "whole", plan, *states[2], 2)  # once without a break, so that all is imported
+    for at in range(30):
+        folder = tmp_path / str(at) / "last"
+        shutil.copytree(tmp_path / "first", folder)
+        INTERRUPTED.update(at=at, seen=0)
+        try:
+            train._save(folder, plan, *states[2], 2)
+            finished = INTERRUPTED["at"] >= 0
+        except KeyboardInterrupt:
+            pass
+        INTERRUPTED["at"] = -1
+        modules, optimiser = trained_for(0)
+        step = train._resume(folder, plan, modules, optimiser)
+        assert step in (1, 2) and torch.equal(modules["model"].weight, weights[step]), at
+        assert optimiser.state_dict()["state"][0]["step"] == step
+        if finished:
+            break
+    assert finished and step == 2 and at > 2
 
 
 def test_a_checkpoint_of_another_recipe_is_refused_and_kept(toy, trained):
