@@ -26,7 +26,7 @@ from ecgclip.ecg import ECG, LEADS, EcgclipError, read_ecg
 from ecgclip.encoder import ECGEncoder
 from ecgclip.knowledge import KnowledgeBase, load_label_set
 from ecgclip.metrics import RESAMPLES, Labels, auroc_table, calibration, difference, label_table
-from ecgclip.model import ECGCLIP, Embedding, load_model, weights_hash, write_atomic
+from ecgclip.model import ECGCLIP, Embedding, combine, leaf_vectors, load_model, weights_hash, write_atomic
 from ecgclip.prepare import SAMPLING_RATE, prepare
 
 NAMINGS = ("code", "en", "de")
@@ -81,15 +81,16 @@ def zeroshot(
     labels = choose_labels(model, dataset, label_set, cases, naming)
     if labelled:
         cases = with_a_label(cases, labels)
-    vectors = np.stack([model.prompt(n, enrich, labels.fixed.get(n)).vector for n in labels.names])
+    prompts = [model.prompt(n, enrich, labels.fixed.get(n)) for n in labels.names]
+    vectors = leaf_vectors(prompts)
     embed = beat_vectors if labels.beats else mean_vectors
     annotated = sum(len(case.beats) for case in cases)
     (ours, random), cases = embed([model, random_encoder(model, seed)], cases, leads)
     truth, patients = truth_table(cases, labels), patient_numbers(cases)
     if not (truth >= 0).any():
         raise EcgclipError(f"label set {label_set}: the data set {dataset} says nothing of any of its labels")
-    similarity, chance = ours @ vectors.T, random @ vectors.T
-    probability = probabilities(model, similarity, vectors)
+    probability = combine(prompts, probabilities(model, ours @ vectors.T, vectors), whole=1)
+    similarity, chance = (combine(prompts, rhythm @ vectors.T, whole=0) for rhythm in (ours, random))
     threshold = model.config.threshold
     rows, macro = label_table(similarity, truth, patients, labels, least, seed, probability, threshold)
     calibrated = calibration(probability, truth, patients, seed)
