@@ -31,9 +31,10 @@ from ecgclip import calibrate
 from ecgclip.data import Case, ptb_xl
 from ecgclip.embedding import cores
 from ecgclip.evaluate import cases_hash, patient_numbers, source_trained, truth_table, write_json
+from ecgclip.files import write_atomic
 from ecgclip.knowledge import KnowledgeBase
 from ecgclip.metrics import Figures, Labels, difference, interval, label_summary, mean_figures, resample
-from ecgclip.model import DENIAL, ECGCLIP, load_model, prompt_settings, write_atomic
+from ecgclip.model import DENIAL, ECGCLIP, load_model, prompt_settings
 from ecgclip.pairs import targets
 from ecgclip.train import Recipe, Split, code_version, embed_windows, forget, load_split, train_clip, train_text
 

@@ -74,7 +74,7 @@ def choose_threshold(model: ECGCLIP, held_out: dict[str, Split]) -> float:
 
 
 RIGHT = 0.8  # of the misspelt names that are taken for a concept are that one; many others meet a neighbour of it
-STRANGE = 0.95  # of the UNRELATED are taken for no concept
+STRANGE = 0.95  # of the UNRELATED and of nonsense are taken for no concept
 SHORTEST = 8  # letters of a name that is still itself without one of them
 UNRELATED = (
     "appendicitis", "asthma", "bone density", "broken hip", "cataract", "chest x-ray", "common cold", "dental caries",
@@ -86,23 +86,45 @@ UNRELATED = (
 )  # fmt: skip
 
 
+KEYS = ("qwertzuiop", "asdfghjkl", "yxcvbnm", "1234567890")
+
+
+def nonsense(rng: np.random.Generator, n: int) -> list[str]:
+    """n labels that mean nothing: random letters, runs of keys, numbers and signs."""
+    letters = list("abcdefghijklmnopqrstuvwxyz")
+    kinds = (
+        lambda: "".join(rng.choice(letters, rng.integers(2, 12))),
+        lambda: " ".join("".join(rng.choice(letters, rng.integers(2, 8))) for _ in range(2)),
+        lambda: (row := KEYS[rng.integers(len(KEYS))])[(i := rng.integers(len(row) - 3)) : i + rng.integers(3, 8)],
+        lambda: str(rng.integers(10 ** rng.integers(1, 9))),
+        lambda: "".join(rng.choice(list("-_.!?#*/()"), rng.integers(1, 5))),
+    )
+    return [kinds[i % len(kinds)]() for i in range(n)]
+
+
 def choose_floor(model: ECGCLIP, seed: int = 0) -> float:
     """The cosine from which on the nearest passages are trusted to say what an unknown label means.
 
-    Names and aliases with a letter missing stand for what users type: at least `RIGHT` of those above the floor find their concept,
-    and `STRANGE` of the `UNRELATED` lie below it.
+    Names and aliases with a letter missing, where the spelling alone does not tell them, stand for what users type: at least `RIGHT`
+    of those above the floor find their concept, and `STRANGE` of the `UNRELATED` and of nonsense lie below it, or have nothing in common with the names anyway.
     """
-    rng = np.random.default_rng(seed)
-    names = [p for p in model.kb.passages if p.kind in ("name", "alias") and len(p.text) >= SHORTEST]
-    dropped = [int(rng.integers(1, len(p.text) - 1)) for p in names]
-    typed = [p.text[:i] + p.text[i + 1 :] for p, i in zip(names, dropped, strict=True)]
-    found = [model.nearest_passages(v, 1)[0] for v in model.plain_vectors(typed)]
+    rng, kb = np.random.default_rng(seed), model.kb
+    typed: dict[str, str] = {}  # → concept
+    for p in kb.passages:
+        if p.kind in ("name", "alias") and len(p.text) >= SHORTEST and kb.concepts[p.concept].category != "beat":
+            i = int(rng.integers(1, len(p.text) - 1))
+            text = p.text[:i] + p.text[i + 1 :]
+            if not (kb.find(text) or kb.respelt(text)):
+                typed[text] = p.concept
+    found = [model.nearest_passages(v, 1, conditions=True)[0] for v in model.plain_vectors(list(typed))]
     cosine = np.array([c for _, c in found])
-    right = np.array([near.concept == p.concept for (near, _), p in zip(found, names, strict=True)])
+    right = np.array([near.concept == concept for (near, _), concept in zip(found, typed.values(), strict=True)])
     order = np.argsort(-cosine)
     share = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
     last = np.append(np.diff(cosine[order]) != 0, True)  # a floor lets all of the same cosine in, or none
     passes = np.flatnonzero((share >= RIGHT) & last)
     own = cosine[order][passes[-1]] if len(passes) else 1.0
-    strange = [model.nearest_passages(v, 1)[0][1] for v in model.plain_vectors(list(UNRELATED))]
-    return round(float(max(own, np.quantile(strange, STRANGE))), 3)
+    strange = [*UNRELATED, *nonsense(rng, len(UNRELATED))]
+    near = [model.nearest_passages(v, 1, conditions=True)[0][1] for v in model.plain_vectors(strange)]
+    near = [c if kb.speaks(text) else 0.0 for text, c in zip(strange, near, strict=True)]
+    return round(float(max(own, np.quantile(near, STRANGE))), 3)

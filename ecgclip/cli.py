@@ -142,7 +142,10 @@ def about(
 @app.command()
 def classify(
     records: Records,
-    labels: Annotated[str | None, typer.Option(metavar="A,B", help="Conditions in words or abbreviations.")] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="Conditions in words or abbreviations; one with a comma in quotes."),
+    ] = None,
     labels_file: Annotated[
         Path | None, typer.Option(metavar="F", help="A label a line; lines with # are comments.")
     ] = None,
@@ -226,7 +229,14 @@ def _labels(
         concepts = load_label_set(label_set)["labels"]
         return list(concepts), concepts
     if labels is not None:
-        return [label.strip() for label in labels.split(",")], None
+        try:
+            return [
+                label.strip() for label in next(csv.reader([labels], skipinitialspace=True, strict=True), [""])
+            ], None
+        except csv.Error as error:
+            raise EcgclipError(
+                f"--labels {labels[:60]!r}: {error}; put a label that has a comma in double quotes"
+            ) from None
     if labels_file is None:
         return None, None
     try:
@@ -541,7 +551,7 @@ def search(
     k: Neighbours = 10,
     where: Where = None,
     like: Annotated[str | None, typer.Option(metavar="RECORD", help="Near this ECG (too).")] = None,
-    without: Annotated[str | None, typer.Option("--not", metavar="TEXT", help="Away from these words.")] = None,
+    without: Annotated[str | None, typer.Option("--not", metavar="TEXT", help="Leave out ECGs with this.")] = None,
     format: Format = "table",
     output: Output = None,
     plot: Picture = None,
@@ -556,9 +566,10 @@ def search(
     _known(format)
     cases = _open_index(index, model)
     example = _example(like) if like else None
-    for prompt in [p for words in (text, without) if words for p in cases.model.query(words)]:
-        if prompt.note:
-            _note(f"{prompt.label}: {prompt.note}")
+    for words, lead in ((text, ""), (without, "left out: ")):
+        note = cases.model.prompt(words).note if words else ""
+        if words and (lead or note):
+            _note(f"{lead}{words}" + (f": {note}" if note else ""))
     _found(cases.search(text, like=example, without=without, k=k, where=where), format, output, plot)
 
 

@@ -27,7 +27,7 @@ from ecgclip.encoder import ECGEncoder
 from ecgclip.files import write_atomic
 from ecgclip.knowledge import KnowledgeBase, load_label_set
 from ecgclip.metrics import RESAMPLES, Labels, auroc_table, calibration, difference, label_table
-from ecgclip.model import ECGCLIP, Embedding, load_model, weights_hash
+from ecgclip.model import ECGCLIP, Embedding, combine, leaf_vectors, load_model, weights_hash
 from ecgclip.prepare import SAMPLING_RATE, prepare
 from ecgclip.splits import PUBLISHED, load, sources, tested
 
@@ -83,15 +83,16 @@ def zeroshot(
     if labelled:
         cases = with_a_label(cases, labels)
     prompts = [model.prompt(n, enrich, labels.fixed.get(n)) for n in labels.names]
-    vectors = np.stack([p.vector for p in prompts])
+    vectors = leaf_vectors(prompts)
     embed = beat_vectors if labels.beats else mean_vectors
     annotated = sum(len(case.beats) for case in cases)
     (ours, random), cases = embed([model, random_encoder(model, seed)], cases, leads)
     truth, patients = truth_table(cases, labels), patient_numbers(cases)
     if not (truth >= 0).any():
         raise EcgclipError(f"label set {label_set}: the data set {dataset} says nothing of any of its labels")
-    similarity, chance = ours @ vectors.T, random @ vectors.T
-    probability = model.probability(similarity, prompts)
+    leaves = [leaf for prompt in prompts for leaf in prompt.leaves]
+    probability = combine(prompts, model.probability(ours @ vectors.T, leaves), whole=1)
+    similarity, chance = (combine(prompts, rhythm @ vectors.T, whole=0) for rhythm in (ours, random))
     threshold = model.config.threshold
     rows, macro = label_table(similarity, truth, patients, labels, least, seed, probability, threshold)
     calibrated = calibration(probability, truth, patients, seed)

@@ -52,12 +52,14 @@ def _keys(prompt: Prompt) -> list[str]:
 
 
 def _beats(embedding: Embedding, prompt: Prompt) -> list[dict[str, Any]]:
+    from ecgclip.model import combine, leaf_vectors  # `summary` needs no torch
+
     rows = []
     beats = embedding.heartbeats
     windows = zip(embedding.prepared.start_s, beats.windows, beats.around, embedding.beats, strict=True)
     for start, peaks, (first, _), vectors in windows:
         before = np.diff(peaks, prepend=first) / RATE
-        for i, value in enumerate(vectors @ prompt.vector):
+        for i, value in enumerate(combine([prompt], vectors @ leaf_vectors([prompt]).T, whole=0)[:, 0]):
             rows.append(
                 {
                     "time_s": round(float(start) + peaks[i] / RATE, 2),

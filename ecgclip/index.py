@@ -33,7 +33,7 @@ from ecgclip.vectors import KINDS, VectorFile, file_sha256
 
 if TYPE_CHECKING:
     from ecgclip.embedding import Row
-    from ecgclip.model import ECGCLIP, Embedding, Record
+    from ecgclip.model import ECGCLIP, Embedding, Prompt, Record
 
 APPLICATION = 0x45434758  # "ECGX" in the database's header: this is an index, and of no other program
 FORMAT = 1
@@ -604,8 +604,9 @@ class ECGIndex:
     ) -> list[Hit]:
         """The k records nearest to words, to an ECG, or to both, each with its best window, best first.
 
-        text is enriched by the knowledge base as a label is; several conditions ("inferior infarct with AV block") count
-        alike. like: a record; it is not found itself, and alone it ranks by ECGCLIP.likeness. without: words to keep away from. where: an SQL condition on record,
+        text is read as a label is; several conditions ("inferior infarct with AV block") count alike, joined by *and* or *or*. like: a
+        record; it is not found itself, and without text it ranks by ECGCLIP.likeness. without: words for what is left out, as is what
+        text denies: windows that have it more probably than the reference ECGs do on average, or than a description needs to say it. where: an SQL condition on record,
         start_s, seconds, leads, age, sex ('F' or 'M'), report, labels, quality and the columns of the facts table; only what
         meets it is ranked. Raises EcgclipError for no query, a bad condition, or an index of other weights.
         """
@@ -615,11 +616,14 @@ class ECGIndex:
             raise EcgclipError("nothing to search for: give words, a record to be like, or both")
         self._same_weights()
         example = self._example(like)
-        vector = self._query(text, example, without)
+        asked = self.model.prompt(text) if text else None
+        denials = [self.model.prompt(without)] if without else []
+        denials += unwanted(asked) if asked else []
+        vector = self._query(asked, example)
         itself = self._hash(like)
         with self._damage(), self._snapshot():
-            hits = self._hits(vector, None if text or without else example, itself, k, self._allowed(where))
-        by_likeness = not text and not without and self.model._statements is not None  # else a model has but cosines
+            hits = self._hits(vector, None if asked else example, itself, k, self._allowed(where), denials)
+        by_likeness = not asked and self.model._statements is not None  # else a model has but cosines
         return [replace(hit, measure="likeness") for hit in hits] if by_likeness else hits
 
     def _example(self, like: Record | Embedding | None) -> np.ndarray | None:
@@ -636,21 +640,20 @@ class ECGIndex:
             return record_hash(source) if source is not None else ""
         return ""
 
-    def _query(self, text: str | None, example: np.ndarray | None, without: str | None) -> np.ndarray:
-        """The unit vector to search with."""
+    def _query(self, asked: Prompt | None, example: np.ndarray | None) -> np.ndarray:
+        """The unit vector to search with: what is asked for, and away from what is denied only where nothing else is said."""
         model, parts = self.model, []
-        if text:
-            parts += [(p.vector, 1.0) for p in model.query(text)]
-        if without:
-            parts += [(p.vector, -0.5) for p in model.query(without)]
+        leaves = asked.leaves if asked else ()
+        stated = [leaf.vector for leaf in leaves if not leaf.denied]
         if example is not None:
-            parts.append((model.like(example), 1.0))
+            stated.append(model.like(example))
+        parts = stated or [-leaf.vector for leaf in leaves]
         if len(parts) > 1:
             # words are nowhere near as close to ECGs as ECGs are to each other: each part counts by how much its
             # similarity varies over the reference ECGs
-            spread = [float((model.reference @ v).std()) if len(model.reference) else 1.0 for v, _ in parts]
-            parts = [(v, weight / max(s, 1e-6)) for (v, weight), s in zip(parts, spread, strict=True)]
-        total = np.sum([weight * v for v, weight in parts], 0)
+            spread = [float((model.reference @ v).std()) if len(model.reference) else 1.0 for v in parts]
+            parts = [v / max(s, 1e-6) for v, s in zip(parts, spread, strict=True)]
+        total = np.sum(parts, 0)
         return (total / np.linalg.norm(total)).astype(np.float32)
 
     def _columns(self) -> list[str]:
@@ -682,9 +685,16 @@ class ECGIndex:
             self._db.set_authorizer(lambda *_: sqlite3.SQLITE_OK)  # None is not enough for Python 3.10
 
     def _hits(
-        self, vector: np.ndarray, example: np.ndarray | None, itself: str, k: int, allowed: np.ndarray | None
+        self,
+        vector: np.ndarray,
+        example: np.ndarray | None,
+        itself: str,
+        k: int,
+        allowed: np.ndarray | None,
+        denials: Sequence[Prompt],
     ) -> list[Hit]:
-        """The windows nearest to `vector`; with the vector of an `example`, the best of more of them by their likeness to it."""
+        """The windows nearest to `vector` without the `denials`; with the vector of an `example`, the best of more of them by their
+        likeness to it."""
         dead = np.array([i for (i,) in self._ask("SELECT id FROM dead")], np.int64)
         held = len(self._vectors) if self._vectors else 0  # to count a million windows takes longer than the search
         windows = held - len(dead) + self._count("pending") if allowed is None else len(allowed)
@@ -692,14 +702,21 @@ class ECGIndex:
         take = min(windows, k + 8 if example is None else max(CANDIDATES, 4 * k))
         while True:
             scored = self._nearest(vector, take, allowed, dead, waiting)
-            if example is not None and scored:
-                ids = np.array([i for i, _ in scored], np.int64)
-                likeness = self.model.likeness(example[None], self._stored(ids, waiting))[0].tolist()
-                scored = sorted(zip(ids.tolist(), likeness, strict=True), key=lambda s: (-s[1], s[0]))
+            if scored and (denials or example is not None):
+                stored = self._stored(np.array([i for i, _ in scored], np.int64), waiting)
+                free = ~np.any([self.model.likely(prompt, stored) for prompt in denials], 0) & np.ones(
+                    len(scored), bool
+                )
+                scored = [s for s, kept in zip(scored, free, strict=True) if kept]
+                if example is not None and scored:
+                    likeness = self.model.likeness(example[None], stored[free])[0].tolist()
+                    scored = sorted(
+                        ((i, s) for (i, _), s in zip(scored, likeness, strict=True)), key=lambda s: (-s[1], s[0])
+                    )
             hits = self._describe(scored, itself, k)
             if len(hits) == k or take >= windows:
                 return hits
-            take = min(windows, 4 * take)  # several windows of one record stood in the way
+            take = min(windows, 4 * take)  # several windows of one record stood in the way, or what is denied
 
     def _nearest(
         self,
@@ -782,6 +799,13 @@ def _may_read(action: int, _table: str | None, function: str | None, *_: str | N
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:200]  # SQLite quotes a damaged statement, lines and all
+
+
+def unwanted(prompt: Prompt) -> list[Prompt]:
+    """What a prompt denies in any case, as prompts of what is denied: "AF without LBBB" does LBBB, "AF or no LBBB" nothing."""
+    if prompt.parts and not prompt.any_of:
+        return [denied for part in prompt.parts for denied in unwanted(part)]
+    return [replace(leaf, denied=False) for leaf in prompt.leaves if leaf.denied] if not prompt.parts else []
 
 
 def _printable(path: str) -> str:

@@ -28,6 +28,9 @@ CATEGORIES = (
 )  # fmt: skip
 LANGUAGES = ("en", "de")
 COMPILED = Path(__file__).parent / "weights" / "knowledge_base.json"  # written by ECGCLIP.save with the shipped weights
+MISSPELT = (
+    5  # letters from which on a word is known by most of them: of a shorter one another letter makes another word
+)
 PASSAGE_KINDS = ("name", "alias", "report", "criteria", "criterion", "definition", "negation")
 FIELDS = {
     "id", "name", "category", "aliases", "codes", "broader", "definition", "definition_de", "criteria", "lookalikes",
@@ -116,6 +119,17 @@ def normalise(label: str) -> str:
     """Spelling that does not matter: case, hyphens, spaces, umlauts written out, a plural bracket."""
     text = unicodedata.normalize("NFC", label).casefold().translate(_WRITTEN_OUT)
     return re.sub(r"[\W_]+", "", text)
+
+
+def words_of(text: str) -> list[str]:
+    """Its words and numbers, in the spelling of `normalise`."""
+    plain = unicodedata.normalize("NFC", text).casefold().translate(_WRITTEN_OUT)
+    return re.findall(r"[^\W_]+", plain)
+
+
+def _forms(word: str) -> set[str]:
+    """The word; and a longer one without any one letter: two words a slip apart have such a form in common."""
+    return {word, *(word[:i] + word[i + 1 :] for i in range(len(word)) if len(word) >= MISSPELT)}
 
 
 class KnowledgeBase:
@@ -214,6 +228,62 @@ class KnowledgeBase:
         """The concept whose id, name, alias, SCP-ECG or SNOMED CT code is `label`, whatever its case; else None."""
         known = self.alias_index.get(normalise(label))
         return self.concepts[known[0]] if known else None
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """All names and aliases, in small letters."""
+        return frozenset(p.text.casefold() for p in self.passages if p.kind in ("name", "alias"))
+
+    @cached_property
+    def longest_name(self) -> int:
+        """Words of the longest of them."""
+        return max((len(name.split()) for name in self.names), default=1)
+
+    def respelt(self, label: str) -> Concept | None:
+        """The concept that `label` names but for a slip of one letter in its longer words; None where none or several would do."""
+        words = words_of(label)
+        for i, word in enumerate(words):
+            if len(word) > MISSPELT and word not in self._words.get(word, ()):
+                meant = {w for form in _forms(word) for w in self._words.get(form, ()) if w[0] == word[0]}
+                if len(meant) != 1:  # another first letter makes another word: typical, atypical
+                    return None
+                words[i] = meant.pop()
+        return self.find(" ".join(words))
+
+    def speaks(self, label: str) -> bool:
+        """Whether most letters of `label` are in words that the names have too, if need be misspelt or with another ending.
+
+        Nonsense is near to some passage, too: an encoder of text knows no "none of these".
+        """
+        words = [word for word in words_of(label) if not word.isdigit()]
+        known = [
+            word
+            for word in words
+            if word[: max(MISSPELT, round(0.7 * len(word)))] in self._beginnings
+            or not _forms(word).isdisjoint(self._words)
+        ]
+        return not self.narrowing.issuperset(words) and 2 * sum(map(len, known)) > sum(map(len, words))
+
+    @cached_property
+    def _words(self) -> dict[str, set[str]]:
+        """The words of all names by each of their forms."""
+        words: dict[str, set[str]] = {}
+        for word in {w for name in self.names for w in words_of(name)}:
+            for form in _forms(word):
+                words.setdefault(form, set()).add(word)
+        return words
+
+    @cached_property
+    def _beginnings(self) -> frozenset[str]:
+        """The first letters, at least MISSPELT of them, of the words of all names."""
+        words = set().union(*self._words.values())
+        return frozenset(word[:n] for word in words for n in range(MISSPELT, len(word) + 1))
+
+    @cached_property
+    def narrowing(self) -> frozenset[str]:
+        """Words that names have, but that none ends in, such as "anterior"; as `words_of` writes them."""
+        split = [words for name in self.names if (words := words_of(name))]
+        return frozenset(w for words in split for w in words) - {words[-1] for words in split}
 
     def by_code(self, system: str, code: str) -> Concept | None:
         """The concept with a code of `system` scp or snomed."""

@@ -24,7 +24,7 @@ from toy import write_ptb_xl
 import ecgclip.index
 from ecgclip import embedding
 from ecgclip.ecg import ECG, EcgclipError, read_ecg
-from ecgclip.index import ECGIndex, Hit, shared
+from ecgclip.index import ECGIndex, Hit, shared, unwanted
 from ecgclip.model import load_model
 from ecgclip.simulate import simulate, write_record
 from ecgclip.vectors import VectorFile
@@ -169,7 +169,7 @@ def brute_force(model, archive, query):
 
 @pytest.mark.parametrize("asked", ["AF", "Vorhofflimmern mit Linksschenkelblock", "purple waves"])
 def test_words_find_what_brute_force_finds(asked, built, model, archive):
-    parts = [p.vector for p in model.query(asked)]  # several count alike
+    parts = [p.vector for p in model.prompt(asked).leaves]  # several count alike
     query = sum(v / (model.reference @ v).std() for v in parts)
     best = brute_force(model, archive, query / np.linalg.norm(query))
     hits = built.search(asked)
@@ -194,14 +194,20 @@ def test_a_record_finds_what_brute_force_finds_but_neither_itself_nor_a_copy(bui
 
 
 def test_words_and_a_record_count_alike(built, model, archive):
-    """Each part by how much its similarity varies over the reference ECGs; what is kept away from counts half."""
-    parts = [(model.embed_ecg(archive / "paced")[0], 1.0)]
-    parts += [(p.vector, w) for text, w in (("AF", 1.0), ("LBBB", -0.5)) for p in model.query(text)]
-    query = sum(w * v / (model.reference @ v).std() for v, w in parts)
+    """Each part by how much its similarity varies over the reference ECGs."""
+    parts = [model.embed_ecg(archive / "paced")[0], model.prompt("AF").vector]
+    query = sum(v / (model.reference @ v).std() for v in parts)
     best = brute_force(model, archive, query / np.linalg.norm(query))
-    hits = built.search("AF", like=archive / "paced", without="LBBB")
+    hits = built.search("AF", like=archive / "paced")
     assert names(hits) and "paced" not in names(hits)
     assert all(h.score == pytest.approx(best[h.record][0], abs=2e-3) for h in hits)
+
+
+def test_only_what_is_denied_in_any_case_is_left_out(built, model):
+    assert [p.label for p in unwanted(model.prompt("AF with RBBB without LBBB or flutter"))] == ["LBBB", "flutter"]
+    assert unwanted(model.prompt("AF or no LBBB")) == [] == unwanted(model.prompt("AF or flutter"))
+    assert len(built.search("AF or no LBBB")) == len(built.search("AF")) == 7
+    assert built.search("no AF"), "what is only denied is searched from its far side"
 
 
 def test_german_finds_what_english_finds(built):
@@ -265,6 +271,29 @@ def circle(embedded, model, tmp_path):
         for i in range(40):
             rows.writerow([f"a/r{i:02}", "ABC"[i % 3], 50 + i, 150 + i, "NaN" if i else "1e999", i, "x", 1, "", i])
     return build(tmp_path / "a", tmp_path / "index", model, facts=table)
+
+
+def test_what_is_denied_is_left_out(circle, model, monkeypatch):
+    """By `without`, or by the text: what has it more probably than is usual. The rest keep their order and their scores."""
+    vectors = on_circle(np.arange(40)).astype(np.float32)
+    monkeypatch.setattr(model, "reference", vectors)
+    likely = {f"r{i:02}" for i in np.flatnonzero(model.likely(model.prompt("LBBB"), vectors))}
+    assert 5 < len(likely) < 35
+    everything = circle.search("AF", k=40)
+    kept = [(h.record, h.score) for h in everything if Path(h.record).name not in likely]
+    for options in ({"without": "LBBB"}, {"without": "Linksschenkelblock"}):
+        assert [(h.record, h.score) for h in circle.search("AF", k=40, **options)] == kept
+    for text in ("AF without LBBB", "Vorhofflimmern, kein LSB", "no LBBB, AF"):
+        assert [(h.record, h.score) for h in circle.search(text, k=40)] == kept
+    assert [h.record for h in circle.search("AF", without="LBBB", k=3)] == [r for r, _ in kept[:3]], (
+        "none is left out for nothing"
+    )
+    turned = names(circle.search("AF", without="no LBBB", k=40))
+    assert turned == [n for n in names(everything) if n in likely], "what is denied twice is asked for"
+    near = names(circle.search(like=NORTH, without="LBBB", k=40))
+    assert near == [n for n in names(circle.search(like=NORTH, k=40)) if n not in likely], (
+        "like cases too, in their order"
+    )
 
 
 def test_filters_come_before_the_ranking(circle):

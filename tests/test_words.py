@@ -1,0 +1,169 @@
+"""The parser of what a user types: conditions, denied or not, joined by and / or, in both languages."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ecgclip.knowledge import KnowledgeBase
+from ecgclip.words import PHRASES, Condition, parse
+
+KB = KnowledgeBase.load()
+
+
+def said(text):
+    """The tree as a line: "AF & !LBBB"."""
+
+    def line(condition, top=False):
+        if not condition.parts:
+            return "!" * condition.denied + condition.text
+        joined = (" | " if condition.any_of else " & ").join(map(line, condition.parts))
+        return joined if top else f"({joined})"
+
+    return line(parse(text, KB), top=True)
+
+
+def same(pairs):
+    return pytest.mark.parametrize("typed, meant", [line.strip().split(" -> ") for line in pairs.strip().splitlines()])
+
+
+@same("""
+    no infarction -> !infarction
+    not normal -> !normal
+    without atrial fibrillation -> !atrial fibrillation
+    absence of LBBB -> !LBBB
+    no evidence of AF -> !AF
+    no sign of infarction or ischemia -> !infarction & !ischemia
+    LBBB ruled out -> !LBBB
+    LBBB not present -> !LBBB
+    LBBB: no -> !LBBB
+    free of ischemia -> !ischemia
+    negative for AF -> !AF
+    the ECG shows no LBBB -> !LBBB
+    non-sinus rhythm -> !sinus rhythm
+    rhythm not regular -> !rhythm regular
+    kein Linksschenkelblock -> !Linksschenkelblock
+    keine Ischämie -> !Ischämie
+    EKG nicht normal -> !normal
+    ohne Vorhofflimmern -> !Vorhofflimmern
+    Ausschluss von Vorhofflimmern -> !Vorhofflimmern
+    frei von Ischämie -> !Ischämie
+    kein Hinweis auf Infarkt -> !Infarkt
+    LSB nicht nachweisbar -> !LSB
+    Nicht-Sinusrhythmus -> !Sinusrhythmus
+""")
+def test_a_denial(typed, meant):
+    assert said(typed) == meant
+
+
+@same("""
+    no AF or flutter -> !AF & !flutter
+    no AF, flutter or LBBB -> !AF & !flutter & !LBBB
+    neither AF nor LBBB -> !AF & !LBBB
+    weder AF noch LSB -> !AF & !LSB
+    no AF, LBBB -> !AF & LBBB
+    no AF but LBBB -> !AF & LBBB
+    no AF with LBBB -> !AF & LBBB
+    AF absent, LBBB -> !AF & LBBB
+    LBBB, AF absent -> LBBB & !AF
+    AF and no LBBB -> AF & !LBBB
+    AF or no LBBB -> AF | !LBBB
+    LBBB, rhythm not regular -> LBBB & !rhythm regular
+    AF without LBBB -> AF & !LBBB
+    AF (no LBBB) -> AF & !LBBB
+    AF or flutter without LBBB -> (AF | flutter) & !LBBB
+    Sinusrhythmus. Kein Linksschenkelblock. -> Sinusrhythmus & !Linksschenkelblock
+    not without AF -> AF
+    LBBB not without AF -> LBBB & AF
+""")
+def test_how_far_a_denial_reaches(typed, meant):
+    assert said(typed) == meant
+
+
+@same("""
+    AF with LBBB -> AF & LBBB
+    AF plus LBBB -> AF & LBBB
+    AF + LBBB & RBBB -> AF & LBBB & RBBB
+    AF, LBBB; RBBB -> AF & LBBB & RBBB
+    Vorhofflimmern mit Linksschenkelblock -> Vorhofflimmern & Linksschenkelblock
+    Sinusrhythmus sowie LSB und AV-Block -> Sinusrhythmus & LSB & AV-Block
+    AF, RBBB or LBBB -> AF | RBBB | LBBB
+    AF oder LSB -> AF | LSB
+    AF and LBBB or RBBB -> (AF & LBBB) | RBBB
+    AF with LBBB or RBBB -> AF & (LBBB | RBBB)
+    patients with AF -> AF
+    EKG mit Vorhofflimmern -> Vorhofflimmern
+    noch normal -> noch normal
+    QTc 0,5 s -> QTc 0,5 s
+    ST elevation in II, III and aVF -> ST elevation in II, III and aVF
+    infarction, anterior -> anterior infarction
+    ST elevation, anterior -> ST elevation, anterior
+""")
+def test_conditions_and_alternatives(typed, meant):
+    assert said(typed) == meant
+
+
+@same("""
+    left and right bundle branch block -> left bundle branch block & right bundle branch block
+    no left or right bundle branch block -> !left bundle branch block & !right bundle branch block
+    anterior, inferior and lateral infarction -> anterior infarction & inferior infarction & lateral infarction
+    first or second degree AV block -> first degree AV block | second degree AV block
+    ST elevation and depression -> ST elevation & ST depression
+    AV-Block I und II -> AV-Block I & AV-Block II
+    Links- und Rechtsschenkelblock -> Linksschenkelblock & Rechtsschenkelblock
+    kein Vorder- oder Hinterwandinfarkt -> !Vorderwandinfarkt & !Hinterwandinfarkt
+    kein Vorhofflimmern oder -flattern -> !Vorhofflimmern & !Vorhofflattern
+""")
+def test_what_conditions_share_is_written_out(typed, meant):
+    assert said(typed) == meant
+
+
+def test_a_known_name_is_one_condition_whatever_words_are_in_it():
+    for name in (p.text for p in KB.passages if p.kind in ("name", "alias")):
+        assert parse(name, KB) == Condition(name)
+    assert said("RBBB with LAFB without AF") == "RBBB with LAFB & !AF"
+    assert said("kein EKG ohne pathologischen Befund") == "!EKG ohne pathologischen Befund"
+    assert said("no atrial fibrillation or flutter") == "!atrial fibrillation or flutter"
+    assert said("AF, AFL") == "AF & AFL", "a list, though AF/AFL is a name"
+
+
+def leaves(condition):
+    return [leaf for part in condition.parts for leaf in leaves(part)] if condition.parts else [condition]
+
+
+PIECES = [p for phrases in PHRASES.values() for p in phrases.split(" | ")]
+PIECES += [
+    "AF",
+    "LBBB",
+    "left",
+    "Links-",
+    "-flattern",
+    "Rechtsschenkelblock",
+    "in II, III",
+    "(",
+    ")",
+    "ECG",
+    ":",
+    "xyz",
+    "0,5",
+]
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.one_of(st.text(max_size=80), st.lists(st.sampled_from(PIECES), max_size=12).map(" ".join)))
+def test_any_text_is_understood_somehow(text):
+    found = parse(text, KB)
+    assert found == parse(text, KB) and leaves(found)
+    assert all(leaf.text for leaf in leaves(found)) or not text.strip()
+
+
+NAMES = ["AF", "LBBB", "Hinterwandinfarkt", "sinus bradycardia", "RBBB with LAFB", "LVH", "Kammerflimmern", "WPW"]
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.permutations(NAMES),
+    st.lists(st.sampled_from([" and ", ", ", " oder ", " without ", " mit ", "; kein "]), min_size=8),
+)
+def test_conditions_keep_the_order_in_which_they_were_typed(names, joints):
+    text = "".join(name + joint for name, joint in zip(names, joints, strict=False)) + "asystole"
+    assert [leaf.text for leaf in leaves(parse(text, KB))] == [*names, "asystole"]
