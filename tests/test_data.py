@@ -397,6 +397,13 @@ def test_a_row_of_ptb_xl_becomes_a_case(kb, tmp_path):
     }  # fmt: skip
 
 
+def test_classes_that_a_column_states_go_before_those_of_the_codes(kb, tmp_path):
+    extra = {"diagnostic_superclass": ["MI;CD"], "diagnostic_subclass": ["AMI;LAFB/LPFB"]}
+    (case,) = ptb_xl(write_ptb_xl(tmp_path, 1, extra), kb)  # its only code is NORM
+    assert case.statements["myocardial-infarction"] and case.statements["normal-ecg"] is False
+    assert case.subclasses == {"AMI", "LAFB/LPFB"}
+
+
 def test_umlauts_in_a_report_survive(kb, tmp_path):
     root = write_ptb_xl(tmp_path, 1)
     text = (root / "ptbxl_database.csv").read_text().replace("normal ecg.", "“övrigt” unauffällig")
