@@ -1,5 +1,6 @@
 """Calibration: what it chooses keeps what is meant from what is not."""
 
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -106,3 +107,11 @@ def test_the_floor_lets_misspelt_names_in_and_keeps_the_unrelated_out():
 
 def test_the_floor_rises_above_what_is_often_wrong():
     assert choose_floor(Scripted(near=0.9, far=0.2, wrong=0.4)) > 0.5
+
+
+def test_the_unrelated_are_words_as_users_type_them_and_none_is_of_the_knowledge_base():
+    kb = KnowledgeBase.load()
+    assert len(set(UNRELATED)) == len(UNRELATED) >= 40
+    for label in UNRELATED:
+        assert kb.find(label) is None, label
+        assert all(re.fullmatch(r"[A-ZÄÖÜ]?[a-zäöüß]+(-[a-z]+)?", word) for word in label.split()), label
