@@ -13,7 +13,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from ecgclip.ecg import ECG, EcgclipError, read_ecg
-from ecgclip.encoder import ECGFeatures
+from ecgclip.encoder import ECGEncoder, ECGFeatures
 from ecgclip.model import Calibration, ModelConfig, _weights_folder, load_model, prompt_settings, weights_hash
 from ecgclip.simulate import simulate
 
@@ -387,15 +387,13 @@ def test_probabilities_of_exactly_one_label_sum_to_one_and_keep_their_odds(model
     assert np.allclose(exactly_one, odds / odds.sum(), atol=1e-6)
 
 
-def test_a_score_is_the_cosine_of_a_window_and_of_each_beat(model, records):
+def test_a_score_is_the_cosine_of_each_window(model, records):
     prompts = model.prompts(["AF", "STEMI"])
     embedding = model.embed(records / "pvc")
     result = model.score(embedding, prompts)
     assert result.windows == tuple(embedding.prepared.start_s) and result.record == str(records / "pvc")
     for prompt, score in zip(prompts, result.scores, strict=True):
         assert np.allclose(score.window_similarity, embedding.rhythm @ prompt.vector, atol=1e-6)
-        for window, beats in zip(score.beat_similarity, embedding.beats, strict=True):
-            assert np.allclose(window, beats @ prompt.vector, atol=1e-6)
         assert score.passages == prompt.passages and score.note == prompt.note
     assert (
         [len(b) for b in embedding.beats]
@@ -414,6 +412,15 @@ def test_records_embedded_together_are_as_each_alone(model, records, af):
         for a, b in zip(together.beats, alone.beats, strict=True):
             assert a.shape == b.shape and np.allclose(a, b, atol=1e-5)
         assert np.array_equal(together.prepared.signal, alone.prepared.signal)
+
+
+def test_an_encoder_of_another_rate_is_given_that_rate(tiny_model, af):
+    model = load_model(tiny_model)
+    ecg = dataclasses.replace(model.config.ecg, sampling_rate=250)
+    model.config, model.ecg = dataclasses.replace(model.config, ecg=ecg), ECGEncoder(ecg).eval()
+    embedding = model.embed(af)
+    assert embedding.prepared.encoder_signal.shape == (1, 12, 2500) and embedding.prepared.signal.shape == (1, 12, 1000)
+    assert embedding.rhythm.shape == (1, 32)
 
 
 def test_what_reading_and_preparing_noted_is_told(model, af):
@@ -488,7 +495,8 @@ def test_a_config_comes_back_as_it_was_saved(tiny_model):
     config = load_model(tiny_model).config
     assert ModelConfig.from_dict(stored) == config and config.ecg.channels == (8, 16, 24) and config.floor == 2
     del stored["threshold"]
-    assert ModelConfig.from_dict(stored | {"floor": 0.7}) == dataclasses.replace(config, floor=0.7, threshold=0.5)
+    changed = {"floor": 0.7, "training": {"concepts": ["atrial-fibrillation"]}}
+    assert ModelConfig.from_dict(stored | changed) == dataclasses.replace(config, threshold=0.5, **changed)
 
 
 def test_saving_leaves_nothing_half_written(tiny_model, tmp_path):
