@@ -349,7 +349,7 @@ def test_mimic_reports_are_the_lines_of_the_device(mimic, kb):
         "hedged, and all that is broader"
     )
     assert cases[4].statements["inferior-myocardial-infarction"], "inferior myocardial infarction - age undetermined"
-    assert "brugada-syndrome" not in block.statements, "the device never states it"
+    assert "brugada-type-1" not in block.statements, "the device never states it"
     assert all(c.complete for c in cases)
 
 
@@ -413,6 +413,13 @@ def test_a_row_of_ptb_xl_becomes_a_case(kb, tmp_path):
         "normal-ecg": True, "myocardial-infarction": False, "st-t-change": False,
         "conduction-disturbance": False, "hypertrophy": False,
     }  # fmt: skip
+
+
+def test_classes_that_a_column_states_go_before_those_of_the_codes(kb, tmp_path):
+    extra = {"diagnostic_superclass": ["MI;CD"], "diagnostic_subclass": ["AMI;LAFB/LPFB"]}
+    (case,) = ptb_xl(write_ptb_xl(tmp_path, 1, extra), kb)  # its only code is NORM
+    assert case.statements["myocardial-infarction"] and case.statements["normal-ecg"] is False
+    assert case.subclasses == {"AMI", "LAFB/LPFB"}
 
 
 def test_umlauts_in_a_report_survive(kb, tmp_path):

@@ -1,6 +1,8 @@
 """The model as users meet it: classify, embed, load; good answers to bad files."""
 
 import dataclasses
+import fnmatch
+import hashlib
 import json
 import shutil
 import time
@@ -11,10 +13,10 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from ecgclip.ecg import ECG, EcgclipError
-from ecgclip.encoder import ECGFeatures
+from ecgclip.ecg import ECG, EcgclipError, read_ecg
+from ecgclip.encoder import ECGEncoder, ECGFeatures
 from ecgclip.knowledge import KnowledgeBase
-from ecgclip.model import Calibration, _weights_folder, load_model, weights_hash
+from ecgclip.model import Calibration, ModelConfig, _weights_folder, load_model, prompt_settings, weights_hash
 from ecgclip.simulate import simulate
 
 
@@ -506,3 +508,175 @@ def test_a_knowledge_base_of_ones_own_is_embedded_anew(tiny_model, model, af, tm
     assert len(own.passage_vectors) == len(own.passages) == len(own.kb.passages) < len(model.passages)
     assert own.classify(af, ["Delirium cordis"]).scores[0].concept == "atrial-fibrillation"
     assert own.classify(af, ["STEMI"]).scores[0].concept is None and len(own.classify(af).scores) == 2
+
+
+# --- what is known by hand ----------------------------------------------------------------------------------------------
+
+
+def test_a_probability_is_a_logistic_curve_of_four_features():
+    bank = np.array([[0.0, 1], [1, 1], [2, 1], [3, 1]])
+    columns = Calibration().features(np.array([[2.5, 1], [-1, 0]]), bank)
+    sd = np.sqrt(1.25)
+    assert columns.shape == (2, 2, 4)
+    assert np.allclose(columns[0, 0], [2.5, 1 / sd, 0.75, 1.5]) and np.allclose(columns[1, 0], [-1, -2.5 / sd, 0, 1.5])
+    assert np.allclose(columns[0, 1], [1, 0, 0, 1]), "none of a bank of equals is less similar"
+    p = Calibration((0.5, -1.0, 2.0, 0.25), 0.1)(np.array([[2.5, 1], [-1, 0]]), bank)
+    assert p[0, 0] == pytest.approx(1 / (1 + np.exp(-(0.5 * 2.5 - 1 / sd + 2 * 0.75 + 0.25 * 1.5 + 0.1))))
+    assert Calibration()(np.array([[2.0 + 1.5 * sd - 0.5 * sd, 1]]), bank)[0, 1] == pytest.approx(1 / (1 + np.exp(2)))
+
+
+def test_probabilities_of_exactly_one_label_sum_to_one_and_keep_their_odds(model, af):
+    labels = ["AF", "STEMI", "LBBB"]
+    free, exactly_one = (
+        np.array([s.probability for s in model.classify(af, labels, softmax=softmax).scores]) for softmax in (0, 1)
+    )
+    assert exactly_one.sum() == pytest.approx(1)
+    odds = free / (1 - free)
+    assert np.allclose(exactly_one, odds / odds.sum(), atol=1e-6)
+
+
+def test_a_score_is_the_cosine_of_each_window(model, records):
+    prompts = model.prompts(["AF", "STEMI"])
+    embedding = model.embed(records / "pvc")
+    result = model.score(embedding, prompts)
+    assert result.windows == tuple(embedding.prepared.start_s) and result.record == str(records / "pvc")
+    for prompt, score in zip(prompts, result.scores, strict=True):
+        assert np.allclose(score.window_similarity, embedding.rhythm @ prompt.vector, atol=1e-6)
+        assert score.passages == prompt.passages and score.note == prompt.note
+    assert (
+        [len(b) for b in embedding.beats]
+        == [len(p) for p in embedding.r_peaks]
+        == [m.beats for m in embedding.measurements]
+    )
+
+
+def test_records_embedded_together_are_as_each_alone(model, records, af):
+    ecgs = [read_ecg(records / "pvc"), af, part(af, ["II", "V1"])]
+    for together, ecg in zip(model.embed_many(ecgs), ecgs, strict=True):
+        alone = model.embed(ecg)
+        assert np.allclose(together.rhythm, alone.rhythm, atol=1e-5) and together.leads == ecg.leads
+        assert together.record == alone.record and together.notes == alone.notes
+        assert len(together.beats) == len(alone.beats)
+        for a, b in zip(together.beats, alone.beats, strict=True):
+            assert a.shape == b.shape and np.allclose(a, b, atol=1e-5)
+        assert np.array_equal(together.prepared.signal, alone.prepared.signal)
+
+
+def test_an_encoder_of_another_rate_is_given_that_rate(tiny_model, af):
+    model = load_model(tiny_model)
+    ecg = dataclasses.replace(model.config.ecg, sampling_rate=250)
+    model.config, model.ecg = dataclasses.replace(model.config, ecg=ecg), ECGEncoder(ecg).eval()
+    embedding = model.embed(af)
+    assert embedding.prepared.encoder_signal.shape == (1, 12, 2500) and embedding.prepared.signal.shape == (1, 12, 1000)
+    assert embedding.rhythm.shape == (1, 32)
+
+
+def test_what_reading_and_preparing_noted_is_told(model, af):
+    broken = ECG(
+        np.where(np.arange(af.signal.shape[1]) < 100, np.nan, af.signal), af.sampling_rate, af.leads, notes=("read: x",)
+    )
+    embedding = model.embed(broken)
+    assert embedding.notes == ("read: x", *embedding.prepared.notes)
+    assert model.classify(broken, ["AF"]).notes == embedding.notes
+
+
+def test_the_nearest_passage_to_a_passage_is_itself(model):
+    row = next(i for i, p in enumerate(model.passages) if p.concept == "atrial-fibrillation" and p.kind == "definition")
+    near = model.nearest_passages(model.passage_vectors[row], 3)
+    assert len(near) == 3 and near[0][0] is model.passages[row] and near[0][1] == pytest.approx(1, abs=1e-3)
+    cosines = [c for _, c in near]
+    assert cosines == sorted(cosines, reverse=True)
+    assert all(c == pytest.approx(model.passage_vectors[model.passages.index(p)] @ model.passage_vectors[row], abs=1e-5) for p, c in near)  # fmt: skip
+    assert len(model.nearest_passages(model.passage_vectors[row])) == 5
+
+
+def test_a_concept_is_asked_by_its_kinds_of_passages_in_their_shares(model):
+    rows = zip(model.passages, model.passage_vectors, strict=True)
+    own = [(p.kind, v) for p, v in rows if p.concept == "left-bundle-branch-block"]
+    unit = lambda v: v / np.linalg.norm(v)
+    names = unit(np.mean([v for kind, v in own if kind in ("name", "alias")], 0))
+    definitions = unit(np.mean([v for kind, v in own if kind == "definition"], 0))
+    vector = model.concept_vector("left-bundle-branch-block", {"name": 3.0, "definition": 1.0, "nonsense": 5.0})
+    assert np.allclose(vector, unit(3 * names + definitions), atol=1e-5)
+
+
+def test_what_training_never_had_is_asked_in_shares_of_its_own(taught):
+    settings = prompt_settings()
+    assert settings["enrich"] != settings["enrich_untrained"]
+    for concept, name in (("left-bundle-branch-block", "enrich"), ("atrial-flutter", "enrich_untrained")):
+        assert np.array_equal(taught.concept_vector(concept), taught.concept_vector(concept, settings[name]))
+
+
+def test_texts_in_batches_are_as_each_alone(model):
+    texts = ["atrial fibrillation", "Linksschenkelblock", "x", "old inferior infarct with AV block"]
+    assert np.allclose(
+        model.embed_text(texts, batch=3), np.concatenate([model.embed_text(t) for t in texts]), atol=1e-5
+    )
+
+
+def test_a_label_is_put_into_the_templates_of_its_language(model):
+    found = model.plain_vectors(["Vorhofflimmern", "atrial fibrillation"], ["de", "en"])
+    for vector, label, language in zip(found, ("Vorhofflimmern", "atrial fibrillation"), ("de", "en"), strict=True):
+        mean = model.embed_text([t.format(label) for t in prompt_settings()["plain"][language]]).mean(0)
+        assert np.allclose(vector, mean / np.linalg.norm(mean), atol=1e-5)
+    assert np.allclose(model.plain_vectors(["atrial fibrillation"]), found[1:], atol=1e-5), (
+        "English, if nothing is said"
+    )
+    assert len(model.plain_vectors([])) == 0
+
+
+def test_one_label_need_not_be_a_list(model, af):
+    assert [s.label for s in model.classify(af, "atrial fibrillation").scores] == ["atrial fibrillation"]
+    assert [s.label for s in model.classify(af, [" AF "]).scores] == ["AF"]
+
+
+# --- folders and names --------------------------------------------------------------------------------------------------
+
+
+def test_the_hash_of_weights_is_that_of_their_file(tiny_model):
+    expected = hashlib.sha256((tiny_model / "model.safetensors").read_bytes()).hexdigest()
+    assert weights_hash(tiny_model) == expected and load_model(tiny_model).weights_sha256 == expected
+
+
+def test_a_config_comes_back_as_it_was_saved(tiny_model):
+    stored = json.loads((tiny_model / "config.json").read_text())
+    config = load_model(tiny_model).config
+    assert ModelConfig.from_dict(stored) == config and config.ecg.channels == (8, 16, 24) and config.floor == 2
+    del stored["threshold"]
+    changed = {"floor": 0.7, "training": {"concepts": ["atrial-fibrillation"]}}
+    assert ModelConfig.from_dict(stored | changed) == dataclasses.replace(config, threshold=0.5, **changed)
+
+
+def test_saving_leaves_nothing_half_written(tiny_model, tmp_path):
+    load_model(tiny_model).save(tmp_path / "deep" / "folder")
+    files = {f.name for f in (tmp_path / "deep" / "folder").iterdir()}
+    assert files == {f.name for f in tiny_model.iterdir()} and not any("partial" in f for f in files)
+    assert "ä" in (tmp_path / "deep" / "folder" / "knowledge_base.json").read_text(encoding="utf-8"), "readable German"
+
+
+def test_an_id_of_the_hub_is_fetched_without_pickles(tiny_model, monkeypatch):
+    asked = {}
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda name, **options: asked.update(options, name=name) or str(tiny_model))  # fmt: skip
+    assert load_model("owner/name").folder == tiny_model and asked["name"] == "owner/name"
+    fetched = [f for f in ("config.json", "model.safetensors", "tokenizer.model", "tokenizer/vocab.txt", "x.bin", "x.pt", "x.py")
+               if any(fnmatch.fnmatch(f, pattern) for pattern in asked["allow_patterns"])]  # fmt: skip
+    assert fetched == ["config.json", "model.safetensors", "tokenizer.model", "tokenizer/vocab.txt"]
+
+    def offline(name, **options):
+        raise ConnectionError("no route\nto host")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", offline)
+    with pytest.raises(EcgclipError, match=r"owner/name: not to be had from the Hugging Face hub \(no route\)"):
+        load_model("owner/name")
+
+
+def test_a_knowledge_base_that_changed_is_embedded_anew(copy, model):
+    from safetensors.numpy import load_file, save_file
+
+    vectors = load_file(copy / "vectors.safetensors")
+    save_file({**vectors, "passages": vectors["passages"][:-1]}, copy / "vectors.safetensors")
+    again = load_model(copy)
+    assert len(again.passages) == len(again.passage_vectors) == len(model.passages)
+    names = [i for i, p in enumerate(model.passages) if p.kind == "definition"][:3]
+    expected = again.embed_text([again.passages[i].text for i in names])
+    assert np.allclose(again.passage_vectors[names], expected, atol=1e-5)
