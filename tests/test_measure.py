@@ -22,6 +22,7 @@ from ecgclip.measure import (
     finding_texts,
     findings,
     measure,
+    measure_windows,
 )
 from ecgclip.prepare import prepare
 from ecgclip.simulate import simulate
