@@ -220,7 +220,7 @@ def classify(
 def _labels(
     labels: str | None, labels_file: Path | None, label_set: str | None
 ) -> tuple[list[str] | None, dict[str, str] | None]:
-    """The labels asked for (None: the whole knowledge base) and the concepts that a label set fixes them to."""
+    """The labels asked for (None: all that training had) and the concepts that a label set fixes them to."""
     if sum(x is not None for x in (labels, labels_file, label_set)) > 1:
         raise EcgclipError("give one of --labels, --labels-file and --label-set")
     if label_set is not None:
@@ -229,14 +229,9 @@ def _labels(
         concepts = load_label_set(label_set)["labels"]
         return list(concepts), concepts
     if labels is not None:
-        try:
-            return [
-                label.strip() for label in next(csv.reader([labels], skipinitialspace=True, strict=True), [""])
-            ], None
-        except csv.Error as error:
-            raise EcgclipError(
-                f"--labels {labels[:60]!r}: {error}; put a label that has a comma in double quotes"
-            ) from None
+        # a label that has a comma stands in double quotes, as in a table
+        row = next(csv.reader(labels.splitlines(), skipinitialspace=True), None)
+        return [label.strip() for label in row or [""]], None
     if labels_file is None:
         return None, None
     try:

@@ -161,9 +161,9 @@ class Result:
         return {
             "record": self.record,
             "leads": list(self.leads),
+            "windows": list(self.windows),
             "seconds": self.seconds,
             "used_s": self.used_s,
-            "windows": list(self.windows),
             "scores": [{k: getattr(s, k) for k in keys} for s in self.scores],
         }
 
@@ -642,7 +642,7 @@ class ECGCLIP(nn.Module):
         if isinstance(labels, str):
             labels = [labels]
         if labels is not None and not labels:
-            raise EcgclipError("no labels: give at least one, or leave them out for the whole knowledge base")
+            raise EcgclipError("no labels: give at least one, or leave them out for all that training had")
         if labels is None:
             asked = [c for c in self.kb.concepts.values() if c.category != "beat" and self.trained(c.id) is not False]
             return [self.prompt(c.name, enrich, c.id) for c in asked]

@@ -15,6 +15,7 @@ import typer
 import yaml
 from toy import write_ptb_xl
 
+import ecgclip.model
 from ecgclip import cli
 from ecgclip.ecg import LEADS
 from ecgclip.simulate import simulate, write_record
@@ -60,14 +61,17 @@ def misuse(result, *words):
 # --- the contract -----------------------------------------------------------------------------------------------------
 
 
+KEYS = ["label", "concept", "probability", "similarity", "max_probability", "burden", "trained"]  # of a score
+
+
 def test_json_is_the_contract(classify, records):
     code, out, err = classify(records / "af.hea", records / "pvc", "--labels", "AF, STEMI", "--format", "json")
     assert (code, err) == (0, "")
     af, pvc = json.loads(out)
-    assert list(af) == ["record", "leads", "windows", "scores"]
+    assert list(af) == ["record", "leads", "windows", "seconds", "used_s", "scores"]
     assert af["record"] == str(records / "af")
     assert af["leads"] == list(LEADS) and af["windows"] == [0.0] and pvc["windows"] == [0.0, 10.0, 14.0]
-    assert [list(s) for s in af["scores"]] == [["label", "concept", "probability", "similarity"]] * 2
+    assert [list(s) for s in af["scores"]] == [KEYS] * 2
     assert [(s["label"], s["concept"]) for s in af["scores"]] == [("AF", "atrial-fibrillation"), ("STEMI", "stemi")]
     assert all(0 <= s["probability"] <= 1 and -1 <= s["similarity"] <= 1 for s in af["scores"])
 
@@ -76,7 +80,7 @@ def test_csv_is_the_contract_and_agrees_with_json(classify, records):
     arguments = (records, "--labels", 'AF,"Brugada" type 1')
     rows = list(csv.DictReader(io.StringIO(classify(*arguments, "--format", "csv")[1])))
     entries = json.loads(classify(*arguments, "--format", "json")[1])
-    assert list(rows[0]) == ["record", "label", "concept", "probability", "similarity"]
+    assert list(rows[0]) == ["record", *KEYS, "used_s"]
     flat = [(e["record"], s) for e in entries for s in e["scores"]]
     assert len(rows) == len(flat) == 6
     for row, (record, score) in zip(rows, flat, strict=True):
@@ -170,12 +174,12 @@ def test_own_knowledge_base_is_embedded_anew(classify, records, tmp_path):
 def test_explain_in_json_adds_a_key_to_each_score(classify, records):
     entry = json.loads(classify(records / "pvc", "--labels", "AF,PVC", "--explain", "--format", "json")[1])[0]
     score = entry["scores"][0]
-    assert list(score) == ["label", "concept", "probability", "similarity", "explain"]
+    assert list(score) == [*KEYS, "explain"]
     behind = score["explain"]
     assert behind["name"] == "atrial fibrillation" and "P waves" in behind["definition"]
     cited = [p for p in behind["passages"] if p["kind"] == "criterion"]
     assert cited and all(p["source"] in behind["sources"] for p in cited)
-    assert np.mean(behind["windows"]) == pytest.approx(score["similarity"], abs=1e-5)
+    assert min(behind["windows"]) < score["similarity"] and len(behind["windows"]) == 3
     similarity = [b["similarity"] for b in behind["beats"]]
     assert similarity == sorted(similarity, reverse=True) and all(0 <= b["time_s"] <= 24 for b in behind["beats"])
     assert set(behind["leads"]) == set(LEADS) and any(abs(v) > 1e-4 for v in behind["leads"].values())
@@ -283,14 +287,14 @@ def test_all_bad_records_of_a_folder_together(classify, records, run, tmp_path):
 
 
 def test_a_bug_in_one_record_does_not_lose_the_others(classify, records, monkeypatch):
-    real = cli.read_ecg
+    real = ecgclip.model.read_ecg
 
     def read(record):
         if record.endswith("normal"):
             raise ZeroDivisionError("so it\ngoes")
         return real(record)
 
-    monkeypatch.setattr(cli, "read_ecg", read)
+    monkeypatch.setattr(ecgclip.model, "read_ecg", read)
     code, out, err = classify(records, "--labels", "AF", "--format", "json")
     assert code == 1 and len(json.loads(out)) == 2
     assert "normal: unexpected ZeroDivisionError: so it goes" in err and err.count("\n") == 1
@@ -300,7 +304,7 @@ def test_an_interrupt_ends_quietly_and_leaves_no_file(classify, records, tmp_pat
     def read(record):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "read_ecg", read)
+    monkeypatch.setattr(ecgclip.model, "read_ecg", read)
     code, _, err = classify(records, "--labels", "AF", "--format", "csv", "--output", tmp_path / "scores.csv")
     assert (code, err.strip()) == (130, "") and not list(tmp_path.iterdir())
 

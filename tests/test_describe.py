@@ -69,7 +69,8 @@ def probable(monkeypatch):
         logit = np.array([np.log(p / (1 - p)) for p in (found.get(c, 0.01) for c in order)], np.float32)
         monkeypatch.setattr(model, "concept_vector", vectors.__getitem__, raising=False)
         monkeypatch.setattr(model, "reference", np.zeros((2, len(order)), np.float32), raising=False)
-        model.config = replace(model.config, calibration=Calibration((1.0, 0.0, 0.0, 0.0), 0.0))
+        scale = float(np.linalg.norm(logit))  # as a record's vector has unit length
+        model.config = replace(model.config, calibration=Calibration((scale, 0.0, 0.0, 0.0), 0.0))
         return replace(model.embed(simulate("normal")), rhythm=logit[None])
 
     return script

@@ -103,11 +103,18 @@ def embedded(monkeypatch, model):
     """Stubs are what they are; → the names of the records embedded so far."""
     done = []
 
-    def embed(part, model):
-        done.extend(Path(row.file).name for row, _ in part)
-        return [row_of(row, ecg, as_vectors(ecg)) for row, ecg in part]
+    def embed_each(rows, read):
+        for row in rows:
+            try:
+                ecg = read(row)
+            except Exception as error:
+                yield row, error
+            else:
+                done.append(Path(row.file).name)
+                yield row, ecg
 
-    def row_of(row, ecg, vectors):
+    def row_of(row, ecg, model):
+        vectors = as_vectors(ecg)
         facts = {"age": ecg.metadata["age"], "sex": embedding.SEX.get(ecg.metadata["sex"])}
         facts |= {
             "leads": " ".join(ecg.leads),
@@ -116,7 +123,8 @@ def embedded(monkeypatch, model):
         }
         return replace(row, vectors=vectors.astype(np.float16), **facts)
 
-    monkeypatch.setattr(embedding, "_embed", embed)
+    monkeypatch.setattr(model, "embed_each", embed_each)
+    monkeypatch.setattr(embedding, "_row", row_of)
     monkeypatch.setattr(embedding, "BATCH", 4)
     monkeypatch.setattr(model, "embed_ecg", lambda ecg: as_vectors(ecg if isinstance(ecg, ECG) else read_ecg(ecg))[:1])
     return done
