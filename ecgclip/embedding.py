@@ -83,8 +83,12 @@ def embed_batch(jobs: Sequence[Job], model: ECGCLIP) -> list[Row]:
         else:
             (rows if row.sha256 == before else new).append(row)
     for row, embedding in model.embed_each(new, lambda row: read_ecg(row.file)):
-        failed = isinstance(embedding, Exception)
-        rows.append(_failed(row.file, row.record, embedding) if failed else _row(row, embedding, model))
+        try:
+            if isinstance(embedding, Exception):
+                raise embedding
+            rows.append(_row(row, embedding, model))
+        except Exception as error:
+            rows.append(_failed(row.file, row.record, error))
     return rows
 
 
