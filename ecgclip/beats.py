@@ -56,16 +56,20 @@ def find_beats(prepared: Prepared) -> Beats:
     """The heartbeats of a recording, found over all of its windows at once. Raises nothing."""
     starts = np.rint(prepared.start_s * RATE).astype(int)
     stops = starts + prepared.length
+    silence = np.rint(np.array(prepared.silence).reshape(-1, 2) * RATE).astype(int)
     found = [np.empty(0, int)]
     for first, last in _stretches(prepared.mask, starts, stops):
         low, high = starts[first], stops[last - 1]
         begin, signal = _joined(prepared.signal, starts, stops, low - MARGIN, high + MARGIN)
-        at = begin + r_peaks(signal, prepared.mask[first])
+        active = np.ones(signal.shape[1], bool)
+        for start, stop in silence:  # less a margin for the waves at its ends
+            active[max(start + RATE // 2 - begin, 0) : max(stop - RATE // 2 - begin, 0)] = False
+        at = begin + np.flatnonzero(active)[r_peaks(signal[:, active], prepared.mask[first])]
         # a beat at the very edge may lie on either side of it
         found.append(at[(at >= low - REFRACTORY // 2) & (at < high + REFRACTORY // 2)])
     peaks = np.unique(np.concatenate(found))
     peaks = peaks[np.diff(peaks, prepend=-REFRACTORY) >= REFRACTORY // 2]
-    return _shared(prepared, peaks, starts, stops)
+    return _shared(prepared.signal, peaks, starts, stops, silence)
 
 
 def _stretches(mask: np.ndarray, starts: np.ndarray, stops: np.ndarray) -> Iterator[tuple[int, int]]:
@@ -89,15 +93,19 @@ def _joined(windows: np.ndarray, starts: np.ndarray, stops: np.ndarray, low: int
     return low, signal
 
 
-def _shared(prepared: Prepared, peaks: np.ndarray, starts: np.ndarray, stops: np.ndarray) -> Beats:
+def _shared(
+    windows: np.ndarray, peaks: np.ndarray, starts: np.ndarray, stops: np.ndarray, silence: np.ndarray
+) -> Beats:
     """R peaks of the whole recording, int (n,), as the windows share them."""
-    recorded = np.zeros(stops.max(initial=0), bool)
-    for signal, start, stop in zip(prepared.signal, starts, stops, strict=True):
+    recorded = np.zeros(max(stops.max(initial=0), silence.max(initial=0)), bool)
+    for signal, start, stop in zip(windows, starts, stops, strict=True):
         recorded[start:stop] |= signal[:, : stop - start].any(axis=0)
+    for start, stop in silence:  # also between the windows
+        recorded[start:stop] = True
     edges = np.flatnonzero(np.diff(np.concatenate(([True], recorded, [True])))).reshape(-1, 2)
     edges = edges[edges[:, 1] - edges[:, 0] > GAP]
     before_gap, after_gap = np.append(edges[:, 0], len(recorded)), np.append(0, edges[:, 1])
-    windows, around, bounds = [], [], []
+    inside, around, bounds = [], [], []
     for start, stop in zip(starts, stops, strict=True):
         i, j = np.searchsorted(peaks, (start, stop))
         first, last = (peaks[i], peaks[j - 1]) if j > i else (start, stop)
@@ -105,11 +113,11 @@ def _shared(prepared: Prepared, peaks: np.ndarray, starts: np.ndarray, stops: np
         high = before_gap[np.searchsorted(before_gap, last)]
         before = peaks[i - 1] if i and peaks[i - 1] >= low else np.nan
         after = peaks[j] if j < len(peaks) and peaks[j] < high else np.nan
-        windows.append(peaks[i:j] - start)
+        inside.append(peaks[i:j] - start)
         around.append((before - start, after - start))
         bounds.append((low - start, high - start))
     shape = lambda rows: np.array(rows, float).reshape(-1, 2)
-    return Beats(peaks / RATE, tuple(windows), shape(around), shape(bounds))
+    return Beats(peaks / RATE, tuple(inside), shape(around), shape(bounds))
 
 
 def r_peaks(signal: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -565,12 +565,36 @@ def _metadata(comments: list[str]) -> dict:
     compact = re.match(r"(\d{1,3}) ([MF])\b", comments[0]) if comments else None
     if compact and not age:
         age, sex = compact.groups()
-    years = re.match(r"\d+(\.\d+)?", age)
     dx = [code.strip() for code in re.split(r"[,;]", fields.get("dx", "")) if code.strip()]
     return {
-        "age": float(years[0]) if years and float(years[0]) <= 130 else None,
+        "age": _years(age),
         "sex": _SEX.get(sex.lower()),
         "comments": comments,
         "dx": dx,
         "fields": fields,
     }
+
+
+_AGE = re.compile(r"([<>]?)\s*(\d+(?:[.,]\d+)?)[\s_-]*([a-z]*)\b", re.IGNORECASE)
+_AGE_UNITS = {  # how many make a year
+    r"|y|yrs?|yo|years?|j|jahre?|a": 1,
+    r"m|mo|mos|mths?|mon|months?|monate?": 12,
+    r"w|wks?|weeks?|wochen?": 52.18,
+    r"d|days?|t|tage?": 365.25,
+    r"h|hrs?|hours?|std|stunden?": 8766,
+}
+
+
+def _years(text: str) -> float | None:
+    """An age as files give it ("63", "063Y", "6 months", "3 Tage"), in years; None where it or its unit makes no sense."""
+    parts = _AGE.match(re.sub(r"(?<=\d)\s+[MF]\b", "", text.strip()))  # "45 M" is a man
+    if not parts:
+        return None
+    bound, number, unit = parts.groups()
+    shares = [a_year for names, a_year in _AGE_UNITS.items() if re.fullmatch(names, unit.lower())]
+    if not shares:
+        return None
+    value = float(number.replace(",", ".")) / shares[0]
+    if bound == "<" and number == "1":
+        value /= 2  # "<1": somewhere between birth and that
+    return value if value <= 130 else None

@@ -2,10 +2,11 @@
 
     prepared = prepare(ecg)             # Prepared.signal: float32 (windows, 12, 1000), mV
 
-The steps, for training, inference and anybody else: stretches without a signal are bridged; polyphase resampling to
-100 Hz; one zero-phase filter that takes away baseline wander and what lies above 42 Hz; the bridged stretches are set to
-zero; missing limb leads are computed; windows are cut; leads without a signal are masked. Nothing is scaled: amplitude
-is diagnostic. All steps need numpy alone, as `scipy.signal` would double the time that the command line takes to start.
+The steps, for training, inference and anybody else: stretches without a signal are bridged; steps of the baseline are
+taken out; polyphase resampling to 100 Hz; one zero-phase filter that takes away baseline wander and what lies above 42 Hz;
+the bridged stretches are set to zero; windows are cut; leads without a signal are masked; missing limb leads are computed.
+Nothing is scaled: amplitude is diagnostic. A flat line is no signal where the lead is off (missing, or one value held), and
+a finding, electrical silence, where the electrodes are on (it still varies a little, and in all leads at once). All steps need numpy alone, as `scipy.signal` would double the time that the command line takes to start.
 """
 
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from .beats import cut, r_peaks
 from .ecg import ECG, LEADS, EcgclipError
 
 SAMPLING_RATE = 100  # Hz
@@ -30,8 +32,17 @@ WIDEST = (140.0, 150.0)  # Hz: what an encoder of 500 Hz sees; to 150 Hz, the sa
 GAP = 0.1  # s: a shorter gap is interpolated and counts as signal
 FLAT = 2.0  # s: a value held for longer comes from no heart (a noiseless simulation of a pause may hold it for less)
 EDGE = 0.2  # s: a value held for longer at either end of a recording is the device starting or stopping
+RAIL = 1.0  # mV: the highest or lowest value, held for so long and so far off the others, is the end of the recorder's range
 FLAT_STD = 0.005  # mV
+SILENCE = 2.0  # s: no diastole is so long
+BLOCK = 20  # samples, 200 ms: in each, a lead rests or shows a wave
 USABLE = 0.8  # the part of a window in which a lead must have a signal
+
+STEP = 1.0  # mV: a baseline that jumps by so much within 20 ms, and stays there for a second, is no heartbeat
+SMALL = 0.25  # of the usual standard deviation: only leads below may be disconnected; true ones are seldom so small
+NO_BEAT = (
+    1.5  # times what noise alone leaves of itself in the median over the beats; by PTB-XL's and challenge-2011's leads
+)
 
 # Each limb lead as a combination of I and II; any two of the six determine all.
 LIMB = np.array([[1, 0], [0, 1], [-1, 1], [-0.5, -0.5], [1, -0.5], [-0.5, 1]])
@@ -48,6 +59,9 @@ class Prepared:
     start_s: float (windows,), when each window starts in the recording
     derived: leads that were computed from other limb leads
     notes: what a reader of the result should know
+    silence: starts and stops, s, of electrical silence of 2 s or more while electrodes were on, in windows and between them
+    seconds: length of the recording
+    used_s: seconds of it that lie in a window
     """
 
     signal: np.ndarray = field(repr=False)
@@ -57,37 +71,53 @@ class Prepared:
     start_s: np.ndarray
     derived: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    silence: tuple[tuple[float, float], ...] = ()
+    seconds: float = 0.0
+    used_s: float = 0.0
 
 
 def prepare(ecg: ECG, sampling_rate: int = SAMPLING_RATE) -> Prepared:
-    """Prepare a recording for an encoder of `sampling_rate` (Hz, 100 or more); raises EcgclipError when no lead has a signal in any
-    window. What is measured, drawn and masked is told from 100 Hz at any rate."""
+    """Prepare a recording for an encoder of `sampling_rate` (Hz, 100 or more). What is measured, drawn and masked is told
+    from 100 Hz at any rate. Raises EcgclipError when no lead has a signal in any window; electrical silence is one."""
     where = f"{ecg.source}: " if ecg.source else ""
     notes = []
     raw, present = _bridge(ecg.signal, ecg.sampling_rate)
+    raw, steps = _level(raw, ecg.sampling_rate)
+    notes += [f"a step of {abs(mv):.1f} mV in {ecg.leads[i]} at {at:.1f} s was taken out" for i, at, mv in steps]
     signal, valid = _rows(ecg, raw, present, SAMPLING_RATE)
     n = signal.shape[1]
     starts, length = _windows(n)
     if starts[-1] + WINDOW < n:
         notes.append(f"the last {(n - starts[-1] - WINDOW) / SAMPLING_RATE:.1f} s are too short for a window")
+    silent = _silent(signal, valid)
+    silence = tuple((float(a) / SAMPLING_RATE, float(b) / SAMPLING_RATE) for a, b in _runs(silent, 0))
+    notes += [f"no electrical activity from {a:.1f} to {b:.1f} s, electrodes on" for a, b in silence]
     signal, valid = (_cut(x, starts, length[0]) for x in (signal, valid))
     own = _usable(signal, valid)
+    off = _disconnected(signal, own)
+    own &= ~off
+    resting = ~own.any(1) & (_cut(silent[None], starts, length[0]).mean(2) >= USABLE)[:, 0]
+    if resting.any() and not own.any():  # all is silence: its first window stands for it
+        first = int(np.argmax(resting))
+        own[first], resting[first] = valid[first].mean(1) >= USABLE, False
     typical = np.median(np.abs(signal[own])) if own.any() else 0
     if typical > 5:
         notes.append(f"the typical amplitude is {typical:.0f} mV: is the unit in the header right?")
-    notes += [
-        f"{lead} is flat or missing in {_share(~own[:, LEADS.index(lead)])}"
-        for lead in ecg.leads
-        if not own[:, LEADS.index(lead)].all()
-    ]
+    flat = ~(own | off | resting[:, None])
+    for lead in ecg.leads:
+        i = LEADS.index(lead)
+        if flat[:, i].any():
+            notes.append(f"{lead} is flat or missing in {_share(flat[:, i])}")
+        if off[:, i].any():
+            notes.append(f"{lead} shows no beats where other leads do, in {_share(off[:, i])}: disconnected?")
     mask = _derive(signal, valid, own)
     derived = tuple(LEADS[i] for i in np.flatnonzero((mask & ~own).any(0)))
 
     keep = np.any(mask, axis=1)
     if not keep.any():
         raise EcgclipError(f"{where}every lead ({', '.join(ecg.leads)}) is flat (under 5 µV) or missing")
-    if not keep.all():
-        notes.append(f"no lead has a signal in {_share(~keep)}: dropped")
+    if not (keep | resting).all():
+        notes.append(f"no lead has a signal in {_share(~(keep | resting))}: dropped")
 
     def finished(signal: np.ndarray, rate: float) -> np.ndarray:
         padding = round(WINDOW * rate / SAMPLING_RATE) - signal.shape[-1]
@@ -99,7 +129,20 @@ def prepare(ecg: ECG, sampling_rate: int = SAMPLING_RATE) -> Prepared:
         signal, valid = (_cut(x, at, int(many)) for x in _rows(ecg, raw, present, sampling_rate))
         _derive(signal, valid, own)
         fine = finished(signal, sampling_rate)
-    return Prepared(coarse, fine, mask[keep], length[keep], starts[keep] / SAMPLING_RATE, derived, tuple(notes))
+    starts, length = starts[keep], length[keep]
+    twice = np.maximum(starts[:-1] + length[:-1] - starts[1:], 0).sum()  # the last window may overlap the one before
+    return Prepared(
+        coarse,
+        fine,
+        mask[keep],
+        length,
+        starts / SAMPLING_RATE,
+        derived,
+        tuple(notes),
+        silence,
+        ecg.seconds,
+        float(min((length.sum() - twice) / SAMPLING_RATE, ecg.seconds)),
+    )
 
 
 def _rows(ecg: ECG, raw: np.ndarray, present: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
@@ -151,8 +194,8 @@ def _held(values: np.ndarray, rate: float) -> np.ndarray:
     out = np.zeros(values.size, bool)
     if not changes.size:
         return ~out
-    for start, stop in _runs(same, FLAT * rate):
-        out[start : stop + 1] = True
+    for start, stop in _runs(same, EDGE * rate):
+        out[start : stop + 1] = stop - start > FLAT * rate or _at_the_rail(values, values[start])
     if changes[0] > EDGE * rate:
         out[: changes[0] + 1] = True
     if values.size - 1 - changes[-1] > EDGE * rate:
@@ -160,10 +203,52 @@ def _held(values: np.ndarray, rate: float) -> np.ndarray:
     return out
 
 
+def _at_the_rail(values: np.ndarray, value: float) -> bool:
+    """Whether a value is the highest or the lowest of (samples,), and far from the usual of the others."""
+    others = values[(np.abs(values) < 1e6) & (values != value)]
+    if not len(others) or others.min() < value < others.max():
+        return False
+    return abs(np.median(others) - value) > RAIL
+
+
 def _runs(flags: np.ndarray, longer_than: float) -> np.ndarray:
     """Starts and stops, int (runs, 2), of the runs of True that are longer than so many samples."""
     edges = np.flatnonzero(np.diff(np.concatenate(([False], flags, [False])))).reshape(-1, 2)
     return edges[edges[:, 1] - edges[:, 0] > longer_than]
+
+
+def _level(signal: np.ndarray, rate: float) -> tuple[np.ndarray, list[tuple[int, float, float]]]:
+    """Take the steps out of the baselines of float32 (leads, samples): the signal without, and (lead, s, mV) of each step.
+
+    The filter would spread each over seconds. A QRS complex or a pacing spike comes back, so medians on either side tell.
+    """
+    half, brief, gap, sharp = (max(1, round(s * rate)) for s in (0.5, 0.1, 0.05, 0.01))
+    blocks = signal.shape[1] // half
+    coarse = signal[:, : blocks * half].reshape(len(signal), blocks, half)[..., :: max(1, round(rate / 50))]
+    usual = np.median(coarse, axis=-1)
+    moved = np.abs(usual[:, 2:] - usual[:, :-2]).max(axis=1, initial=0) > STEP / 2
+    steps = []
+    if moved.any():
+        signal = signal.copy()
+    for lead in np.flatnonzero(moved):
+        x = signal[lead]
+        jump = np.abs(x[2 * sharp :] - x[: -2 * sharp])
+        for i in np.flatnonzero(jump > 0.7 * STEP):
+            if jump[i] < jump[max(i - gap, 0) : i + gap].max():
+                continue
+            at = i + sharp
+            if min(at - gap, x.size - at - gap) < half:
+                continue
+            levels = [np.median(x[at + gap :][:n]) - np.median(x[: at - gap][-n:]) for n in (brief, half, 2 * half)]
+            # Within 10 ms an electrode moves by the step, and the heart by what it does just before and after.
+            slope = (x[at - sharp] - x[at - 2 * sharp] + x[at + 2 * sharp] - x[at + sharp]) / 2
+            height = float(x[at + sharp] - x[at - sharp] - 2 * slope)
+            if abs(height) < STEP or not all(0.8 < level / height < 1.25 for level in levels):
+                continue
+            x[at + sharp :] -= height
+            x[at - sharp : at + sharp + 1] = np.linspace(x[at - sharp], x[at + sharp], 2 * sharp + 1)
+            steps.append((int(lead), at / rate, height))
+    return signal, steps
 
 
 def resample(signal: np.ndarray, rate: float, to: float = SAMPLING_RATE) -> np.ndarray:
@@ -230,6 +315,48 @@ def _usable(signal: np.ndarray, valid: np.ndarray) -> np.ndarray:
     mean = signal.sum(2) / total
     std = np.sqrt((np.where(valid, signal - mean[..., None], 0) ** 2).sum(2) / total)
     return (share >= USABLE) & (std >= FLAT_STD)
+
+
+def _disconnected(signal: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Which leads have noise alone where others show beats: bool (windows, leads) for (windows, leads, samples)."""
+    out = np.zeros_like(own)
+    size = signal.std(axis=2)
+    middle = (np.maximum(own.sum(1, keepdims=True), 1) - 1) // 2
+    usual = np.take_along_axis(np.sort(np.where(own, size, np.inf), axis=1), middle, axis=1)  # their lower median
+    doubtful = own & (size < SMALL * usual)
+    for w, lead in np.argwhere(doubtful):  # heartbeats stand out of what lies between them
+        doubtful[w, lead] = np.quantile(np.abs(signal[w, lead]), 0.995) < 4 * size[w, lead]
+    for w in np.flatnonzero(doubtful.any(1)):
+        peaks = r_peaks(signal[w], own[w] & ~doubtful[w])
+        peaks = peaks[(peaks >= 15) & (peaks + 45 <= signal.shape[2])]
+        if len(peaks) < 4:
+            continue
+        beats = cut(signal[w], peaks, 15, 45)
+        beats = beats - beats.mean(axis=2, keepdims=True)
+        typical = np.median(beats, axis=0)
+        noise = 1.25 * (beats - typical).std(axis=(0, 2)) / np.sqrt(len(peaks))  # of a median over so many
+        shown = typical.std(axis=1) / np.maximum(noise, 1e-9)
+        if np.median(shown[own[w] & ~doubtful[w]]) > 2 * NO_BEAT:
+            out[w] = doubtful[w] & (shown < NO_BEAT)
+    return out
+
+
+def _silent(signal: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """Where (leads, samples) shows electrical silence: bool (samples,). All leads that are on rest, for two seconds at least."""
+    n, blocks = signal.shape[1], signal.shape[1] // BLOCK
+    parts = signal[:, : blocks * BLOCK].reshape(len(signal), blocks, BLOCK)
+    line = np.linspace(-1, 1, BLOCK, dtype=np.float32)
+    parts = parts - parts.mean(axis=2, keepdims=True)  # without what is left of the wander
+    parts -= (parts @ line / (line @ line))[..., None] * line
+    on = valid[:, : blocks * BLOCK].reshape(parts.shape).all(axis=2)
+    rests = parts.std(axis=2) < FLAT_STD
+    live = (on & ~rests).mean(axis=1) > 0.1
+    on &= live[:, None] if live.any() else True  # a lead that never shows a wave tells nothing, unless none does
+    at_rest = on.any(axis=0) & (rests | ~on).all(axis=0)
+    out = np.zeros(n, bool)
+    for start, stop in _runs(at_rest, SILENCE * SAMPLING_RATE / BLOCK - 1):
+        out[start * BLOCK : n if stop == blocks else stop * BLOCK] = True
+    return out
 
 
 def _derive(signal: np.ndarray, valid: np.ndarray, own: np.ndarray) -> np.ndarray:

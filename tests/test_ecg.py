@@ -252,6 +252,36 @@ def test_age_and_sex(tmp_path, comments, age, sex):
     assert metadata["comments"] == [line.lstrip("# ").strip() for line in comments.splitlines()]
 
 
+@pytest.mark.parametrize(
+    ("text", "years"),
+    [
+        ("6 months", 0.5),
+        ("6m", 0.5),
+        ("6mo", 0.5),
+        ("006M", 0.5),
+        ("18 Monate", 1.5),
+        ("3 days", 3 / 365.25),
+        ("3 Tage", 3 / 365.25),
+        ("2 weeks", 2 / 52.18),
+        ("2 Wochen", 2 / 52.18),
+        ("12 hours", 0.5 / 365.25),
+        ("<1", 0.5),
+        (">89", 89),
+        ("0,5", 0.5),
+        ("63Y", 63),
+        ("45 Jahre", 45),
+        ("71 years old", 71),
+        ("45 M", 45),
+        ("12 parsecs", None),
+        ("-3", None),
+        ("1e5", None),
+    ],
+)
+def test_ages_in_other_units_are_years(tmp_path, text, years):
+    age = read_ecg(write(tmp_path, extra=f"#Age: {text}\n")).metadata["age"]
+    assert age == (None if years is None else pytest.approx(years, rel=0.01))
+
+
 def test_diagnoses_are_listed(tmp_path):
     metadata = read_ecg(write(tmp_path, extra="#Dx: 164889003,59118001\n#Rx: Unknown\n")).metadata
     assert metadata["dx"] == ["164889003", "59118001"] and metadata["fields"]["rx"] == "Unknown"

@@ -24,7 +24,7 @@ from ecgclip.measure import (
     measure,
     measure_windows,
 )
-from ecgclip.prepare import prepare
+from ecgclip.prepare import LIMB, prepare
 from ecgclip.simulate import simulate
 
 DATA = os.environ.get("ECGCLIP_DATA")
@@ -54,6 +54,28 @@ def test_intervals_match_the_truth(condition, seed):
     assert m.qrs_ms == pytest.approx(truth["qrs_ms"], abs=12)
     assert m.qt_ms == pytest.approx(truth["qt_ms"], abs=16)
     assert m.qtc_ms == pytest.approx(m.qt_ms / (60 / m.heart_rate) ** (1 / 3), abs=1)
+
+
+@pytest.mark.parametrize("rate", [100, 250, 500, 1000])
+def test_a_pacing_spike_is_no_part_of_the_complex(rate):
+    for seed in range(8):
+        ecg = simulate("paced", seed=seed, sampling_rate=rate)
+        (m,) = measure_windows(prepared := prepare(ecg), find_beats(prepared))
+        assert m.qrs_ms == pytest.approx(ecg.metadata["truth"]["qrs_ms"], abs=20)
+        assert m.qt_ms == pytest.approx(ecg.metadata["truth"]["qt_ms"], abs=30)
+
+
+@pytest.mark.parametrize("degrees", range(-173, 180, 15))
+def test_the_axis_is_that_of_the_dipole(degrees):
+    """A dipole in the frontal plane, seen by I at 0° and aVF at 90°: aVF is smaller by √3/2, as its leads are augmented."""
+    beat = simulate("normal", seed=1, sampling_rate=100).signal
+    wave = np.linalg.norm(beat[:6], axis=0) * np.sign(beat[1])
+    one, two = (np.cos(np.deg2rad(degrees - at)) * wave for at in (0, 60))
+    signal = np.zeros((12, 1000), np.float32)
+    signal[:6] = LIMB @ np.stack([one, two])
+    prepared = prepare(ECG(signal[:6], 100, LEADS[:6]))
+    (m,) = measure_windows(prepared, find_beats(prepared))
+    assert abs((m.axis_deg - degrees + 180) % 360 - 180) < 2
 
 
 @pytest.mark.parametrize("condition", PLAIN[:-1])

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ecgclip.ecg import ECG, LEADS, EcgclipError, find_records, read_ecg
 from ecgclip.prepare import LIMB, SAMPLING_RATE, WINDOW, prepare, resample
+from ecgclip.simulate import simulate
 
 DATA = os.environ.get("ECGCLIP_DATA")
 needs_data = pytest.mark.skipif(not DATA, reason="ECGCLIP_DATA is not set")
@@ -233,6 +234,141 @@ def test_masks_differ_between_windows_and_empty_windows_go():
 def test_no_signal_at_all_is_an_error(value):
     with pytest.raises(EcgclipError, match="flat .* or missing"):
         prepare(ECG(np.full((2, 3000), value), 500, ("I", "II")))
+
+
+# --- electrical silence
+
+
+def resting(start_s, stop_s, seconds=20.0, sd=0.002):
+    """A heart that rests from start_s to stop_s; the recorder's noise of `sd` mV goes on."""
+    signal = heart(500, seconds) + np.random.default_rng(0).normal(0, 0.002, (12, round(500 * seconds)))
+    part = signal[:, round(500 * start_s) : round(500 * stop_s)]
+    part[:] = np.random.default_rng(1).normal(0, sd, part.shape)
+    return ECG(signal, 500, LEADS)
+
+
+@pytest.mark.parametrize(("start_s", "stop_s", "used_s"), [(5, 20, 10), (0, 12, 10), (8, 12, 20), (3, 6, 20)])
+def test_electrical_silence_is_told(start_s, stop_s, used_s):
+    out = prepare(resting(start_s, stop_s))
+    (found,) = out.silence
+    assert found == pytest.approx((start_s, stop_s), abs=0.7)  # a diastole before or after belongs to it
+    assert out.seconds == 20 and out.used_s == used_s
+    (note,) = out.notes
+    assert note == f"no electrical activity from {found[0]:.1f} to {found[1]:.1f} s, electrodes on"
+
+
+def test_a_recording_that_is_silent_throughout_is_not_refused():
+    out = prepare(resting(0, 25, seconds=25))
+    assert out.silence == ((0, 25),) and out.mask.shape == (1, 12) and out.mask.all() and out.used_s == 10
+    one = prepare(ECG(np.random.default_rng(0).normal(0, 0.002, 5000), 500, ("II",)))
+    assert np.flatnonzero(one.mask[0]).tolist() == [1] and one.silence == ((0, 10),)
+
+
+@pytest.mark.parametrize("sd", [0.0, np.nan])
+def test_leads_that_are_off_are_no_silence(sd):
+    ecg = resting(0, 0)
+    signal = ecg.signal.copy()
+    signal[:, 5000:] = sd
+    out = prepare(ECG(signal, 500, LEADS))
+    assert out.silence == () and out.seconds == 20 and out.used_s == 10
+    assert any("dropped" in note for note in out.notes)
+    signal = ecg.signal.copy()
+    signal[2:, 5000:] = np.random.default_rng(0).normal(0, 0.002, (10, 5000))  # I and II go on
+    assert prepare(ECG(signal, 500, LEADS)).silence == ()
+    signal[:2, 5000:] = np.nan  # all leads with a signal are off, and one that never has one flickers
+    signal[2:] = np.nan
+    signal[8] = np.random.default_rng(0).choice([0, 0.001], 10000)
+    assert prepare(ECG(signal, 500, LEADS)).silence == ()
+
+
+@settings(max_examples=25, deadline=None)
+@given(start=st.floats(0, 17), length=st.floats(0.2, 12), rate=st.sampled_from([100, 250, 500]))
+def test_only_what_lasts_two_seconds_is_silence(start, length, rate):
+    signal = heart(rate, 20)
+    signal += np.random.default_rng(0).normal(0, 0.002, signal.shape)
+    signal[:, round(start * rate) : round((start + length) * rate)] *= 0.003
+    found = prepare(ECG(signal, rate, LEADS)).silence
+    assert len(found) == (length > 2.5) or 1 < length <= 2.5  # with the diastoles beside it
+    assert all(a < start + 0.5 and b > min(start + length, 20) - 0.5 and b - a >= 2 for a, b in found)
+
+
+# --- steps, and leads that only seem to have a signal
+
+
+@pytest.mark.parametrize("rate", [100, 250, 500, 1000])
+@pytest.mark.parametrize("mv", [5.0, -1.6])
+def test_a_step_of_the_baseline_is_taken_out_and_told(rate, mv):
+    signal = heart(rate, 10)
+    signal[6, round(4.6 * rate) :] += mv
+    out, clean = prepare(ECG(signal, rate, LEADS)), prepare(heart_ecg(rate=rate))
+    assert out.notes == (f"a step of {abs(mv):.1f} mV in V1 at 4.6 s was taken out",)
+    difference = np.abs(out.signal - clean.signal)[0]
+    assert np.delete(difference, 6, axis=0).max() < 1e-5
+    assert np.delete(difference[6], np.arange(455, 466)).max() < 0.06
+
+
+@pytest.mark.parametrize("rate", [250, 500, 1000])
+def test_a_step_may_fall_into_a_complex(rate):
+    signal = heart(rate, 10)
+    signal[9, round(4.15 * rate) :] += 5
+    out, clean = prepare(ECG(signal, rate, LEADS)), prepare(heart_ecg(rate=rate))
+    assert len(out.notes) == 1 and "V4" in out.notes[0]
+    assert np.delete(np.abs(out.signal - clean.signal)[0, 9], np.arange(400, 430)).max() < 0.4  # 2.5 without
+
+
+def test_two_steps_are_two():
+    signal = heart(500, 20)
+    signal[1, 2100:] += 3
+    signal[1, 6400:] -= 2
+    signal[7, 3000:] += 4
+    assert len(prepare(ECG(signal, 500, LEADS)).notes) == 3
+
+
+@pytest.mark.parametrize("condition", ["normal", "paced", "lvh", "lbbb", "pvc", "anterior-stemi", "noise"])
+def test_neither_complexes_nor_spikes_are_steps(condition):
+    for seed in range(3):
+        assert not any("step" in note for note in prepare(simulate(condition, seed=seed)).notes)
+
+
+def test_a_step_is_not_seen_in_tall_complexes_or_a_drift():
+    assert prepare(ECG(heart(500, 10, st_level=0.4) * 4, 500, LEADS)).notes == ()
+    assert prepare(ECG(heart(500, 10) + 3 * np.sin(np.arange(5000) / 400), 500, LEADS)).notes == ()
+
+
+@pytest.mark.parametrize("rate", [100, 500])
+@pytest.mark.parametrize("lead", [2, 6, 11])
+def test_a_disconnected_lead_with_noise_is_masked(rate, lead):
+    signal = heart(rate, 10)
+    signal += np.random.default_rng(1).normal(0, 0.005, signal.shape)
+    signal[lead] = np.random.default_rng(0).normal(0, 0.02, signal.shape[1])
+    out = prepare(ECG(signal, rate, LEADS))
+    assert any(LEADS[lead] in note and "no beats" in note for note in out.notes)
+    if lead == 2:  # from I and II
+        assert out.derived == ("III",)
+        np.testing.assert_allclose(out.signal[0, 2], out.signal[0, 1] - out.signal[0, 0], atol=1e-5)
+    else:
+        assert np.flatnonzero(~out.mask[0]).tolist() == [lead] and not out.signal[0, lead].any()
+
+
+@settings(max_examples=25, deadline=None)
+@given(gain=st.floats(0.05, 1), lead=st.integers(0, 11), seed=st.integers(0, 9))
+def test_a_small_lead_with_beats_is_kept(gain, lead, seed):
+    signal = heart(500, 10)
+    signal[lead] *= gain
+    signal += np.random.default_rng(seed).normal(0, 0.01, signal.shape)
+    assert prepare(ECG(signal, 500, LEADS)).mask.all()
+
+
+def test_noise_alone_is_not_called_disconnected():
+    signal = np.random.default_rng(0).normal(0, 0.2, (12, 5000)) * np.array([1] * 11 + [0.1])[:, None]
+    assert prepare(ECG(signal, 500, LEADS)).mask.all(), "no lead shows beats"
+
+
+def test_a_lead_at_the_end_of_the_recorders_range_is_masked():
+    signal = heart(500, 10)
+    signal[6] = np.clip(3 * signal[6] + np.where(np.arange(5000) % 800 < 600, 20, 0), -10, 10)
+    out = prepare(ECG(signal, 500, LEADS))
+    assert np.flatnonzero(~out.mask[0]).tolist() == [6] and any("V1" in note for note in out.notes)
 
 
 def test_a_wrong_unit_is_pointed_out():
