@@ -9,10 +9,12 @@ What a published split tests on is never trained on. All records of a patient (`
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ecgclip.data import LOADERS, Case
 from ecgclip.ecg import EcgclipError
@@ -23,6 +25,7 @@ TEST_FOLDS = {"ptb-xl": {9, 10}, "mitdb": {2}}
 PUBLISHED = {"ptb-xl": 10, "mitdb": 2}  # the fold that others test on
 TEST_PART = {"challenge-2017": 5}  # no fold, but one record in five
 PROBE_FOLDS = {"ptb-xl": set(range(1, 9)), "mitdb": {1, 2}}  # that a probe is trained on, but those of its test
+CROSS_FITTED = 5  # folds of validation patients: what is fitted on four of them is measured on the fifth
 PROBE_PART = 5  # a source without any split: a probe is tested on one patient in five
 # Records of these sources that are in a data set of their own, too: A is CPSC2018, HR is PTB-XL
 ELSEWHERE = {"challenge-2020": {"A", "HR"}}
@@ -157,3 +160,10 @@ def probed(source: str, cases: list[Case], test: list[Case]) -> tuple[list[Case]
         test = [c for c in test if c.share(PROBE_PART) == 0]
     persons = {c.person for c in test}
     return [c for c in cases if c.person not in persons], test
+
+
+def patient_folds(cases: Sequence[Case]) -> np.ndarray:
+    """int (cases,): 0 to CROSS_FITTED - 1, the same for all cases of a person, with as many persons in each as can be."""
+    persons = {c.person: c.share(1 << 32) for c in cases}
+    number = {p: i % CROSS_FITTED for i, p in enumerate(sorted(persons, key=lambda p: (persons[p], p)))}
+    return np.array([number[c.person] for c in cases], int)

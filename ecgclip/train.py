@@ -43,7 +43,7 @@ from ecgclip.measure import feature_names, finding_texts
 from ecgclip.model import ECGCLIP, ModelConfig, prompt_settings
 from ecgclip.pairs import Bank, Composer, concept_wording, finding_wordings, targets
 from ecgclip.prepare import SAMPLING_RATE
-from ecgclip.splits import Parts, check, divide, learnt, load
+from ecgclip.splits import Parts, check, divide, learnt, load, patient_folds
 from ecgclip.teacher import opinions
 from ecgclip.text import (
     MASK,
@@ -700,7 +700,7 @@ def train_clip(recipe: Recipe, data: Path, text: Path, out: Path, threads: int |
                 sums = {}
     if accelerator.is_main_process:
         batches.rank, batches.world = 0, 1  # what is left is the work of one process
-        train_measured(averaged, batches, held_out, recipe)
+        train_measured(averaged, batches, recipe)
         finish(averaged, recipe, splits, held_out, data, out, time.time() - started, version)
     return out / "model"
 
@@ -708,8 +708,8 @@ def train_clip(recipe: Recipe, data: Path, text: Path, out: Path, threads: int |
 SIGNAL_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)  # tried
 
 
-def train_measured(model: ECGCLIP, batches: Batches, held_out: dict[str, Split], recipe: Recipe) -> None:
-    """Teach the measurements' branch, alone, on the prompts that inference asks with; then weigh the signal beside it.
+def train_measured(model: ECGCLIP, batches: Batches, recipe: Recipe) -> None:
+    """Teach the measurements' branch, alone, on the prompts that inference asks with.
 
     Taught together with the signal it would learn half of what it can, beside a network that knows its training ECGs by heart.
     """
@@ -754,24 +754,53 @@ def train_measured(model: ECGCLIP, batches: Batches, held_out: dict[str, Split],
         optimiser.step()
         _average(averaged, trained, min(recipe.average, (step + 1) / (step + 20)))
     trained.load_state_dict(averaged.state_dict())
-    scores = signal_weights(model, held_out)
-    model.ecg.signal_weight.fill_(max(scores, key=lambda w: 0.0 if math.isnan(scores[w]) else scores[w]))
-    print("validation by the signal's weight:", {w: round(s, 4) for w, s in scores.items()})
+
+
+def weigh_signal(model: ECGCLIP, held_out: dict[str, Split]) -> dict[str, Any]:
+    """Weigh the signal beside the measurements, by the validation split → what to keep of it.
+
+    auroc: cross-fitted, each fold of patients by the weight (signal_weights) that the others choose.
+    """
+    if model.ecg.measured is None:
+        return {"auroc": validation_auroc(model, held_out)}
+    split = next(iter(held_out.values()))
+    folds = patient_folds([split.cases[i] for i in split.windows.case])
+    similarity, truth = weighted_similarity(model, held_out)
+    scores = weight_scores(similarity, truth)
+    model.ecg.signal_weight.fill_(SIGNAL_WEIGHTS[int(np.argmax(scores))])
+    print("validation by the signal's weight:", dict(zip(SIGNAL_WEIGHTS, scores.round(4).tolist(), strict=True)))
+    apart, chosen = similarity[0, 0].copy(), []
+    for k in range(folds.max() + 1):
+        best = int(np.argmax(weight_scores(similarity[:, :, folds != k], truth[folds != k])))
+        apart[folds == k] = similarity[best, 0, folds == k]
+        chosen.append(SIGNAL_WEIGHTS[best])
+    return {"auroc": macro_auroc(apart, truth), "signal_weights": chosen}
+
+
+def signal_weights(model: ECGCLIP, held_out: dict[str, Split]) -> dict[float, float]:
+    """Weight of the signal beside the measurements → validation AUROC, half of it from all leads, half from subsets of them."""
+    return dict(zip(SIGNAL_WEIGHTS, weight_scores(*weighted_similarity(model, held_out)).tolist(), strict=True))
+
+
+def weight_scores(similarity: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """similarity (weights, variants, windows, concepts), truth (windows, concepts) → AUROC of each weight; 0 where there is none."""
+    scores = np.array([[macro_auroc(s, truth) for s in variants] for variants in similarity])
+    return np.nan_to_num((scores[:, 0] + scores[:, min(1, scores.shape[1] - 1) :].mean(1)) / 2)
 
 
 @torch.no_grad()
-def signal_weights(model: ECGCLIP, held_out: dict[str, Split]) -> dict[float, float]:
-    """Weight of the signal beside the measurements → validation AUROC, half of it from all leads, half from subsets of them."""
+def weighted_similarity(model: ECGCLIP, held_out: dict[str, Split]) -> tuple[np.ndarray, np.ndarray]:
+    """→ (SIGNAL_WEIGHTS, lead subsets, windows, concepts) of the validation windows, and their truth."""
     windows, (truth, prompts) = next(iter(held_out.values())).windows, validation_prompts(model, held_out)
-    by_weight: dict[float, list[float]] = {weight: [] for weight in SIGNAL_WEIGHTS}
+    similarity = np.zeros((len(SIGNAL_WEIGHTS), windows.leads.shape[1], *truth.shape), np.float32)
     model.eval()
     for variant in range(windows.leads.shape[1]):
         some = replace(windows, mask=windows.leads[:, variant])
-        signal = encode_windows(model, some, measured=False).rhythm.numpy()
-        measured = model.ecg.measured(torch.tensor(windows.features[:, variant], device=_device(model))).cpu().numpy()
-        for weight, scores in by_weight.items():
-            scores.append(macro_auroc((measured + weight * signal) @ prompts.T, truth))
-    return {weight: float(s[0] + np.mean(s[1:] or s[0])) / 2 for weight, s in by_weight.items()}
+        signal = encode_windows(model, some, measured=False).rhythm
+        measured = model.ecg.measured(torch.tensor(windows.features[:, variant], device=_device(model))).cpu()
+        for i, weight in enumerate(SIGNAL_WEIGHTS):
+            similarity[i, variant] = F.normalize(measured + weight * signal, dim=-1).numpy() @ prompts.T
+    return similarity, truth
 
 
 def finish(
@@ -784,10 +813,11 @@ def finish(
     seconds: float,
     version: str,
 ) -> None:
-    """Embed the knowledge base, choose the reference bank and the floor, calibrate on the validation split, and save."""
-    from ecgclip.calibrate import calibrate, choose_floor, choose_threshold
+    """Weigh the signal, embed the knowledge base, draw the reference bank, choose the floor, calibrate by the validation split, save."""
+    from ecgclip.calibrate import calibrate, choose_floor, choose_threshold, cross_fit, cross_fitted_f1
 
     model.eval()
+    figures = weigh_signal(model, held_out)
     model.set_knowledge(model.kb)
     main = splits[recipe.main]
     rows = np.random.default_rng(recipe.seed).permutation(len(main.windows))[:512]
@@ -802,7 +832,12 @@ def finish(
     }
     model.config = replace(model.config, training=facts)  # prompts depend on it, and calibration on prompts
     model.config = replace(model.config, floor=choose_floor(model), calibration=calibrate(model, held_out))
-    model.config = replace(model.config, threshold=choose_threshold(model, held_out))
+    curves, figures["ece"] = cross_fit(model, held_out)
+    figures["f1"] = cross_fitted_f1(model, held_out, curves)
+    facts["cross_fitted"] = {k: v if isinstance(v, list) else _rounded(v) for k, v in figures.items()}
+    print("cross-fitted on validation:", facts["cross_fitted"])
+    threshold = choose_threshold(model, held_out, curves)
+    model.config = replace(model.config, threshold=threshold, training=facts)
     model.save(out / "model")
 
 
@@ -857,12 +892,12 @@ def validation_prompts(model: ECGCLIP, held_out: dict[str, Split], least: int = 
 
 
 def macro_auroc(similarity: np.ndarray, truth: np.ndarray) -> float:
-    """Mean over concepts; NaN without any."""
+    """Mean over the concepts that some have and some lack; NaN without any."""
     from sklearn.metrics import roc_auc_score
 
-    known = truth >= 0
-    scores = [roc_auc_score(t[k], s[k]) for s, t, k in zip(similarity.T, truth.T, known.T, strict=True)]
-    return float(np.mean(scores)) if scores else math.nan
+    both = (truth == 1).any(0) & (truth == 0).any(0)
+    columns = [(s[t >= 0], t[t >= 0]) for s, t in zip(similarity.T[both], truth.T[both], strict=True)]
+    return float(np.mean([roc_auc_score(t, s) for s, t in columns])) if columns else math.nan
 
 
 def validation_auroc(model: ECGCLIP, held_out: dict[str, Split], measured: bool = True) -> float:
@@ -888,6 +923,10 @@ def _needs_extra() -> None:
 def _threads(threads: int | None) -> None:
     if threads:
         torch.set_num_threads(threads)
+
+
+def _rounded(figure: float) -> float | None:
+    return None if math.isnan(figure) else round(figure, 4)
 
 
 def _device(model: nn.Module) -> torch.device:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from typer.testing import CliRunner
 import ecgclip.train as train
 from ecgclip.assets import asset_path
 from ecgclip.cli import app
-from ecgclip.data import UNKNOWN
+from ecgclip.data import UNKNOWN, Case
 from ecgclip.ecg import EcgclipError
 from ecgclip.knowledge import KnowledgeBase
 from ecgclip.measure import feature_names, finding_texts
@@ -293,6 +294,24 @@ def test_the_signal_is_weighed_by_validation_and_branches_learn_apart(trained, t
     assert torch.allclose(both, expected, atol=1e-5)
 
 
+def test_the_figure_that_is_kept_is_not_the_one_that_the_choice_was_made_by(trained, toy, monkeypatch):
+    """Signals that say nothing: the best of six is above chance, what the others' best says of a fold is not."""
+    model = load_model(trained / "model")
+    cases = [Case("s", f"r{i}", str(i)) for i in range(100)]
+    held_out = {"ptb-xl": train.Split(cases, SimpleNamespace(case=np.arange(100)))}
+    best, apart = [], []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        noise = rng.normal(size=(len(train.SIGNAL_WEIGHTS), 2, 100, 3)), (rng.random((100, 3)) < 0.5).astype(np.int8)
+        monkeypatch.setattr(train, "weighted_similarity", lambda *_, noise=noise: noise)
+        figures = train.weigh_signal(model, held_out)
+        best.append(max(train.weight_scores(*noise)))
+        apart.append(figures["auroc"])
+        assert len(figures["signal_weights"]) == 5
+        assert float(model.ecg.signal_weight) == train.SIGNAL_WEIGHTS[int(np.argmax(train.weight_scores(*noise)))]
+    assert np.mean(best) > 0.52 and abs(np.mean(apart) - 0.5) < 0.015
+
+
 def test_leads_are_kept_as_devices_have_them():
     rng = np.random.default_rng(0)
     kept = [keep_leads(rng) for _ in range(2000)]
@@ -346,6 +365,9 @@ def test_a_trained_folder_loads_and_classifies(trained):
     assert all(0 < s.probability < 1 for s in result.scores)
     assert model.config.training["recipe"]["name"] == "toy" and len(model.config.training["data_sha256"]) == 64
     assert 0 < len(model.reference) <= 512
+    figures = model.config.training["cross_fitted"]
+    assert figures.keys() == {"auroc", "signal_weights", "ece", "f1"} and 0 < len(figures["signal_weights"]) <= 5
+    assert model.config.training["split"] == {"ptb-xl": {"folds": list(range(1, 9))}}
 
 
 def test_the_log_has_every_loss_of_every_epoch(trained):
