@@ -532,6 +532,8 @@ def test_names_are_embedded_in_templates_and_sentences_as_they_stand(tiny_model,
 def test_one_label_need_not_be_a_list(model, af):
     assert [s.label for s in model.classify(af, "atrial fibrillation").scores] == ["atrial fibrillation"]
     assert [s.label for s in model.classify(af, [" AF "]).scores] == ["AF"]
+    assert [p.concept.id for p in model.prompts("AF")] == ["atrial-fibrillation"]
+    assert [p.concept for p in model.prompts(["AF"], enrich=False)] == [None]
 
 
 # --- folders and names --------------------------------------------------------------------------------------------------
