@@ -493,7 +493,9 @@ def test_lost_vectors_are_one_line(copy):
         load_model(copy)
 
 
-def test_a_knowledge_base_of_ones_own_is_embedded_anew(tiny_model, model, af, tmp_path):
+@pytest.fixture
+def two_concepts(tmp_path):
+    """A knowledge base of atrial fibrillation, with an alias that the shipped one has not, and left bundle branch block."""
     from ecgclip.assets import asset_path
 
     source = asset_path("knowledge_base")
@@ -504,7 +506,11 @@ def test_a_knowledge_base_of_ones_own_is_embedded_anew(tiny_model, model, af, tm
         if concept == "atrial-fibrillation":
             entry["aliases"] = {"en": ["delirium cordis"], "de": []}
         (tmp_path / f"{concept}.yaml").write_text(yaml.safe_dump(entry, allow_unicode=True), encoding="utf-8")
-    own = load_model(tiny_model, knowledge_base=tmp_path)
+    return tmp_path
+
+
+def test_a_knowledge_base_of_ones_own_is_embedded_anew(tiny_model, model, af, two_concepts):
+    own = load_model(tiny_model, knowledge_base=two_concepts)
     assert len(own.passage_vectors) == len(own.passages) == len(own.kb.passages) < len(model.passages)
     assert own.classify(af, ["Delirium cordis"]).scores[0].concept == "atrial-fibrillation"
     assert own.classify(af, ["STEMI"]).scores[0].concept is None and len(own.classify(af).scores) == 2
@@ -625,9 +631,56 @@ def test_a_label_is_put_into_the_templates_of_its_language(model):
     assert len(model.plain_vectors([])) == 0
 
 
+def test_a_plain_prompt_is_the_name_in_templates_whether_it_is_stored_or_not(model):
+    prompt = model.prompt("atrial fibrillation", enrich=False)
+    stored = next(
+        v for p, v in zip(model.passages, model.passage_vectors, strict=True) if p.text == "atrial fibrillation"
+    )
+    assert np.array_equal(prompt.vector, stored) and prompt.note == "plain prompt"
+    assert np.allclose(model.prompt("purple", enrich=False).vector, model.plain_vectors(["purple"])[0], atol=1e-6)
+    assert model.prompt("atrial fibrillation").note == ""
+
+
+def test_a_label_shows_the_definition_and_the_criteria_of_its_concept(model):
+    shown = model.prompt("Vorhofflimmern").passages
+    assert shown == tuple(
+        p
+        for p in model.kb.concepts["atrial-fibrillation"].passages
+        if (p.kind, p.language) in {("definition", "en"), ("criterion", "en")}
+    )
+    assert {p.kind for p in shown} == {"definition", "criterion"}
+
+
+def test_a_label_may_have_500_characters(model):
+    assert model.prompt("x" * 500).vector.shape == (32,)
+    with pytest.raises(EcgclipError, match="501 characters"):
+        model.prompt("x" * 501)
+
+
+def test_names_are_embedded_in_templates_and_sentences_as_they_stand(tiny_model, two_concepts):
+    model = load_model(tiny_model)
+    model.like(model.concept_vector("left-bundle-branch-block"))  # whatever is remembered of the old one …
+    model.nearest_passages(model.passage_vectors[0])
+    model.prompt("LBBB", enrich=False)
+    model.set_knowledge(KnowledgeBase.load(two_concepts))
+    for passage, vector in zip(model.passages, model.passage_vectors, strict=True):
+        plain = passage.kind in ("name", "alias")
+        expected = model.plain_vectors([passage.text], [passage.language]) if plain else model.embed_text(passage.text)
+        assert np.allclose(vector, expected[0], atol=1e-4), passage
+    row = next(i for i, p in enumerate(model.passages) if p.text == "delirium cordis")
+    assert model.nearest_passages(model.passage_vectors[row], 1)[0][0].text == "delirium cordis"  # … is forgotten
+    assert np.array_equal(model.prompt("delirium cordis", enrich=False).vector, model.passage_vectors[row])
+    fresh = load_model(tiny_model, knowledge_base=two_concepts)
+    assert np.allclose(
+        model.concept_vector("atrial-fibrillation"), fresh.concept_vector("atrial-fibrillation"), atol=1e-4
+    )
+
+
 def test_one_label_need_not_be_a_list(model, af):
     assert [s.label for s in model.classify(af, "atrial fibrillation").scores] == ["atrial fibrillation"]
     assert [s.label for s in model.classify(af, [" AF "]).scores] == ["AF"]
+    assert [p.concept.id for p in model.prompts("AF")] == ["atrial-fibrillation"]
+    assert [p.concept for p in model.prompts(["AF"], enrich=False)] == [None]
 
 
 # --- folders and names --------------------------------------------------------------------------------------------------
