@@ -129,8 +129,9 @@ def statements(
     truth = statement_truth(kb, cases, vocabulary)
     concepts = sorted(founded(model, (c.id for c in kb.concepts.values() if c.category != "beat")))
     vectors = np.stack([model.concept_vector(c) for c in concepts])
-    windows = embed_windows(model, split.windows) @ vectors.T
-    similarity = np.stack([windows[split.windows.case == i].mean(0) for i in records])  # as in ECGCLIP.score
+    windows = embed_windows(model, split.windows)
+    means = np.stack([windows[split.windows.case == i].mean(0) for i in records])  # as Embedding.vector
+    similarity = means / np.linalg.norm(means, axis=1, keepdims=True) @ vectors.T
     features = Calibration().features(similarity, model.reference @ vectors.T)
     chosen = [model.config.calibration if curves is None else curves[k] for k in folds]
     probability = np.stack([curve.curve(row) for curve, row in zip(chosen, features, strict=True)])
