@@ -20,10 +20,10 @@ from ecgclip.prepare import FLAT_STD, Prepared
 BEFORE, AFTER = 46, 66  # samples of the beat to delineate: 460 ms before R hold the P wave of a long PR interval
 FINE = 5  # the median beat is interpolated to 500 Hz, one sample 2 ms
 STEP = 1000 / RATE / FINE  # ms per interpolated sample
-SPIKE = (
-    0.2  # of what a beat has at 12 to 22 Hz, at 32 to 43 Hz: above it are 19 of 29 paced ECGs of PTB-XL (folds 1 to 8)
-)
-# and 2 of 3,336 others
+# What a beat has at 32 to 43 Hz, of what it has at 12 to 22 Hz: 20 of 29 paced ECGs of PTB-XL (folds 1 to 8) lie above,
+# and 3 of 3,336 others.
+SPIKE = 0.2
+NARROW = 100  # ms: a complex with a spike in front is wider
 I, II, III, AVR, AVL, AVF, V1, V2, V3, V4, V5, V6 = range(12)
 NAN = float("nan")
 Bounds: TypeAlias = tuple[float, float]
@@ -369,7 +369,8 @@ def _lead_findings(m: Measurement, over, limits: dict) -> dict[str, np.ndarray]:
 
 
 def _rhythm(leads: np.ndarray, peaks: np.ndarray, around: Bounds, recorded: Bounds) -> dict:
-    every = np.array([p for p in (around[0], *peaks, around[1]) if np.isfinite(p)])
+    every = np.array([around[0], *peaks, around[1]])
+    every = every[np.isfinite(every)]
     # An interval with a gap in the signal is none: a beat may be missing in it.
     holes = np.cumsum(np.append(0, ~leads.any(axis=0)))[np.clip(every, 0, leads.shape[1]).astype(int)]
     whole = np.diff(holes) <= GAP
@@ -419,8 +420,8 @@ def _pause(leads: np.ndarray, peaks: np.ndarray, around: Bounds, recorded: Bound
     first, last = (peaks[0], peaks[-1]) if len(peaks) else (around[1], around[0])
     before = first - recorded[0] if np.isnan(around[0]) else NAN  # at least so long, and longer if it began before
     after = recorded[1] - last if np.isnan(around[1]) else NAN
-    silent = len(leads) and leads.any() and (leads.std(axis=1) < FLAT_STD).all()
-    if silent and not len(peaks) and np.isnan(around).all():
+    nothing = not len(peaks) and np.isnan(around).all()
+    if nothing and leads.any() and (leads.std(axis=1) < FLAT_STD).all():
         before = recorded[1] - recorded[0]
     return float(np.fmax.reduce([NAN, before * 1000 / RATE, after * 1000 / RATE, *rr_ms]))
 
@@ -532,10 +533,11 @@ def _waves(signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray, rr: float) -
     beat = CubicSpline(coarse, np.median(beats, axis=0), axis=1)(np.arange((BEFORE + AFTER - 1) * FINE + 1) / FINE)
     r = BEFORE * FINE
     speed = _speed(beat[mask])
-    spike = _spike(beats[:, mask])
+    onset, offset = _qrs_edges(speed, r)
+    spike = _spike(beats[:, mask]) if (offset - onset) * STEP > NARROW else None
     if spike is not None:
         speed[: (spike + 1) * FINE] = 0  # QRS begins behind the spike
-    onset, offset = _qrs_edges(speed, r)
+        onset, offset = _qrs_edges(speed, r)
     # Level just before QRS and a spike, the reference for all amplitudes (Fourth Universal Definition of MI).
     start = onset if spike is None else min(onset, (spike - 2) * FINE)
     beat = beat - beat[:, max(start - 12, 0) : max(start - 1, 1)].mean(axis=1, keepdims=True)

@@ -247,7 +247,7 @@ def _level(signal: np.ndarray, rate: float) -> tuple[np.ndarray, list[tuple[int,
                 continue
             x[at + sharp :] -= height
             x[at - sharp : at + sharp + 1] = np.linspace(x[at - sharp], x[at + sharp], 2 * sharp + 1)
-            steps.append((int(lead), at / rate, height))
+            steps.append((int(lead), float(at / rate), height))
     return signal, steps
 
 
