@@ -180,9 +180,8 @@ def near(one, other):
 
 def test_what_is_unknown_counts_as_neither_present_nor_absent(tiny_model, monkeypatch):
     whole = Held(tiny_model, monkeypatch)
-    present = [(i, 0) for i in np.flatnonzero(whole.truth[:, 0])][
-        :12
-    ]  # were they absent, the curve would be much flatter
+    # were these absent, the curve would be much flatter
+    present = [(i, 0) for i in np.flatnonzero(whole.truth[:, 0])][:12]
     half = Held(tiny_model, monkeypatch, unknown=present)
     curve = calibrate(half.model, half.split)
     rng = np.random.default_rng(1)
