@@ -229,8 +229,11 @@ def _labels(
         concepts = load_label_set(label_set)["labels"]
         return list(concepts), concepts
     if labels is not None:
-        # a label that has a comma stands in double quotes, as in a table
-        row = next(csv.reader(labels.splitlines(), skipinitialspace=True), None)
+        if labels.count('"') % 2:
+            raise EcgclipError(
+                f"--labels {labels[:60]!r}: a quote is not closed; a label that has a comma stands in two"
+            )
+        (row,) = csv.reader([" ".join(labels.split())], skipinitialspace=True)
         return [label.strip() for label in row or [""]], None
     if labels_file is None:
         return None, None

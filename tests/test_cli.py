@@ -148,6 +148,37 @@ def test_label_set_fixes_labels_and_concepts(classify, records, tmp_path):
     assert [(s["label"], s["concept"]) for s in scores] == [("flimmer", "atrial-fibrillation")]
 
 
+def test_labels_with_commas_stand_in_quotes_or_in_a_file(classify, records, tmp_path):
+    def asked(*options):
+        return [s["label"] for s in json.loads(classify(records / "af", *options, "--format", "json")[1])[0]["scores"]]
+
+    assert asked("--labels", 'AF, "ST elevation, anterior",LBBB') == ["AF", "ST elevation, anterior", "LBBB"]
+    (tmp_path / "labels.txt").write_text('ST elevation, anterior\nno "AF"\n')
+    assert asked("--labels-file", tmp_path / "labels.txt") == ["ST elevation, anterior", 'no "AF"']
+    misuse(classify(records / "af", "--labels", 'AF,"ST elevation, anterior'), "quote", "comma")
+
+
+def test_what_was_understood_is_said(classify, run, records, tiny_model, tmp_path):
+    code, out, err = classify(records / "af", "--labels", "no LBBB,AF without RBBB,AF", "--format", "csv")
+    assert code == 0 and err.splitlines() == [
+        "note: no LBBB: denied: 1 − p of left bundle branch block",
+        "note: AF without RBBB: and: atrial fibrillation; not right bundle branch block",
+    ]
+    rows = {row["label"]: float(row["probability"]) for row in csv.DictReader(io.StringIO(out))}
+    assert rows["AF without RBBB"] <= rows["AF"]
+    run("index", "build", records, "-o", tmp_path / "index", "--model", tiny_model)
+    words = ("AF or flutter without LBBB", "--not", "kein RSB")
+    code, _, err = run("search", *words, "--index", tmp_path / "index", "--model", tiny_model)
+    assert code == 0 and err.splitlines() == [
+        "note: AF or flutter without LBBB: and: (or: atrial fibrillation; atrial flutter); not left bundle branch block",
+        "note: left out: kein RSB: denied: 1 − p of right bundle branch block",
+    ]
+    assert (
+        "left out: LBBB"
+        in run("search", "AF", "--not", "LBBB", "--index", tmp_path / "index", "--model", tiny_model)[2]
+    )
+
+
 def test_labels_file(classify, records, tmp_path):
     file = tmp_path / "labels.txt"
     file.write_text("# emergencies\nAF\n\n  STEMI\n", encoding="utf-8-sig")

@@ -136,3 +136,56 @@ def test_normal_is_normal(ask):
 def test_german_gives_the_same_answer(ask, name):
     german, english = ask(name, "Vorhofflimmern"), ask(name, "atrial fibrillation")
     assert list(german.values()) == pytest.approx(list(english.values()))
+
+
+# --- words ------------------------------------------------------------------------------------------------------------
+
+NONSENSE = [
+    *("xkqz", "wplmfd", "zzgrt", "bvnhy trwq", "jjklop mmnb", "ghzt", "qxv", "ouiea", "tzrwpm lkjhg", "vbnmqw", "prlf", "dsfgk", "hqwoei"),
+    *("asdf", "qwerty", "yxcv", "jklö", "poiuzt", "mnbv", "qaywsx", "aaaa", "abcabcabc", "hahaha"),
+    *("7", "1234", "00000", "31415926", "12.5", "2024-05-01", "-", "?", "...", "###", "%&!"),
+    *("pizza", "cheese sandwich", "mortgage rates", "a red bicycle", "violin concerto", "chess opening", "umbrella", "toothache"),
+    *("Gartenzwerg", "Steuererklärung", "Regenschirm", "Kartoffelsalat", "Straßenbahn", "Fußballtor", "Schraubenzieher", "Hüftgelenk"),
+]  # fmt: skip
+
+
+@needs_weights
+def test_nonsense_finds_nothing_but_misspellings_and_paraphrases_find_theirs(model):
+    assert len(NONSENSE) == 50
+    found = {label: prompt.concept.id for label in NONSENSE if (prompt := model.prompt(label)).concept}
+    assert not found
+    for typed, concept in {
+        "atrial fibrilation": "atrial-fibrillation",
+        "Vorhofflimern": "atrial-fibrillation",
+        "Linkschenkelblock": "left-bundle-branch-block",
+        "inferior wall heart attack": "inferior-myocardial-infarction",
+        "normaler Befund": "normal-ecg",
+        "3rd degree AVB": "complete-av-block",
+        "hypoK": "hypokalemia",
+    }.items():
+        assert (prompt := model.prompt(typed)).concept and prompt.concept.id == concept, typed
+
+
+@needs_weights
+def test_what_is_left_out_of_a_search_is_not_found(model, tmp_path):
+    from ecgclip.index import ECGIndex
+
+    index = ECGIndex.build([RECORDS], tmp_path / "index", model=model, workers=1)
+    for options in ({"text": "infarction", "without": "left bundle branch block"}, {"text": "infarction without LBBB"}):
+        hits = index.search(**options, like=RECORDS / "inferior-stemi")
+        assert hits and "lbbb" not in [Path(hit.record).name for hit in hits]
+
+
+@needs_weights
+def test_a_denial_is_answered_by_its_complement(ask):
+    for name in NAMES:
+        answer = ask(
+            name, "AF", "without atrial fibrillation", "kein Vorhofflimmern", "normal", "not normal", "auffälliges EKG"
+        )
+        for typed, present in (
+            ("without atrial fibrillation", "AF"),
+            ("kein Vorhofflimmern", "AF"),
+            ("not normal", "normal"),
+        ):
+            assert answer[typed] == pytest.approx(1 - answer[present], abs=1e-6)
+        assert answer["auffälliges EKG"] == pytest.approx(answer["not normal"], abs=1e-6)

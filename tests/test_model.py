@@ -256,6 +256,131 @@ def test_a_label_near_the_knowledge_base_borrows_from_it_and_says_so(tiny_model,
     assert score.concept in model.kb.concepts and "nearest" in score.note and score.passages
 
 
+TEN = {
+    "atrial fibrillation": "Vorhofflimmern",
+    "left bundle branch block": "Linksschenkelblock",
+    "right bundle branch block": "Rechtsschenkelblock",
+    "normal ECG": "normales EKG",
+    "myocardial infarction": "Myokardinfarkt",
+    "left ventricular hypertrophy": "Linksherzhypertrophie",
+    "first degree AV block": "AV-Block I. Grades",
+    "sinus rhythm": "Sinusrhythmus",
+    "atrial flutter": "Vorhofflattern",
+    "myocardial ischemia": "Ischämie",
+}
+
+
+@pytest.mark.parametrize("english", TEN)
+def test_a_denial_has_what_the_condition_leaves_in_both_languages(model, af, english):
+    present = model.classify(af, [english]).scores[0]
+    german = TEN[english]
+    for denial in (
+        f"no {english}",
+        f"without {english}",
+        f"not {english}",
+        f"kein {german}",
+        f"ohne {german}",
+        f"{german} ausgeschlossen",
+    ):
+        absent = model.classify(af, [denial]).scores[0]
+        assert absent.probability == 1 - present.probability and absent.similarity == -present.similarity
+        assert absent.note == f"denied: 1 − p of {model.kb.find(english).name}" and absent.label == denial
+        assert absent.window_similarity == tuple(-s for s in present.window_similarity)
+        assert absent.beat_similarity[0] == tuple(-s for s in present.beat_similarity[0])
+
+
+def test_conditions_asked_for_together_have_the_least_and_alternatives_the_most_of_their_probabilities(model, af):
+    p = {s.label: s for s in model.classify(af, ["AF", "LBBB", "LVH", "no LBBB"]).scores}
+    typed = {
+        "AF with LBBB and LVH": (
+            min,
+            ["AF", "LBBB", "LVH"],
+            "and: atrial fibrillation; left bundle branch block; left ventricular hypertrophy",
+        ),
+        "AF, LBBB oder LVH": (
+            max,
+            ["AF", "LBBB", "LVH"],
+            "or: atrial fibrillation; left bundle branch block; left ventricular hypertrophy",
+        ),
+        "AF without LBBB": (min, ["AF", "no LBBB"], "and: atrial fibrillation; not left bundle branch block"),
+    }
+    for label, (choose, parts, note) in typed.items():
+        score = model.classify(af, [label])[label]
+        assert score.probability == choose(p[part].probability for part in parts) and score.note == note
+        assert score.similarity == pytest.approx(choose(p[part].similarity for part in parts))
+    deep = model.classify(af, ["AF with LBBB or LVH"]).scores[0]
+    assert deep.probability == min(p["AF"].probability, max(p["LBBB"].probability, p["LVH"].probability))
+    assert deep.note == "and: atrial fibrillation; (or: left bundle branch block; left ventricular hypertrophy)"
+    both = model.classify(af, ["AF and no AF"]).scores[0]
+    assert both.probability == min(p["AF"].probability, 1 - p["AF"].probability), "even what cannot be"
+    evidence = model.lead_evidence(model.embed(part(af, ["II", "V1"])), model.prompts(["AF", "no AF"]))
+    assert np.allclose(evidence[0], -evidence[1], equal_nan=True) and np.nanmax(abs(evidence)) > 0
+
+
+def test_abnormal_is_what_is_not_normal(model, af):
+    normal = model.classify(af, ["normal ECG"]).scores[0].probability
+    for typed in (
+        "abnormal ECG",
+        "auffälliges EKG",
+        "abnormal",
+        "pathologisches EKG",
+        "not normal",
+        "kein normales EKG",
+    ):
+        score = model.classify(af, [typed]).scores[0]
+        assert score.probability == 1 - normal and score.note == "denied: 1 − p of normal ECG"
+    assert model.classify(af, ["not abnormal"]).scores[0].probability == normal
+    everything = {s.label: s.probability for s in model.classify(af).scores}
+    assert everything["abnormal ECG"] == 1 - everything["normal ECG"]
+
+
+@pytest.mark.parametrize("kind", ["negation", "beat"])
+def test_what_denies_and_what_is_of_one_heartbeat_stands_for_no_label(tiny_model, kind):
+    model = load_model(tiny_model)
+    label = "irregular fibrillating atria"
+    model.config = dataclasses.replace(model.config, floor=0.5)
+    own = model.plain_vectors([label])[0]
+    rows = [i for i, p in enumerate(model.passages) if kind in (p.kind, model.kb.concepts[p.concept].category)]
+    assert len(rows) > 20
+    model.passage_vectors[rows] = own
+    assert model.nearest_passages(own)[0][1] == pytest.approx(1, abs=1e-5), "nearest of all"
+    other = next(i for i, p in enumerate(model.passages) if p.concept == "atrial-flutter")
+    model.passage_vectors[other] = own + model.passage_vectors[other] * 0.5
+    model.passage_vectors[other] /= np.linalg.norm(model.passage_vectors[other])
+    model.__dict__.pop("_index")
+    prompt = model.prompt(label)
+    assert prompt.concept.id == "atrial-flutter"
+    assert not any(kind in (p.kind, model.kb.concepts[p.concept].category) for p in prompt.passages)
+
+
+@pytest.mark.parametrize("label", ["-", "1234", "?!", "12 34", "qwertz", "left", "green bananas"])
+def test_nonsense_finds_nothing_however_near_a_passage_is(tiny_model, label):
+    model = load_model(tiny_model)
+    model.config = dataclasses.replace(model.config, floor=-1.0)
+    prompt = model.prompt(label)
+    assert prompt.concept is None and "not in the knowledge base" in prompt.note
+
+
+@pytest.mark.parametrize(
+    "typed, concept",
+    [
+        ("atrial fibrilation", "atrial-fibrillation"),
+        ("Vorhofflimern", "atrial-fibrillation"),
+        ("Linksschenkelbock", "left-bundle-branch-block"),
+        ("hypokalaemiaa", "hypokalemia"),
+        ("short RR interval", None),  # PR?
+        ("atypical flutter", None),  # typical?
+        ("2:1 atriovenrticular block", "two-to-one-av-block"),
+    ],
+)
+def test_a_slip_of_a_letter_is_read_as_what_is_meant_and_said(model, typed, concept):
+    prompt = model.prompt(typed)
+    assert (prompt.concept.id if prompt.concept else None) == concept
+    if concept:
+        assert prompt.note == f"read as {prompt.concept.name}"
+        assert np.array_equal(prompt.vector, model.prompt(prompt.concept.name).vector)
+
+
 def test_label_sets_fix_what_a_label_means(model, af):
     fixed = model.classify(af, ["CD"], concepts={"CD": "conduction-disturbance"})["CD"]
     assert fixed.concept == "conduction-disturbance"
