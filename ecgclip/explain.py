@@ -16,6 +16,7 @@ from ecgclip.ecg import LEADS
 from ecgclip.measure import Measurement
 
 if TYPE_CHECKING:
+    from ecgclip.knowledge import Passage
     from ecgclip.model import ECGCLIP, Embedding, Prompt, Result
 
 BEATS = 3  # beats shown for a score
@@ -25,7 +26,7 @@ NUMBERS = ("heart_rate", "rr_variation", "qrs_ms", "qt_ms", "qtc_ms")
 def explain(model: ECGCLIP, embedding: Embedding, prompts: Sequence[Prompt], result: Result) -> list[dict[str, Any]]:
     """For each score of `result`, made from the prompt at the same place:
 
-    name, definition of the concept (None without one); passages [{kind, text, source}], source a key of sources;
+    name, definition of the concept (None without one), of several what was understood and all their definitions; passages [{kind, text, source}], source a key of sources;
     sources {key: literature}; windows [similarity];
     beats [{time_s, rr_s, similarity}], the most similar first, rr_s the interval before;
     leads {lead: similarity less the similarity without that lead}, None where it is masked or the only one.
@@ -34,9 +35,8 @@ def explain(model: ECGCLIP, embedding: Embedding, prompts: Sequence[Prompt], res
     sources = model.kb.sources
     return [
         {
-            "name": prompt.concept.name if prompt.concept else None,
-            "definition": prompt.concept.definition if prompt.concept else None,
-            "passages": [{"kind": p.kind, "text": p.text, "source": p.source} for p in prompt.passages],
+            **_meaning(model, prompt),
+            "passages": [{"kind": p.kind, "text": p.text, "source": p.source} for p in _passages(prompt)],
             "sources": {key: str(sources[key]) for key in _keys(prompt)},
             "windows": list(score.window_similarity),
             "beats": _beats(embedding, prompt),
@@ -46,9 +46,21 @@ def explain(model: ECGCLIP, embedding: Embedding, prompts: Sequence[Prompt], res
     ]
 
 
+def _meaning(model: ECGCLIP, prompt: Prompt) -> dict[str, str | None]:
+    known = [leaf.concept for leaf in prompt.leaves if leaf.concept]
+    if not known:
+        return {"name": None, "definition": None}
+    name = model.said(prompt) if prompt.parts else known[0].name
+    return {"name": name, "definition": " ".join(concept.definition for concept in known)}
+
+
+def _passages(prompt: Prompt) -> list[Passage]:
+    return [passage for leaf in prompt.leaves for passage in leaf.passages]
+
+
 def _keys(prompt: Prompt) -> list[str]:
-    own = prompt.concept.sources if prompt.concept else []
-    return list(dict.fromkeys([*own, *(p.source for p in prompt.passages if p.source)]))
+    own = [key for leaf in prompt.leaves if leaf.concept for key in leaf.concept.sources]
+    return list(dict.fromkeys([*own, *(p.source for p in _passages(prompt) if p.source)]))
 
 
 def _beats(embedding: Embedding, prompt: Prompt) -> list[dict[str, Any]]:

@@ -486,7 +486,7 @@ class ECGCLIP(nn.Module):
 
         kb = self.kb
         states = [p.kind != "negation" and kb.concepts[p.concept].category != "beat" for p in self.passages]
-        return faiss.SearchParameters(sel=faiss.IDSelectorBatch(np.flatnonzero(states)))
+        return faiss.SearchParameters(sel=faiss.IDSelectorBatch(np.flatnonzero(states)))  # type: ignore[call-arg]
 
     def nearest_passages(self, vector: np.ndarray, k: int = 5, conditions: bool = False) -> list[tuple[Passage, float]]:
         """The k passages of the knowledge base closest to a text vector, by FAISS, with their cosine.

@@ -179,6 +179,15 @@ def test_what_was_understood_is_said(classify, run, records, tiny_model, tmp_pat
     )
 
 
+def test_several_conditions_are_explained_by_each(classify, records):
+    out = classify(records / "af", "--labels", "AF without LBBB", "--explain", "--format", "json")[1]
+    behind = json.loads(out)[0]["scores"][0]["explain"]
+    assert behind["name"] == "and: atrial fibrillation; not left bundle branch block"
+    assert "irregular" in behind["definition"] and "left ventricle" in behind["definition"]
+    texts = [passage["text"] for passage in behind["passages"]]
+    assert any("R-R" in t for t in texts) and any("broad R wave" in t for t in texts) and behind["sources"]
+
+
 def test_labels_file(classify, records, tmp_path):
     file = tmp_path / "labels.txt"
     file.write_text("# emergencies\nAF\n\n  STEMI\n", encoding="utf-8-sig")
