@@ -555,6 +555,7 @@ def test_noise_and_wander_have_their_size():
 
 def test_a_complex_is_told_by_its_waves():
     """2 ms a sample: depth or height, and duration, of Q, R and S, and the height of R'."""
+
     flat = lambda height, ms: [height] * (ms // 2)
     complex_ = lambda *waves: _complex(np.concatenate([flat(*wave) for wave in waves]))
     assert complex_((-0.2, 30), (1.0, 60), (-0.4, 40), (0.3, 20)) == (-0.2, 30, 1.0, 60, -0.4, 40, 0.3)
@@ -584,6 +585,7 @@ def test_a_complex_is_told_by_its_waves():
     ],
 )
 def test_p_waves_come_back_and_stand_out(consistency, height, repeats, expected):
+
     assert _p_present(consistency, height, repeats) is expected
 
 
