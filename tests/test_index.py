@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from ecgclip.ecg import ECG, EcgclipError, read_ecg
 from ecgclip.index import ECGIndex, Hit, shared, unwanted
 from ecgclip.model import load_model
 from ecgclip.simulate import simulate, write_record
+from ecgclip.text import TextEncoder
 from ecgclip.vectors import VectorFile
 
 DIM = 32
@@ -279,6 +281,18 @@ def circle(embedded, model, tmp_path):
         for i in range(40):
             rows.writerow([f"a/r{i:02}", "ABC"[i % 3], 50 + i, 150 + i, "NaN" if i else "1e999", i, "x", 1, "", i])
     return build(tmp_path / "a", tmp_path / "index", model, facts=table)
+
+
+def test_new_words_from_many_threads_find_what_one_thread_finds(built, tiny_model, monkeypatch):
+    def ask(index):
+        return [hit.to_dict() for hit in index.search("purple zebra sign", k=3)]
+
+    expected = ask(ECGIndex.open(built.folder, load_model(tiny_model)))
+    load = TextEncoder.load_state_dict
+    monkeypatch.setattr(TextEncoder, "load_state_dict", lambda *given: (time.sleep(0.05), load(*given))[1])
+    index = ECGIndex.open(built.folder, load_model(tiny_model))
+    with ThreadPoolExecutor(8) as pool:
+        assert all(found == expected for found in pool.map(lambda _: ask(index), range(16)))
 
 
 def test_what_is_denied_is_left_out(circle, model, monkeypatch):
