@@ -36,7 +36,10 @@ FORMATS = ("table", "json", "csv")
 NEIGHBOURS = 10  # cases of an index beside an explanation
 TOP = 10  # concepts shown where no labels are given
 FOUND = ("rank", "score", "record", "start_s", "report", "labels", "measure")
-COLUMNS = ("record", "label", "concept", "probability", "similarity", "max_probability", "burden", "trained", "used_s")
+COLUMNS = (
+    *("record", "label", "concept", "probability", "similarity", "max_probability", "burden", "trained", "note"),
+    "used_s",
+)
 UNTRAINED = "not trained: by its criteria"
 
 options: dict[str, Any] = {
@@ -183,7 +186,7 @@ def classify(
         raise EcgclipError("--explain goes with --format table or json; the columns of csv are fixed")
     chosen, concepts = _labels(labels, labels_file, label_set)
     with _output(output) as out:
-        from ecgclip.model import load_model
+        from ecgclip.model import load_model, ranking
 
         network = load_model(model, knowledge_base)
         cases = _open_index(index, network) if index else None
@@ -200,7 +203,11 @@ def classify(
 
         def answer(embedding: Embedding) -> None:
             result = network.score(embedding, prompts, softmax=softmax)
-            result, asked = _best(result, prompts, keep)
+            asked = prompts
+            if keep is not None:
+                best = ranking(result.scores, keep, chosen is None)
+                result = replace(result, scores=tuple(result.scores[i] for i in best))
+                asked = [prompts[i] for i in best]
             for note in embedding.notes:
                 notes[note] += 1
                 if notes[note] == 1:
@@ -249,14 +256,6 @@ def _labels(
     return chosen, None
 
 
-def _best(result: Result, prompts: list[Prompt], keep: int | None) -> tuple[Result, list[Prompt]]:
-    """The `keep` most probable scores, best first, with their prompts; None: all in the order asked for."""
-    if keep is None:
-        return result, prompts
-    order = sorted(range(len(prompts)), key=lambda i: -result.scores[i].probability)[:keep]
-    return replace(result, scores=tuple(result.scores[i] for i in order)), [prompts[i] for i in order]
-
-
 def _explanation(
     model: ECGCLIP, embedding: Embedding, prompts: list[Prompt], result: Result, near: list[Hit] | None
 ) -> tuple[list[dict], dict[str, Any]]:
@@ -283,7 +282,7 @@ class _Csv:
         for s in result.scores:
             numbers = [f"{x:.6g}" for x in (s.probability, s.similarity, s.max_probability, s.burden)]
             trained = "" if s.trained is None else str(s.trained).lower()
-            self.rows.writerow([result.record, s.label, s.concept or "", *numbers, trained, f"{result.used_s:g}"])
+            self.rows.writerow([result.record, s.label, s.concept or "", *numbers, trained, s.note, f"{result.used_s:g}"])
         self.out.flush()
 
     def end(self) -> None:

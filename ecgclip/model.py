@@ -33,7 +33,7 @@ from ecgclip.knowledge import Concept, KnowledgeBase, Passage, load_label_set
 from ecgclip.measure import Measurement, measure_windows
 from ecgclip.measure import features as measurement_features
 from ecgclip.prepare import SAMPLING_RATE, Prepared, prepare
-from ecgclip.recording import Recording, observe
+from ecgclip.recording import DECIDES, Recording, observe
 from ecgclip.text import TextConfig, TextEncoder, Tokenizer, load_tokenizer
 from ecgclip.words import Condition, parse
 
@@ -94,6 +94,13 @@ class Prompt:
     any_of: bool = False
 
     @property
+    def meant(self) -> str | None:
+        """The id of the concept that its vector stands for: of "abnormal ECG", which is asked as what a normal one is not, the latter."""
+        if self.concept is None:
+            return None
+        return OPPOSITE.get(self.concept.id, self.concept.id) if self.denied else self.concept.id
+
+    @property
     def leaves(self) -> tuple[Prompt, ...]:
         """Its conditions, in the order in which they were typed."""
         return tuple(leaf for part in self.parts for leaf in part.leaves) if self.parts else (self,)
@@ -125,7 +132,8 @@ class Score:
     """One label's answer for one record.
 
     probability: of the whole record, from the mean of its windows; max_probability: of its most similar window; burden: the share of
-    windows at or above the model's threshold. trained: whether training had ECGs of it; None where nobody knows.
+    windows at or above the model's threshold. trained: whether training had ECGs of it; None where nobody knows, and where the
+    recording itself decides.
     """
 
     label: str
@@ -160,7 +168,7 @@ class Result:
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON contract of `ecgclip classify --format json`."""
-        keys = ("label", "concept", "probability", "similarity", "max_probability", "burden", "trained")
+        keys = ("label", "concept", "probability", "similarity", "max_probability", "burden", "trained", "note")
         return {
             "record": self.record,
             "leads": list(self.leads),
@@ -360,7 +368,7 @@ class ECGCLIP(nn.Module):
         beats = find_beats(prepared)
         measurements = measure_windows(prepared, beats)
         recording = observe(ecg, prepared, beats, measurements)
-        notes = (*ecg.notes, *prepared.notes, *recording.notes)
+        notes = (*ecg.notes, *prepared.notes, *[recording.exchange] * bool(recording.exchange))
         known = (prepared, beats, tuple(measurements), recording, ecg.metadata)
         return Examined(ecg.source or "", ecg.leads, *known, notes)
 
@@ -505,7 +513,7 @@ class ECGCLIP(nn.Module):
         known = self.config.training.get("concepts")
         if isinstance(asked, str):
             return None if known is None else asked in known
-        parts = [self.trained(leaf.concept.id) if leaf.concept else None for leaf in asked.leaves]
+        parts = [self.trained(leaf.meant) if leaf.meant else None for leaf in asked.leaves]
         return False if False in parts else None if None in parts else True
 
     def concept_vector(self, concept: str, shares: dict[str, float] | None = None) -> np.ndarray:
@@ -643,21 +651,22 @@ class ECGCLIP(nn.Module):
                 raise embedding
             result = self.score(embedding, prompts, softmax=softmax)
             if labels is None or top is not None:
-                ranked = sorted(result.scores, key=lambda s: -s.probability)[:top]
-                result = replace(result, scores=tuple(ranked))
+                best = ranking(result.scores, top, labels is None)
+                result = replace(result, scores=tuple(result.scores[i] for i in best))
             results.append(result)
         return results[0] if isinstance(record, Record) else results
 
     def prompts(
         self, labels: Sequence[str] | None, *, enrich: bool = True, concepts: dict[str, str] | None = None
     ) -> list[Prompt]:
-        """Labels → prompts; None: one for each condition that training had ECGs of. Raises EcgclipError on no label, an empty one or one given twice."""
+        """Labels → prompts; None: one for each condition that training had ECGs of, or a recording may decide. Raises EcgclipError on no label, an empty one or one given twice."""
         if isinstance(labels, str):
             labels = [labels]
         if labels is not None and not labels:
             raise EcgclipError("no labels: give at least one, or leave them out for all that training had")
         if labels is None:
-            asked = [c for c in self.kb.concepts.values() if c.category != "beat" and self.trained(c.id) is not False]
+            concepts = [c for c in self.kb.concepts.values() if c.category != "beat"]
+            asked = [c for c in concepts if self.trained(c.id) is not False or c.id in DECIDES]
             return [self.prompt(c.name, enrich, c.id) for c in asked]
         seen: set[str] = set()
         for label in labels:
@@ -740,8 +749,8 @@ class ECGCLIP(nn.Module):
         probability = self.probability(similarity, leaves)
         decided = embedding.recording.decides()
         for j, leaf in enumerate(leaves):
-            if leaf.concept and leaf.concept.id in decided:
-                probability[:, j] = decided[leaf.concept.id][0]
+            if leaf.meant in decided:
+                probability[:, j] = decided[leaf.meant][0]
         similarity, probability = combine(prompts, similarity, whole=0), combine(prompts, probability, whole=1)
         whole = probability[0]
         if softmax:
@@ -749,7 +758,7 @@ class ECGCLIP(nn.Module):
             whole = odds / odds.sum()
         scores = []
         for j, prompt in enumerate(prompts):
-            measured = [decided[x.concept.id][1] for x in prompt.leaves if x.concept and x.concept.id in decided]
+            measured = [decided[leaf.meant][1] for leaf in prompt.leaves if leaf.meant in decided]
             scores.append(
                 Score(
                     prompt.label,
@@ -758,7 +767,7 @@ class ECGCLIP(nn.Module):
                     float(similarity[0, j]),
                     float(probability[1:, j].max()),
                     float((probability[1:, j] >= self.config.threshold).mean()),
-                    self.trained(prompt),
+                    None if measured else self.trained(prompt),
                     prompt.passages,
                     tuple(similarity[1:, j].tolist()),
                     "; ".join(filter(None, [prompt.note, *measured])),
@@ -788,6 +797,12 @@ class ECGCLIP(nn.Module):
                 ]
                 evidence[:, lead] = (similarity[0] - similarity[1]).mean(0)
         return evidence
+
+
+def ranking(scores: Sequence[Score], top: int | None, answerable: bool = False) -> list[int]:
+    """The places of the `top` most probable scores (None: all), best first; answerable: without what training never had."""
+    kept = [i for i, score in enumerate(scores) if not (answerable and score.trained is False)]
+    return sorted(kept, key=lambda i: -scores[i].probability)[:top]
 
 
 def prompt_settings() -> dict[str, Any]:

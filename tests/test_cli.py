@@ -61,7 +61,7 @@ def misuse(result, *words):
 # --- the contract -----------------------------------------------------------------------------------------------------
 
 
-KEYS = ["label", "concept", "probability", "similarity", "max_probability", "burden", "trained"]  # of a score
+KEYS = ["label", "concept", "probability", "similarity", "max_probability", "burden", "trained", "note"]  # of a score
 
 
 def test_json_is_the_contract(classify, records):

@@ -96,7 +96,7 @@ def test_the_json_contract(model, records):
     found = json.loads(json.dumps(model.classify(str(records / "af.hea"), ["AF"]).to_dict()))
     assert set(found) == {"record", "leads", "seconds", "used_s", "windows", "scores"}
     assert found["record"] == str(records / "af") and found["seconds"] == found["used_s"] == 10
-    answered = {"label", "concept", "probability", "similarity", "max_probability", "burden", "trained"}
+    answered = {"label", "concept", "probability", "similarity", "max_probability", "burden", "trained", "note"}
     assert set(found["scores"][0]) == answered
     assert found["windows"] == [0.0] and len(found["leads"]) == 12
 
