@@ -147,8 +147,8 @@ def test_cases(model: ECGCLIP, dataset: str, path: Path, fold: int | Sequence[in
 
 def source_trained(model: ECGCLIP, dataset: str) -> bool | None:
     """Whether training saw records of this data set, be it of other patients; None of a model that does not say."""
-    sources = model.config.training.get("recipe", {}).get("data")
-    return None if sources is None else dataset in sources or (dataset == "cpsc2018" and "challenge-2020" in sources)
+    known = model.config.training
+    return dataset in sources(known) if known else None
 
 
 def load_cases(model: ECGCLIP, dataset: str, path: Path, folds: Collection[int] = ()) -> list[Case]:
