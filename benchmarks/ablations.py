@@ -167,8 +167,8 @@ def text_of(recipe: Recipe, out: Path) -> Path:
     """The folder of the text encoder that a row begins with; most share theirs."""
     if not recipe.epochs:
         return out / "shipped-text"
-    if not recipe.pretraining["epochs"]:
-        return out / "text-not-pretrained"
+    if recipe.pretraining["epochs"]:
+        return out / "text-pretrained"
     return out / ("text-unseen" if recipe.unseen else "text")
 
 

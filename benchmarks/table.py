@@ -115,8 +115,6 @@ def speed(folder: Path):
 
 METHODS = {
     "description": "`ecgclip describe`",
-    "labels": "its labels alone",
-    "caption": "its caption decoder alone",
     "neighbour": "the nearest training ECG's statements",
 }
 

@@ -47,7 +47,7 @@ THRESHOLDS = np.arange(2, 39) / 40  # tried; a finer grid would only follow the 
 def choose_threshold(model: ECGCLIP, held_out: dict[str, Split]) -> float:
     """The probability from which on `describe` says a label: the best micro F1 of its statements on the validation split.
 
-    It needs the model's calibration. Captions do not enter: what they add has to pass the same threshold.
+    It needs the model's calibration.
     """
     from ecgclip.describe import consistent, founded
     from ecgclip.evaluate import rates, statement_counts, statement_table, statement_truth

@@ -370,7 +370,7 @@ def describe(
     ] = None,
     model: Model = None,
 ) -> None:
-    """Report-like sentences, each with its probability and whether labels, caption decoder or both say it.
+    """Report-like sentences, each with its probability and its concept.
 
     \b
     Example:
@@ -421,10 +421,8 @@ class _SentenceTable(_Table):
         table.add_column("sentence", overflow="fold")
         table.add_column("probability", justify="right")
         table.add_column("concept", overflow="fold")
-        table.add_column("from", overflow="fold")
         for s in result.sentences:
-            origin = "labels, caption" if s.origin == "both" else s.origin
-            table.add_row(s.text, f"{s.probability:.3f}", s.concept or "–", origin)
+            table.add_row(s.text, f"{s.probability:.3f}", s.concept)
         self.console.print(table if result.sentences else "\n nothing is probable enough to be said\n")
         self.any = True
 

@@ -67,14 +67,6 @@ class ECGFeatures:
     beat_mask: Tensor
     rhythm: Tensor
 
-    def __getitem__(self, rows: slice | Tensor) -> ECGFeatures:
-        """Those of some ECGs."""
-        return ECGFeatures(*(getattr(self, f)[rows] for f in self.__dataclass_fields__))
-
-    def to(self, device: torch.device) -> ECGFeatures:
-        """The same on that device."""
-        return ECGFeatures(*(getattr(self, f).to(device) for f in self.__dataclass_fields__))
-
     @classmethod
     def cat(cls, parts: Sequence[ECGFeatures]) -> ECGFeatures:
         """Those of several batches, on the CPU; all of them with as many beats."""

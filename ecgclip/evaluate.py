@@ -563,29 +563,24 @@ def description(
 ) -> dict[str, Any]:
     """How many statements of `describe` a fold's cardiologists wrote too, and how many of theirs it has; into `out`/results.json.
 
-    Four texts for each record: the whole description; the caption alone, as decoded; the labels alone; and, as a baseline,
-    the annotation of the nearest ECG (by cosine) among those of the model's training folds in the same folder, without the
-    patients of the fold under test. Statements are compared over all that the data set annotates in these records, and on
+    Beside the description stands a baseline: the annotation of the nearest ECG (by cosine) among those of the model's training
+    folds in the same folder, without the patients of the fold under test. Statements are compared over all that the data set annotates in these records, and on
     both sides with all that is broader in it: "inferior infarct" also says infarct, as PTB-XL's superclasses do. Where a
     record's annotation leaves a statement open, saying it counts neither way. least: positives for the macro average.
     Raises EcgclipError where the data set has no folds, or there is no training ECG.
     """
-    from ecgclip.describe import compose, consistent, founded, gather
+    from ecgclip.describe import say
 
     if dataset != "ptb-xl":
         raise EcgclipError(f"descriptions are measured on a fold of ptb-xl beside its other folds, not on {dataset!r}")
     model = load_model(weights)
-    kb, threshold = model.kb, model.config.threshold
+    kb = model.kb
     test = test_cases(model, dataset, Path(path), fold)
     training = _training_cases(model, Path(path), fold, {c.patient for c in test})
     embeddings, test = embed_cases(model, test)
     nearest = _nearest(embeddings, *embed_cases(model, training))
-    found = [gather(model, e) for e in embeddings]
-    likely = [[c for c, p in x.probability.items() if p >= threshold] for x in found]
     said: dict[str, list[Collection[str]]] = {
-        "description": [{s.concept for s in compose(model, x) if s.concept} for x in found],
-        "caption": [x.captioned for x in found],
-        "labels": [consistent(kb, founded(model, row)) for row in likely],
+        "description": [say(model, e, model.config.threshold).keys() for e in embeddings],
         "neighbour": [case.annotated for case in nearest],
     }
     vocabulary = sorted(set().union(*(c.annotated for c in [*test, *training])))
@@ -597,7 +592,7 @@ def description(
         "task": "describe",
         "dataset": dataset,
         "fold": fold,
-        "threshold": threshold,
+        "threshold": model.config.threshold,
         "records": len(test),
         "training_records": len(training),
         "least_positives": least,

@@ -4,7 +4,6 @@
 - statements, findings: sigmoid loss (SigLIP, Zhai et al. 2023) of the rhythm vector against a bank of texts whose truth is known.
 - ranking: the same similarities, an ECG that has a statement above one that lacks it (the pairs that AUROC counts).
 - beats: the same truth, from the beats that a text attends to (local alignment), and beat annotations where there are any.
-- caption: cross-entropy of the report's next word (CoCa).
 - synonyms: wordings of one concept against those of the others (SapBERT, Liu et al. 2021), so that concepts which no ECG of the
   training data has keep a place of their own.
 - views: MERL's uni-modal alignment, two dropout masks of one ECG against those of the others; ECGs that share statements are
@@ -100,9 +99,3 @@ def attended_similarity(beats: Tensor, mask: Tensor, text: Tensor, sharpness: fl
     cosine = beats @ text.T  # (b, n, k)
     weight = (cosine * sharpness).masked_fill(~mask[..., None], -1e4).softmax(1)
     return (weight * cosine).sum(1)
-
-
-def caption_loss(logits: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
-    """logits (b, n, vocabulary) for the word after each of ids (b, n)."""
-    after = ids[:, 1:].masked_fill(~mask[:, 1:], -100)
-    return F.cross_entropy(logits[:, :-1].flatten(0, 1).float(), after.flatten(), ignore_index=-100)

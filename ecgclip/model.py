@@ -28,7 +28,7 @@ from ecgclip.knowledge import Concept, KnowledgeBase, Passage, load_label_set
 from ecgclip.measure import Measurement, measure_windows
 from ecgclip.measure import features as measurement_features
 from ecgclip.prepare import SAMPLING_RATE, Prepared, prepare
-from ecgclip.text import CaptionDecoder, TextConfig, TextEncoder, Tokenizer, load_tokenizer
+from ecgclip.text import TextConfig, TextEncoder, Tokenizer, load_tokenizer
 
 DEFAULT_WEIGHTS = "weights"
 JOINED = re.compile(r"\s*[,;+&]\s*|\s+(?:with|and|plus|mit|und)\s+", re.IGNORECASE)  # between conditions of a search
@@ -160,19 +160,17 @@ class ModelConfig:
         ecg["channels"] = tuple(ecg["channels"])
         calibration = Calibration(tuple(stored["calibration"]["weights"]), stored["calibration"]["bias"])
         threshold = stored.get("threshold", cls.threshold)  # models of version 0.1.0 have none
-        return cls(
-            ECGConfig(**ecg), TextConfig(**stored["text"]), calibration, stored["floor"], threshold, stored["training"]
-        )
+        text = TextConfig.from_dict(stored["text"])
+        return cls(ECGConfig(**ecg), text, calibration, stored["floor"], threshold, stored["training"])
 
 
 class ECGCLIP(nn.Module):
-    """Both encoders and the caption decoder. `load_model` gives a ready one; training builds its own."""
+    """Both encoders. `load_model` gives a ready one; training builds its own."""
 
     def __init__(self, config: ModelConfig, tokenizer: Tokenizer, kb: KnowledgeBase):
         super().__init__()
         self.config, self.tokenizer, self.kb = config, tokenizer, kb
         self.ecg = ECGEncoder(config.ecg)
-        self.caption = CaptionDecoder(config.text, config.ecg.width)
         self.text: TextEncoder | None = None  # made when text is first encoded
         self._text_state: dict[str, Tensor] = {}
         self.folder: Path | None = None  # where it was loaded from
@@ -595,7 +593,8 @@ def load_model(name: str | Path | None = None, knowledge_base: str | Path | None
         text = {k.removeprefix("text."): state.pop(k) for k in list(state) if k.startswith("text.")}
         kb = KnowledgeBase.load(knowledge_base, compiled=folder / "knowledge_base.json")
         model = ECGCLIP(config, load_tokenizer(folder, config.text), kb)
-        model.load_state_dict(state)
+        # models of version 0.1.0 also had a caption decoder
+        model.load_state_dict({k: v for k, v in state.items() if not k.startswith("caption.")})
         model._text_state, model.folder = text, folder
         vectors = load_arrays(folder / "vectors.safetensors")
         model.reference = vectors["reference"].astype(np.float32)

@@ -7,7 +7,7 @@ one text for each concept and each finding, with every ECG of the batch known to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ecgclip.data import DOUBTED_CONCEPTS, MEASURED_CONCEPTS, UNKNOWN, Case
-from ecgclip.knowledge import CATEGORIES, KnowledgeBase
+from ecgclip.knowledge import KnowledgeBase
 from ecgclip.text import Tokenizer, clean
 from ecgclip.windows import Windows
 
@@ -121,12 +121,6 @@ def targets(cases: list[Case], windows: Windows, concepts: tuple[str, ...]) -> n
             else:
                 table[(table[:, j] == 0) & (found == 1).any(1), j] = UNKNOWN
     return table
-
-
-def in_order(kb: KnowledgeBase, concepts: Iterable[str]) -> str:
-    """What the statements of an ECG say, in English and in the order of a report, each in the knowledge base's first words."""
-    order = sorted(concepts, key=lambda c: (CATEGORIES.index(kb.concepts[c].category), c))
-    return " ".join(kb.concepts[c].report[0] for c in order)
 
 
 class Composer:

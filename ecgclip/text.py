@@ -1,4 +1,4 @@
-"""The text side: a tokenizer, the text encoder and the caption decoder.
+"""The text side: a tokenizer and the text encoder.
 
     texts ──tokenize──▶ ids (b, n) ──transformer──▶ mean over tokens ──▶ text vector (b, dim), unit length
 
@@ -11,7 +11,6 @@ from __future__ import annotations
 import io
 import re
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,14 +20,13 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ecgclip.ecg import EcgclipError
-from ecgclip.encoder import ECGFeatures, QueryPool
 
 PAD, UNKNOWN, BEGIN, END, MASK = 0, 1, 2, 3, 4
 
 
 @dataclass(frozen=True)
 class TextConfig:
-    """Sizes of the text encoder and of the caption decoder."""
+    """Sizes of the text encoder."""
 
     vocabulary: int = 4000
     width: int = 192
@@ -37,16 +35,17 @@ class TextConfig:
     max_tokens: int = 64
     dim: int = 256  # of the embedding space shared with the ECG
     dropout: float = 0.0  # every text is already said in many ways
-    caption_layers: int = 2
-    caption_queries: int = 16
     hf_model: str | None = None  # a Hugging Face repo id or folder to use instead
     hf_config: dict[str, Any] | None = None  # its configuration, kept so that a trained model loads without the hub
+
+    @classmethod
+    def from_dict(cls, stored: dict[str, Any]) -> TextConfig:
+        """From JSON; models of version 0.1.0 also stored the sizes of a caption decoder, which is gone."""
+        return cls(**{k: v for k, v in stored.items() if not k.startswith("caption_")})
 
 
 class Tokenizer(Protocol):
     max_tokens: int
-    begin: int  # id before the first word of a text
-    end: int  # id after its last one
     pad: int  # id that fills up a shorter text
 
     def __call__(self, texts: list[str]) -> tuple[Tensor, Tensor]:
@@ -66,7 +65,7 @@ def clean(text: str) -> str:
 
 
 class SentencePieceTokenizer:
-    begin, end, pad = BEGIN, END, PAD
+    pad = PAD
 
     def __init__(self, model: bytes, max_tokens: int):
         import sentencepiece
@@ -125,8 +124,6 @@ class SentencePieceTokenizer:
 class HuggingFaceTokenizer:
     def __init__(self, name: str, max_tokens: int):
         self.tokenizer, self.max_tokens = _transformers().AutoTokenizer.from_pretrained(name), max_tokens
-        ends = self.tokenizer("")["input_ids"]  # of a text without words
-        self.begin, self.end = ends[0], ends[-1]
         self.pad = self.tokenizer.pad_token_id or PAD
 
     def __len__(self) -> int:
@@ -243,58 +240,3 @@ class TextEncoder(nn.Module):
         turn = (axes * scale) @ axes.T
         self.out.weight.copy_(turn @ weight)
         self.out.bias.copy_(turn @ (bias - middle))
-
-
-RHYTHM_ENTRIES = 4  # of the decoder's memory that the rhythm vector fills
-
-
-class CaptionDecoder(nn.Module):
-    """CoCa's captioner (Yu et al., 2022): learned queries pool the ECG's tokens, a small decoder writes the report from them.
-
-    The rhythm vector stands beside them: on few ECGs it knows the statements better than the pooled tokens do.
-    """
-
-    def __init__(self, config: TextConfig, ecg_width: int):
-        super().__init__()
-        width = config.width
-        self.queries = nn.Parameter(torch.randn(config.caption_queries, ecg_width) * 0.02)
-        self.pool = QueryPool(ecg_width, 4)
-        self.enter = nn.Linear(ecg_width, width)
-        self.rhythm = nn.Linear(config.dim, RHYTHM_ENTRIES * width)
-        self.words = nn.Embedding(config.vocabulary, width, padding_idx=PAD)
-        nn.init.normal_(
-            self.words.weight, std=0.02
-        )  # they also score the next word, where unit variance would be far too sure
-        self.position = nn.Parameter(torch.randn(config.max_tokens, width) * 0.02)
-        layer = nn.TransformerDecoderLayer(
-            width, config.heads, 2 * width, config.dropout, "gelu", batch_first=True, norm_first=True
-        )
-        self.layers = nn.TransformerDecoder(layer, config.caption_layers, nn.LayerNorm(width))
-
-    def forward(self, ecg: ECGFeatures, ids: Tensor) -> Tensor:
-        """ids (b, n) → logits (b, n, vocabulary) of the next word."""
-        return self._states(self._memory(ecg), ids) @ self.words.weight.T
-
-    @torch.inference_mode()
-    def write(self, ecg: ECGFeatures, begin: int = BEGIN, end: int = END) -> list[list[int]]:
-        """→ the ids of each ECG's caption, without `begin` and `end` (the tokenizer's).
-
-        Always the likeliest next word, so that the same ECG gets the same caption; at most as many words as training had.
-        """
-        memory = self._memory(ecg)
-        ids = torch.full((len(memory), 1), begin, device=memory.device)
-        while ids.shape[1] < len(self.position) and not (ids == end).any(1).all():
-            following = (self._states(memory, ids)[:, -1] @ self.words.weight.T).argmax(-1)
-            ids = torch.cat([ids, following[:, None]], 1)
-        return [list(takewhile(lambda i: i != end, row[1:])) for row in ids.tolist()]
-
-    def _memory(self, ecg: ECGFeatures) -> Tensor:
-        pooled = self.enter(self.pool(self.queries, ecg.tokens, ecg.token_mask))
-        rhythm = self.rhythm(ecg.rhythm).unflatten(-1, (RHYTHM_ENTRIES, -1))
-        return torch.cat([pooled, rhythm.to(pooled.dtype)], 1)
-
-    def _states(self, memory: Tensor, ids: Tensor) -> Tensor:
-        """What the next word of each of `ids` is chosen from, (b, n, width)."""
-        x = self.words(ids) + self.position[: ids.shape[1]]
-        causal = torch.ones(ids.shape[1], ids.shape[1], dtype=torch.bool, device=ids.device).triu(1)
-        return self.layers(x, memory, tgt_mask=causal)

@@ -32,7 +32,6 @@ from ecgclip.knowledge import KnowledgeBase
 from ecgclip.losses import (
     SigmoidBank,
     attended_similarity,
-    caption_loss,
     clinical_similarity,
     clip_loss,
     ranking_loss,
@@ -41,7 +40,7 @@ from ecgclip.losses import (
 )
 from ecgclip.measure import feature_names, finding_texts
 from ecgclip.model import ECGCLIP, ModelConfig, prompt_settings
-from ecgclip.pairs import Bank, Composer, concept_wording, finding_wordings, in_order, targets
+from ecgclip.pairs import Bank, Composer, concept_wording, finding_wordings, targets
 from ecgclip.prepare import SAMPLING_RATE
 from ecgclip.teacher import opinions
 from ecgclip.text import (
@@ -56,9 +55,7 @@ from ecgclip.windows import VARIANTS, Windows, load_windows
 
 # Text costs more than the ECGs do, so that only a part of a batch meets each kind of it.
 REPORTED = 32  # ECGs of a batch that get a text of their own
-LOGGED = ("clip", "statements", "ranking", "findings", "beats", "caption", "synonyms", "views", "validation_auroc")
-CAPTIONED = 8  # of these, the ones that are captioned while both encoders learn
-CAPTIONS = 64  # a batch of the decoder's own stage
+LOGGED = ("clip", "statements", "ranking", "findings", "beats", "synonyms", "views", "validation_auroc")
 SYNONYMS = 24  # concepts of which two wordings meet
 BANK_PART = 0.5  # of the concepts and findings are asked of a batch
 
@@ -78,7 +75,6 @@ class Recipe:
     teacher: dict[str, Any]
     wording: float  # with the text encoder locked, the share of prompts other than those that inference asks with
     measured: dict[str, Any]
-    captions: dict[str, Any]
     lr: float
     text_lr: float
     weight_decay: float
@@ -102,6 +98,9 @@ class Recipe:
                 raise TypeError("ecg.measured without measured.epochs: that branch would stay untrained")
             if lacking := {"epochs", "lr", "statements", "findings", "ranking"} - recipe.measured.keys():
                 raise TypeError(f"measured lacks {', '.join(sorted(lacking))}")
+            named = recipe.losses.keys() | recipe.locked["losses"].keys()
+            if strange := named - set(LOGGED):
+                raise TypeError(f"no loss {sorted(strange)[0]!r}; there are {', '.join(LOGGED[:-1])}")
             if not isinstance(recipe.unseen, list):
                 raise TypeError(f"unseen {recipe.unseen!r} is no list of concepts")
             if recipe.unseen:
@@ -352,10 +351,6 @@ class Aligner(nn.Module):
             losses["clip"] = clip_loss(
                 ecg, text, meaning[:, None] == meaning[None], self.log_scale.exp().clamp(max=100)
             )
-        if "caption" in on:
-            ids, mask = batch["text_ids"][:CAPTIONED], batch["text_mask"][:CAPTIONED]
-            logits = self.model.caption(features[batch["reported"][:CAPTIONED]], ids)
-            losses["caption"] = caption_loss(logits, ids, mask)
         if "synonyms" in on and "synonym_ids" in batch:
             losses["synonyms"] = synonym_loss(
                 self.model.text(batch["synonym_ids"], batch["synonym_mask"]).unflatten(0, (2, -1))
@@ -441,8 +436,8 @@ class Batches:
     def __call__(self, step: int) -> dict[str, Tensor]:
         rng = np.random.default_rng([self.recipe.seed, 1, step, self.rank])
         parts, texts, meanings, reported, start = [], [], [], [], 0
-        # once the text encoder is locked, whole texts are for CLIP and captions alone
-        texted = not self.vectors or any(self.recipe.locked["losses"].get(k) for k in ("clip", "caption"))
+        # once the text encoder is locked, whole texts are for CLIP alone
+        texted = not self.vectors or bool(self.recipe.locked["losses"].get("clip"))
         for source, split in self.splits.items():
             rows = self.rows(source, step)
             windows, truth = split.windows, self.truth[source][rows]
@@ -616,7 +611,7 @@ def train_clip(recipe: Recipe, data: Path, text: Path, out: Path, threads: int |
     # one process prepares, the others wait and find it: no collective, which would time out on a large archive
     splits = load_split(recipe, data, kb, validation=False)
     held_out = load_split(recipe, data, kb, validation=True)
-    text_config = TextConfig(**json.loads((text / "text.json").read_text()))
+    text_config = TextConfig.from_dict(json.loads((text / "text.json").read_text()))
     torch.manual_seed(recipe.seed)
     rest = kb.without(recipe.unseen)
     model = ECGCLIP(ModelConfig(recipe.ecg_config, text_config), load_tokenizer(text, text_config), rest)
@@ -696,7 +691,6 @@ def train_clip(recipe: Recipe, data: Path, text: Path, out: Path, threads: int |
     if accelerator.is_main_process:
         batches.rank, batches.world = 0, 1  # what is left is the work of one process
         train_measured(averaged, batches, held_out, recipe)
-        train_captions(averaged, splits[batches.main], recipe)
         finish(averaged, recipe, splits, held_out, data, out, time.time() - started, version)
     return out / "model"
 
@@ -768,45 +762,6 @@ def signal_weights(model: ECGCLIP, held_out: dict[str, Split]) -> dict[float, fl
         for weight, scores in by_weight.items():
             scores.append(macro_auroc((measured + weight * signal) @ prompts.T, truth))
     return {weight: float(s[0] + np.mean(s[1:] or s[0])) / 2 for weight, s in by_weight.items()}
-
-
-def train_captions(model: ECGCLIP, split: Split, recipe: Recipe) -> None:
-    """Teach the decoder alone to name every statement of an ECG, in one wording and the order of a report.
-
-    Reports of many hands and two languages have so many ways to say the common that their likeliest words name little else.
-    """
-    from rich.progress import track
-
-    from ecgclip.describe import consistent
-
-    if not recipe.captions["epochs"]:
-        return
-    device = _device(model)
-    ecg = encode_windows(model, split.windows)
-    texts = [in_order(model.kb, consistent(model.kb, split.cases[i].annotated)) for i in split.windows.case]
-    rows = [i for i, text in enumerate(texts) if text]
-    ids, mask = model.tokenizer([texts[i] for i in rows])
-    options = recipe.captions
-    optimiser = torch.optim.AdamW(
-        model.caption.parameters(), options["lr"], weight_decay=recipe.weight_decay, fused=True
-    )
-    per_epoch = math.ceil(len(rows) / CAPTIONS)
-    step, steps = 0, options["epochs"] * per_epoch
-    model.caption.train()
-    for epoch in track(range(options["epochs"]), "captions"):
-        torch.manual_seed(recipe.seed * 1_000_003 + epoch)
-        for part in torch.randperm(len(rows)).split(CAPTIONS):
-            for group in optimiser.param_groups:
-                group["lr"] = options["lr"] * _cosine(step, steps, recipe.warmup)
-            given, said, real = (x.to(device) for x in (ecg[torch.tensor(rows)[part]], ids[part], mask[part]))
-            with _autocast(device.type):
-                logits = model.caption(given, said)
-            loss = caption_loss(logits, said, real)
-            optimiser.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(model.caption.parameters(), 1.0)
-            optimiser.step()
-            step += 1
 
 
 def finish(

@@ -1,4 +1,4 @@
-"""Descriptions: what is said is probable, consistent and in the language asked for; what a caption says is read rightly."""
+"""Descriptions: what is said is probable, consistent and in the language asked for."""
 
 import copy
 import json
@@ -10,19 +10,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from toy import write_ptb_xl
 
 from ecgclip import calibrate, cli, evaluate
 from ecgclip.data import Case
-from ecgclip.describe import Evidence, compose, consistent, describe, find_phrases, read_captions, write_captions
+from ecgclip.describe import consistent, describe
 from ecgclip.ecg import EcgclipError, read_ecg
-from ecgclip.encoder import ECGFeatures
 from ecgclip.knowledge import CATEGORIES, KnowledgeBase
 from ecgclip.model import Calibration, ModelConfig, load_model
-from ecgclip.text import END, CaptionDecoder, TextConfig
+from ecgclip.simulate import simulate
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples" / "records"
@@ -36,91 +32,6 @@ def kb():
 @pytest.fixture(scope="module")
 def model(tiny_model):
     return load_model(tiny_model)
-
-
-# --- what a caption states --------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "text, concepts",
-    [
-        ("sinusrhythmus lagetyp normal normales ekg", {"sinus-rhythm", "normal-ecg"}),  # German reports have no stops
-        ("Sinus rhythm. Normal axis. LBBB.", {"sinus-rhythm", "left-bundle-branch-block"}),
-        ("sinus rhythm with incomplete left bundle branch block", {"sinus-rhythm", "incomplete-left-bundle-branch-block"}),
-        ("av-block i. grades", {"first-degree-av-block"}),
-        ("atrial fibrillation with rapid ventricular response.", {"rapid-atrial-fibrillation"}),
-        ("no atrial fibrillation.", set()),
-        ("kein hinweis auf vorhofflimmern. linksschenkelblock", {"left-bundle-branch-block"}),
-        ("no st elevation, left bundle branch block", {"left-bundle-branch-block"}),
-        ("atrial fibrillation without p waves", {"atrial-fibrillation"}),  # the denial is of what follows
-        ("als two normal", set()),  # words that are abbreviations elsewhere
-    ],
-)  # fmt: skip
-def test_concepts_are_found_in_running_text_and_denials_are_not(kb, text, concepts):
-    assert find_phrases(kb, text)[0] == concepts
-
-
-def test_a_sentence_without_a_known_phrase_stands_for_itself(kb):
-    stated, unread = find_phrases(kb, "sinus rhythm. voltages rise in v4,5,6 at 4.5 mv. no such thing. ecg.")
-    assert stated == {"sinus-rhythm"} and unread == ["voltages rise in v4,5,6 at 4.5 mv"]
-
-
-def test_every_report_sentence_of_the_knowledge_base_states_its_concept(kb):
-    for concept in kb.concepts.values():
-        for text in (concept.report[0], concept.report_de[0]):
-            assert concept.category == "beat" or concept.id in find_phrases(kb, text)[0], text
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.lists(st.text(max_size=60) | st.sampled_from(["", " ⁇ ", "\0", ". . .", "no", "st " * 200]), max_size=3))
-def test_any_caption_is_read(model, texts):
-    concepts, unknown = read_captions(model, texts)
-    assert concepts <= model.kb.concepts.keys() and all(v.shape == (32,) for v in unknown.values())
-
-
-def test_the_nearest_passage_reads_what_no_phrase_does(model):
-    far = replace(model.config, floor=2.0)
-    near = replace(model.config, floor=-1.0)
-    for config, known in ((far, 0), (near, 1)):
-        model.config = config
-        concepts, unknown = read_captions(model, ["something quite unheard of here"])
-        assert len(unknown) == 1 - known and len(concepts) <= known
-    model.config = far
-
-
-# --- the decoder ------------------------------------------------------------------------------------------------------
-
-SMALL = TextConfig(vocabulary=60, width=16, heads=2, max_tokens=12, caption_layers=1, caption_queries=2)
-
-
-def features(ecgs, tokens, real):
-    """Random ones, of which the first `real` tokens are of the signal."""
-    mask = torch.arange(tokens).expand(ecgs, -1) < real
-    return ECGFeatures(torch.randn(ecgs, tokens, 8), mask, torch.randn(ecgs, 3, 8), mask[:, :3], torch.randn(ecgs, 256))
-
-
-def test_a_caption_is_the_likeliest_next_word_each_time():
-    torch.manual_seed(3)
-    decoder = CaptionDecoder(SMALL, ecg_width=8).eval()
-    torch.nn.init.normal_(decoder.words.weight)
-    ecg = features(5, 20, 15)
-    texts = decoder.write(ecg)
-    assert texts == decoder.write(ecg) and [decoder.write(ecg[i : i + 1])[0] for i in range(5)] == texts
-    for i, text in enumerate(texts):
-        assert END not in text and len(text) < SMALL.max_tokens
-        with torch.inference_mode():
-            ids = torch.tensor([[2, *text]])
-            following = decoder(ecg[i : i + 1], ids).argmax(-1)[0].tolist()
-        assert following[: len(text)] == text and (following[-1] == END or len(text) == SMALL.max_tokens - 1)
-
-
-def test_a_decoder_that_ends_at_once_writes_nothing(model, records):
-    decoder = CaptionDecoder(SMALL, ecg_width=8).eval()
-    with torch.no_grad():
-        decoder.layers.norm.weight.zero_()
-        decoder.layers.norm.bias.fill_(1.0)
-        decoder.words.weight.zero_()[END] = 1.0
-    assert decoder.write(features(2, 5, 5)) == [[], []]
 
 
 # --- what is said -----------------------------------------------------------------------------------------------------
@@ -141,13 +52,6 @@ def test_the_narrowest_is_said_and_nothing_normal_beside_its_opposite(kb, probab
     assert consistent(kb, probable) == said
 
 
-@pytest.fixture
-def evidence(kb):
-    probability = {c.id: 0.01 for c in kb.concepts.values() if c.category != "beat"}
-    probability |= {"sinus-rhythm": 0.7, "st-elevation": 0.9, "stemi": 0.8, "asystole": 0.8, "premature-complexes": 0.4}
-    return Evidence(probability, frozenset({"stemi", "st-elevation"}), {"early beats": 0.6, "odd shape": 0.65})
-
-
 def trained(model, *concepts):
     """The same model, as if trained on these concepts only."""
     other = copy.copy(model)
@@ -155,29 +59,39 @@ def trained(model, *concepts):
     return other
 
 
-def test_sentences_pass_the_threshold_in_the_order_of_a_report_and_say_where_they_come_from(model, evidence):
+@pytest.fixture
+def probable(monkeypatch):
+    """probable(model, **{concept: p}): what the model then finds in any record, and 0.01 of all others."""
+
+    def script(model, found):
+        order = [c.id for c in model.kb.concepts.values()]
+        vectors = dict(zip(order, np.eye(len(order), dtype=np.float32), strict=True))
+        logit = np.array([np.log(p / (1 - p)) for p in (found.get(c, 0.01) for c in order)], np.float32)
+        monkeypatch.setattr(model, "concept_vector", vectors.__getitem__, raising=False)
+        monkeypatch.setattr(model, "reference", np.zeros((2, len(order)), np.float32), raising=False)
+        model.config = replace(model.config, calibration=Calibration((1.0, 0.0, 0.0, 0.0), 0.0))
+        return replace(model.embed(simulate("normal")), rhythm=logit[None])
+
+    return script
+
+
+def test_sentences_pass_the_threshold_in_the_order_of_a_report(model, probable):
     knowing = trained(model, "sinus-rhythm", "st-elevation", "premature-complexes")
-    said = compose(knowing, evidence)
-    assert [(s.concept, s.origin) for s in said] == [
-        ("sinus-rhythm", "labels"),
-        ("stemi", "caption"),  # no ECG of the training had it: said as the caption states it; asystole is not
-        ("st-elevation", "both"),
-        (None, "caption"),
-        (None, "caption"),
-    ]
-    assert [s.text for s in said] == [
-        "sinus rhythm.", "st elevation myocardial infarction.", "st elevation.", "odd shape.", "early beats.",
-    ]  # fmt: skip
-    assert [s.probability for s in said] == [0.7, 0.8, 0.9, 0.65, 0.6]
-    assert [s.concept for s in compose(knowing, evidence, 0.66)] == ["sinus-rhythm", "stemi", "st-elevation"]
-    assert "premature-complexes" in {s.concept for s in compose(knowing, evidence, 0.3)}
-    assert compose(knowing, evidence, language="de")[0].text == "sinusrhythmus."
-    assert compose(knowing, evidence, 0.95) == []
+    found = {"sinus-rhythm": 0.7, "st-elevation": 0.9, "stemi": 0.8, "asystole": 0.8, "premature-complexes": 0.4}
+    embedding = probable(knowing, found)
+    said = describe(knowing, embedding)
+    # no ECG of the training had a STEMI or an asystole: neither is said, however probable
+    assert [(s.concept, s.text) for s in said] == [("sinus-rhythm", "sinus rhythm."), ("st-elevation", "st elevation.")]
+    assert [s.probability for s in said] == pytest.approx([0.7, 0.9])
+    assert [s.concept for s in describe(knowing, embedding, threshold=0.75)] == ["st-elevation"]
+    assert "premature-complexes" in {s.concept for s in describe(knowing, embedding, threshold=0.3)}
+    assert describe(knowing, embedding, language="de")[0].text == "sinusrhythmus."
+    assert describe(knowing, embedding, threshold=0.95) == []
 
 
 def test_a_description_is_as_sure_as_classify(model, records):
     scores = {s.concept: s.probability for s in model.classify(records / "pvc").scores}
-    said = [s for s in describe(model, records / "pvc", threshold=0.3) if s.concept]
+    said = describe(model, records / "pvc", threshold=0.3)
     assert [s.probability for s in said] == pytest.approx([scores[s.concept] for s in said], abs=1e-5)
 
 
@@ -186,8 +100,7 @@ def test_a_record_is_described_whatever_it_is_given_as_and_always_the_same(model
     said = describe(model, path, threshold=0.3)
     assert said and said == describe(model, str(path), threshold=0.3) == describe(model, read_ecg(path), threshold=0.3)
     assert said == describe(model, model.embed(path), threshold=0.3)
-    assert len(write_captions(model, model.embed(path))) == 3
-    order = [CATEGORIES.index(model.kb.concepts[s.concept].category) for s in said if s.concept]
+    order = [CATEGORIES.index(model.kb.concepts[s.concept].category) for s in said]
     assert order == sorted(order) and all(s.probability >= 0.3 for s in said)
     assert describe(model, path, threshold=1.0) == []
 
@@ -277,19 +190,14 @@ def ptb_xl(tmp_path_factory):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_evaluation_writes_four_methods_and_the_same_file_again(ptb_xl, tiny_model, tmp_path):
+def test_evaluation_writes_both_methods_and_the_same_file_again(ptb_xl, tiny_model, tmp_path):
     for name in ("a", "b"):
         results = evaluate.description("ptb-xl", ptb_xl, tmp_path / name, fold=9, least=1, weights=tiny_model)
     text = (tmp_path / "a" / "results.json").read_text()
     assert (tmp_path / "b" / "results.json").read_text() == text and json.loads(text) == results
     assert {"weights_sha256", "data_sha256", "code_version", "command"} <= results.keys()
     assert (results["task"], results["dataset"], results["fold"], results["records"]) == ("describe", "ptb-xl", 9, 2)
-    assert results["training_records"] == 22 and list(results["methods"]) == [
-        "description",
-        "caption",
-        "labels",
-        "neighbour",
-    ]
+    assert results["training_records"] == 22 and list(results["methods"]) == ["description", "neighbour"]
     for method in results["methods"].values():
         for value, low, high in method["micro"].values():
             assert 0 <= low <= value <= high <= 1
@@ -341,8 +249,8 @@ def test_json_is_the_contract(run, records):
     for entry in entries:
         assert list(entry) == ["record", "sentences"] and entry["sentences"]
         for sentence in entry["sentences"]:
-            assert list(sentence) == ["text", "probability", "concept", "origin"]
-            assert sentence["probability"] >= 0.3 and sentence["origin"] in ("caption", "labels", "both")
+            assert list(sentence) == ["text", "probability", "concept"]
+            assert sentence["probability"] >= 0.3
 
 
 def test_the_table_says_once_what_the_software_is_not(run, records, tmp_path):
@@ -372,7 +280,7 @@ def test_misuse_is_one_line_and_exit_code_2(run, records, options):
 def test_eval_describe_prints_every_method(run, ptb_xl, tmp_path):
     code, out, _ = run("eval", "describe", "--dataset", "ptb-xl", ptb_xl, "--fold", "9", "--least", "1", "-o", tmp_path)
     assert code == 0 and (tmp_path / "results.json").exists()
-    for name in ("description", "caption", "labels", "neighbour"):
+    for name in ("description", "neighbour"):
         assert f"{name:<11} micro: precision" in out and f"{name:<11} macro: precision" in out
 
 

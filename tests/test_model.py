@@ -6,7 +6,9 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 import yaml
+from safetensors.torch import load_file, save_file
 
 from ecgclip.ecg import ECG, EcgclipError
 from ecgclip.model import Calibration, _weights_folder, load_model, weights_hash
@@ -248,6 +250,20 @@ def test_a_saved_model_answers_as_before(model, af, tmp_path):
     after = load_model(tmp_path / "again").classify(af, labels)
     assert [s.similarity for s in after.scores] == pytest.approx([s.similarity for s in before.scores], abs=1e-3)
     assert weights_hash(tmp_path / "again") == weights_hash(tmp_path / "again")
+
+
+def test_a_model_of_0_1_0_loads_without_the_caption_decoder_that_it_had(model, tiny_model, af, tmp_path):
+    shutil.copytree(tiny_model, tmp_path, dirs_exist_ok=True)
+    stored = json.loads((tmp_path / "config.json").read_text())
+    stored["text"] |= {"caption_layers": 2, "caption_queries": 16}
+    (tmp_path / "config.json").write_text(json.dumps(stored))
+    state = load_file(tmp_path / "model.safetensors")
+    save_file({**state, "caption.queries": torch.zeros(16, 32)}, tmp_path / "model.safetensors")
+    old = load_model(tmp_path)
+    assert old.classify(af, ["AF"]) == model.classify(af, ["AF"])
+    old.save(tmp_path / "again")
+    assert load_file(tmp_path / "again/model.safetensors").keys() == state.keys()
+    assert "caption" not in (tmp_path / "again/config.json").read_text()
 
 
 def test_saving_a_loaded_model_keeps_text_weights_that_were_never_used(tiny_model, tmp_path):

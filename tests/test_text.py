@@ -1,7 +1,6 @@
 """The text side: a tokenizer that repeats itself, unit vectors, Hugging Face encoders, and the losses."""
 
 import json
-from dataclasses import replace
 
 import pytest
 import torch
@@ -10,13 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecgclip.ecg import EcgclipError
-from ecgclip.encoder import ECGFeatures
-from ecgclip.losses import SigmoidBank, attended_similarity, caption_loss, clip_loss, ranking_loss
+from ecgclip.losses import SigmoidBank, attended_similarity, clip_loss, ranking_loss
 from ecgclip.text import (
     BEGIN,
     END,
     PAD,
-    CaptionDecoder,
     SentencePieceTokenizer,
     TextConfig,
     TextEncoder,
@@ -24,9 +21,7 @@ from ecgclip.text import (
     load_tokenizer,
 )
 
-CONFIG = TextConfig(
-    vocabulary=220, width=32, layers=1, heads=4, max_tokens=20, dim=16, caption_layers=1, caption_queries=2
-)
+CONFIG = TextConfig(vocabulary=220, width=32, layers=1, heads=4, max_tokens=20, dim=16)
 TEXTS = [
     "Sinus rhythm. Normal ECG.",
     "Vorhofflimmern mit schneller Überleitung",
@@ -119,21 +114,6 @@ def test_a_text_as_long_as_can_be_is_encoded(encoder, tokenizer):
     assert encoder(*tokenizer(["sinus rhythm " * 500])).isfinite().all()
 
 
-def test_the_caption_decoder_sees_no_word_ahead_and_no_padded_token():
-    torch.manual_seed(0)
-    decoder = CaptionDecoder(CONFIG, ecg_width=32).eval()
-    tokens, mask = torch.randn(2, 125, 32), torch.arange(125).expand(2, -1) < 60
-    ecg = ECGFeatures(tokens, mask, tokens[:, :3], mask[:, :3], torch.randn(2, CONFIG.dim))
-    ids = torch.randint(5, 220, (2, 9))
-    other, changed = ids.clone(), tokens.clone()
-    other[:, 5:], changed[:, 60:] = 7, 9.0
-    with torch.inference_mode():
-        logits = decoder(ecg, ids)
-        assert logits.shape == (2, 9, 220)
-        torch.testing.assert_close(decoder(ecg, other)[:, :5], logits[:, :5])
-        torch.testing.assert_close(decoder(replace(ecg, tokens=changed), ids), logits)
-
-
 @pytest.fixture(scope="module")
 def hub_folder(tmp_path_factory):
     """What a user has from the Hugging Face hub, in small: BERT, safetensors, a WordPiece vocabulary."""
@@ -170,7 +150,7 @@ def test_a_hugging_face_encoder_can_be_trained_and_loads_without_its_folder(hub_
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     source = shutil.copytree(hub_folder, tmp_path / "bert")
     write_ptb_xl(tmp_path / "ptb-xl", 20)
-    text = {"hf_model": str(source), "dim": 32, "max_tokens": 24, "width": 32, "caption_layers": 1}
+    text = {"hf_model": str(source), "dim": 32, "max_tokens": 24, "width": 32}
     plan = recipe(text=text, epochs=1)
     train_text(plan, tmp_path, tmp_path / "text", threads=1)
     stored = json.loads((tmp_path / "text" / "text.json").read_text())
@@ -278,14 +258,3 @@ def test_a_text_attends_to_the_beats_that_are_there():
     assert (found <= cosine.amax(1) + 1e-6).all() and (found[1] >= cosine[1].mean(0)).all()
     one = attended_similarity(beats, torch.tensor([[True] + [False] * 4] * 2), text)
     torch.testing.assert_close(one, cosine[:, 0])
-
-
-def test_caption_loss_scores_the_next_word_and_ignores_padding():
-    ids, mask = torch.tensor([[2, 7, 3, 0, 0]]), torch.tensor([[True, True, True, False, False]])
-    right = torch.zeros(1, 5, 10)
-    right[0, 0, 7] = right[0, 1, 3] = 20.0
-    assert caption_loss(right, ids, mask) < 1e-3
-    noise = right.clone()
-    noise[0, 2:] = torch.randn(3, 10)
-    torch.testing.assert_close(caption_loss(noise, ids, mask), caption_loss(right, ids, mask))
-    assert caption_loss(torch.zeros(1, 5, 10), ids, mask) > 2

@@ -23,7 +23,6 @@ import ecgclip.train as train
 from ecgclip.assets import asset_path
 from ecgclip.cli import app
 from ecgclip.data import UNKNOWN
-from ecgclip.describe import write_captions
 from ecgclip.ecg import EcgclipError
 from ecgclip.knowledge import KnowledgeBase
 from ecgclip.measure import feature_names, finding_texts
@@ -33,7 +32,7 @@ from ecgclip.text import load_tokenizer
 from ecgclip.train import Recipe, augment, load_split, train_clip, train_text
 from ecgclip.windows import LIMB, keep_leads
 
-LOSSES = ("clip", "statements", "ranking", "findings", "beats", "caption", "synonyms", "views")
+LOSSES = ("clip", "statements", "ranking", "findings", "beats", "synonyms", "views")
 ROOT = Path(train.__file__).parents[1]
 
 
@@ -121,6 +120,8 @@ def test_a_small_folder_still_holds_a_patient_out(toy, monkeypatch):
         ({"ecg": {"members": 0}}, "members 0"),
         ({"measured": {"epochs": 1, "lr": 1e-3, "statements": 1.0, "findings": 1.0}}, "measured lacks ranking"),
         ({"data": {"mimic": {"path": "x"}}}, "mimic"),
+        ({"captions": {"epochs": 8}}, "captions"),
+        ({"losses": {"clip": 0.5, "caption": 0.25}}, "no loss 'caption'"),
         ({"data": None}, "recipe"),
         ({"unseen": "left-bundle-branch-block"}, "no list of concepts"),
         ({"unseen": 7}, "no list of concepts"),
@@ -178,7 +179,7 @@ def test_once_texts_are_locked_whole_ones_are_drawn_only_for_losses_that_read_th
 
 def test_every_loss_reaches_what_it_should_train(batches):
     draw, model, _ = batches
-    reaches = {"caption": "caption.", "clip": "text.", "views": "ecg.rhythm_out", "beats": "ecg.beat_out"}
+    reaches = {"clip": "text.", "views": "ecg.rhythm_out", "beats": "ecg.beat_out"}
     reaches["ranking"] = "ecg.rhythm_out"
     for loss, part in reaches.items():
         aligner = train.Aligner(model, 0.5)
@@ -379,19 +380,6 @@ def test_interrupted_training_ends_with_the_weights_of_an_uninterrupted_one(
     assert without_time[0] == without_time[1]
 
 
-def test_captions_are_taught_to_the_decoder_alone_and_name_the_statements(toy, trained):
-    model = load_model(trained / "model")
-    split = train.load_split(recipe(), toy, model.kb, validation=False)["ptb-xl"]
-    before = {k: v.clone() for k, v in model.state_dict().items()}
-    train.train_captions(model, split, recipe(captions={"epochs": 200, "lr": 1e-2}))
-    changed = {k for k, v in model.state_dict().items() if not torch.equal(v, before[k])}
-    assert changed and all(k.startswith("caption.") for k in changed)
-    names = {"left-bundle-branch-block": "left bundle branch block", "atrial-fibrillation": "fibrillation"}
-    cases = [(c, names[s]) for c in split.cases for s in c.annotated & names.keys()]
-    said = [words in write_captions(model, model.embed(case.path))[0] for case, words in cases]
-    assert np.mean(said) > 0.8, "of the ECGs it was taught on"
-
-
 def test_a_checkpoint_of_another_recipe_is_refused_and_kept(toy, trained):
     before = (trained / "last" / "state.safetensors").read_bytes()
     with pytest.raises(EcgclipError, match="another recipe") as error:
@@ -413,13 +401,13 @@ def test_training_learns(toy, tmp_path):
         locked={**recipe().locked, "epochs": 8, "lr": 3e-3},
         measured={**recipe().measured, "epochs": 40, "lr": 3e-3},
         augment=dict.fromkeys(STRONG, 0.0),
-        losses={**recipe().losses, "caption": 0},
+        losses={**recipe().losses, "synonyms": 0},
     )
     model = load_model(train_clip(plan, toy, toy / "text", tmp_path, threads=1))
     rows = log(tmp_path)
     for name in ("clip", "statements", "findings"):
         assert float(rows[-1][name]) < 0.9 * float(rows[0][name]), name
-    assert rows[-1]["caption"] == "", "switched off, so neither computed nor logged"
+    assert rows[0]["synonyms"] == "", "switched off, so neither computed nor logged"
     lbbb, normal = ([simulate(c, seed=s) for s in range(900, 904)] for c in ("lbbb", "normal"))
     for label, has, lacks in (("LBBB", lbbb, normal), ("normal ECG", normal, lbbb)):
         with_it = [model.classify(e, [label])[label].similarity for e in has]
@@ -529,7 +517,7 @@ def test_the_peers_recipes_train_on_a_folder_in_mimics_layout_and_are_measured(t
         result = CliRunner().invoke(app, command)
         assert result.exit_code == 0, (command, result.output, result.exception)
     rows = log(tmp_path / "clip")
-    assert float(rows[-1]["clip"]) > 0 and (rows[-1]["caption"] == "") == (name == "merl")
+    assert float(rows[-1]["clip"]) > 0 and (rows[-1]["beats"] == "") == (name == "merl")
     results = json.loads((tmp_path / "super/results.json").read_text())
     assert results["records"] > 0 and results["weights_sha256"] == weights_hash(tmp_path / "clip/model")
     model = load_model(tmp_path / "clip/model")

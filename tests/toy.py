@@ -88,7 +88,7 @@ def write_mimic(root: Path, records: int) -> Path:
 
 
 def recipe(**changes) -> Recipe:
-    """All eight losses, every augmentation, networks of a few thousand parameters."""
+    """All seven losses, every augmentation, networks of a few thousand parameters."""
     fields = {
         "name": "toy",
         "seed": 0,
@@ -107,7 +107,6 @@ def recipe(**changes) -> Recipe:
         "teacher": {"share": 0.5, "trees": 10},
         "wording": 0.15,
         "measured": {"epochs": 1, "lr": 1e-3, "statements": 10.0, "findings": 0.5, "ranking": 1.0},
-        "captions": {"epochs": 1, "lr": 1e-3},
         "lr": 3e-3,
         "text_lr": 1e-3,
         "weight_decay": 0.05,
@@ -119,7 +118,6 @@ def recipe(**changes) -> Recipe:
             "ranking": 0.5,
             "findings": 2.5,
             "beats": 1.0,
-            "caption": 0.25,
             "synonyms": 0.25,
             "views": 0.1,
         },
@@ -132,8 +130,6 @@ def recipe(**changes) -> Recipe:
             "heads": 4,
             "max_tokens": 24,
             "dim": 32,
-            "caption_layers": 1,
-            "caption_queries": 2,
         },
     }
     return Recipe(**{**fields, **changes})
