@@ -701,7 +701,7 @@ def _pace() -> Iterator[Callable[[int, int], None]]:
 
 @app.command()
 def info(records: Records) -> None:
-    """What was read, assumed, derived and masked; windows, R peaks, measurements and findings.
+    """What was read, assumed, derived and masked; windows, R peaks, measurements, findings, and what they decide alone.
 
     \b
     Example:
@@ -722,11 +722,14 @@ def _info(ecg: ECG) -> Iterator[str]:
     from ecgclip.explain import summary
     from ecgclip.measure import finding_texts, findings, measure_windows
     from ecgclip.prepare import prepare
+    from ecgclip.recording import observe
 
     prepared = prepare(ecg)
     beats = find_beats(prepared)
+    measurements = measure_windows(prepared, beats)
+    recording = observe(ecg, prepared, beats, measurements)
     age, sex = ecg.metadata["age"], ecg.metadata["sex"]
-    patient = [f"age {age:g}"] * (age is not None) + [sex] * (sex is not None)
+    patient = ([] if age is None else [f"age {age:.3g}"]) + ([] if sex is None else [sex])
     samples = f"{ecg.signal.shape[1]} samples at {ecg.sampling_rate:g} Hz, {ecg.seconds:.1f} s"
     yield ecg.source or ""
     yield from _row("read", ", ".join([f"{len(ecg.leads)} leads ({' '.join(ecg.leads)})", samples, *patient]))
@@ -740,8 +743,10 @@ def _info(ecg: ECG) -> Iterator[str]:
     for start, length, at in zip(prepared.start_s, prepared.length, beats.windows, strict=True):
         times = " ".join(f"{start + p / 100:.2f}" for p in at)
         yield from _row("window", f"{start:.1f} to {start + length / 100:.1f} s, {len(at)} R peaks: {times}")
-    measurements = measure_windows(prepared, beats)
+    yield from _row("used", f"{recording.used_s:.1f} of {recording.seconds:.1f} s")
     yield from _measured(summary(measurements))
+    for concept, (probability, words) in recording.decides().items():
+        yield from _row("decided", f"{concept} {probability:.2f}, {words}")
     found = Counter(key for m in measurements for key, present in findings(m, age, sex).items() if present)
     texts = finding_texts()
     for key, count in found.items():

@@ -82,7 +82,7 @@ def prepare(ecg: ECG, sampling_rate: int = SAMPLING_RATE) -> Prepared:
     where = f"{ecg.source}: " if ecg.source else ""
     notes = []
     raw, present = _bridge(ecg.signal, ecg.sampling_rate)
-    raw, steps = _level(raw, ecg.sampling_rate)
+    raw, steps = _level(raw, ecg.sampling_rate, [i for i, lead in enumerate(ecg.leads) if lead in LEADS[:6]])
     notes += [f"a step of {abs(mv):.1f} mV in {ecg.leads[i]} at {at:.1f} s was taken out" for i, at, mv in steps]
     signal, valid = _rows(ecg, raw, present, SAMPLING_RATE)
     n = signal.shape[1]
@@ -217,10 +217,11 @@ def _runs(flags: np.ndarray, longer_than: float) -> np.ndarray:
     return edges[edges[:, 1] - edges[:, 0] > longer_than]
 
 
-def _level(signal: np.ndarray, rate: float) -> tuple[np.ndarray, list[tuple[int, float, float]]]:
+def _level(signal: np.ndarray, rate: float, limb: list[int]) -> tuple[np.ndarray, list[tuple[int, float, float]]]:
     """Take the steps out of the baselines of float32 (leads, samples): the signal without, and (lead, s, mV) of each step.
 
     The filter would spread each over seconds. A QRS complex or a pacing spike comes back, so medians on either side tell.
+    limb: the rows of the limb leads, which share their electrodes: what one loses, all lose in their proportion.
     """
     half, brief, gap, sharp = (max(1, round(s * rate)) for s in (0.5, 0.1, 0.05, 0.01))
     blocks = signal.shape[1] // half
@@ -236,19 +237,29 @@ def _level(signal: np.ndarray, rate: float) -> tuple[np.ndarray, list[tuple[int,
         for i in np.flatnonzero(jump > 0.7 * STEP):
             if jump[i] < jump[max(i - gap, 0) : i + gap].max():
                 continue
-            at = i + sharp
+            at = int(i) + sharp
             if min(at - gap, x.size - at - gap) < half:
                 continue
             levels = [np.median(x[at + gap :][:n]) - np.median(x[: at - gap][-n:]) for n in (brief, half, 2 * half)]
-            # Within 10 ms an electrode moves by the step, and the heart by what it does just before and after.
-            slope = (x[at - sharp] - x[at - 2 * sharp] + x[at + 2 * sharp] - x[at + sharp]) / 2
-            height = float(x[at + sharp] - x[at - sharp] - 2 * slope)
+            height = _height(x, at, sharp)
             if abs(height) < STEP or not all(0.8 < level / height < 1.25 for level in levels):
                 continue
-            x[at + sharp :] -= height
-            x[at - sharp : at + sharp + 1] = np.linspace(x[at - sharp], x[at + sharp], 2 * sharp + 1)
-            steps.append((int(lead), float(at / rate), height))
+            for row in limb if lead in limb else [lead]:
+                _take_out(signal[row], at, sharp)
+            steps.append((int(lead), at / rate, height))
     return signal, steps
+
+
+def _height(x: np.ndarray, at: int, sharp: int) -> float:
+    """The step of (samples,) at a sample. Meanwhile the heart goes on as it does just before and after."""
+    slope = (x[at - sharp] - x[at - 2 * sharp] + x[at + 2 * sharp] - x[at + sharp]) / 2
+    return float(x[at + sharp] - x[at - sharp] - 2 * slope)
+
+
+def _take_out(x: np.ndarray, at: int, sharp: int) -> None:
+    """The same step gone, in place."""
+    x[at + sharp :] -= _height(x, at, sharp)
+    x[at - sharp : at + sharp + 1] = np.linspace(x[at - sharp], x[at + sharp], 2 * sharp + 1)
 
 
 def resample(signal: np.ndarray, rate: float, to: float = SAMPLING_RATE) -> np.ndarray:

@@ -424,6 +424,22 @@ def test_info_says_what_was_read_assumed_derived_and_masked(run, tmp_path):
     assert "masked     V2 V3 V4 V5 V6" in out and "R peaks:" in out and "PR 1" in out and "finding" in out
 
 
+def test_info_tells_silence_a_pause_and_exchanged_electrodes(run, tmp_path):
+    ecg = simulate("normal", seed=1, seconds=20)
+    signal = ecg.signal.copy()
+    signal[2] *= -1
+    signal[:, 2500:] = np.random.default_rng(0).normal(0, 0.002, (12, 7500))
+    out = run("info", write_record(type(ecg)(signal, 500, ecg.leads), tmp_path / "r"))[1]
+    for words in (
+        "note       no electrical activity from ",
+        "used       10.0 of 20.0 s",
+        "longest R-R 15.",
+        "decided    asystole 0.97, measured: no heartbeat from ",
+        "measured: III looks upside down",
+    ):
+        assert words in out
+
+
 def test_kb(run, tiny_model):
     code, out, _ = run("kb", "list", "--category", "pacing")
     assert code == 0 and any(line.split()[:2] == ["paced-rhythm", "pacing"] for line in out.splitlines())

@@ -316,6 +316,17 @@ def test_a_step_may_fall_into_a_complex(rate):
     assert np.delete(np.abs(out.signal - clean.signal)[0, 9], np.arange(400, 430)).max() < 0.4  # 2.5 without
 
 
+def test_a_step_of_an_electrode_leaves_the_limb_leads_consistent():
+    electrode = np.zeros((2, 5000))
+    electrode[:, 2300:] = [[0.4], [2.0]]  # it moves I by less than a step, and II by one
+    signal = heart(500, 10)
+    signal[:6] += LIMB @ electrode
+    out, clean = prepare(ECG(signal, 500, LEADS)), prepare(heart_ecg())
+    assert [note.split(" at ")[0] for note in out.notes] == ["a step of 2.0 mV in II"]
+    np.testing.assert_allclose(out.signal[0, 2], out.signal[0, 1] - out.signal[0, 0], atol=1e-4)
+    assert np.delete(np.abs(out.signal - clean.signal)[0], np.arange(455, 466), axis=1).max() < 0.06
+
+
 def test_two_steps_are_two():
     signal = heart(500, 20)
     signal[1, 2100:] += 3
