@@ -28,9 +28,9 @@ from scipy.stats import t
 
 from ecgclip import encoder, pairs
 from ecgclip.beats import r_peaks
-from ecgclip.data import SUPERCLASSES, Case, cpsc_2018, ptb_xl
+from ecgclip.data import SUPERCLASSES, Case
 from ecgclip.ecg import LEADS
-from ecgclip.evaluate import cases_hash, choose_labels, load_cases, patient_numbers, truth_table, write_json
+from ecgclip.evaluate import cases_hash, choose_labels, patient_numbers, test_cases, truth_table, write_json
 from ecgclip.knowledge import KnowledgeBase
 from ecgclip.measure import features, measure
 from ecgclip.metrics import Labels, difference, interval, label_summary, resample
@@ -106,8 +106,6 @@ def recipe_of(changes: dict[str, Any], row: str, seed: int) -> tuple[Recipe, str
             part["data"] = {source: options for source, options in part["data"].items() if source in value}
         else:
             part[last] = value
-    if "challenge-2017" not in fields["data"]:
-        fields["test_part"] = {}
     return Recipe(**(fields | {"name": row, "seed": seed})), patch
 
 
@@ -225,9 +223,10 @@ def test_sets(model: ECGCLIP, data: Path) -> dict[str, Set]:
     def labels(dataset: str, label_set: str, cases: list[Case]) -> Labels:
         return choose_labels(model, dataset, label_set, cases, "code")
 
-    fold, cpsc = loaded(ptb_xl(data / "ptb-xl", model.kb, [9])), loaded(cpsc_2018(data / "challenge-2020", model.kb))
-    rest = loaded(load_cases(model, "challenge-2020", data / "challenge-2020"))
-    hand = loaded([c for c in load_cases(model, "challenge-2017", data / "challenge-2017") if c.share(5) == 0])
+    fold = loaded(test_cases(model, "ptb-xl", data / "ptb-xl", 9))
+    cpsc = loaded(test_cases(model, "cpsc2018", data / "challenge-2020"))
+    rest = loaded(test_cases(model, "challenge-2020", data / "challenge-2020"))
+    hand = loaded(test_cases(model, "challenge-2017", data / "challenge-2017"))
     five = labels("ptb-xl", "superclass", fold[0])
     return {
         "fold 9, superclasses": (*fold, five, 5),

@@ -1,6 +1,7 @@
 """The command line: parses, calls the package, prints. Results go to stdout; notes, errors and progress to stderr.
 
-Exit codes: 0 all well, 1 a record failed (the others were answered), 2 misuse or a broken installation, 130 interrupted.
+Exit codes: 0 all well, 1 a record failed (the others were answered), 2 misuse or a broken installation, 130 interrupted,
+143 terminated.
 Whatever is slow to import waits inside the command that needs it.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import signal
 import sys
 import warnings
 from collections import Counter
@@ -21,6 +23,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from ecgclip.ecg import ECG, LEADS, EcgclipError, find_records, read_ecg
+from ecgclip.files import replacing
 
 if TYPE_CHECKING:
     from ecgclip.describe import Sentence
@@ -88,6 +91,16 @@ RecipeName = Annotated[
 def main() -> None:
     """The entry point `ecgclip`: no command ends in a traceback (ECGCLIP_DEBUG=1 shows it)."""
     warnings.filterwarnings("ignore", module="ecgclip")  # what reading assumed is printed as notes
+    process = os.getpid()
+
+    def stop(*_: object) -> None:
+        """Leave as by an exception, so that what is half written goes."""
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one does not wait
+        if os.getpid() != process:  # a worker that was forked from us
+            os._exit(143)
+        sys.exit(143)
+
+    before = signal.signal(signal.SIGTERM, stop)
     try:
         app(prog_name="ecgclip")
     except KeyboardInterrupt:
@@ -97,6 +110,8 @@ def main() -> None:
             raise
         _error(error)
         sys.exit(2)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _version(wanted: bool) -> None:
@@ -1161,21 +1176,14 @@ def _output(path: Path | None) -> Iterator[TextIO]:
         return
     if path.is_dir():
         raise EcgclipError(f"{path}: is a folder; --output needs a file")
-    target = Path(os.path.realpath(path))
-    device = target.exists() and not target.is_file()  # /dev/stdout, a pipe: nothing to replace
-    partial = target if device else target.with_name(target.name + ".partial")
-    try:
-        file = partial.open("w", encoding="utf-8", newline="")
-    except OSError as error:
-        raise EcgclipError(f"{path}: cannot be written ({error.strerror})") from None
-    try:
+    device = path.exists() and not path.is_file()  # /dev/stdout, a pipe: nothing to replace
+    with nullcontext(path) if device else replacing(path) as written:
+        try:
+            file = written.open("w", encoding="utf-8", newline="")
+        except OSError as error:
+            raise EcgclipError(f"{path}: cannot be written ({error.strerror})") from None
         with file:
             yield file
-        if not device:
-            os.replace(partial, target)
-    finally:
-        if not device:
-            partial.unlink(missing_ok=True)
 
 
 def _error(error: Exception, where: str = "") -> None:

@@ -13,7 +13,6 @@ import hashlib
 import json
 import logging
 import os
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
@@ -27,6 +26,7 @@ from safetensors.numpy import save_file
 from ecgclip import embedding
 from ecgclip.ecg import EcgclipError, record_stamp
 from ecgclip.embedding import Job, Row
+from ecgclip.files import replacing
 from ecgclip.model import ECGCLIP
 
 TASKS = 10_000  # at most, as Ray Data starts some hundred a second: ten million records get shards of several batches
@@ -193,13 +193,12 @@ def _write(path: Path, rows: list[Row], weights: str, dim: int) -> None:
     own = [row.vectors for row in rows if row.vectors is not None]
     vectors = np.concatenate([np.empty((0, dim), np.float16), *own])
     facts = json.dumps([{**vars(r), "vectors": None if r.vectors is None else len(r.vectors)} for r in rows]).encode()
-    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
-    save_file(
-        {"rows": np.frombuffer(facts, np.uint8), "vectors": vectors},
-        partial,
-        {"weights": weights, "sha256": _hash(facts, vectors.tobytes())},
-    )
-    os.replace(partial, path)
+    with replacing(path) as partial:
+        save_file(
+            {"rows": np.frombuffer(facts, np.uint8), "vectors": vectors},
+            partial,
+            {"weights": weights, "sha256": _hash(facts, vectors.tobytes())},
+        )
 
 
 def _read(path: Path, weights: str) -> list[Row] | None:

@@ -117,6 +117,8 @@ RHYTHMS = {
     "(SVTA": "supraventricular-tachycardia", "(VT": "ventricular-tachycardia", "(NOD": "junctional-rhythm",
     "(IVR": "idioventricular-rhythm", "(VFL": "ventricular-flutter", "(PREX": "ventricular-preexcitation", "(AB": "atrial-bigeminy",
 }  # fmt: skip
+# Of Challenge 2020: PTB Diagnostic and INCART, with several records of many patients and no word of whose they are
+UNTOLD = {"S", "I"}
 
 
 @dataclass(frozen=True)
@@ -141,9 +143,14 @@ class Case:
     subclasses: frozenset[str] | None = None  # PTB-XL's names of the diagnostic subclasses; None: unknown
     device: str = ""
 
+    @property
+    def person(self) -> str:
+        """The same for all records of a patient, and for all of a source that does not tell which records are of one."""
+        return self.source if self.source in UNTOLD else f"{self.source}/{self.patient}"
+
     def share(self, parts: int) -> int:
-        """A number below `parts`, the same for all records of a patient."""
-        return zlib.crc32(f"{self.source}/{self.patient}".encode()) % parts
+        """A number below `parts`, the same for all records of a person."""
+        return zlib.crc32(self.person.encode()) % parts
 
 
 def known_statements(kb: KnowledgeBase, present: Iterable[str], listed: Iterable[str]) -> dict[str, bool]:

@@ -21,13 +21,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from ecgclip.data import LOADERS, Case
+from ecgclip.data import Case
 from ecgclip.ecg import ECG, LEADS, EcgclipError, read_ecg
 from ecgclip.encoder import ECGEncoder
+from ecgclip.files import write_atomic
 from ecgclip.knowledge import KnowledgeBase, load_label_set
 from ecgclip.metrics import RESAMPLES, Labels, auroc_table, calibration, difference, label_table
-from ecgclip.model import ECGCLIP, Embedding, load_model, weights_hash, write_atomic
+from ecgclip.model import ECGCLIP, Embedding, load_model, weights_hash
 from ecgclip.prepare import SAMPLING_RATE, prepare
+from ecgclip.splits import PUBLISHED, load, sources, tested
 
 NAMINGS = ("code", "en", "de")
 SHORT_NAMES = {  # what PTB-XL's label sets may be called where the data set is given
@@ -37,7 +39,6 @@ SHORT_NAMES = {  # what PTB-XL's label sets may be called where the data set is 
     "rhythm": "ptb-xl-rhythm",
     "all": "ptb-xl-all",
 }
-DEFAULT_FOLD = {"ptb-xl": 10, "mitdb": 2}  # the published test splits
 BATCH = 32  # ECGs embedded at once
 AGE_BANDS = (("<40", 40), ("40–64", 65), ("65–79", 80), ("80+", float("inf")))  # name, years below
 LANGUAGE_WORDS = {  # frequent in PTB-XL's reports of one language, and in none of the others
@@ -76,7 +77,7 @@ def zeroshot(
     if unknown := set(leads or ()) - set(LEADS):
         raise EcgclipError(f"unknown lead {sorted(unknown)[0]!r}; leads are {', '.join(LEADS)}")
     model = load_model(weights)
-    fold = published_fold(dataset) if fold is None else fold
+    fold = PUBLISHED.get(dataset) if fold is None else fold
     cases = test_cases(model, dataset, Path(path), fold)
     labels = choose_labels(model, dataset, label_set, cases, naming)
     if labelled:
@@ -122,43 +123,29 @@ def zeroshot(
 
 
 def test_cases(model: ECGCLIP, dataset: str, path: Path, fold: int | Sequence[int] | None = None) -> list[Case]:
-    """The cases to test on; of a source with a test part, only the part that training never saw.
+    """The cases to test on (splits.tested); of a source with a test part, only that.
 
     fold: of ptb-xl one or more of 1 to 10, by default 10, which is the published test split; of mitdb the record sets 1 or 2
     of the inter-patient split, by default 2. Where the model was trained on them all the same, a line on stderr says so.
     """
-    if dataset not in LOADERS:
-        raise EcgclipError(f"no data set {dataset!r}; there are {', '.join(LOADERS)}")
-    if fold is not None and dataset not in DEFAULT_FOLD:
-        raise EcgclipError(f"the data set {dataset} has no folds: leave --fold out")
-    fold = published_fold(dataset) if fold is None else fold
+    fold = PUBLISHED.get(dataset) if fold is None else fold
     folds = {fold} if isinstance(fold, int) else set(fold or ())
-    recipe = model.config.training.get("recipe", {})
-    part = recipe.get("test_part", {}).get(dataset)
-    trained = recipe.get("data", {}).get(dataset)
-    if trained is not None and not part and (not folds or folds & set(trained.get("folds", folds))):
+    cases, seen = tested(dataset, load_cases(model, dataset, path, folds), model.config.training)
+    if seen:
         print("note: the model was trained on these records: the figures say nothing of new ones", file=sys.stderr)
-    cases = load_cases(model, dataset, path, folds)
-    cases = [c for c in cases if c.share(part) == 0] if part else cases
     if not cases:
         of = f" of fold {', '.join(map(str, sorted(folds)))}" if folds else ""
         raise EcgclipError(f"{path}: holds no record of {dataset}{of} to test on")
     return cases
 
 
-def published_fold(dataset: str) -> int | None:
-    """The test split of a data set that has folds."""
-    return DEFAULT_FOLD.get(dataset)
-
-
 def load_cases(model: ECGCLIP, dataset: str, path: Path, folds: Collection[int] = ()) -> list[Case]:
-    """A data set's cases, of some folds or all; of challenge-2020 only the sources that are no data set of their own."""
-    if dataset == "ptb-xl":
-        return LOADERS[dataset](path, model.kb, folds=folds, fine=model.config.ecg.sampling_rate > SAMPLING_RATE)
-    options = {"every_s": 10.0} if dataset == "mitdb" else {}  # every heartbeat once
-    cases = [c for c in LOADERS[dataset](path, model.kb, **options) if not folds or c.fold in folds]
-    # CPSC2018 (A) has a label set, and so a data set, of its own; HR is PTB-XL again
-    return [c for c in cases if c.source not in ("A", "HR")] if dataset == "challenge-2020" else cases
+    """A data set's cases, of some folds or all (none given), as this model looks at them."""
+    options: dict[str, dict[str, Any]] = {
+        "ptb-xl": {"fine": model.config.ecg.sampling_rate > SAMPLING_RATE},
+        "mitdb": {"every_s": 10.0},  # every heartbeat once
+    }
+    return load(dataset, path, model.kb, folds or None, **options.get(dataset, {}))
 
 
 def choose_labels(model: ECGCLIP, dataset: str, label_set: str, cases: list[Case], naming: str) -> Labels:
@@ -615,8 +602,8 @@ def description(
 
 def _training_cases(model: ECGCLIP, path: Path, fold: int, patients: Collection[str]) -> list[Case]:
     """The records of the folds that the model was trained on (validation patients too), none of these patients among them."""
-    trained = model.config.training.get("recipe", {}).get("data", {}).get("ptb-xl", {}).get("folds", range(1, 9))
-    cases = LOADERS["ptb-xl"](path, model.kb, folds=[f for f in trained if f != fold] or [0])
+    trained = sources(model.config.training).get("ptb-xl", {}).get("folds", range(1, 9))
+    cases = load("ptb-xl", path, model.kb, [f for f in trained if f != fold])
     cases = [c for c in cases if c.patient not in patients]
     if not cases:
         raise EcgclipError(f"{path}: no records of the training folds {', '.join(map(str, trained))} for the baseline")

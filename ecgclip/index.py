@@ -28,6 +28,7 @@ import numpy as np
 
 from ecgclip.ecg import ECG, EcgclipError, find_records, record_hash, record_stamp
 from ecgclip.facts import Facts, load_facts
+from ecgclip.files import replacing, write_atomic
 from ecgclip.vectors import KINDS, VectorFile, file_sha256
 
 if TYPE_CHECKING:
@@ -246,10 +247,9 @@ class ECGIndex:
 
     def _create(self) -> None:
         weights, dim = self.model.weights_sha256, self.model.config.ecg.dim
-        partial = self.folder / f"{FILE}.partial"
-        unfinished = {LOCK, partial.name, f"{partial.name}-journal"}
+        unfinished = rf"({LOCK}|{FILE}\.\w+\.partial)(-journal)?"  # of a program that was killed
         if self.folder.exists() and (
-            not self.folder.is_dir() or any(file.name not in unfinished for file in self.folder.iterdir())
+            not self.folder.is_dir() or any(not re.fullmatch(unfinished, f.name) for f in self.folder.iterdir())
         ):
             raise EcgclipError(f"{self.folder}: is no index and not empty; give a new folder")
         with self._damage():
@@ -257,15 +257,16 @@ class ECGIndex:
             with self._lock():
                 if (self.folder / FILE).exists():  # another program was faster
                     return
-                partial.unlink(missing_ok=True)
-                with closing(sqlite3.connect(partial, isolation_level=None)) as db:
+                with (
+                    replacing(self.folder / FILE) as partial,
+                    closing(sqlite3.connect(partial, isolation_level=None)) as db,
+                ):
                     db.executescript(
                         f"PRAGMA auto_vacuum=INCREMENTAL; PRAGMA application_id={APPLICATION}; "
                         f"PRAGMA user_version={FORMAT}; {SCHEMA}"
                     )
                     facts = {"weights_sha256": weights, "dim": dim, "generation": 0}
                     db.executemany("INSERT INTO meta VALUES (?, ?)", [(k, str(v)) for k, v in facts.items()])
-                os.replace(partial, self.folder / FILE)
 
     def add(
         self,
@@ -424,6 +425,8 @@ class ECGIndex:
         """Held by one program at a time."""
         with closing(sqlite3.connect(self.folder / LOCK, timeout=0, isolation_level=None)) as lock:
             lock.execute("BEGIN EXCLUSIVE")
+            for file in self.folder.glob("*.partial*"):  # of a program that was killed: nobody else writes here now
+                file.unlink()
             yield
 
     @contextmanager
@@ -440,9 +443,7 @@ class ECGIndex:
     def _write_checksum(self) -> None:
         file = self.folder / FILE
         if file.stat().st_size <= CHECKED_BYTES:
-            partial = self.folder / f"{CHECKSUM}.partial"
-            partial.write_text(file_sha256(file) + "\n")
-            os.replace(partial, self.folder / CHECKSUM)
+            write_atomic(self.folder / CHECKSUM, file_sha256(file) + "\n")
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -525,9 +526,7 @@ class ECGIndex:
         text = io.StringIO()
         table = csv.writer(text, lineterminator="\n")
         table.writerows([("record", "reason"), *rows])
-        partial = file.with_suffix(".partial")
-        partial.write_text(text.getvalue(), encoding="utf-8")
-        os.replace(partial, file)
+        write_atomic(file, text.getvalue())
 
     # --- searching ----------------------------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ from ecgclip.assets import asset_path
 from ecgclip.beats import r_peaks
 from ecgclip.ecg import ECG, EcgclipError, read_ecg
 from ecgclip.encoder import ECGConfig, ECGEncoder, ECGFeatures
+from ecgclip.files import write_atomic
 from ecgclip.knowledge import Concept, KnowledgeBase, Passage, load_label_set
 from ecgclip.measure import Measurement, measure_windows
 from ecgclip.measure import features as measurement_features
@@ -58,8 +59,11 @@ class Calibration:
         return np.stack(columns, -1)
 
     def __call__(self, similarity: np.ndarray, bank: np.ndarray) -> np.ndarray:
-        logit = self.features(similarity, bank) @ np.array(self.weights) + self.bias
-        return 1 / (1 + np.exp(-logit))
+        return self.curve(self.features(similarity, bank))
+
+    def curve(self, features: np.ndarray) -> np.ndarray:
+        """features (…, 4) → probability (…)."""
+        return 1 / (1 + np.exp(-(features @ np.array(self.weights) + self.bias)))
 
 
 @dataclass(frozen=True)
@@ -145,6 +149,7 @@ class ModelConfig:
     ecg: ECGConfig = ECGConfig()
     text: TextConfig = TextConfig()
     calibration: Calibration = Calibration()
+    untrained: Calibration | None = None  # of conditions that training never had; None: the same curve
     floor: float = 0.88  # nearest passages below this cosine do not make a label known
     threshold: float = 0.5  # a description says what is at least so probable; chosen on the validation split
     training: dict[str, Any] = field(default_factory=dict)  # recipe, seed, data and code version
@@ -153,10 +158,19 @@ class ModelConfig:
     def from_dict(cls, stored: dict[str, Any]) -> ModelConfig:
         ecg = dict(stored["ecg"])
         ecg["channels"] = tuple(ecg["channels"])
-        calibration = Calibration(tuple(stored["calibration"]["weights"]), stored["calibration"]["bias"])
-        threshold = stored.get("threshold", cls.threshold)  # models of version 0.1.0 have none
-        text = TextConfig.from_dict(stored["text"])
-        return cls(ECGConfig(**ecg), text, calibration, stored["floor"], threshold, stored["training"])
+        known, untrained = (
+            stored["calibration"],
+            stored.get("untrained"),
+        )  # models of version 0.1.0 lack the second curve …
+        return cls(
+            ecg=ECGConfig(**ecg),
+            text=TextConfig.from_dict(stored["text"]),
+            calibration=Calibration(tuple(known["weights"]), known["bias"]),
+            untrained=Calibration(tuple(untrained["weights"]), untrained["bias"]) if untrained else None,
+            floor=stored["floor"],
+            threshold=stored.get("threshold", cls.threshold),  # … and the threshold
+            training=stored["training"],
+        )
 
 
 class ECGCLIP(nn.Module):
@@ -561,13 +575,6 @@ _SETTINGS: dict[str, Any] = {}
 
 def _unit(vector: np.ndarray) -> np.ndarray:
     return vector / np.linalg.norm(vector)
-
-
-def write_atomic(path: Path, content: str | bytes) -> None:
-    """Atomic: a reader sees the old file or the new one."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content.encode() if isinstance(content, str) else content)
-    os.replace(partial, path)
 
 
 def load_model(name: str | Path | None = None, knowledge_base: str | Path | None = None) -> ECGCLIP:

@@ -7,7 +7,6 @@ Every length here is in mm of paper; x runs to the right and y upwards.
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ecgclip.ecg import ECG, LEADS, EcgclipError
+from ecgclip.files import write_atomic
 from ecgclip.prepare import HIGHPASS, LOWPASS, SAMPLING_RATE, WINDOW, Prepared, prepare
 
 SPEED, GAIN = 25, 10  # mm/s, mm/mV
@@ -103,14 +103,9 @@ def _check(path: Path, ecgs: int, titles: int, starts: int) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Atomic: a reader sees the old picture or the new one."""
-    partial = path.with_name(path.name + ".partial")
     try:
-        partial.write_bytes(content)
-        os.replace(partial, path)
+        write_atomic(path, content)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink()
         raise EcgclipError(f"{path}: cannot be written ({error.strerror})") from None
 
 

@@ -21,7 +21,6 @@ from ecgclip.evaluate import (
     mean_vectors,
     patient_numbers,
     provenance,
-    published_fold,
     random_encoder,
     save,
     scores_file,
@@ -31,10 +30,9 @@ from ecgclip.evaluate import (
 )
 from ecgclip.metrics import label_summary, mean_figures, resample
 from ecgclip.model import ECGCLIP, load_model
+from ecgclip.splits import PUBLISHED, probed
 
 SHARES = (0.01, 0.1, 1.0)
-TRAINING_FOLDS = {"ptb-xl": range(1, 9), "mitdb": (1, 2)}
-PARTS = 5  # a data set without a split of its own: one patient in five is tested on
 C = 0.01  # inverse strength of the L2 penalty on standardised vectors; chosen once, on PTB-XL folds 1–7 against 8
 
 
@@ -61,7 +59,7 @@ def probe(
     if bad := [share for share in shares if not 0 < share <= 1]:
         raise EcgclipError(f"a share of {bad[0]:g}: give shares of the training records in (0, 1]")
     model = load_model(weights)
-    fold = published_fold(dataset) if fold is None else fold
+    fold = PUBLISHED.get(dataset) if fold is None else fold
     training, test = split(model, dataset, Path(path), fold)
     labels = choose_labels(model, dataset, label_set, [*training, *test], "code")
     if labels.beats:
@@ -114,20 +112,8 @@ def probe(
 
 
 def split(model: ECGCLIP, dataset: str, path: Path, fold: int | Sequence[int] | None) -> tuple[list[Case], list[Case]]:
-    """→ training and test cases, no patient in both.
-
-    ptb-xl: folds 1 to 8 train; mitdb: the other record set; else one patient in PARTS is tested on, the rest train.
-    """
-    test = test_cases(model, dataset, path, fold)
-    if dataset in TRAINING_FOLDS:
-        folds = set(TRAINING_FOLDS[dataset]) - {c.fold for c in test}
-        training = load_cases(model, dataset, path, folds) if folds else []
-    else:
-        training = load_cases(model, dataset, path)
-        if len(training) == len(test):  # no part was kept from the model's training
-            test = [c for c in test if c.share(PARTS) == 0]
-    patients = {(c.source, c.patient) for c in test}
-    training = [c for c in training if (c.source, c.patient) not in patients]
+    """→ training and test cases, no patient in both (splits.probed)."""
+    training, test = probed(dataset, load_cases(model, dataset, path), test_cases(model, dataset, path, fold))
     if not training or not test:
         raise EcgclipError(f"{path}: no patients of {dataset} to {'train' if test else 'test'} on")
     return training, test

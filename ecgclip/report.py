@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ecgclip.model import write_atomic
+from ecgclip.files import write_atomic
 
 WORDS = {
     "auroc": "AUROC",

@@ -21,7 +21,6 @@ from ecgclip.evaluate import (
     mean_vectors,
     patient_numbers,
     provenance,
-    published_fold,
     random_encoder,
     save,
     test_cases,
@@ -29,6 +28,7 @@ from ecgclip.evaluate import (
 )
 from ecgclip.metrics import Figures, Labels, interval, mean_figures, patient_draws
 from ecgclip.model import ECGCLIP, load_model
+from ecgclip.splits import PUBLISHED
 
 K = 10  # of precision
 RECALLS = (1, 5, 10)
@@ -64,7 +64,7 @@ def retrieval(
     Raises EcgclipError as `zeroshot` does, and where the records have neither reports nor statements to go by.
     """
     model = load_model(weights)
-    fold = published_fold(dataset) if fold is None else fold
+    fold = PUBLISHED.get(dataset) if fold is None else fold
     (ours, random), cases = mean_vectors(
         [model, random_encoder(model, seed)], test_cases(model, dataset, Path(path), fold)
     )

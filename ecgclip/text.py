@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ecgclip.ecg import EcgclipError
+from ecgclip.files import write_atomic
 
 PAD, UNKNOWN, BEGIN, END, MASK = 0, 1, 2, 3, 4
 
@@ -118,7 +119,7 @@ class SentencePieceTokenizer:
         return self.pieces.decode([i for i in ids if i > MASK])
 
     def save(self, folder: Path) -> None:
-        (folder / "tokenizer.model").write_bytes(self.model)
+        write_atomic(folder / "tokenizer.model", self.model)
 
 
 class HuggingFaceTokenizer:

@@ -1,6 +1,6 @@
 """Training: `train_text` (masked words), then `train_clip` (alignment), each from a YAML recipe.
 
-Both write `last/` (weights, optimiser and step, replaced atomically after each epoch) and `log.csv` into their output folder,
+Both write `last/` (weights, optimiser and step, replaced after each epoch) and `log.csv` into their output folder,
 go on from there when started again, and give the same result as an uninterrupted run: everything random is drawn from the
 seed and the step.
 """
@@ -13,7 +13,6 @@ import hashlib
 import json
 import math
 import os
-import shutil
 import time
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -24,10 +23,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ecgclip.data import LOADERS, MAIN, MEASURED_CONCEPTS, REPORTED_BY, UNKNOWN, Case
+from ecgclip.data import MAIN, MEASURED_CONCEPTS, REPORTED_BY, UNKNOWN, Case
 from ecgclip.ecg import EcgclipError
 from ecgclip.encoder import ECGConfig, ECGFeatures
 from ecgclip.evaluate import random_encoder
+from ecgclip.files import replacing, write_atomic
 from ecgclip.knowledge import KnowledgeBase
 from ecgclip.losses import (
     SigmoidBank,
@@ -42,6 +42,7 @@ from ecgclip.measure import feature_names, finding_texts
 from ecgclip.model import ECGCLIP, ModelConfig, prompt_settings
 from ecgclip.pairs import Bank, Composer, concept_wording, finding_wordings, targets
 from ecgclip.prepare import SAMPLING_RATE
+from ecgclip.splits import Parts, check, divide, learnt, load, patient_folds
 from ecgclip.teacher import opinions
 from ecgclip.text import (
     MASK,
@@ -57,6 +58,7 @@ from ecgclip.windows import VARIANTS, Windows, load_windows
 REPORTED = 32  # ECGs of a batch that get a text of their own
 LOGGED = ("clip", "statements", "ranking", "findings", "beats", "synonyms", "views", "validation_auroc")
 SYNONYMS = 24  # concepts of which two wordings meet
+STATE = "state.safetensors"  # of last/
 BANK_PART = 0.5  # of the concepts and findings are asked of a batch
 
 
@@ -68,7 +70,6 @@ class Recipe:
     seed: int
     data: dict[str, dict[str, Any]]
     validation_part: int
-    test_part: dict[str, int]
     pretraining: dict[str, Any]
     epochs: int
     locked: dict[str, Any]
@@ -82,6 +83,9 @@ class Recipe:
     average: float
     losses: dict[str, float]
     augment: dict[str, float]
+    test_part: dict[str, int] = field(
+        default_factory=dict
+    )  # source → one patient in so many, beside those of splits.py
     ecg: dict[str, Any] = field(default_factory=dict)
     text: dict[str, Any] = field(default_factory=dict)
     reports: float = 0.5  # part of the texts that are the real report, where there is one
@@ -105,8 +109,7 @@ class Recipe:
                 raise TypeError(f"unseen {recipe.unseen!r} is no list of concepts")
             if recipe.unseen:
                 KnowledgeBase.load().without(recipe.unseen)  # which knows them, or says so
-            if unknown := recipe.data.keys() - LOADERS.keys():
-                raise TypeError(f"no data set {sorted(unknown)[0]!r}; there are {', '.join(LOADERS)}")
+            check(recipe.data)
         except (OSError, TypeError, ValueError, AttributeError, yaml.YAMLError) as error:
             raise EcgclipError(
                 f"{path}: not a recipe ({str(error).splitlines()[0]}); see recipes/default.yaml"
@@ -142,26 +145,31 @@ class Split:
 
 
 def load_split(recipe: Recipe, data: Path, kb: KnowledgeBase, validation: bool, log=print) -> dict[str, Split]:
-    """The training (or validation) cases of each source; a patient is only ever in one of the two, test parts in neither."""
+    """The training cases of each source, or the validation cases of the main one."""
     splits, rest = {}, kb.without(recipe.unseen)
-    for source, options in recipe.data.items():
-        loader = LOADERS[source]
-        wanted = {"folds": options["folds"]} if "folds" in options else {}
-        if source == "ptb-xl":
-            wanted["fine"] = recipe.ecg_config.sampling_rate > SAMPLING_RATE
-        cases = [forget(c, rest) for c in loader(data / options["path"], kb, **wanted)]
-        tests = recipe.test_part.get(source)
-        cases = [c for c in cases if not (tests and c.share(tests) == 0)]
-        if validation and source != recipe.main:
-            continue
-        held = {c.patient for c in cases if c.share(recipe.validation_part) == 0}
-        if cases and not held:  # a small folder, of whose patients none fell into that part
-            held = {min(cases, key=lambda c: (c.share(1 << 16), c.patient)).patient}
-        chosen = [c for c in cases if (c.patient in held) == validation]
+    for source in [recipe.main] if validation else recipe.data:
+        parts = source_parts(recipe, source, data, kb)
+        chosen = [forget(c, rest) for c in (parts.validation if validation else parts.training)]
         variants = VARIANTS if recipe.augment["drop_leads"] else 1
         rate, workers = recipe.ecg_config.sampling_rate, os.cpu_count() or 1
         splits[source] = Split(chosen, load_windows(chosen, windows_cache(), workers, log, rate, variants))
     return splits
+
+
+def source_parts(recipe: Recipe, source: str, data: Path, kb: KnowledgeBase, signals: bool = True) -> Parts:
+    """What a recipe does with each case of a source. signals=False: rows without a signal too, for their reports."""
+    options: dict[str, Any] = {} if signals else {"signals": False}
+    if source == "ptb-xl":
+        options["fine"] = recipe.ecg_config.sampling_rate > SAMPLING_RATE
+    cases = load(source, data / recipe.data[source]["path"], kb, **options)
+    validation_part = recipe.validation_part if source == recipe.main else 0
+    return divide(source, cases, recipe.data[source].get("folds"), validation_part, recipe.test_part.get(source, 0))
+
+
+def learnt_from(recipe: Recipe, *parts: dict[str, Split]) -> dict[str, dict[str, Any]]:
+    """What a model's config keeps of each source, by which `eval` knows what it was trained on."""
+    cases = {source: [c for part in parts if source in part for c in part[source].cases] for source in recipe.data}
+    return {source: learnt(source, known, recipe.test_part.get(source, 0)) for source, known in cases.items()}
 
 
 def forget(case: Case, kb: KnowledgeBase) -> Case:
@@ -196,15 +204,15 @@ def windows_cache() -> Path:
 
 
 def corpus(recipe: Recipe, data: Path, kb: KnowledgeBase) -> list[str]:
-    """All text there is: reports of the training folds (those without a signal too), the knowledge base, findings."""
+    """All text there is: reports of training patients (those without a signal too), the knowledge base, findings."""
     rest = kb.without(recipe.unseen)
     texts = [p.text for p in rest.passages]
     texts += [t for entry in spoken_findings(rest).values() for said in entry.values() for t in said]
     for source in (s for s in recipe.data if s in REPORTED_BY):
-        options = recipe.data[source]
-        folds = {"folds": options["folds"]} if "folds" in options else {}
-        cases = LOADERS[source](data / options["path"], kb, signals=False, **folds)
-        texts += [report for c in cases if (report := forget(c, rest).report)]
+        parts = source_parts(recipe, source, data, kb)  # of a small folder, who validates depends on who has a signal
+        apart = {c.person for c in [*parts.validation, *parts.test]}
+        cases = source_parts(recipe, source, data, kb, signals=False).training
+        texts += [report for c in cases if c.person not in apart and (report := forget(c, rest).report)]
     return texts
 
 
@@ -281,8 +289,9 @@ def train_text(recipe: Recipe, data: Path, out: Path, threads: int | None = None
             step += 1
         _log(out / "log.csv", epoch + 1, {"masked_word": total / len(texts)}, time.time() - started, ("masked_word",))
         _save(out / "last", recipe, modules, optimiser, step)
-    save_file({k: v.contiguous() for k, v in encoder.state_dict().items()}, out / "text.safetensors")
-    (out / "text.json").write_text(json.dumps(asdict(config), indent=1))
+    with replacing(out / "text.safetensors") as partial:
+        save_file({k: v.contiguous() for k, v in encoder.state_dict().items()}, partial)
+    write_atomic(out / "text.json", json.dumps(asdict(config), indent=1))
     return out
 
 
@@ -690,7 +699,7 @@ def train_clip(recipe: Recipe, data: Path, text: Path, out: Path, threads: int |
                 sums = {}
     if accelerator.is_main_process:
         batches.rank, batches.world = 0, 1  # what is left is the work of one process
-        train_measured(averaged, batches, held_out, recipe)
+        train_measured(averaged, batches, recipe)
         finish(averaged, recipe, splits, held_out, data, out, time.time() - started, version)
     return out / "model"
 
@@ -698,8 +707,8 @@ def train_clip(recipe: Recipe, data: Path, text: Path, out: Path, threads: int |
 SIGNAL_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)  # tried
 
 
-def train_measured(model: ECGCLIP, batches: Batches, held_out: dict[str, Split], recipe: Recipe) -> None:
-    """Teach the measurements' branch, alone, on the prompts that inference asks with; then weigh the signal beside it.
+def train_measured(model: ECGCLIP, batches: Batches, recipe: Recipe) -> None:
+    """Teach the measurements' branch, alone, on the prompts that inference asks with.
 
     Taught together with the signal it would learn half of what it can, beside a network that knows its training ECGs by heart.
     """
@@ -744,24 +753,53 @@ def train_measured(model: ECGCLIP, batches: Batches, held_out: dict[str, Split],
         optimiser.step()
         _average(averaged, trained, min(recipe.average, (step + 1) / (step + 20)))
     trained.load_state_dict(averaged.state_dict())
-    scores = signal_weights(model, held_out)
-    model.ecg.signal_weight.fill_(max(scores, key=lambda w: 0.0 if math.isnan(scores[w]) else scores[w]))
-    print("validation by the signal's weight:", {w: round(s, 4) for w, s in scores.items()})
+
+
+def weigh_signal(model: ECGCLIP, held_out: dict[str, Split]) -> dict[str, Any]:
+    """Weigh the signal beside the measurements, by the validation split → what to keep of it.
+
+    auroc: cross-fitted, each fold of patients by the weight (signal_weights) that the others choose.
+    """
+    if model.ecg.measured is None:
+        return {"auroc": validation_auroc(model, held_out)}
+    split = next(iter(held_out.values()))
+    folds = patient_folds([split.cases[i] for i in split.windows.case])
+    similarity, truth = weighted_similarity(model, held_out)
+    scores = weight_scores(similarity, truth)
+    model.ecg.signal_weight.fill_(SIGNAL_WEIGHTS[int(np.argmax(scores))])
+    print("validation by the signal's weight:", dict(zip(SIGNAL_WEIGHTS, scores.round(4).tolist(), strict=True)))
+    apart, chosen = similarity[0, 0].copy(), []
+    for k in range(folds.max() + 1):
+        best = int(np.argmax(weight_scores(similarity[:, :, folds != k], truth[folds != k])))
+        apart[folds == k] = similarity[best, 0, folds == k]
+        chosen.append(SIGNAL_WEIGHTS[best])
+    return {"auroc": macro_auroc(apart, truth), "signal_weights": chosen}
+
+
+def signal_weights(model: ECGCLIP, held_out: dict[str, Split]) -> dict[float, float]:
+    """Weight of the signal beside the measurements → validation AUROC, half of it from all leads, half from subsets of them."""
+    return dict(zip(SIGNAL_WEIGHTS, weight_scores(*weighted_similarity(model, held_out)).tolist(), strict=True))
+
+
+def weight_scores(similarity: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """similarity (weights, variants, windows, concepts), truth (windows, concepts) → AUROC of each weight; 0 where there is none."""
+    scores = np.array([[macro_auroc(s, truth) for s in variants] for variants in similarity])
+    return np.nan_to_num((scores[:, 0] + scores[:, min(1, scores.shape[1] - 1) :].mean(1)) / 2)
 
 
 @torch.no_grad()
-def signal_weights(model: ECGCLIP, held_out: dict[str, Split]) -> dict[float, float]:
-    """Weight of the signal beside the measurements → validation AUROC, half of it from all leads, half from subsets of them."""
+def weighted_similarity(model: ECGCLIP, held_out: dict[str, Split]) -> tuple[np.ndarray, np.ndarray]:
+    """→ (SIGNAL_WEIGHTS, lead subsets, windows, concepts) of the validation windows, and their truth."""
     windows, (truth, prompts) = next(iter(held_out.values())).windows, validation_prompts(model, held_out)
-    by_weight: dict[float, list[float]] = {weight: [] for weight in SIGNAL_WEIGHTS}
+    similarity = np.zeros((len(SIGNAL_WEIGHTS), windows.leads.shape[1], *truth.shape), np.float32)
     model.eval()
     for variant in range(windows.leads.shape[1]):
         some = replace(windows, mask=windows.leads[:, variant])
-        signal = encode_windows(model, some, measured=False).rhythm.numpy()
-        measured = model.ecg.measured(torch.tensor(windows.features[:, variant], device=_device(model))).cpu().numpy()
-        for weight, scores in by_weight.items():
-            scores.append(macro_auroc((measured + weight * signal) @ prompts.T, truth))
-    return {weight: float(s[0] + np.mean(s[1:] or s[0])) / 2 for weight, s in by_weight.items()}
+        signal = encode_windows(model, some, measured=False).rhythm
+        measured = model.ecg.measured(torch.tensor(windows.features[:, variant], device=_device(model))).cpu()
+        for i, weight in enumerate(SIGNAL_WEIGHTS):
+            similarity[i, variant] = F.normalize(measured + weight * signal, dim=-1).numpy() @ prompts.T
+    return similarity, truth
 
 
 def finish(
@@ -774,10 +812,11 @@ def finish(
     seconds: float,
     version: str,
 ) -> None:
-    """Embed the knowledge base, choose the reference bank and the floor, calibrate on the validation split, and save."""
-    from ecgclip.calibrate import calibrate, choose_floor, choose_threshold
+    """Weigh the signal, embed the knowledge base, draw the reference bank, choose the floor, calibrate by the validation split, save."""
+    from ecgclip.calibrate import calibrate, choose_floor, choose_threshold, cross_fit, cross_fitted_f1
 
     model.eval()
+    figures = weigh_signal(model, held_out)
     model.set_knowledge(model.kb)
     main = splits[recipe.main]
     rows = np.random.default_rng(recipe.seed).permutation(len(main.windows))[:512]
@@ -787,11 +826,17 @@ def finish(
         "code_version": version,
         "seconds": round(seconds),
         "data_sha256": data_hash(recipe, data),
+        "split": learnt_from(recipe, splits, held_out),
         "concepts": sorted(trained_concepts(splits) & model.kb.concepts.keys()),
     }
     model.config = replace(model.config, training=facts)  # prompts depend on it, and calibration on prompts
     model.config = replace(model.config, floor=choose_floor(model), calibration=calibrate(model, held_out))
-    model.config = replace(model.config, threshold=choose_threshold(model, held_out))
+    curves, figures["ece"] = cross_fit(model, held_out)
+    figures["f1"] = cross_fitted_f1(model, held_out, curves)
+    facts["cross_fitted"] = {k: v if isinstance(v, list) else _rounded(v) for k, v in figures.items()}
+    print("cross-fitted on validation:", facts["cross_fitted"])
+    threshold = choose_threshold(model, held_out, curves)
+    model.config = replace(model.config, threshold=threshold, training=facts)
     model.save(out / "model")
 
 
@@ -846,12 +891,12 @@ def validation_prompts(model: ECGCLIP, held_out: dict[str, Split], least: int = 
 
 
 def macro_auroc(similarity: np.ndarray, truth: np.ndarray) -> float:
-    """Mean over concepts; NaN without any."""
+    """Mean over the concepts that some have and some lack; NaN without any."""
     from sklearn.metrics import roc_auc_score
 
-    known = truth >= 0
-    scores = [roc_auc_score(t[k], s[k]) for s, t, k in zip(similarity.T, truth.T, known.T, strict=True)]
-    return float(np.mean(scores)) if scores else math.nan
+    both = (truth == 1).any(0) & (truth == 0).any(0)
+    columns = [(s[t >= 0], t[t >= 0]) for s, t in zip(similarity.T[both], truth.T[both], strict=True)]
+    return float(np.mean([roc_auc_score(t, s) for s, t in columns])) if columns else math.nan
 
 
 def validation_auroc(model: ECGCLIP, held_out: dict[str, Split], measured: bool = True) -> float:
@@ -877,6 +922,10 @@ def _needs_extra() -> None:
 def _threads(threads: int | None) -> None:
     if threads:
         torch.set_num_threads(threads)
+
+
+def _rounded(figure: float) -> float | None:
+    return None if math.isnan(figure) else round(figure, 4)
 
 
 def _device(model: nn.Module) -> torch.device:
@@ -922,32 +971,29 @@ def _average(averaged: nn.Module, model: nn.Module, keep: float) -> None:
 def _save(
     folder: Path, recipe: Recipe, modules: dict[str, nn.Module], optimiser: torch.optim.Optimizer, step: int
 ) -> None:
+    """Into one file, so that however a run ends there is the checkpoint before or this one, whole."""
     from safetensors.torch import save_file
 
-    partial = folder.with_name("last.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
+    folder.mkdir(exist_ok=True)
     tensors = {f"{name}.{k}": v for name, module in modules.items() for k, v in module.state_dict().items()}
     for i, state in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{i}.{k}": v for k, v in state.items()}
-    save_file({k: v.contiguous().clone() for k, v in tensors.items()}, partial / "state.safetensors")
-    (partial / "state.json").write_text(json.dumps({"step": step, "recipe": asdict(recipe)}))
-    # an interruption between these two leaves last.partial, which is complete and which _resume takes
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+    facts = {"step": str(step), "recipe": json.dumps(asdict(recipe))}
+    with replacing(folder / STATE) as partial:
+        save_file({k: v.contiguous().clone() for k, v in tensors.items()}, partial, facts)
 
 
 def _resume(folder: Path, recipe: Recipe, modules: dict[str, nn.Module], optimiser: torch.optim.Optimizer) -> int:
-    from safetensors.torch import load_file
+    """Load what `_save` wrote → its step; 0 where there is none."""
+    from safetensors import safe_open
 
-    if not folder.exists() and (folder.with_name("last.partial") / "state.json").exists():
-        folder = folder.with_name("last.partial")
-    if not folder.exists():
+    if not (folder / STATE).exists():
         return 0
-    stored = json.loads((folder / "state.json").read_text())
-    if stored["recipe"] != json.loads(json.dumps(asdict(recipe))):
-        raise EcgclipError(f"{folder}: was made by another recipe; give another -o or remove it")
-    tensors = load_file(folder / "state.safetensors")
+    with safe_open(folder / STATE, "pt") as stored:
+        facts = stored.metadata() or {}
+        if facts.get("recipe") != json.dumps(asdict(recipe)):
+            raise EcgclipError(f"{folder}: was made by another recipe; give another -o or remove it")
+        tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118 - no dict
     for name, module in modules.items():
         own = f"{name}."
         module.load_state_dict({k.removeprefix(own): v for k, v in tensors.items() if k.startswith(own)})
@@ -957,7 +1003,7 @@ def _resume(folder: Path, recipe: Recipe, modules: dict[str, nn.Module], optimis
             _, i, name = key.split(".", 2)
             state.setdefault(int(i), {})[name] = value
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
-    return stored["step"]
+    return int(facts["step"])
 
 
 def _log(path: Path, epoch: int, sums: dict[str, float], seconds: float, columns: tuple[str, ...]) -> None:
@@ -967,7 +1013,7 @@ def _log(path: Path, epoch: int, sums: dict[str, float], seconds: float, columns
         with path.open(newline="") as file:
             rows = [row for row in list(csv.reader(file))[1:] if int(row[0]) < epoch]
     rows.append([str(epoch), str(round(seconds)), *(f"{sums[c]:.4f}" if c in sums else "" for c in columns)])
-    with path.open("w", newline="") as file:
+    with replacing(path) as partial, partial.open("w", newline="") as file:
         csv.writer(file).writerows([["epoch", "seconds", *columns], *rows])
 
 

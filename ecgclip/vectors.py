@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ import faiss
 import numpy as np
 
 from ecgclip.ecg import EcgclipError
+from ecgclip.files import replacing
 
 KINDS = ("exact", "ivf")
 LEFT_OUT = 2e-4  # of the energy (squared singular values), by the axes that are kept …
@@ -154,11 +154,9 @@ class VectorFile:
                 index.add_with_ids(vectors, ids)
             if kind == "ivf":
                 facts = _measured(index, everything)
-        partial = path.with_name(path.name + ".partial")
-        faiss.write_index(index, str(partial))
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())  # the database, which is about to forget these vectors, survives a power cut
-        os.replace(partial, path)
+        # on the disk before the database forgets these vectors
+        with replacing(path) as partial:
+            faiss.write_index(index, str(partial))
         return facts | {"kind": kind, "vectors_sha256": file_sha256(path)}
 
 

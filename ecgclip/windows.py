@@ -11,9 +11,9 @@ import os
 import shutil
 import sqlite3
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ import numpy as np
 from ecgclip.beats import r_peaks
 from ecgclip.data import BEATS, UNKNOWN, Case
 from ecgclip.ecg import EcgclipError, read_ecg
+from ecgclip.files import write_atomic
 from ecgclip.measure import features, findings, measure
 from ecgclip.prepare import SAMPLING_RATE, prepare
 
@@ -168,6 +169,16 @@ def load_windows(
     return Windows(**columns, finding_keys=keys, beat_concepts=tuple(sorted(set(BEATS.values()))))
 
 
+@contextmanager
+def _processes(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """A pool that, when interrupted, does not work off what is waiting first."""
+    pool = ProcessPoolExecutor(workers)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
 def _write(folder: Path, jobs: list[tuple], workers: int, log: Callable[[str], None]) -> None:
     """The rows of all jobs, appended a block at a time to one file a column in a folder beside, which at last gets its name."""
     from rich.progress import Progress
@@ -178,7 +189,7 @@ def _write(folder: Path, jobs: list[tuple], workers: int, log: Callable[[str], N
     done = json.loads(state.read_text()) if state.exists() else {"cases": 0, "columns": {}}
     for name, (kind, shape) in done["columns"].items():  # rows behind the last block that was finished
         os.truncate(partial / name, np.dtype(kind).itemsize * int(np.prod(shape)))
-    with ProcessPoolExecutor(workers) as pool, Progress() as bar:
+    with _processes(workers) as pool, Progress() as bar:
         task = bar.add_task("preparing", total=len(jobs), completed=done["cases"])
         while done["cases"] < len(jobs):
             first = done["cases"]
@@ -201,9 +212,7 @@ def _write(folder: Path, jobs: list[tuple], workers: int, log: Callable[[str], N
                     known = done["columns"].get(name, [values.dtype.str, [0, *values.shape[1:]]])
                     done["columns"][name] = [known[0], [known[1][0] + len(values), *known[1][1:]]]
             done["cases"] = min(first + BLOCK, len(jobs))
-            written = state.with_suffix(".partial")
-            written.write_text(json.dumps(done))
-            os.replace(written, state)
+            write_atomic(state, json.dumps(done))
     if not done["columns"]:
         shutil.rmtree(partial)
         raise EcgclipError("no record of the training data could be read")

@@ -1,12 +1,28 @@
-"""Calibration: what it chooses keeps what is meant from what is not."""
+"""Calibration: unknown is not absent, nobody is measured by what was fitted on him, and what it chooses keeps what is meant."""
+
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 pytest.importorskip("sklearn", reason="needs ecgclip[train]")
 
-from ecgclip.calibrate import UNRELATED, choose_floor  # noqa: E402
+import ecgclip.train  # noqa: E402
+from ecgclip.calibrate import (  # noqa: E402
+    UNRELATED,
+    calibrate,
+    calibrate_untrained,
+    choose_floor,
+    choose_threshold,
+    cross_fit,
+    cross_fitted_f1,
+    fit,
+)
+from ecgclip.data import Case  # noqa: E402
 from ecgclip.knowledge import KnowledgeBase  # noqa: E402
+from ecgclip.model import Calibration, ModelConfig, load_model  # noqa: E402
+from ecgclip.splits import patient_folds  # noqa: E402
 
 
 class Scripted:
@@ -41,3 +57,109 @@ def test_the_floor_lets_misspelt_names_in_and_keeps_the_unrelated_out():
 
 def test_the_floor_rises_above_what_is_often_wrong():
     assert choose_floor(Scripted(near=0.9, far=0.2, wrong=0.4)) > 0.5
+
+
+# --- curves -----------------------------------------------------------------------------------------------------------
+
+CONCEPTS = ("left-bundle-branch-block", "atrial-fibrillation", "paced-rhythm")
+
+
+class Held:
+    """A model and a validation split of 60 patients with two windows each, whose ECG vectors are drawn around their truth."""
+
+    def __init__(self, tiny_model, monkeypatch, seed=0, unknown=()):
+        rng = np.random.default_rng(seed)
+        self.truth = rng.random((60, 3)) < 0.4
+        cases = []
+        for i, row in enumerate(self.truth):
+            known = {
+                c: bool(there) for j, (c, there) in enumerate(zip(CONCEPTS, row, strict=True)) if (i, j) not in unknown
+            }
+            cases.append(Case("s", f"r{i}", str(i), known, frozenset(c for c, there in known.items() if there)))
+        self.ecgs = (np.repeat(self.truth, 2, 0) - 0.5 + rng.normal(0, 0.7, (120, 3))).astype(np.float32)
+        self.model = load_model(tiny_model)
+        self.model.config = replace(self.model.config, training={"concepts": list(CONCEPTS)})
+        self.model.reference = rng.normal(0, 1, (50, 3)).astype(np.float32)
+        vectors = dict(zip(CONCEPTS, np.eye(3, dtype=np.float32), strict=True))
+        monkeypatch.setattr(self.model, "concept_vector", vectors.__getitem__, raising=False)
+        windows = SplitWindows(case=np.repeat(np.arange(60), 2), ecgs=self.ecgs)
+        monkeypatch.setattr(ecgclip.train, "embed_windows", lambda model, windows: windows.ecgs)
+        self.split = {"ptb-xl": SimpleNamespace(cases=cases, windows=windows)}
+
+
+class SplitWindows(SimpleNamespace):
+    finding_keys, findings = (), None
+
+    def __len__(self):
+        return len(self.case)
+
+
+def near(one, other):
+    return np.allclose([*one.weights, one.bias], [*other.weights, other.bias], atol=1e-3)
+
+
+def test_what_is_unknown_counts_as_neither_present_nor_absent(tiny_model, monkeypatch):
+    whole = Held(tiny_model, monkeypatch)
+    # were these absent, the curve would be much flatter
+    present = [(i, 0) for i in np.flatnonzero(whole.truth[:, 0])][:12]
+    half = Held(tiny_model, monkeypatch, unknown=present)
+    curve = calibrate(half.model, half.split)
+    rng = np.random.default_rng(1)
+    features, truth = rng.normal(size=(200, 3, 4)), rng.integers(0, 2, (200, 3))
+    truth[:50] = -1
+    assert near(fit(features, truth), fit(features[50:], truth[50:]))
+    assert not near(fit(features, truth), fit(features, np.maximum(truth, 0)))
+    absent = Held(tiny_model, monkeypatch)
+    for i, j in present:
+        absent.split["ptb-xl"].cases[i].statements[CONCEPTS[j]] = False
+    assert not near(curve, calibrate(absent.model, absent.split))
+
+
+def test_a_patients_probability_comes_from_a_curve_that_never_saw_him(tiny_model, monkeypatch):
+    held = Held(tiny_model, monkeypatch)
+    curves, ece = cross_fit(held.model, held.split)
+    assert len(curves) == 5 and 0 < ece < 0.2
+    cases = held.split["ptb-xl"].cases
+    folds = patient_folds(cases)
+    assert np.bincount(folds).tolist() == [12] * 5
+    assert patient_folds([*cases, replace(cases[7], path="another")])[-1] == folds[7], "all records of a patient"
+    for i in np.flatnonzero(folds == 2):  # what is said of his fold changes every curve but his
+        statements = cases[i].statements
+        statements |= {c: not there for c, there in statements.items()}
+    changed, worse = cross_fit(held.model, held.split)
+    assert near(changed[2], curves[2]) and not any(near(changed[k], curves[k]) for k in (0, 1, 3, 4))
+    assert worse > ece and not near(calibrate(held.model, held.split), curves[2])
+
+
+def test_the_threshold_is_chosen_and_measured_on_probabilities_from_other_patients(tiny_model, monkeypatch):
+    held = Held(tiny_model, monkeypatch)
+    never, always = Calibration((0.0,) * 4, -9.0), Calibration((0.0,) * 4, 9.0)
+    good = calibrate(held.model, held.split)
+    held.model.config = replace(held.model.config, calibration=never)
+    chosen = choose_threshold(held.model, held.split, [good] * 5)
+    assert 0.2 < chosen < 0.7 and cross_fitted_f1(held.model, held.split, [good] * 5) > 0.7
+    assert cross_fitted_f1(held.model, held.split, [never] * 5) == 0, "by the curves given, not by the model's own"
+    mixed = cross_fitted_f1(held.model, held.split, [always, good, good, good, good])
+    assert mixed < cross_fitted_f1(held.model, held.split, [good] * 5)
+
+
+def test_the_curve_of_untrained_conditions_is_that_of_hidden_ones_in_all_models(tiny_model, monkeypatch, tmp_path):
+    one, other = (Held(tiny_model, monkeypatch, seed) for seed in (0, 1))
+    for held in (one, other):  # of the hidden one the ECGs say little, of the others much
+        held.ecgs[:, 0] = held.ecgs[:, 0] * 0.1
+    hidden = [(h.model, h.split, CONCEPTS[:1]) for h in (one, other)]
+    curve = calibrate_untrained(hidden)
+    assert not near(curve, calibrate(one.model, one.split)), "not of the conditions that these models know"
+    assert not near(curve, calibrate_untrained(hidden[:1])) and near(curve, calibrate_untrained(hidden[::-1]))
+    one.model.config = replace(one.model.config, untrained=curve)
+    one.model.save(tmp_path)
+    assert load_model(tmp_path).config.untrained == curve
+    assert load_model(tiny_model).config.untrained is None
+    stored = {
+        "ecg": {"channels": [1, 2, 3]},
+        "text": {},
+        "calibration": {"weights": [1], "bias": 0},
+        "floor": 0,
+        "training": {},
+    }
+    assert ModelConfig.from_dict(stored).untrained is None, "of version 0.1.0"

@@ -4,10 +4,12 @@ import csv
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,7 +24,7 @@ from typer.testing import CliRunner
 import ecgclip.train as train
 from ecgclip.assets import asset_path
 from ecgclip.cli import app
-from ecgclip.data import UNKNOWN
+from ecgclip.data import UNKNOWN, Case
 from ecgclip.ecg import EcgclipError
 from ecgclip.knowledge import KnowledgeBase
 from ecgclip.measure import feature_names, finding_texts
@@ -292,6 +294,24 @@ def test_the_signal_is_weighed_by_validation_and_branches_learn_apart(trained, t
     assert torch.allclose(both, expected, atol=1e-5)
 
 
+def test_the_figure_that_is_kept_is_not_the_one_that_the_choice_was_made_by(trained, toy, monkeypatch):
+    """Signals that say nothing: the best of six is above chance, what the others' best says of a fold is not."""
+    model = load_model(trained / "model")
+    cases = [Case("s", f"r{i}", str(i)) for i in range(100)]
+    held_out = {"ptb-xl": train.Split(cases, SimpleNamespace(case=np.arange(100)))}
+    best, apart = [], []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        noise = rng.normal(size=(len(train.SIGNAL_WEIGHTS), 2, 100, 3)), (rng.random((100, 3)) < 0.5).astype(np.int8)
+        monkeypatch.setattr(train, "weighted_similarity", lambda *_, noise=noise: noise)
+        figures = train.weigh_signal(model, held_out)
+        best.append(max(train.weight_scores(*noise)))
+        apart.append(figures["auroc"])
+        assert len(figures["signal_weights"]) == 5
+        assert float(model.ecg.signal_weight) == train.SIGNAL_WEIGHTS[int(np.argmax(train.weight_scores(*noise)))]
+    assert np.mean(best) > 0.52 and abs(np.mean(apart) - 0.5) < 0.015
+
+
 def test_leads_are_kept_as_devices_have_them():
     rng = np.random.default_rng(0)
     kept = [keep_leads(rng) for _ in range(2000)]
@@ -345,6 +365,9 @@ def test_a_trained_folder_loads_and_classifies(trained):
     assert all(0 < s.probability < 1 for s in result.scores)
     assert model.config.training["recipe"]["name"] == "toy" and len(model.config.training["data_sha256"]) == 64
     assert 0 < len(model.reference) <= 512
+    figures = model.config.training["cross_fitted"]
+    assert figures.keys() == {"auroc", "signal_weights", "ece", "f1"} and 0 < len(figures["signal_weights"]) <= 5
+    assert model.config.training["split"] == {"ptb-xl": {"folds": list(range(1, 9))}}
 
 
 def test_the_log_has_every_loss_of_every_epoch(trained):
@@ -378,6 +401,54 @@ def test_interrupted_training_ends_with_the_weights_of_an_uninterrupted_one(
         torch.testing.assert_close(twice[name], tensor, atol=1e-6, rtol=0, msg=name)
     without_time = [[{k: v for k, v in r.items() if k != "seconds"} for r in log(f)] for f in (trained, tmp_path)]
     assert without_time[0] == without_time[1]
+
+
+INTERRUPTED = {"at": -1, "seen": 0}  # a hook cannot be taken out again, only told to do nothing
+
+
+def interrupt(event, _):
+    if INTERRUPTED["at"] >= 0 and event in ("open", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "shutil.rmtree"):
+        INTERRUPTED["seen"] += 1
+        if INTERRUPTED["seen"] > INTERRUPTED["at"]:
+            INTERRUPTED["at"] = -1
+            raise KeyboardInterrupt
+
+
+def test_a_run_that_is_killed_while_it_saves_goes_on_from_a_whole_checkpoint(tmp_path):
+    """At each file that saving opens, moves or removes."""
+    sys.addaudithook(interrupt)
+
+    def trained_for(steps):
+        torch.manual_seed(0)
+        module = torch.nn.Linear(3, 2)
+        optimiser = torch.optim.AdamW(module.parameters(), 0.1)
+        for _ in range(steps):
+            module(torch.ones(1, 3)).sum().backward()
+            optimiser.step()
+        return {"model": module}, optimiser
+
+    plan, states, finished = recipe(), {s: trained_for(s) for s in (1, 2)}, False
+    weights = {s: modules["model"].weight.detach().clone() for s, (modules, _) in states.items()}
+    train._save(tmp_path / "whole", plan, *states[1], 1)
+    shutil.copytree(tmp_path / "whole", tmp_path / "first")
+    train._save(tmp_path / "whole", plan, *states[2], 2)  # once without a break, so that all is imported
+    for at in range(30):
+        folder = tmp_path / str(at) / "last"
+        shutil.copytree(tmp_path / "first", folder)
+        INTERRUPTED.update(at=at, seen=0)
+        try:
+            train._save(folder, plan, *states[2], 2)
+            finished = INTERRUPTED["at"] >= 0
+        except KeyboardInterrupt:
+            pass
+        INTERRUPTED["at"] = -1
+        modules, optimiser = trained_for(0)
+        step = train._resume(folder, plan, modules, optimiser)
+        assert step in (1, 2) and torch.equal(modules["model"].weight, weights[step]), at
+        assert optimiser.state_dict()["state"][0]["step"] == step
+        if finished:
+            break
+    assert finished and step == 2 and at > 2
 
 
 def test_a_checkpoint_of_another_recipe_is_refused_and_kept(toy, trained):

@@ -1,4 +1,4 @@
-"""A PTB-XL of simulated patients in the public layout, and a recipe small enough to train on it in seconds."""
+"""Data sets of simulated patients in their public layouts, and a recipe small enough to train on one in seconds."""
 
 import csv
 from pathlib import Path
@@ -32,8 +32,12 @@ def write_ptb_xl(
     extra: dict[str, list[str]] | None = None,
     signals: bool = True,
     fold: int | None = None,
+    numbered: bool = False,
 ) -> Path:
-    """`records` rows that go through CONDITIONS, two records a patient, folds 1 to 9 or one; `extra` columns by name."""
+    """`records` rows that go through CONDITIONS, two records a patient, folds 1 to 9 or one; `extra` columns by name.
+
+    numbered: each report has the number of its row, so that no two are the same.
+    """
     root.mkdir(parents=True, exist_ok=True)
     (root / "scp_statements.csv").write_text(STATEMENTS)
     extra = extra or {}
@@ -44,11 +48,57 @@ def write_ptb_xl(
             condition = list(CONDITIONS)[i % len(CONDITIONS)]
             codes, report = CONDITIONS[condition]
             patient = i // 2
+            report += f" {i + 1}." * numbered
             name = f"records100/00000/{i + 1:05d}_lr"
             if signals:
                 write_record(simulate(condition, seed=i, sampling_rate=100), root / name)
             row = [i + 1, f"{patient}.0", "60.0", i % 2, report, repr(codes), fold or patient % 9 + 1, name, ""]
             table.writerow([*row, *(values[i] for values in extra.values())])
+    return root
+
+
+def write_headers(root: Path, names: list[str], dx: str = "") -> Path:
+    """Records without a signal, all that a loader looks at: `names` may lie in folders below `root`."""
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        line = f"#Dx: {dx}\n" if dx else ""
+        (root / f"{name}.hea").write_text(
+            f"{Path(name).name} 1 300 3000\n{Path(name).name}.dat 16 1000 16 0 0 0 0 I\n{line}"
+        )
+    return root
+
+
+def write_challenge_2017(root: Path, records: int) -> Path:
+    names = [f"A{i:05d}" for i in range(records)]
+    write_headers(root, names)
+    (root / "REFERENCE.csv").write_text("\n".join(f"{name},{'NAO~'[i % 4]}" for i, name in enumerate(names)))
+    return root
+
+
+def write_challenge_2011(root: Path, records: int) -> Path:
+    names = [str(i) for i in range(records)]
+    write_headers(root, names)
+    (root / "REFERENCE.csv").write_text("\n".join(f"{name},{i % 2}" for i, name in enumerate(names)))
+    return root
+
+
+def write_mitdb(root: Path, names: list[str]) -> Path:
+    """Records of 40 s with a beat each second and no signal."""
+    import numpy as np
+    import wfdb
+
+    write_headers(root, names)
+    for name in names:
+        at = np.arange(100, 360 * 40, 360)
+        wfdb.wrann(
+            name,
+            "atr",
+            at,
+            symbol=["+", *"N" * (len(at) - 1)],
+            aux_note=["(N", *[""] * (len(at) - 1)],
+            fs=360,
+            write_dir=str(root),
+        )
     return root
 
 

@@ -1,0 +1,72 @@
+"""Files are written whole or not at all, whoever else writes them and however a program ends."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ecgclip.cli import _output
+from ecgclip.files import replacing, write_atomic
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_a_file_appears_whole_and_in_the_place_of_the_old_one(tmp_path):
+    write_atomic(tmp_path / "a.txt", "größer")
+    (tmp_path / "link.txt").symlink_to(tmp_path / "a.txt")
+    with replacing(tmp_path / "link.txt") as written:
+        written.write_text("new")
+        assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "größer"
+    assert (tmp_path / "a.txt").read_text() == "new" and (tmp_path / "link.txt").is_symlink()
+    write_atomic(tmp_path / "b", b"\0")
+    assert sorted(os.listdir(tmp_path)) == ["a.txt", "b", "link.txt"]
+
+
+@pytest.mark.parametrize("raised", [ValueError, KeyboardInterrupt, SystemExit])
+def test_what_is_interrupted_leaves_the_old_file_and_nothing_else(tmp_path, raised):
+    write_atomic(tmp_path / "a", "old")
+    with pytest.raises(raised), replacing(tmp_path / "a") as written:
+        written.write_text("half")
+        raise raised
+    assert os.listdir(tmp_path) == ["a"] and (tmp_path / "a").read_text() == "old"
+
+
+def test_two_runs_with_one_output_do_not_disturb_each_other(tmp_path):
+    with _output(tmp_path / "out.csv") as one:
+        one.write("one")
+        with _output(tmp_path / "out.csv") as other:
+            other.write("the other")
+        assert (tmp_path / "out.csv").read_text() == "the other"
+    assert (tmp_path / "out.csv").read_text() == "one" and os.listdir(tmp_path) == ["out.csv"]
+
+
+SCRIPT = """
+import sys, time
+from pathlib import Path
+from ecgclip import cli
+
+@cli.app.command()
+def wait(path: Path):
+    with cli._output(path) as out:
+        out.write("half")
+        out.flush()
+        print("begun", flush=True)
+        time.sleep(60)
+
+sys.argv = ["ecgclip", "wait", sys.argv[1]]
+cli.main()
+"""
+
+
+def test_sigterm_leaves_nothing_half_written_and_exit_code_143(tmp_path):
+    (tmp_path / "out.csv").write_text("old")
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path / "out.csv")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as run:
+        assert run.stdout.readline() == "begun\n" and len(os.listdir(tmp_path)) == 2
+        run.send_signal(signal.SIGTERM)
+        assert run.wait(30) == 143
+    assert os.listdir(tmp_path) == ["out.csv"] and (tmp_path / "out.csv").read_text() == "old"

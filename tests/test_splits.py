@@ -1,0 +1,245 @@
+"""Who is trained on, who validates and who is tested on: no patient, report or record is in two of them."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+from toy import recipe, write_challenge_2011, write_challenge_2017, write_headers, write_mitdb, write_ptb_xl
+
+import ecgclip.train as train
+from ecgclip import evaluate, probe, splits
+from ecgclip.assets import asset_path
+from ecgclip.data import DS1, DS2, Case
+from ecgclip.ecg import EcgclipError
+from ecgclip.knowledge import KnowledgeBase
+from ecgclip.model import load_model
+
+PTB_XL = 300
+PACED = ["102", "104", "107", "217"]
+DATA = {
+    "ptb-xl": {"path": "ptb-xl", "folds": [1, 2, 3, 4, 5, 6, 7, 8], "per_step": 6},
+    "challenge-2017": {"path": "challenge-2017", "per_step": 2},
+    "challenge-2011": {"path": "challenge-2011", "per_step": 2},
+    "mitdb": {"path": "mitdb", "folds": [0, 1], "per_step": 2},
+    "challenge-2020": {"path": "challenge-2020", "per_step": 2},
+}
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory):
+    """A folder with every source of DATA: PTB-XL in folds 1 to 9, a fourth of its rows without a signal."""
+    root = tmp_path_factory.mktemp("everything")
+    write_ptb_xl(root / "ptb-xl", PTB_XL, signals=False, numbered=True)
+    rows = [f"records100/00000/{i + 1:05d}_lr" for i in range(PTB_XL) if i % 8 < 6]
+    write_headers(root / "ptb-xl", rows)
+    write_challenge_2017(root / "challenge-2017", 200)
+    write_challenge_2011(root / "challenge-2011", 60)
+    write_mitdb(root / "mitdb", DS1 + DS2 + PACED)
+    names = [f"{source}{i:05d}" for source in ("A", "Q", "E", "JS", "HR", "S") for i in range(30)]
+    write_headers(root / "challenge-2020", [f"g{i % 3}/{name}" for i, name in enumerate(names)], "426783006")
+    return root
+
+
+@pytest.fixture(autouse=True)
+def no_windows(monkeypatch):
+    monkeypatch.setattr(train, "load_windows", lambda *args, **options: None)
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model):
+    return load_model(tiny_model)
+
+
+def after(model, plan, everything):
+    """The model, as if trained by that recipe."""
+    learnt = train.load_split(plan, everything, model.kb, False), train.load_split(plan, everything, model.kb, True)
+    training = {"recipe": train.asdict(plan), "split": train.learnt_from(plan, *learnt)}
+    other = load_model(model.folder)
+    other.config = replace(model.config, training=training)
+    return other
+
+
+def names(cases):
+    """Records, each as (source, name)."""
+    return {(c.source, Path(c.path).name) for c in cases}
+
+
+def persons(cases):
+    """Patients: what the sources say of them, said here again."""
+    same = {("mitdb", "202"): ("mitdb", "201")}
+    return {c.source if c.source == "S" else same.get((c.source, c.patient), (c.source, c.patient)) for c in cases}
+
+
+# --- the whole of it --------------------------------------------------------------------------------------------------
+
+
+def test_no_patient_report_or_record_is_in_two_parts(everything, model):
+    """Everything that trains, validates and is tested on, in one training on all sources and its evaluation."""
+    kb, plan = model.kb, recipe(data=DATA, validation_part=8)
+    training = [c for s in train.load_split(plan, everything, kb, False).values() for c in s.cases]
+    validation = [c for s in train.load_split(plan, everything, kb, True).values() for c in s.cases]
+    tests = [
+        *evaluate.test_cases(model, "ptb-xl", everything / "ptb-xl", [9]),
+        *evaluate.test_cases(model, "mitdb", everything / "mitdb", 2),
+        *evaluate.test_cases(model, "challenge-2017", everything / "challenge-2017"),
+    ]
+    parts = {"training": training, "validation": validation, "tests": tests}
+    assert all(len(names(part)) > 10 for part in parts.values())
+    for one, other in (("training", "validation"), ("training", "tests"), ("validation", "tests")):
+        assert not names(parts[one]) & names(parts[other]), (one, other)
+        assert not persons(parts[one]) & persons(parts[other]), (one, other)
+    assert not [c for c in training + validation if c.source == "HR"], "PTB-XL again, its test folds among them"
+    # the reports that words are learnt from: those of training patients, whether there is a signal or not
+    said = train.corpus(plan, everything, kb)
+    numbers = {int(found[1]) for text in said if (found := re.search(r" (\d+)\.$", text))}
+    read = {
+        c.patient
+        for c in splits.load("ptb-xl", everything / "ptb-xl", kb, signals=False)
+        if int(c.path[-8:-3]) in numbers
+    }
+    assert read and not read & {c.patient for c in validation + tests if c.source == "ptb-xl"}
+    assert {c.patient for c in training if c.source == "ptb-xl"} < read, "and those without a signal"
+    # what is no test is used: all of the other sources
+    used = names(training)
+    assert {("challenge-2011", str(i)) for i in range(60)} <= used
+    assert {r for s, r in used if s == "mitdb"} == set(DS1 + PACED) - {"201"}, "202 is his, too, and tested on"
+    assert (
+        len([s for s, _ in used if s == "challenge-2017"]) + len([c for c in tests if c.source == "challenge-2017"])
+        == 200
+    )
+    assert {s for s, _ in used} >= {"Q", "E", "JS", "S"}
+
+
+def test_in_a_small_folder_too_the_words_of_who_validates_are_not_learnt(model, tmp_path):
+    """Nobody falls into the validation part: the patient who is taken instead is not the one that he would be with all rows."""
+    write_ptb_xl(tmp_path / "ptb-xl", 40, signals=False, numbered=True)
+    for first in range(0, 40, 2):  # whichever patient has the only signals, he and another
+        write_headers(tmp_path / "ptb-xl", [f"records100/00000/{i + 1:05d}_lr" for i in (first, first + 1)])
+        plan = recipe(validation_part=1_000_003)
+        held = train.load_split(plan, tmp_path, model.kb, True)["ptb-xl"].cases
+        reports = {c.report for c in held}
+        assert reports.isdisjoint(train.corpus(plan, tmp_path, model.kb)), first
+
+
+def test_a_probe_and_the_neighbours_of_a_description_are_of_other_patients(everything, model):
+    for source, fold in (("ptb-xl", 9), ("mitdb", 2), ("mitdb", 1), ("challenge-2017", None), ("challenge-2020", None)):
+        training, test = probe.split(model, source, everything / source, fold)
+        assert training and test and not persons(training) & persons(test), source
+        assert not names(training) & names(test)
+        assert not {"A", "HR"} & {c.source for c in training + test}, "data sets of their own"
+        assert source != "ptb-xl" or {c.fold for c in training} == set(range(1, 9))
+        assert source != "challenge-2017" or len(names(test)) < 60
+    test = evaluate.test_cases(model, "ptb-xl", everything / "ptb-xl", 9)
+    near = evaluate._training_cases(model, everything / "ptb-xl", 9, {c.patient for c in test})
+    assert not persons(near) & persons(test) and {c.fold for c in near} == set(range(1, 9))
+
+
+# --- what is tested on ------------------------------------------------------------------------------------------------
+
+
+def test_a_fifth_of_challenge_2017_is_tested_on_whoever_was_trained(everything, model):
+    path = everything / "challenge-2017"
+    tested = evaluate.test_cases(model, "challenge-2017", path)
+    everyone = splits.load("challenge-2017", path, model.kb)
+    assert tested == [c for c in everyone if c.share(5) == 0] and 20 < len(tested) < 60
+    for plan in (recipe(data=DATA), recipe(data=DATA, test_part={"challenge-2017": 10})):
+        trained = train.load_split(plan, everything, model.kb, False)["challenge-2017"].cases
+        assert not names(trained) & names(tested)
+        assert names(evaluate.test_cases(after(model, plan, everything), "challenge-2017", path)) == names(tested)
+
+
+NOTE = "note: the model was trained on these records"
+
+
+@pytest.mark.parametrize(
+    "data, source, fold, trained",
+    [
+        ({"mitdb": [1]}, "mitdb", 2, False),
+        ({"mitdb": [1]}, "mitdb", 1, True),
+        ({"mitdb": [0, 1]}, "mitdb", [1, 2], True),
+        ({"mitdb": None}, "mitdb", 2, False),
+        ({"ptb-xl": [1, 2]}, "ptb-xl", 9, False),
+        ({"ptb-xl": [1, 2]}, "ptb-xl", 3, False),
+        ({"ptb-xl": [1, 2]}, "ptb-xl", [2, 9], True),
+        ({"challenge-2017": None}, "challenge-2017", None, False),
+        ({"challenge-2011": None}, "challenge-2011", None, True),
+        ({"challenge-2011": None}, "challenge-2017", None, False),
+        ({"challenge-2020": None}, "challenge-2020", None, True),
+    ],
+)
+def test_a_note_says_where_the_model_was_trained_on_what_tests_it(
+    everything, model, capsys, data, source, fold, trained
+):
+    chosen = {k: {**DATA[k], "folds": f} if f else {"path": k, "per_step": 2} for k, f in data.items()}
+    plan = recipe(data={"ptb-xl": {**DATA["ptb-xl"], "folds": [1, 2]}} | chosen)
+    evaluate.test_cases(after(model, plan, everything), source, everything / source, fold)
+    assert (NOTE in capsys.readouterr().err) == trained
+
+
+@pytest.mark.parametrize(
+    "folds, source, fold, trained",
+    [(None, "mitdb", 2, True), ([1], "mitdb", 2, False), (None, "challenge-2017", None, False)],
+)
+def test_weights_of_0_1_0_were_trained_on_all_that_their_recipe_does_not_hold_out(
+    everything, model, capsys, folds, source, fold, trained
+):
+    mitdb = {"path": "mitdb", "per_step": 2} | ({"folds": folds} if folds else {})
+    data = DATA | {"mitdb": mitdb}
+    old = load_model(model.folder)
+    old.config = replace(old.config, training={"recipe": {"data": data, "test_part": {"challenge-2017": 5}}})
+    evaluate.test_cases(old, source, everything / source, fold)
+    assert (NOTE in capsys.readouterr().err) == trained
+
+
+def test_the_records_of_chapman_in_challenge_2020_were_trained_on_as_chapman(everything, model, capsys):
+    training = {"split": {"chapman": {"test_part": 0}}}
+    assert splits.tested("challenge-2020", [Case("JS", "JS1", "1")], training)[1]
+    assert not splits.tested("challenge-2020", [Case("JS", "JS1", "1")], {"split": {"ludb": {"test_part": 0}}})[1]
+
+
+# --- recipes ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "source, options, problem",
+    [
+        ("challenge-2017", {"folds": [1]}, "challenge-2017 has no folds"),
+        ("mitdb", {"folds": [1, 2]}, "mitdb folds .* out of 0, 1; the others are tested on"),
+        ("ptb-xl", {"folds": [8, 9]}, "ptb-xl folds .* tested on"),
+        ("ptb-xl", {"folds": [17]}, "ptb-xl folds"),
+        ("ptb-xl", {"folds": 1}, "give a list"),
+        ("ptb-xl", {"folds": []}, "give a list"),
+        ("ptb-xl", {"fold": [1]}, "no option 'fold'"),
+        ("nonsense", {}, "no data set 'nonsense'"),
+    ],
+)
+def test_folds_that_cannot_be_trained_on_are_one_line_that_names_the_recipe(tmp_path, source, options, problem):
+    plan = yaml.safe_load(asset_path("recipes/default.yaml").read_text())
+    plan["data"][source] = {"path": source, "per_step": 4} | options
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(plan))
+    with pytest.raises(EcgclipError, match=problem) as error:
+        train.Recipe.load(tmp_path / "mine.yaml")
+    assert "\n" not in str(error.value) and "mine.yaml" in str(error.value)
+
+
+def test_one_recipe_takes_records_once(tmp_path):
+    plan = yaml.safe_load(asset_path("recipes/default.yaml").read_text())
+    plan["data"] |= {s: {"path": s, "per_step": 4} for s in ("chapman", "challenge-2020")}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(plan))
+    with pytest.raises(EcgclipError, match="the same records"):
+        train.Recipe.load(tmp_path / "mine.yaml")
+
+
+def test_the_shipped_recipe_leaves_ds2_out(everything):
+    plan = train.Recipe.load(asset_path("recipes/default.yaml"))
+    cases = train.load_split(plan, everything, KnowledgeBase.load(), False)["mitdb"].cases
+    assert {c.fold for c in cases} == {0, 1} and not {Path(c.path).name for c in cases} & set(DS2)
+
+
+def test_any_source_is_loaded_by_folds_or_says_that_it_has_none(everything, model):
+    assert {c.fold for c in splits.load("mitdb", everything / "mitdb", model.kb, [1])} == {1}
+    assert {c.fold for c in splits.load("ptb-xl", everything / "ptb-xl", model.kb, [3, 4])} == {3, 4}
+    with pytest.raises(EcgclipError, match="challenge-2011 has no folds"):
+        splits.load("challenge-2011", everything / "challenge-2011", model.kb, [1])
