@@ -243,3 +243,34 @@ def test_the_curve_of_untrained_conditions_is_that_of_hidden_ones_in_all_models(
         "training": {},
     }
     assert ModelConfig.from_dict(stored).untrained is None, "of version 0.1.0"
+
+
+def test_what_is_given_seven_tenths_is_there_in_seven_of_ten(monkeypatch):
+    rng = np.random.default_rng(0)
+    similarity = rng.uniform(0, 1, (1500, 3)).astype(np.float32)
+    likely = 1 / (1 + np.exp(4 - 8 * similarity))
+    truth = rng.random(likely.shape) < likely
+    cases = [
+        Case("s", f"r{i}", str(i), dict(zip(CONCEPTS, map(bool, row), strict=True))) for i, row in enumerate(truth)
+    ]
+    vectors = dict(zip(CONCEPTS, np.eye(3, dtype=np.float32), strict=True))
+    model = SimpleNamespace(concept_vector=vectors.__getitem__, reference=similarity[::10])
+    monkeypatch.setattr(ecgclip.train, "embed_windows", lambda model, windows: windows.ecgs)
+    split = SimpleNamespace(cases=cases, windows=SplitWindows(case=np.arange(1500), ecgs=similarity))
+    curve = calibrate(model, {"s": split})
+    assert np.abs(curve(similarity, model.reference) - likely).max() < 0.1
+    for present in (True, False):
+        said = [replace(c, statements=dict.fromkeys(CONCEPTS, present)) for c in cases]
+        assert calibrate(model, {"s": SimpleNamespace(cases=said, windows=split.windows)}) == Calibration()
+    rare = [replace(c, statements={**c.statements, CONCEPTS[0]: i < 3}) for i, c in enumerate(cases)]
+    split = SimpleNamespace(cases=rare, windows=split.windows)
+    one, three, four = (calibrate(model, {"s": split}, least=n) for n in (1, 3, 4))
+    assert near(one, three) and not near(one, four), "a condition counts from so many ECGs on"
+
+
+def test_the_unrelated_are_words_as_users_type_them_and_none_is_of_the_knowledge_base():
+    kb = KnowledgeBase.load()
+    assert len(set(UNRELATED)) == len(UNRELATED) >= 40
+    for label in UNRELATED:
+        assert kb.find(label) is None, label
+        assert all(re.fullmatch(r"[A-ZÄÖÜ]?[a-zäöüß]+(-[a-z]+)?", word) for word in label.split()), label

@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from toy import recipe, write_challenge_2011, write_challenge_2017, write_headers, write_mitdb, write_ptb_xl
@@ -70,6 +71,104 @@ def persons(cases):
     """Patients: what the sources say of them, said here again."""
     same = {("mitdb", "202"): ("mitdb", "201")}
     return {c.source if c.source == "S" else same.get((c.source, c.patient), (c.source, c.patient)) for c in cases}
+
+
+# --- by hand ----------------------------------------------------------------------------------------------------------
+
+
+def two_each(source, folds=(0,)):
+    """Forty patients with two records each, in `folds` by turns."""
+    return [Case(source, f"r{i}", str(i // 2), fold=folds[i // 2 % len(folds)]) for i in range(80)]
+
+
+def test_parts_of_a_source_are_shares_of_its_patients():
+    cases = two_each("challenge-2011")
+    whole = splits.divide("challenge-2011", cases)
+    assert (whole.training, whole.validation, whole.test) == (cases, [], [])
+    parts = splits.divide("challenge-2011", cases, validation_part=4, test_part=5)
+    assert parts.test == [c for c in cases if c.share(5) == 0]
+    assert parts.validation == [c for c in cases if c.share(5) and c.share(4) == 0]
+    assert parts.training == [c for c in cases if c.share(5) and c.share(4)]
+    assert all(len(part) > 5 for part in (parts.training, parts.validation, parts.test))
+    few = splits.divide("challenge-2011", cases[:8], validation_part=1_000_003)
+    assert len(few.validation) == 2 and len(few.training) == 6, "one patient at least validates"
+    assert splits.divide("challenge-2011", [], validation_part=4) == splits.Parts([], [], [])
+
+
+def test_folds_choose_among_what_is_not_tested_on():
+    cases = two_each("ptb-xl", range(1, 11))
+    parts = splits.divide("ptb-xl", cases, folds=[1, 2, 9])
+    assert {c.fold for c in parts.training} == {1, 2} and {c.fold for c in parts.test} == {9, 10}
+    assert {c.fold for c in splits.divide("ptb-xl", cases).training} == set(range(1, 9))
+    twins = [Case("ptb-xl", "a", "p", fold=1), Case("ptb-xl", "b", "p", fold=10), Case("ptb-xl", "c", "q", fold=1)]
+    parts = splits.divide("ptb-xl", twins)
+    assert parts.test == twins[:2] and parts.training == twins[2:], "whose other record is tested on"
+
+
+def test_what_a_config_keeps_of_a_source_says_later_what_was_trained_on():
+    cases = two_each("mitdb", (1, 0, 1))
+    assert splits.learnt("mitdb", cases) == {"folds": [0, 1]}
+    assert splits.learnt("challenge-2017", cases, 9) == {"test_part": 5} == splits.learnt("challenge-2017", cases)
+    assert splits.learnt("challenge-2011", cases, 9) == {"test_part": 9}
+    assert splits.learnt("challenge-2011", cases) == {"test_part": 0}
+    kept = {"mitdb": {"folds": [0, 1]}}
+    assert splits.sources({"split": kept, "recipe": {"data": {"ptb-xl": {}}}}) == kept and splits.sources({}) == {}
+    old = {"data": {"ptb-xl": {"folds": [1, 2]}, "mitdb": {}, "ludb": {}}, "test_part": {"ludb": 4}}
+    assert splits.sources({"recipe": old}) == {
+        "ptb-xl": {"folds": [1, 2], "test_part": 0},
+        "mitdb": {"folds": range(3), "test_part": 0},
+        "ludb": {"folds": None, "test_part": 4},
+    }
+
+
+@pytest.mark.parametrize(
+    "own, part, trained",
+    [
+        (None, 0, False),  # of no model: all of it
+        ({"test_part": 4}, 4, False),  # what this model left
+        ({"test_part": 0}, 0, True),  # it left nothing
+    ],
+)
+def test_a_source_without_folds_is_tested_on_what_the_model_left(own, part, trained):
+    cases = two_each("ludb")
+    chosen, noted = splits.tested("ludb", cases, {"split": {"ludb": own} if own else {}})
+    assert chosen == [c for c in cases if not part or c.share(part) == 0] and noted is trained
+
+
+def test_a_probe_is_tested_on_others_than_it_was_trained_on():
+    cases = two_each("ptb-xl", range(1, 11))
+    test = [c for c in cases if c.fold == 2]
+    training, same = splits.probed("ptb-xl", cases, test)
+    assert same == test and {c.fold for c in training} == {1, 3, 4, 5, 6, 7, 8}
+    cases = two_each("ludb")
+    training, test = splits.probed("ludb", cases, cases)
+    assert test == [c for c in cases if c.share(5) == 0] and training == [c for c in cases if c.share(5)]
+    part = [c for c in cases if c.share(3) == 0]
+    assert splits.probed("ludb", cases, part) == ([c for c in cases if c.share(3)], part)
+
+
+def test_folds_of_patients_are_as_large_as_can_be():
+    cases = two_each("ludb")
+    folds = splits.patient_folds(cases)
+    assert np.bincount(folds).tolist() == [16] * 5 and all(folds[::2] == folds[1::2])
+    assert not np.array_equal(np.sort(folds), folds), "not in the order of the records"
+
+
+@pytest.mark.parametrize(
+    "data, problem",
+    [
+        ({"nonsense": {}}, "no data set 'nonsense'; there are ptb-xl, "),
+        ({"ludb": {"per_step": 2}}, "data: ludb lacks path"),
+        ({"ludb": {"path": "x"}}, "data: ludb lacks per_step"),
+        ({"mitdb": {"path": "x", "per_step": 2, "folds": [2]}}, "give a list out of 0, 1; the others are tested on"),
+        ({"ptb-xl": {"path": "x", "per_step": 2, "folds": [10]}}, "give a list out of 1, 2, 3, 4, 5, 6, 7, 8;"),
+        ({s: {"path": "x", "per_step": 2} for s in ("chapman", "challenge-2020")}, "challenge-2020 and chapman hold"),
+    ],
+)
+def test_data_that_cannot_be_trained_on_is_one_line(data, problem):
+    with pytest.raises(EcgclipError, match=problem):
+        splits.check(data)
+    splits.check({"mitdb": {"path": "x", "per_step": 2, "folds": [0, 1]}, "ludb": {"path": "x", "per_step": 2}})
 
 
 # --- the whole of it --------------------------------------------------------------------------------------------------
