@@ -295,14 +295,17 @@ class ECGCLIP(nn.Module):
         return next(self.ecg.parameters())
 
     def save(self, folder: str | Path) -> None:
-        """Write config.json, model.safetensors, the tokenizer and the knowledge base's vectors into `folder`."""
+        """Write config.json, model.safetensors (matrices in half precision), the tokenizer and the knowledge base's vectors into `folder`."""
         from safetensors.numpy import save as array_bytes
         from safetensors.torch import save as tensor_bytes
 
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        state = {k: v.detach().contiguous().clone() for k, v in self.state_dict().items()}
+        state = {k: v.detach() for k, v in self.state_dict().items()}
         state.update({f"text.{k}": v for k, v in self._text_state.items()})
+        scales = {name for name, _ in self.named_buffers()}  # of the measurements, say: half precision would blur them
+        halved = {k for k, v in state.items() if v.ndim > 1 and v.is_floating_point() and k not in scales}
+        state = {k: (v.half() if k in halved else v).contiguous().clone() for k, v in state.items()}
         write_atomic(folder / "model.safetensors", tensor_bytes(state))
         write_atomic(folder / "config.json", json.dumps(asdict(self.config), indent=1))
         self.tokenizer.save(folder)

@@ -524,6 +524,13 @@ def test_a_model_of_0_1_0_loads_without_the_caption_decoder_that_it_had(model, t
     assert "caption" not in (tmp_path / "again/config.json").read_text()
 
 
+def test_matrices_are_stored_in_half_precision_and_the_scales_of_measurements_are_not(tiny_model):
+    stored = load_file(tiny_model / "model.safetensors")
+    assert stored["ecg.measured.layers.0.weight"].dtype == stored["text.out.weight"].dtype == torch.float16
+    assert stored["ecg.measured.edges"].dtype == stored["ecg.stem.norm.running_var"].dtype == torch.float32
+    assert all(p.dtype == torch.float32 for p in load_model(tiny_model).parameters())
+
+
 def test_saving_a_loaded_model_keeps_text_weights_that_were_never_used(tiny_model, tmp_path):
     load_model(tiny_model).save(tmp_path)
     assert weights_hash(tmp_path) == weights_hash(tiny_model)
