@@ -282,7 +282,9 @@ class _Csv:
         for s in result.scores:
             numbers = [f"{x:.6g}" for x in (s.probability, s.similarity, s.max_probability, s.burden)]
             trained = "" if s.trained is None else str(s.trained).lower()
-            self.rows.writerow([result.record, s.label, s.concept or "", *numbers, trained, s.note, f"{result.used_s:g}"])
+            self.rows.writerow(
+                [result.record, s.label, s.concept or "", *numbers, trained, s.note, f"{result.used_s:g}"]
+            )
         self.out.flush()
 
     def end(self) -> None:

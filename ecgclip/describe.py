@@ -49,7 +49,9 @@ def describe(
 def say(model: ECGCLIP, embedding: Embedding, threshold: float) -> dict[str, float]:
     """The concepts that `describe` states of a record, with their probabilities."""
     scores = model.score(embedding, model.prompts(None)).scores
-    likely = {s.concept: s.probability for s in scores if s.concept and s.trained is not False and s.probability >= threshold}
+    likely = {
+        s.concept: s.probability for s in scores if s.concept and s.trained is not False and s.probability >= threshold
+    }
     return {c: likely[c] for c in sorted(consistent(model.kb, likely))}
 
 

@@ -128,7 +128,10 @@ def sources(training: dict[str, Any]) -> dict[str, dict[str, Any]]:
         "recipe", {}
     )  # models of version 0.1.0 were trained on all that their recipe does not leave out
     return {
-        source: {"folds": options.get("folds", FOLDS.get(source)), "test_part": recipe.get("test_part", {}).get(source, 0)}
+        source: {
+            "folds": options.get("folds", FOLDS.get(source)),
+            "test_part": recipe.get("test_part", {}).get(source, 0),
+        }
         for source, options in recipe.get("data", {}).items()
     }
 
