@@ -351,7 +351,7 @@ class ECGCLIP(nn.Module):
         return embeddings
 
     def embed_each(
-        self, records: Iterable[R], read: Callable[[R], Record] = lambda record: record
+        self, records: Iterable[R], read: Callable[[Any], Record] = lambda record: record
     ) -> Iterator[tuple[R, Embedding | Exception]]:
         """Each record with its embedding, in order; where it cannot be read, with the exception: the others go on.
 
