@@ -22,6 +22,7 @@ import numpy as np
 from ecgclip.ecg import EcgclipError, find_records, read_metadata
 from ecgclip.facts import below, line_of, years
 from ecgclip.knowledge import KnowledgeBase
+from ecgclip.words import HEDGED
 
 UNKNOWN = -1
 
@@ -432,7 +433,6 @@ def labelled(root: Path, kb: KnowledgeBase) -> list[Case]:
 
 
 PARTS = re.compile(r"\s*(?:,|;|\s-\s|\bwith\b|\band\b)\s*", re.IGNORECASE)
-HEDGED = re.compile(r"^(?:possible|probable|consider|borderline|cannot rule out|suggests?)\b\s*", re.IGNORECASE)
 
 
 def mimic_iv_ecg(root: Path, kb: KnowledgeBase, signals: bool = True) -> list[Case]:
@@ -453,8 +453,9 @@ def mimic_iv_ecg(root: Path, kb: KnowledgeBase, signals: bool = True) -> list[Ca
         if line not in known:
             known[line] = set(), set()
             for part in [line] if kb.find(line) else PARTS.split(line):
-                if concept := kb.find(HEDGED.sub("", part)):
-                    known[line][bool(HEDGED.match(part))].add(concept.id)
+                hedge = HEDGED.match(part)
+                if concept := kb.find(part[hedge.end() :] if hedge else part):
+                    known[line][bool(hedge)].add(concept.id)
         return known[line]
 
     reports: dict[str, list[str]] = {}

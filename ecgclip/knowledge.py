@@ -31,6 +31,12 @@ COMPILED = Path(__file__).parent / "weights" / "knowledge_base.json"  # written 
 MISSPELT = (
     5  # letters from which on a word is known by most of them: of a shorter one another letter makes another word
 )
+PLACES = frozenset("""
+    wave waves complex complexes interval intervals segment segments lead leads narrow heart cardiac chest body arm back
+    welle wellen zacke zacken komplex komplexe strecke herz brust ableitung ableitungen schmal schmaler
+""".split())  # words of names that alone name no condition
+INSIDE = re.compile(r"\s(?:in|im|on|of|at|der|des|von|bei|type|typ|grade|grad)\s", re.IGNORECASE)  # what follows a name
+ANOTHER = re.compile(r"\b(?:atypi|pseudo|non|nicht|famil|mimic)", re.IGNORECASE)  # makes another condition of a name
 PASSAGE_KINDS = ("name", "alias", "report", "criteria", "criterion", "definition", "negation")
 FIELDS = {
     "id", "name", "category", "aliases", "codes", "broader", "definition", "definition_de", "criteria", "lookalikes",
@@ -250,12 +256,28 @@ class KnowledgeBase:
                 words[i] = meant.pop()
         return self.find(" ".join(words))
 
+    def named(self, label: str) -> Concept | None:
+        """The concept of the longest name that `label` ends in, or has before "in V1", "of …", "type 2": "acute ischemia in V1"."""
+        words = INSIDE.split(label)[0].split()
+        while len(words) > 1 and not self.find(words[-1]) and self.narrowing.issuperset(words_of(words[-1])):
+            words.pop()
+        for n in range(len(words)):
+            found = self.find(" ".join(words[n:])) or self.respelt(" ".join(words[n:]))
+            if found and not ANOTHER.search(" ".join(words[:n])):
+                return None if found.category == "normal" else found
+        return None
+
+    def has_word(self, word: str) -> bool:
+        """Whether a name has this word, as it is spelt here."""
+        return normalise(word) in self._words.get(normalise(word), ())
+
     def speaks(self, label: str) -> bool:
         """Whether most letters of `label` are in words that the names have too, if need be misspelt or with another ending.
 
-        Nonsense is near to some passage, too: an encoder of text knows no "none of these".
+        Nonsense is near to some passage, too: an encoder of text knows no "none of these". A wave or a part of the body is no condition,
+        and an abbreviation that is no name could mean anything.
         """
-        words = [word for word in words_of(label) if not word.isdigit()]
+        words = [word for word in words_of(label) if len(word) > 3 and word not in PLACES]
         known = [
             word
             for word in words

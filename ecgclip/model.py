@@ -578,6 +578,13 @@ class ECGCLIP(nn.Module):
     def _prompt(self, condition: Condition, enrich: bool, concept: str | None = None) -> Prompt:
         if not condition.parts:
             leaf = replace(self._leaf(condition.text, enrich, concept), denied=condition.denied)
+            if condition.denied and not (leaf.concept or self.kb.find(condition.text)):
+                raise EcgclipError(
+                    f"{condition.text!r} is no condition of the knowledge base, so that its absence cannot be told; "
+                    "name one of `ecgclip kb list`"
+                )
+            if condition.hedged and leaf.concept and not leaf.note:
+                leaf = replace(leaf, note=f"read as {leaf.concept.name}")
             abnormal = leaf.concept is not None and leaf.concept.id == ABNORMAL and NORMAL in self.kb.concepts
             return self._abnormal(leaf, enrich) if abnormal else leaf
         parts = tuple(self._prompt(part, enrich) for part in condition.parts)
@@ -602,16 +609,18 @@ class ECGCLIP(nn.Module):
             return replace(self._leaf(found.name, enrich, found.id), label=label, note=f"read as {found.name}")
         if found is None:
             vector = self.plain_vectors([label])[0]
+            # the user's own words keep half the say, as they may be narrower than the concept
+            if found := self.kb.named(label):
+                own = _unit(vector + self.concept_vector(found.id))
+                return Prompt(label, own, found, _shown(found), f"read as {found.name}")
             near = self.nearest_passages(vector, conditions=True) if self.kb.speaks(label) else []
             near = [(p, c) for p, c in near if c >= self.config.floor]
             if not near:
                 return Prompt(label, vector, None, (), UNKNOWN)
             found = self.kb.concepts[near[0][0].concept]
             note = f"nearest in the knowledge base: {found.name} (cosine {near[0][1]:.2f})"
-            # the user's own words keep half the say, as they may be narrower than the concept
             return Prompt(label, _unit(vector + self.concept_vector(found.id)), found, tuple(p for p, _ in near), note)
-        shown = tuple(p for p in found.passages if p.kind in ("definition", "criterion") and p.language == "en")
-        return Prompt(label, self.concept_vector(found.id), found, shown)
+        return Prompt(label, self.concept_vector(found.id), found, _shown(found))
 
     def _noted(self, leaf: Prompt) -> str:
         untrained = leaf.concept is not None and self.trained(leaf.concept.id) is False
@@ -844,6 +853,11 @@ def prompt_settings() -> dict[str, Any]:
 
 
 _SETTINGS: dict[str, Any] = {}
+
+
+def _shown(concept: Concept) -> tuple[Passage, ...]:
+    """The passages that tell a user what a label was taken for."""
+    return tuple(p for p in concept.passages if p.kind in ("definition", "criterion") and p.language == "en")
 
 
 def _unit(vector: np.ndarray) -> np.ndarray:

@@ -116,6 +116,137 @@ def test_conditions_and_alternatives(typed, meant):
 def test_what_conditions_share_is_written_out(typed, meant):
     assert said(typed) == meant
 
+@same("""
+    no definite evidence of MI -> !MI
+    no ECG evidence of AF -> !AF
+    without any evidence of AF -> !AF
+    no clear evidence of AF or flutter -> !AF & !flutter
+    no LBBB or signs of MI -> !LBBB & !MI
+    kein sicherer Anhalt für einen Infarkt -> !Infarkt
+    kein sicherer Hinweis auf AF -> !AF
+    ohne Zeichen einer Ischämie -> !Ischämie
+    ohne Hinweise auf Infarkt -> !Infarkt
+    keine Anzeichen für AF -> !AF
+    kein Verdacht auf Infarkt -> !Infarkt
+    doesn't show AF -> !AF
+    isn't AF -> !AF
+    ECGs that do not show AF -> !AF
+    Vorhofflimmern liegt nicht vor -> !Vorhofflimmern
+    Vorhofflimmern besteht nicht -> !Vorhofflimmern
+    LBBB not caused by pacing -> LBBB & !pacing
+    ST elevation absent in V1 -> !ST elevation in V1
+    nicht-STEMI -> non-STEMI
+    AF instead of LBBB -> AF & !LBBB
+    AF minus LBBB -> AF & !LBBB
+    AF statt LSB -> AF & !LSB
+    AF -LBBB -> AF & !LBBB
+""")
+def test_a_denial_in_more_words(typed, meant):
+    assert said(typed) == meant
+
+
+@same("""
+    MI cannot be ruled out -> MI
+    MI can not be excluded -> MI
+    cannot exclude MI -> MI
+    can't rule out MI -> MI
+    Infarkt nicht auszuschließen -> Infarkt
+    Infarkt nicht sicher auszuschließen -> Infarkt
+    Infarkt kann nicht ausgeschlossen werden -> Infarkt
+    possible left or right bundle branch block -> left bundle branch block | right bundle branch block
+    suspected STEMI -> STEMI
+    Verdacht auf Vorhofflimmern -> Vorhofflimmern
+    V.a. Vorhofflimmern -> Vorhofflimmern
+    fragliche Ischämie -> Ischämie
+    consistent with AF -> AF
+    AF möglich -> AF
+""")
+def test_what_is_in_doubt_is_asked_for(typed, meant):
+    assert said(typed) == meant
+    assert parse("possible AF", KB).hedged and not parse("AF", KB).hedged
+
+
+@same("""
+    no abnormality -> !abnormal
+    no other abnormalities -> !abnormal
+    nothing abnormal -> !abnormal
+    keine Auffälligkeiten -> !abnormal
+    EKG o.B. -> normal
+    EKG ohne Befund -> normal
+    otherwise normal -> normal
+    sonst unauffällig -> unauffällig
+    no T wave abnormality -> !T wave abnormality
+""")
+def test_no_abnormality_is_a_normal_ecg(typed, meant):
+    assert said(typed) == meant
+
+
+@same("""
+    normal except RBBB -> normal & RBBB
+    normal except for RBBB -> normal & RBBB
+    normales EKG bis auf RBBB -> normales EKG & RBBB
+    anything but AF -> !AF
+    all but AF -> !AF
+    alles außer AF -> !AF
+    not only AF but also LBBB -> AF & LBBB
+    nicht nur AF, sondern auch LSB -> AF & LSB
+    Sinus rhythm - LBBB -> Sinus rhythm & LBBB
+""")
+def test_exceptions(typed, meant):
+    assert said(typed) == meant
+
+
+@same("""
+    LBBB/RBBB -> LBBB | RBBB
+    no VT/VF -> !VT & !VF
+    no ischaemia/infarction -> !ischaemia & !infarction
+    left/right bundle branch block -> left bundle branch block | right bundle branch block
+    AF/AFL -> AF/AFL
+    no atrial fibrillation/flutter -> !atrial fibrillation/flutter
+    ST/T change -> ST/T change
+""")
+def test_a_slash_between_names_is_or(typed, meant):
+    assert said(typed) == meant
+
+
+@same("""
+    supraventricular and ventricular premature beats -> supraventricular premature beats & ventricular premature beats
+    inferolateral and posterior STEMI -> inferolateral STEMI & posterior STEMI
+    incomplete but not complete RBBB -> incomplete RBBB & !complete RBBB
+    inkompletter, nicht kompletter Rechtsschenkelblock -> inkompletter Rechtsschenkelblock & !kompletter Rechtsschenkelblock
+    infarction, anterior and inferior -> infarction & anterior infarction & inferior infarction
+    Sinustachykardie oder -bradykardie -> Sinustachykardie | Sinusbradykardie
+    ST- und T-Veränderungen -> ST-Veränderungen & T-Veränderungen
+    A- and V-paced -> A-paced & V-paced
+    AV block type 1 or 2 -> AV block type 1 | AV block type 2
+    RBBB and left anterior or posterior fascicular block -> RBBB & (left anterior fascicular block | posterior fascicular block)
+    LVH mit Strain -> LVH with Strain
+""")
+def test_a_word_that_only_narrows_is_never_asked_for_alone(typed, meant):
+    assert said(typed) == meant
+
+
+@pytest.mark.parametrize(
+    "typed, concept",
+    [
+        ("akute Ischämie", "myocardial-ischemia"),
+        ("old infarction in V1", "old-myocardial-infarction"),
+        ("supraventricular premature beats", "premature-complexes"),
+        ("AV block type 2", "av-block"),
+        ("atypical flutter", None),
+        ("axis normal", None),
+        ("normal blood pressure", None),
+    ],
+)
+def test_the_name_in_a_text_is_what_it_ends_in(typed, concept):
+    found = KB.named(typed)
+    assert (found.id if found else None) == concept
+
+
+@pytest.mark.parametrize("typed", ["chest pain", "heart", "QRS", "narrow QRS", "P waves", "P-Wellen", "RVR"])
+def test_a_wave_or_an_unknown_abbreviation_is_near_to_no_condition(typed):
+    assert not KB.speaks(typed)
+
 
 def test_a_known_name_is_one_condition_whatever_words_are_in_it():
     for name in (p.text for p in KB.passages if p.kind in ("name", "alias")):
