@@ -40,7 +40,6 @@ COLUMNS = (
     *("record", "label", "concept", "probability", "similarity", "max_probability", "burden", "trained", "note"),
     "used_s",
 )
-UNTRAINED = "not trained: by its criteria"
 
 options: dict[str, Any] = {
     "rich_markup_mode": None,
@@ -191,9 +190,7 @@ def classify(
         network = load_model(model, knowledge_base)
         cases = _open_index(index, network) if index else None
         prompts = network.prompts(chosen, enrich=not no_enrich, concepts=concepts)
-        if no_enrich:
-            prompts = [replace(p, note="") for p in prompts]  # plain prompts are what was asked for
-        elif format != "table" and chosen is not None:
+        if format != "table" and chosen is not None:
             for prompt in prompts:
                 if prompt.note:
                     _note(f"{prompt.label}: {prompt.note}")
@@ -268,7 +265,7 @@ def _explanation(
 
         record["cases"] = [hit.to_dict() for hit in near]
         for score, prompt in zip(scores, prompts, strict=True):
-            counts = shared(near, prompt.concept.id, model.kb) if prompt.concept else None
+            counts = shared(near, prompt.concept.id, model.kb) if prompt.concept and not prompt.denied else None
             score["cases"] = {"with_label": counts[0], "labelled": counts[1]} if counts else None
     return scores, record
 
@@ -335,13 +332,13 @@ class _Table:
         if many:
             table.add_column("highest window", justify="right")
             table.add_column("burden", justify="right")
-        notes = ["; ".join([*[s.note] * bool(s.note), *[UNTRAINED] * (s.trained is False)]) for s in result.scores]
-        if any(notes):
+        noted = any(s.note for s in result.scores)
+        if noted:
             table.add_column("note", overflow="fold")
-        for s, note in zip(result.scores, notes, strict=True):
+        for s in result.scores:
             row = [s.label, s.concept or "–", f"{s.probability:.3f}", f"{s.similarity:+.3f}"]
             row += [f"{s.max_probability:.3f}", f"{s.burden:.0%}"] * many
-            table.add_row(*row, *([note] if any(notes) else []))
+            table.add_row(*row, *([s.note] if noted else []))
         self.console.print(table)
         if explanation:
             scores, record = explanation

@@ -211,8 +211,8 @@ def with_a_label(cases: list[Case], labels: Labels) -> list[Case]:
 
 
 def patient_numbers(cases: Sequence[Case]) -> np.ndarray:
-    """int (cases,): 0, 1, 2 …, the same for all records of a patient."""
-    return np.unique([f"{c.source}/{c.patient}" for c in cases], return_inverse=True)[1]
+    """int (cases,): 0, 1, 2 …, the same for all records of a patient, as the splits tell them (Case.person)."""
+    return np.unique([c.person for c in cases], return_inverse=True)[1]
 
 
 def subgroups(
@@ -426,7 +426,7 @@ def scores_file(
     """What scores.npz holds: every record's score, float32 (records, labels), with its truth, 1, 0 or -1 (unknown)."""
     columns = {
         "record": np.array([record_name(c, root) for c in cases]),
-        "patient": np.array([f"{c.source}/{c.patient}" for c in cases]),
+        "patient": np.array([c.person for c in cases]),
         "label": np.array(labels.names),
         "concept": np.array(labels.classes or labels.concepts),
         "truth": truth,
@@ -552,7 +552,7 @@ def description(
     vocabulary = sorted(set().union(*(c.annotated for c in [*test, *training])))
     truth = statement_truth(kb, test, vocabulary)
     counts = {k: statement_counts(statement_table(kb, v, vocabulary), truth) for k, v in said.items()}
-    patients = np.unique([c.patient for c in test], return_inverse=True)[1]
+    patients = patient_numbers(test)
     known = set(vocabulary)
     results = {
         "task": "describe",

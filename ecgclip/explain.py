@@ -26,7 +26,8 @@ NUMBERS = ("heart_rate", "rr_variation", "qrs_ms", "qt_ms", "qtc_ms")
 def explain(model: ECGCLIP, embedding: Embedding, prompts: Sequence[Prompt], result: Result) -> list[dict[str, Any]]:
     """For each score of `result`, made from the prompt at the same place:
 
-    name, definition of the concept (None without one), of several what was understood and all their definitions; passages [{kind, text, source}], source a key of sources;
+    name: what was understood; definition of the concept, of several all of theirs (both None without one);
+    passages [{kind, text, source}], source a key of sources;
     sources {key: literature}; windows [similarity];
     beats [{time_s, rr_s, similarity}], the most similar first, rr_s the interval before;
     leads {lead: similarity less the similarity without that lead}, None where it is masked or the only one.
@@ -50,8 +51,7 @@ def _meaning(model: ECGCLIP, prompt: Prompt) -> dict[str, str | None]:
     known = [leaf.concept for leaf in prompt.leaves if leaf.concept]
     if not known:
         return {"name": None, "definition": None}
-    name = model.said(prompt) if prompt.parts else known[0].name
-    return {"name": name, "definition": " ".join(concept.definition for concept in known)}
+    return {"name": model.said(prompt), "definition": " ".join(concept.definition for concept in known)}
 
 
 def _passages(prompt: Prompt) -> list[Passage]:

@@ -606,9 +606,9 @@ class ECGIndex:
 
         text is read as a label is; several conditions ("inferior infarct with AV block") count alike, and of alternatives the nearest. like: a
         record; it is not found itself, and without text it ranks by ECGCLIP.likeness. without: words for what is left out, as is what
-        text denies: windows that have it more probably than the reference ECGs do on average, or than a description needs to say it. where: an SQL condition on record,
-        start_s, seconds, leads, age, sex ('F' or 'M'), report, labels, quality and the columns of the facts table; only what
-        meets it is ranked. Raises EcgclipError for no query, a bad condition, or an index of other weights.
+        text denies: records of which any window, wherever it lies, is likely to have it (ECGCLIP.likely). where: an SQL
+        condition on record, start_s, seconds, leads, age, sex ('F' or 'M'), report, labels, quality and the columns of the
+        facts table; only the windows that meet it are ranked. Raises EcgclipError for no query, a bad condition, or an index of other weights.
         """
         if k < 1:
             raise EcgclipError(f"k must be at least 1, not {k}")
@@ -701,8 +701,8 @@ class ECGIndex:
         allowed: np.ndarray | None,
         denials: Sequence[Prompt],
     ) -> list[Hit]:
-        """The windows nearest to `vector` without the `denials`; with the vector of an `example`, the best of more of them by their
-        likeness to it."""
+        """The windows nearest to `vector`, without records that have what one of the `denials` asks for; with the vector of an
+        `example`, the best of more of them by their likeness to it."""
         dead = np.array([i for (i,) in self._ask("SELECT id FROM dead")], np.int64)
         held = len(self._vectors) if self._vectors else 0  # to count a million windows takes longer than the search
         windows = held - len(dead) + self._count("pending") if allowed is None else len(allowed)
@@ -710,17 +710,13 @@ class ECGIndex:
         take = min(windows, k + 8 if example is None else max(CANDIDATES, 4 * k))
         while True:
             scored = self._nearest(vector, take, allowed, dead, waiting)
-            if scored and (denials or example is not None):
-                stored = self._stored(np.array([i for i, _ in scored], np.int64), waiting)
-                free = ~np.any([self.model.likely(prompt, stored) for prompt in denials], 0) & np.ones(
-                    len(scored), bool
-                )
-                scored = [s for s, kept in zip(scored, free, strict=True) if kept]
-                if example is not None and scored:
-                    likeness = self.model.likeness(example[None], stored[free])[0].tolist()
-                    scored = sorted(
-                        ((i, s) for (i, _), s in zip(scored, likeness, strict=True)), key=lambda s: (-s[1], s[0])
-                    )
+            if scored and denials:
+                denied = self._denied([i for i, _ in scored], denials, waiting)
+                scored = [(i, s) for i, s in scored if i not in denied]
+            if scored and example is not None:
+                ids = [i for i, _ in scored]
+                likeness = self.model.likeness(example[None], self._stored(np.array(ids, np.int64), waiting))[0]
+                scored = sorted(zip(ids, likeness.tolist(), strict=True), key=lambda s: (-s[1], s[0]))
             hits = self._describe(scored, itself, k)
             if len(hits) == k or take >= windows:
                 return hits
@@ -741,6 +737,23 @@ class ECGIndex:
             keep = slice(None) if allowed is None else np.isin(ids, allowed, assume_unique=True)
             scored += zip(ids[keep].tolist(), (vectors[keep] @ vector).tolist(), strict=True)
         return sorted(scored, key=lambda s: (-s[1], s[0]))[:take]
+
+    def _denied(
+        self, ids: list[int], denials: Sequence[Prompt], waiting: list[tuple[np.ndarray, np.ndarray]]
+    ) -> set[int]:
+        """The windows of all those records of `ids` of which any window, `ids` or not, has what one of the `denials` asks for."""
+        rows = self._ask(
+            "SELECT id, record_id FROM windows WHERE record_id IN "
+            "(SELECT record_id FROM windows WHERE id IN (SELECT value FROM json_each(?)))",
+            (json.dumps(ids),),
+        )
+        windows, records = np.array(rows, np.int64).reshape(-1, 2).T
+        likely = np.zeros(len(windows), bool)
+        for first in range(0, len(windows), FOLD_AT):  # a few long recordings have as many windows as an archive
+            part = slice(first, first + FOLD_AT)
+            stored = self._stored(windows[part], waiting)
+            likely[part] = np.any([self.model.likely(prompt, stored) for prompt in denials], 0)
+        return set(windows[np.isin(records, records[likely])].tolist())
 
     def _stored(self, ids: np.ndarray, waiting: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
         """The vectors float32 (n, dim) of `ids`, folded or waiting."""

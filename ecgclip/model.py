@@ -43,6 +43,7 @@ DENIAL = re.compile(r"no (?!.*, or )", re.IGNORECASE)  # a criterion that begins
 # "Abnormal" is no one thing to be seen: what a normal ECG is not, or a rhythm that PTB-XL's cardiologists may call otherwise normal. AUROC on
 # the validation split for a record that is not normal or has such a rhythm 0.958, by the first alone 0.954, by a vector of its own 0.677.
 NORMAL, ABNORMAL, OTHER_RHYTHMS = "normal-ecg", "abnormal-ecg", ("supraventricular-arrhythmia", "paced-rhythm")
+UNKNOWN, UNTRAINED = "not in the knowledge base: plain prompt", "not trained: by its criteria"  # notes
 MAX_LABEL = 500  # characters; a longer text is no label
 FILES = ("config.json", "model.safetensors", "vectors.safetensors")
 
@@ -130,9 +131,9 @@ def leaf_vectors(prompts: Sequence[Prompt]) -> np.ndarray:
 class Score:
     """One label's answer for one record.
 
-    probability: of the whole record, from the mean of its windows; max_probability: of its most similar window; burden: the share of
-    windows at or above the model's threshold. trained: whether training had ECGs of it; None where nobody knows, and where the
-    recording itself decides.
+    concept: None of a denial, and of several conditions. probability: of the whole record, from the mean of its windows;
+    max_probability: the highest, of the record or of a window; burden: the share of windows at or above the model's threshold; neither
+    is changed by softmax. trained: whether training had ECGs of it; None where nobody knows, and where the recording itself decides.
     """
 
     label: str
@@ -174,6 +175,7 @@ class Result:
             "windows": list(self.windows),
             "seconds": self.seconds,
             "used_s": self.used_s,
+            "notes": list(self.notes),
             "scores": [{k: getattr(s, k) for k in keys} for s in self.scores],
         }
 
@@ -294,7 +296,7 @@ class ECGCLIP(nn.Module):
         return next(self.ecg.parameters())
 
     def save(self, folder: str | Path) -> None:
-        """Write config.json, model.safetensors (matrices in half precision), the tokenizer and the knowledge base's vectors into `folder`."""
+        """Write config.json, model.safetensors, the tokenizer and the knowledge base's vectors into `folder`."""
         from safetensors.numpy import save as array_bytes
         from safetensors.torch import save as tensor_bytes
 
@@ -302,9 +304,10 @@ class ECGCLIP(nn.Module):
         folder.mkdir(parents=True, exist_ok=True)
         state = {k: v.detach() for k, v in self.state_dict().items()}
         state.update({f"text.{k}": v for k, v in self._text_state.items()})
-        scales = {name for name, _ in self.named_buffers()}  # of the measurements, say: half precision would blur them
-        halved = {k for k, v in state.items() if v.ndim > 1 and v.is_floating_point() and k not in scales}
-        state = {k: (v.half() if k in halved else v).contiguous().clone() for k, v in state.items()}
+        # in half precision where that loses nothing: see `round_matrices`
+        halves = {k: v.half() for k, v in state.items() if v.ndim > 1 and v.dtype == torch.float32}
+        state |= {k: half for k, half in halves.items() if torch.equal(half.float(), state[k])}
+        state = {k: v.contiguous().clone() for k, v in state.items()}
         write_atomic(folder / "model.safetensors", tensor_bytes(state))
         write_atomic(folder / "config.json", json.dumps(asdict(self.config), indent=1))
         self.tokenizer.save(folder)
@@ -315,6 +318,17 @@ class ECGCLIP(nn.Module):
             }
             write_atomic(folder / "vectors.safetensors", array_bytes(vectors))
             write_atomic(folder / "knowledge_base.json", json.dumps(self.kb.to_dict(), ensure_ascii=False))
+
+    @torch.no_grad()
+    def round_matrices(self) -> None:
+        """Round the weights of all layers to half precision, in place, so that they are stored in half the space.
+
+        Not the scales of the measurements, nor what has one dimension: there the digits count.
+        """
+        self.build_text()
+        for parameter in self.parameters():
+            if parameter.ndim > 1:
+                parameter.copy_(parameter.half())
 
     # --- embedding ----------------------------------------------------------------------------------------------------
 
@@ -337,7 +351,7 @@ class ECGCLIP(nn.Module):
         return embeddings
 
     def embed_each(
-        self, records: Iterable[R], read: Callable[[R], Record] = lambda record: record
+        self, records: Iterable[R], read: Callable[[Any], Record] = lambda record: record
     ) -> Iterator[tuple[R, Embedding | Exception]]:
         """Each record with its embedding, in order; where it cannot be read, with the exception: the others go on.
 
@@ -510,12 +524,15 @@ class ECGCLIP(nn.Module):
     def trained(self, asked: str | Prompt) -> bool | None:
         """Whether training had ECGs of a concept (by its id), or of all that a prompt asks for.
 
-        None where nobody knows: of words that are no concept, and of a model that does not say what it was trained on.
+        None where nobody knows: of bare labels, and of a model that does not say what it was trained on.
         """
         known = self.config.training.get("concepts")
         if isinstance(asked, str):
             return None if known is None else asked in known
-        parts = [self.trained(leaf.concept.id) if leaf.concept else None for leaf in asked.leaves]
+        parts = [
+            self.trained(leaf.concept.id) if leaf.concept else False if known and UNKNOWN in leaf.note else None
+            for leaf in asked.leaves
+        ]
         return False if False in parts else None if None in parts else True
 
     def concept_vector(self, concept: str, shares: dict[str, float] | None = None) -> np.ndarray:
@@ -550,7 +567,8 @@ class ECGCLIP(nn.Module):
             raise EcgclipError(f"label {label!r} stands for {concept!r}, which is not in the knowledge base")
         condition = Condition(label.strip()) if concept else parse(label, self.kb)
         prompt = self._prompt(condition, enrich, concept)
-        notes = [f"{leaf.label}: {leaf.note}" if prompt.parts else leaf.note for leaf in prompt.leaves if leaf.note]
+        said = [(leaf, self._noted(leaf)) for leaf in prompt.leaves]
+        notes = [f"{leaf.label}: {note}" if prompt.parts else note for leaf, note in said if note]
         if prompt.parts:
             notes.insert(0, self.said(prompt))
         elif prompt.denied:
@@ -578,14 +596,15 @@ class ECGCLIP(nn.Module):
         known = [c for c in (NORMAL, *OTHER_RHYTHMS) if c in self.kb.concepts]
         asked = [self._leaf(self.kb.concepts[c].name, enrich, c) for c in known]
         parts = tuple(replace(p, denied=(c == NORMAL) != leaf.denied) for c, p in zip(known, asked, strict=True))
-        return replace(leaf, vector=_together(parts), parts=parts, any_of=not leaf.denied, denied=False)
+        own = None if leaf.denied else leaf.concept
+        return replace(leaf, vector=_together(parts), concept=own, parts=parts, any_of=not leaf.denied, denied=False)
 
     def _leaf(self, label: str, enrich: bool, concept: str | None) -> Prompt:
         found = self.kb.concepts[concept] if concept else self.kb.find(label)
         if not enrich:
             row = self._plain.get(label)
             vector = self.passage_vectors[row] if row is not None else self.plain_vectors([label])[0]
-            return Prompt(label, vector, None, (), "plain prompt")
+            return Prompt(label, vector, None, ())
         if found is None and (found := self.kb.respelt(label)):
             return replace(self._leaf(found.name, enrich, found.id), label=label, note=f"read as {found.name}")
         if found is None:
@@ -597,11 +616,15 @@ class ECGCLIP(nn.Module):
             near = self.nearest_passages(vector, conditions=True) if self.kb.speaks(label) else []
             near = [(p, c) for p, c in near if c >= self.config.floor]
             if not near:
-                return Prompt(label, vector, None, (), "not in the knowledge base: plain prompt")
+                return Prompt(label, vector, None, (), UNKNOWN)
             found = self.kb.concepts[near[0][0].concept]
             note = f"nearest in the knowledge base: {found.name} (cosine {near[0][1]:.2f})"
             return Prompt(label, _unit(vector + self.concept_vector(found.id)), found, tuple(p for p, _ in near), note)
         return Prompt(label, self.concept_vector(found.id), found, _shown(found))
+
+    def _noted(self, leaf: Prompt) -> str:
+        untrained = leaf.concept is not None and self.trained(leaf.concept.id) is False
+        return "; ".join(filter(None, [leaf.note, UNTRAINED * untrained]))
 
     def said(self, prompt: Prompt) -> str:
         """What was understood: "not left bundle branch block", "and: atrial fibrillation; not left bundle branch block"."""
@@ -668,14 +691,17 @@ class ECGCLIP(nn.Module):
     def prompts(
         self, labels: Sequence[str] | None, *, enrich: bool = True, concepts: dict[str, str] | None = None
     ) -> list[Prompt]:
-        """Labels → prompts; None: one for each condition that training had ECGs of, or a recording may decide. Raises EcgclipError on no label, an empty one or one given twice."""
+        """Labels → prompts; None: one for each condition that training had ECGs of, or that a recording may decide.
+
+        Raises EcgclipError on no label, an empty one or one given twice.
+        """
         if isinstance(labels, str):
             labels = [labels]
         if labels is not None and not labels:
             raise EcgclipError("no labels: give at least one, or leave them out for all that training had")
         if labels is None:
-            concepts = [c for c in self.kb.concepts.values() if c.category != "beat"]
-            asked = [c for c in concepts if self.trained(c.id) is not False or c.id in DECIDES]
+            conditions = [c for c in self.kb.concepts.values() if c.category != "beat"]
+            asked = [c for c in conditions if self.trained(c.id) is not False or c.id in DECIDES]
             return [self.prompt(c.name, enrich, c.id) for c in asked]
         seen: set[str] = set()
         for label in labels:
@@ -752,14 +778,16 @@ class ECGCLIP(nn.Module):
         the similarity.
         """
         leaves = [leaf for p in prompts for leaf in p.leaves]
-        similarity = (
-            np.vstack([embedding.vector, embedding.rhythm]) @ leaf_vectors(prompts).T
-        )  # the record, then its windows
+        rows = np.vstack([embedding.vector, embedding.rhythm])  # the record, then its windows
+        similarity = rows @ leaf_vectors(prompts).T
         probability = self.probability(similarity, leaves)
         decided = embedding.recording.decides()
+        starts = embedding.prepared.start_s
+        stops = starts + embedding.prepared.length / SAMPLING_RATE
         for j, leaf in enumerate(leaves):
-            if leaf.concept and leaf.concept.id in decided:
-                probability[:, j] = decided[leaf.concept.id][0]
+            if leaf.concept and (found := decided.get(leaf.concept.id)):
+                within = (starts < found.stop_s) & (stops > found.start_s)
+                probability[np.append(True, within), j] = found.probability
         similarity, probability = combine(prompts, similarity, whole=0), combine(prompts, probability, whole=1)
         whole = probability[0]
         if softmax:
@@ -767,19 +795,20 @@ class ECGCLIP(nn.Module):
             whole = odds / odds.sum()
         scores = []
         for j, prompt in enumerate(prompts):
-            measured = [decided[x.concept.id][1] for x in prompt.leaves if x.concept and x.concept.id in decided]
+            measured = [decided[x.concept.id].words for x in prompt.leaves if x.concept and x.concept.id in decided]
+            note = prompt.note if not measured else prompt.note.replace(UNTRAINED, "").strip("; ")
             scores.append(
                 Score(
                     prompt.label,
-                    prompt.concept.id if prompt.concept else None,
+                    prompt.concept.id if prompt.concept and not prompt.denied else None,
                     float(whole[j]),
                     float(similarity[0, j]),
-                    float(probability[1:, j].max()),
+                    float(probability[:, j].max()),
                     float((probability[1:, j] >= self.config.threshold).mean()),
                     None if measured else self.trained(prompt),
                     prompt.passages,
                     tuple(similarity[1:, j].tolist()),
-                    "; ".join(filter(None, [prompt.note, *measured])),
+                    "; ".join(filter(None, [note, *measured])),
                 )
             )
         windows = tuple(float(s) for s in embedding.prepared.start_s)

@@ -1,11 +1,11 @@
-"""What the recording itself decides, before any model: how much of it is signal, pauses, and electrodes in the wrong place.
+"""What the recording itself decides, before any model: pauses, electrodes in the wrong place, and how much of it is signal.
 
 recording = observe(ecg, prepared, beats, measurements)
-recording.decides()             # {"asystole": (0.97, "measured: no heartbeat from 5.2 to 20.0 s")}
+recording.decides()["asystole"].words       # "measured: no heartbeat from 5.2 to 20.0 s"
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,7 +15,9 @@ from ecgclip.measure import II, III, V1, V4, V5, V6, I, Measurement
 from ecgclip.prepare import LIMB, Prepared
 
 PAUSE = 2.0  # s: ACC/AHA/HRS 2018 on bradycardia
-STANDSTILL = 3.0  # s without a heartbeat
+STANDSTILL = 3.0  # s without a heartbeat: asystole, as studies of syncope count it (ISSUE-3, Brignole et al. 2012)
+# How sure that is, set by hand: the facts are measured, and noise may still hide a heartbeat or look like an exchange
+SURE, LIKELY, HARDLY = 0.97, 0.9, 0.02
 SMALL = 0.35  # of the QRS complexes' height: what rises higher in a pause may be a beat that was not found
 
 # PTB-XL's folds 1 to 8 stay below the first in all of 3,365 ECGs (at most 0.0001), and above the second in 99.9 %.
@@ -36,6 +38,16 @@ FLAT_BY = {
 
 # All conditions that `Recording.decides` may speak of, whatever a model was trained on
 DECIDES = ("asystole", "sinus-arrest", "limb-lead-reversal", "arm-lead-reversal", "dextrocardia")
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A condition's probability, why in words, and the stretch of the recording, s, that it is said of."""
+
+    probability: float
+    words: str
+    start_s: float
+    stop_s: float
 
 
 @dataclass(frozen=True)
@@ -61,18 +73,18 @@ class Recording:
     concepts: tuple[str, ...]
     sinus: bool
 
-    def decides(self) -> dict[str, tuple[float, str]]:
-        """The few conditions that this decides: id in the knowledge base → probability, and why in words."""
-        decided: dict[str, tuple[float, str]] = {}
+    def decides(self) -> dict[str, Decision]:
+        """The few conditions that this decides, by their id in the knowledge base."""
+        decided: dict[str, Decision] = {}
         start, stop = max((*self.silence, *self.pauses), key=lambda part: part[1] - part[0], default=(0.0, 0.0))
         words = f"measured: no heartbeat from {start:.1f} to {stop:.1f} s"
         if stop - start >= STANDSTILL:
-            decided["asystole"] = (0.97, words)
+            decided["asystole"] = Decision(SURE, words, start, stop)
         if self.silence and self.sinus and stop - start >= PAUSE:
-            decided["sinus-arrest"] = (0.9, f"{words}, nor a P wave")
-        decided |= dict.fromkeys(self.concepts, (0.9, f"measured: {self.exchange}"))
+            decided["sinus-arrest"] = Decision(LIKELY, f"{words}, nor a P wave", start, stop)
+        decided |= dict.fromkeys(self.concepts, Decision(LIKELY, f"measured: {self.exchange}", 0.0, self.seconds))
         if decided:
-            decided["normal-ecg"] = (0.02, next(iter(decided.values()))[1])
+            decided["normal-ecg"] = replace(next(iter(decided.values())), probability=HARDLY)
         return decided
 
 

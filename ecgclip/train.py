@@ -817,6 +817,7 @@ def finish(
     from ecgclip.calibrate import calibrate, choose_floor, choose_threshold, cross_fit, cross_fitted_f1
 
     model.eval()
+    model.round_matrices()  # before anything is fitted: these are the weights that will be loaded
     figures = weigh_signal(model, held_out)
     model.set_knowledge(model.kb)
     main = splits[recipe.main]

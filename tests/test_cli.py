@@ -68,7 +68,7 @@ def test_json_is_the_contract(classify, records):
     code, out, err = classify(records / "af.hea", records / "pvc", "--labels", "AF, STEMI", "--format", "json")
     assert (code, err) == (0, "")
     af, pvc = json.loads(out)
-    assert list(af) == ["record", "leads", "windows", "seconds", "used_s", "scores"]
+    assert list(af) == ["record", "leads", "windows", "seconds", "used_s", "notes", "scores"]
     assert af["record"] == str(records / "af")
     assert af["leads"] == list(LEADS) and af["windows"] == [0.0] and pvc["windows"] == [0.0, 10.0, 14.0]
     assert [list(s) for s in af["scores"]] == [KEYS] * 2

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from ecgclip.data import Case
 from ecgclip.ecg import LEADS, EcgclipError
 from ecgclip.evaluate import _truth, compare, perturb, random_encoder, report_language, zeroshot
 from ecgclip.measure import feature_names
+from ecgclip.metrics import Labels
 from ecgclip.model import load_model
 from ecgclip.simulate import simulate, write_record
 
@@ -35,6 +37,16 @@ from ecgclip.simulate import simulate, write_record
 )
 def test_truth_of_a_label(statements, annotated, complete, expected):
     assert _truth(Case("s", "p", "1", statements, frozenset(annotated), complete), "a") == expected
+
+
+def test_patients_are_resampled_as_the_splits_tell_them():
+    """Nobody knows which records of S are of one patient, so that an interval takes all of them for one."""
+    cases = [
+        Case(source, f"/d/{source}{i}", str(i)) for source, i in (("S", 1), ("S", 2), ("E", 1), ("E", 2), ("E", 2))
+    ]
+    assert evaluate.patient_numbers(cases).tolist() == [2, 2, 0, 1, 1]
+    scores = evaluate.scores_file(cases, Path("/d"), Labels(["a"], ["a"], {}), np.zeros((5, 1)), np.zeros((5, 1)))
+    assert scores["patient"].tolist() == [case.person for case in cases]
 
 
 def test_perturbed_copies():

@@ -328,6 +328,19 @@ def test_what_is_denied_is_left_out(circle, model, monkeypatch):
     )
 
 
+def test_what_any_window_has_leaves_out_its_record(embedded, model, tmp_path, monkeypatch):
+    """Ten seconds of AF after twenty of sinus rhythm are no ECG without AF, whichever window is the nearest."""
+    monkeypatch.setattr(ecgclip.index, "FOLD_AT", 2)
+    stub(tmp_path / "a", "late", on_circle([0, 0, 60]))
+    stub(tmp_path / "a", "free", on_circle([5, 5, 5]))
+    index = build(tmp_path / "a", tmp_path / "index", model)
+    monkeypatch.setattr(model, "likely", lambda prompt, vectors: vectors @ on_circle(60) > 0.99)
+    assert names(index.search(like=NORTH)) == ["late", "free"]
+    for options in ({"like": NORTH, "without": "AF"}, {"text": "LBBB without AF"}):
+        for where in (None, "start_s = 0"):
+            assert names(index.search(**options, where=where)) == ["free"]
+
+
 def test_filters_come_before_the_ranking(circle):
     for k, where, found in (
         (4, "age >= 30", ["r30", "r31", "r32", "r33"]),
