@@ -604,7 +604,7 @@ class ECGIndex:
     ) -> list[Hit]:
         """The k records nearest to words, to an ECG, or to both, each with its best window, best first.
 
-        text is read as a label is; several conditions ("inferior infarct with AV block") count alike, joined by *and* or *or*. like: a
+        text is read as a label is; several conditions ("inferior infarct with AV block") count alike, and of alternatives the nearest. like: a
         record; it is not found itself, and without text it ranks by ECGCLIP.likeness. without: words for what is left out, as is what
         text denies: records of which any window, wherever it lies, is likely to have it (ECGCLIP.likely). where: an SQL
         condition on record, start_s, seconds, leads, age, sex ('F' or 'M'), report, labels, quality and the columns of the
@@ -618,11 +618,19 @@ class ECGIndex:
         example = self._example(like)
         asked = self.model.prompt(text) if text else None
         denials = [self.model.prompt(without)] if without else []
-        denials += unwanted(asked) if asked else []
-        vector = self._query(asked, example)
+        alternatives = asked.parts if asked and asked.any_of else (asked,)
         itself = self._hash(like)
+        best: dict[str, Hit] = {}
         with self._damage(), self._snapshot():
-            hits = self._hits(vector, None if asked else example, itself, k, self._allowed(where), denials)
+            allowed = self._allowed(where)
+            for part in alternatives:  # of alternatives the nearest counts
+                unlike = denials + (unwanted(part) if part else [])
+                vector = self._query(part, example)
+                for hit in self._hits(vector, None if asked else example, itself, k, allowed, unlike):
+                    if hit.record not in best or hit.score > best[hit.record].score:
+                        best[hit.record] = hit
+        ranked = sorted(best.values(), key=lambda hit: -hit.score)[:k]
+        hits = [replace(hit, rank=rank) for rank, hit in enumerate(ranked, 1)]
         by_likeness = not asked and self.model._statements is not None  # else a model has but cosines
         return [replace(hit, measure="likeness") for hit in hits] if by_likeness else hits
 

@@ -31,10 +31,10 @@ COMPILED = Path(__file__).parent / "weights" / "knowledge_base.json"  # written 
 MISSPELT = (
     5  # letters from which on a word is known by most of them: of a shorter one another letter makes another word
 )
-PLACES = frozenset("""
-    wave waves complex complexes interval intervals segment segments lead leads narrow heart cardiac chest body arm back
-    welle wellen zacke zacken komplex komplexe strecke herz brust ableitung ableitungen schmal schmaler
-""".split())  # words of names that alone name no condition
+PLACES = re.compile(  # words of names that alone name no condition
+    "(?:wave|complex|interval|segment|lead|narrow|heart|cardiac|chest|body|arm|back"
+    "|welle|zacke|komplex|strecke|herz|brust|ableitung|schmal)(?:e?s|e?n|er)?"
+)
 INSIDE = re.compile(r"\s(?:in|im|on|of|at|der|des|von|bei|type|typ|grade|grad)\s", re.IGNORECASE)  # what follows a name
 ANOTHER = re.compile(r"\b(?:atypi|pseudo|non|nicht|famil|mimic)", re.IGNORECASE)  # makes another condition of a name
 PASSAGE_KINDS = ("name", "alias", "report", "criteria", "criterion", "definition", "negation")
@@ -277,14 +277,16 @@ class KnowledgeBase:
         Nonsense is near to some passage, too: an encoder of text knows no "none of these". A wave or a part of the body is no condition,
         and an abbreviation that is no name could mean anything.
         """
-        words = [word for word in words_of(label) if len(word) > 3 and word not in PLACES]
+        if self.narrowing.issuperset(word for word in words_of(label) if not word.isdigit()):
+            return False
+        words = [word for word in words_of(label) if len(word) > 3 and not PLACES.fullmatch(word)]
         known = [
             word
             for word in words
             if word[: max(MISSPELT, round(0.7 * len(word)))] in self._beginnings
             or not _forms(word).isdisjoint(self._words)
         ]
-        return not self.narrowing.issuperset(words) and 2 * sum(map(len, known)) > sum(map(len, words))
+        return 2 * sum(map(len, known)) > sum(map(len, words))
 
     @cached_property
     def _words(self) -> dict[str, set[str]]:

@@ -217,6 +217,16 @@ def test_only_what_is_denied_in_any_case_is_left_out(built, model):
     assert [p.label for p in unwanted(model.prompt("AF with RBBB without LBBB or flutter"))] == ["LBBB", "flutter"]
     assert unwanted(model.prompt("AF or no LBBB")) == [] == unwanted(model.prompt("AF or flutter"))
     assert len(built.search("AF or no LBBB")) == len(built.search("AF")) == 7
+
+
+@pytest.mark.parametrize("second", ["LBBB", "no LBBB"])
+def test_of_alternatives_the_nearest_counts(built, second):
+    each = [{hit.record: hit.score for hit in built.search(text)} for text in ("AF", second)]
+    found = built.search(f"AF or {second}")
+    assert [hit.rank for hit in found] == list(range(1, len(found) + 1))
+    best = {r: max(scores[r] for scores in each if r in scores) for r in each[0].keys() | each[1].keys()}
+    assert {hit.record: hit.score for hit in found} == best
+    assert [hit.score for hit in found] == sorted(best.values(), reverse=True)
     assert built.search("no AF"), "what is only denied is searched from its far side"
 
 
