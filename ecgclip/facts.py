@@ -20,6 +20,7 @@ from ecgclip.ecg import EcgclipError
 from ecgclip.knowledge import KnowledgeBase
 
 PTB_XL = "ptbxl_database.csv"
+UNKNOWN = {"", "nan", "na", "n/a", "none", "null", "unknown"}  # cells that say nothing of an age
 NAMES = ("record", "filename_lr", "filename_hr")  # columns that name a record, by a path relative to the table
 SEX = {"0": "M", "1": "F", "m": "M", "f": "F", "male": "M", "female": "F"}  # PTB-XL writes 0 and 1
 
@@ -108,11 +109,11 @@ def below(folder: Path, name: str) -> Path:
 
 
 def years(text: str, ptb_xl: bool = False) -> float | None:
-    """An age as tables write it; None for an empty cell. `ptb_xl` writes 300 for all above 89.
+    """An age in years as tables write it; None where a cell is empty or says that it is not known (UNKNOWN).
 
-    Raises ValueError for what is no age from 0 to 130 years.
+    ptb_xl: 300 stands for all above 89, as PTB-XL writes it. Raises ValueError for what is no age from 0 to 130.
     """
-    if not text.strip():
+    if text.strip().lower() in UNKNOWN:
         return None
     age = number(text.strip())
     if ptb_xl and age == 300:
@@ -139,7 +140,8 @@ def _facts(row: dict[str, Any], names: Sequence[str], table: Path, kb: Knowledge
     said = {key: value for key, value in cells.items() if key not in used and value}
     other = {key: value if number(value) is None else number(value) for key, value in said.items()}
     labels = _labels(cells, kb)
-    files = [os.path.abspath(below(table.parent, cells[name].removesuffix(".hea"))) for name in names if cells[name]]
+    # these paths are only compared with the records that are given: nothing is read by them, so that any may stand here
+    files = [os.path.abspath(table.parent / cells[name].removesuffix(".hea")) for name in names if cells[name]]
     return [Facts(file, cells.get("report"), labels, age, sex, other) for file in files]
 
 

@@ -540,8 +540,8 @@ def test_a_csv_of_labels_row_by_row(tmp_path, kb, capsys):
     "text, problem",
     [
         ("labels\nAF\n", "has no column record"),
-        ("record,labels\n,AF\n", r"line 2: record '' is no path below"),
-        ("record,labels\n/etc/passwd,AF\n", r"line 2: record '/etc/passwd' is no path below"),
+        ("record,labels\n,AF\n", r"line 2: record '' is no record"),
+        ("record,labels\n/etc/passwd,AF\n", r"line 2: record '/etc/passwd' leads out of the folder"),
         ("record,labels,age\na,AF,50\nb,AF,old\n", r"line 3: age 'old' is no number"),
     ],
 )

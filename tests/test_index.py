@@ -25,6 +25,7 @@ from toy import write_ptb_xl
 import ecgclip.index
 from ecgclip import embedding
 from ecgclip.ecg import ECG, EcgclipError, read_ecg
+from ecgclip.facts import years
 from ecgclip.index import ECGIndex, Hit, shared, unwanted
 from ecgclip.model import load_model
 from ecgclip.simulate import simulate, write_record
@@ -680,13 +681,29 @@ def test_a_table_that_names_other_records_says_so(embedded, model, tmp_path, cap
         said(lambda: index.add([tmp_path / "a"], facts=table), "facts.csv: none of its", "names a record that is given")
 
 
-@pytest.mark.parametrize("name", ["../b/r", "a/../../b/r", "/b/r", "."])
-def test_a_table_names_records_of_its_own_folder_only(name, embedded, model, tmp_path):
-    record = stub(tmp_path / "a", "r", on_circle(0))
-    (tmp_path / "facts.csv").write_text(f"record,ward\na/r,1\n{name},2\n")
+@pytest.mark.parametrize("name", ["{folder}/a/r", "../archive/a/r", "./../archive/b/../a/r.hea"])
+def test_a_table_may_name_records_by_any_path(name, embedded, model, tmp_path):
+    """It is only compared with the records that are given: no table can have another file read."""
+    record = stub(tmp_path / "archive/a", "r", on_circle(0))
+    (tmp_path / "tables").mkdir()
+    table = tmp_path / "tables/facts.csv"
+    table.write_text(f"record,ward\n{name.format(folder=tmp_path / 'archive')},7\n")
+    index = build(record, tmp_path / "index", model, facts=table)
+    assert names(index.search(like=NORTH, where="ward = 7")) == ["r"]
+    stub(tmp_path / "archive/b", "r", on_circle(0))
+    table.write_text(f"record,ward\n{tmp_path / 'archive/b/r'},7\n")
     said(
-        lambda: build(record, tmp_path / "index", model, facts=tmp_path / "facts.csv"), "facts.csv: line 3", repr(name)
+        lambda: build(record, tmp_path / "index", model, facts=table), "none of its 1 rows names a record that is given"
     )
+    assert embedded == ["r"]
+
+
+@pytest.mark.parametrize("age", ["", "nan", "NaN", "unknown", "Unknown", "NA", "n/a", "None"])
+def test_an_age_that_is_not_known_stops_no_table(age, embedded, model, tmp_path):
+    record = stub(tmp_path / "a", "r", on_circle(0))
+    (tmp_path / "facts.csv").write_text(f"record,age\na/r,{age}\n")
+    assert names(build(record, tmp_path / "index", model, facts=tmp_path / "facts.csv").search(like=NORTH)) == ["r"]
+    assert years(age) is None
 
 
 def test_a_header_brings_age_sex_and_diagnoses(model, tmp_path):
