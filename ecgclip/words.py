@@ -65,7 +65,10 @@ REWORDED = tuple(  # what several words say together, in those of PHRASES
         (r"can['’]t\b", "can not"),
         (r"(?<=\w)n['’]t\b", " not"),
         # what cannot be excluded may be there
-        (r"\bcan ?not (?:\w+ )?(?:be )?(?:(?:ruled|rule) out|excluded?)\b|\bnot (?:\w+ )?(?:ruled out|excluded)\b", "possible"),
+        (
+            r"\bcan ?not (?:\w+ )?(?:be )?(?:(?:ruled|rule) out|excluded?)\b|\bnot (?:\w+ )?(?:ruled out|excluded)\b",
+            "possible",
+        ),
         (r"\bnicht (?:\w+ )?(?:auszuschließen|auszuschliessen|ausgeschlossen)(?: werden)?", "possible"),
         # "no definite evidence of" denies as "no" does
         (
@@ -76,7 +79,10 @@ REWORDED = tuple(  # what several words say together, in those of PHRASES
         (r"\bnot (?:caused by|due to|because of|secondary to)\b", "without"),
         (r"\bnot only\b|\bnicht nur\b", ""),
         # "anything but AF" has no AF; "normal except for RBBB" has it
-        (r"\b(?:any|every)?(?:thing|all)\s+(?:but|except|other than)(?: for)?\b|\balles (?:außer|ausser|bis auf)\b", "no"),
+        (
+            r"\b(?:any|every)?(?:thing|all)\s+(?:but|except|other than)(?: for)?\b|\balles (?:außer|ausser|bis auf)\b",
+            "no",
+        ),
         (r"\b(?:except(?: for)?|apart from|aside from|other than|bis auf|abgesehen von|außer|ausser)\b", "with"),
         (r"(?<=[\w)]\s)(?<!and\s)(?<!und\s)(?<!or\s)(?<!oder\s)-(?=[^\W\d])", "without "),  # "AF -LBBB"
         (r"(?<=\s)[-–](?=\s)", ","),
@@ -84,7 +90,8 @@ REWORDED = tuple(  # what several words say together, in those of PHRASES
     )
 )
 ABNORMALITY = re.compile(  # without saying of what
-    "(?:abnormalit(?:y|ies)|anomal(?:y|ies)|auffälligkeit(?:en)?|besonderheit(?:en)?|abnormalität(?:en)?)", re.IGNORECASE
+    "(?:abnormalit(?:y|ies)|anomal(?:y|ies)|auffälligkeit(?:en)?|besonderheit(?:en)?|abnormalität(?:en)?)",
+    re.IGNORECASE,
 )
 WORD = re.compile(r"[;&+]|,(?!\d)|(?:[^\s;:&+,]|,(?=\d)|:(?=\S))+")  # not a colon, except in "2:1"
 DEGREE = re.compile(r"\d+|[IV]+")

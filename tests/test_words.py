@@ -116,6 +116,7 @@ def test_conditions_and_alternatives(typed, meant):
 def test_what_conditions_share_is_written_out(typed, meant):
     assert said(typed) == meant
 
+
 @same("""
     no definite evidence of MI -> !MI
     no ECG evidence of AF -> !AF
