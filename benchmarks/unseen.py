@@ -1,6 +1,6 @@
 """What zero-shot means: every label scored by a model that never heard of it.
 
-    python benchmarks/unseen.py $ECGCLIP_DATA runs/unseen results/unseen [--jobs 1] [--into runs/clip/model]
+    python benchmarks/unseen.py $ECGCLIP_DATA runs/unseen results/unseen [--jobs 1] [--as-trained] [--into runs/clip/model]
 
 All statements of PTB-XL's training folds, and all labels of the sets that are scored, fall into four groups. For each group the whole
 recipe, recipes/default.yaml, is trained without it, tokenizer and text encoder too: no text and no label of that training names one of
@@ -198,7 +198,10 @@ def unseen_table(
     cases, windows, labels, least = scored
     cases = [cases[i] for i in np.unique(windows.case)]
     truth = truth_table(cases, labels)
-    keep = np.flatnonzero((truth == 1).any(0))
+    told = np.isin(
+        labels.concepts, [c for group in groups for c in group]
+    )  # all, unless some groups are not trained yet
+    keep = np.flatnonzero((truth == 1).any(0) & told)
     truth, people = truth[:, keep], patient_numbers(cases)
     labels = Labels([labels.names[j] for j in keep], [labels.concepts[j] for j in keep], {})
     number = np.array([next(i for i, group in enumerate(groups) if c in group) for c in labels.concepts])
@@ -266,6 +269,7 @@ def main() -> None:
     parser.add_argument("runs", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--as-trained", action="store_true", help="train nothing, score with the groups that are there")
     parser.add_argument("--into", type=Path, metavar="MODEL", help="a model whose config.json gets the calibration")
     given = parser.parse_args()
     recipe = Recipe.load(ROOT / "recipes/default.yaml")
@@ -282,10 +286,14 @@ def main() -> None:
             f"{number}: {sum(positives[c] for c in group)} positives, {len(group)} conditions: {', '.join(group)}",
             flush=True,
         )
-    if failed := train(recipe, given.data, given.runs, groups, max(1, given.jobs)):
+    folders = {i: given.runs / str(i) for i in range(1, len(groups) + 1)}
+    if given.as_trained:
+        folders = {i: folder for i, folder in folders.items() if (folder / "model/config.json").exists()}
+    elif failed := train(recipe, given.data, given.runs, groups, max(1, given.jobs)):
         sys.exit(f"not trained: {', '.join(failed)}; start again to go on")
+    whole, groups = len(groups), [groups[i - 1] for i in folders]
     torch.set_num_threads(cores())
-    models = [load_unseen(given.runs / str(i), group) for i, group in enumerate(groups, 1)]
+    models = [load_unseen(folder, group) for folder, group in zip(folders.values(), groups, strict=True)]
     held_out = load_split(recipe, given.data, kb, validation=True)
     shares = choose_shares(models, groups, next(iter(held_out.values())))
     for row in shares["tried"]:
@@ -307,9 +315,10 @@ def main() -> None:
     }
     results |= {
         "groups": [
-            group_facts(kb, cases, group, model, given.runs / str(i))
-            for i, (group, model) in enumerate(zip(groups, models, strict=True), 1)
+            group_facts(kb, cases, group, model, folder)
+            for group, model, folder in zip(groups, models, folders.values(), strict=True)
         ],
+        "groups_in_all": whole,
         "shares": shares | {"ships": ships},
         "prompts": prompt_rows(shipped, sets),
         "weights_sha256": shipped.weights_sha256,

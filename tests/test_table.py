@@ -43,7 +43,8 @@ def write_zeroshot(table, folder):
     sets = {
         name: zeroshot([False] * 4, source) | {"macro": macro} for name, source in (("here", True), ("abroad", False))
     }
-    write(folder, "unseen", {"sets": sets, "abroad": {"sets": ["abroad"], "macro": macro}})
+    unseen = {"sets": sets, "abroad": {"sets": ["abroad"], "macro": macro}, "groups": [{}] * 3, "groups_in_all": 4}
+    write(folder, "unseen", unseen)
     for i, (_, name) in enumerate(table.ROWS):
         shown = zeroshot([True, i > 1, i > 0, False], i < 1)
         write(folder, name, shown | {"macro": {"auroc": HALF}, "random_encoder": {"auroc": HALF}})
@@ -54,6 +55,7 @@ def test_every_row_says_what_training_had_heard_and_seen_and_zero_shot_comes_fir
     rows = [
         [cell.strip() for cell in line.split("|")[1:-1]] for line in table.zeroshot(tmp_path) if line.startswith("|")
     ]
+    assert any("3 of 4 groups" in line for line in table.zeroshot(tmp_path)), "what is not trained yet is said"
     head, _, first, here, abroad, *trained = rows
     assert head[4:6] == ["label named in training", "source seen in training"]
     assert first[1:6] == ["100", "3 (≥ 5)", "33", "none", "never"] and first[6] == "0.400 (0.000–0.900)"
@@ -97,7 +99,12 @@ def test_the_best_and_the_shipped_shares_are_marked_by_what_they_are(table, tmp_
     file.write_text(
         json.dumps(
             stored
-            | {"shares": shares, "groups": [group], "prompts": [{"prompt": "name", "here": HALF, "abroad": HALF}]}
+            | {
+                "shares": shares,
+                "groups": [group],
+                "groups_in_all": 1,
+                "prompts": [{"prompt": "name", "here": HALF, "abroad": HALF}],
+            }
         )
     )
     write(
