@@ -43,11 +43,16 @@ class Parts:
     test: list[Case]
 
 
-def check(data: dict[str, dict[str, Any]]) -> None:
-    """Raises EcgclipError where the `data` of a recipe asks for sources or folds that cannot be trained on."""
+def check(data: dict[str, dict[str, Any]], test_part: dict[str, int]) -> None:
+    """Raises EcgclipError where `data` or `test_part` of a recipe asks for sources, folds or parts that there are not."""
+    for name, table in (("data", data), ("test_part", test_part)):
+        if not isinstance(table, dict):
+            raise EcgclipError(f"{name}: {table!r} is no list of data sets, each `name: …` on a line of its own")
     for source, options in data.items():
         if source not in LOADERS:
             raise EcgclipError(f"no data set {source!r}; there are {', '.join(LOADERS)}")
+        if not isinstance(options, dict):
+            raise EcgclipError(f"data: {source} needs path and per_step, such as {{path: {source}, per_step: 64}}")
         if lacking := {"path", "per_step"} - options.keys():
             raise EcgclipError(f"data: {source} lacks {sorted(lacking)[0]}")
         if unknown := options.keys() - {"path", "per_step", "folds"}:
@@ -63,6 +68,11 @@ def check(data: dict[str, dict[str, Any]]) -> None:
             raise EcgclipError(
                 f"data: {source} folds {folds!r}: give a list out of {', '.join(map(str, allowed))}; the others are tested on"
             )
+    for source, part in test_part.items():
+        if source not in data:
+            raise EcgclipError(f"test_part: {source!r} is not in data, where there is {', '.join(data)}")
+        if not isinstance(part, int) or part < 2:
+            raise EcgclipError(f"test_part: {source} is {part!r}; one patient in 2 or more can be tested on")
     if both := sorted(source for source, other in SHARED.items() if {source, other} <= data.keys()):
         raise EcgclipError(f"data: {' and '.join(both)} hold the same records: give one of them")
 

@@ -110,7 +110,7 @@ class Recipe:
                 raise TypeError(f"unseen {recipe.unseen!r} is no list of concepts")
             if recipe.unseen:
                 KnowledgeBase.load().without(recipe.unseen)  # which knows them, or says so
-            check(recipe.data)
+            check(recipe.data, recipe.test_part)
         except (OSError, TypeError, ValueError, AttributeError, yaml.YAMLError) as error:
             raise EcgclipError(
                 f"{path}: not a recipe ({str(error).splitlines()[0]}); see recipes/default.yaml"
@@ -977,6 +977,8 @@ def _save(
     from safetensors.torch import save_file
 
     folder.mkdir(exist_ok=True)
+    for left in folder.glob(f"{STATE}.*.partial"):  # of a run that was killed while it wrote
+        left.unlink()
     tensors = {f"{name}.{k}": v for name, module in modules.items() for k, v in module.state_dict().items()}
     for i, state in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{i}.{k}": v for k, v in state.items()}

@@ -157,6 +157,8 @@ def test_folds_of_patients_are_as_large_as_can_be():
 @pytest.mark.parametrize(
     "data, problem",
     [
+        (None, "data: None is no list of data sets"),
+        ({"ludb": None}, "data: ludb needs path and per_step"),
         ({"nonsense": {}}, "no data set 'nonsense'; there are ptb-xl, "),
         ({"ludb": {"per_step": 2}}, "data: ludb lacks path"),
         ({"ludb": {"path": "x"}}, "data: ludb lacks per_step"),
@@ -167,8 +169,25 @@ def test_folds_of_patients_are_as_large_as_can_be():
 )
 def test_data_that_cannot_be_trained_on_is_one_line(data, problem):
     with pytest.raises(EcgclipError, match=problem):
-        splits.check(data)
-    splits.check({"mitdb": {"path": "x", "per_step": 2, "folds": [0, 1]}, "ludb": {"path": "x", "per_step": 2}})
+        splits.check(data, {})
+    splits.check({"mitdb": {"path": "x", "per_step": 2, "folds": [0, 1]}, "ludb": {"path": "x", "per_step": 2}}, {})
+
+
+@pytest.mark.parametrize(
+    "test_part, problem",
+    [
+        ({"lubd": 5}, "test_part: 'lubd' is not in data, where there is ludb"),
+        ({"ludb": 1}, "test_part: ludb is 1; one patient in 2 or more"),
+        ({"ludb": 0.2}, "test_part: ludb is 0.2; one"),
+        ({"ludb": None}, "test_part: ludb is None; one"),
+        (["ludb"], "test_part: .* is no list of data sets"),
+    ],
+)
+def test_a_part_that_nobody_can_be_tested_on_is_one_line(test_part, problem):
+    data = {"ludb": {"path": "x", "per_step": 2}}
+    with pytest.raises(EcgclipError, match=problem):
+        splits.check(data, test_part)
+    splits.check(data, {"ludb": 5})
 
 
 # --- the whole of it --------------------------------------------------------------------------------------------------

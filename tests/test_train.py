@@ -449,6 +449,9 @@ def test_a_run_that_is_killed_while_it_saves_goes_on_from_a_whole_checkpoint(tmp
         if finished:
             break
     assert finished and step == 2 and at > 2
+    (folder / "state.safetensors.0123456789ab.partial").write_bytes(b"half")  # what kill -9 leaves behind
+    train._save(folder, plan, *states[2], 2)
+    assert [file.name for file in folder.iterdir()] == ["state.safetensors"]
 
 
 def test_a_checkpoint_of_another_recipe_is_refused_and_kept(toy, trained):
