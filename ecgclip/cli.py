@@ -744,8 +744,8 @@ def _info(ecg: ECG) -> Iterator[str]:
         yield from _row("window", f"{start:.1f} to {start + length / 100:.1f} s, {len(at)} R peaks: {times}")
     yield from _row("used", f"{recording.used_s:.1f} of {recording.seconds:.1f} s")
     yield from _measured(summary(measurements))
-    for concept, (probability, words) in recording.decides().items():
-        yield from _row("decided", f"{concept} {probability:.2f}, {words}")
+    for concept, decision in recording.decides().items():
+        yield from _row("decided", f"{concept} {decision.probability:.2f}, {decision.words}")
     found = Counter(key for m in measurements for key, present in findings(m, age, sex).items() if present)
     texts = finding_texts()
     for key, count in found.items():
