@@ -264,8 +264,13 @@ class KnowledgeBase:
         for n in range(len(words)):
             found = self.find(" ".join(words[n:])) or self.respelt(" ".join(words[n:]))
             if found and not ANOTHER.search(" ".join(words[:n])):
-                return None if found.category == "normal" else found
+                return None if found.category == "normal" else self._narrower(words[:n], found) or found
         return None
+
+    def _narrower(self, words: list[str], concept: Concept) -> Concept | None:
+        """The concept that is called so with another name of this one at its end: "3rd degree AVB" is "3rd degree AV block"."""
+        names = [concept.name, *sum(concept.aliases.values(), [])]
+        return next((c for name in names if words and (c := self.find(" ".join([*words, name])))), None)
 
     def has_word(self, word: str) -> bool:
         """Whether a name has this word, as it is spelt here."""

@@ -158,7 +158,7 @@ def test_nonsense_finds_nothing_but_misspellings_and_paraphrases_find_theirs(mod
         "atrial fibrilation": "atrial-fibrillation",
         "Vorhofflimern": "atrial-fibrillation",
         "Linkschenkelblock": "left-bundle-branch-block",
-        "inferior wall heart attack": "myocardial-infarction",  # the name inside; the wall is only in the words
+        "inferior wall heart attack": "inferior-myocardial-infarction",
         "normaler Befund": "normal-ecg",
         "3rd degree AVB": "complete-av-block",
         "hypoK": "hypokalemia",
