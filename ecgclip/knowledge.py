@@ -270,7 +270,8 @@ class KnowledgeBase:
     def _narrower(self, words: list[str], concept: Concept) -> Concept | None:
         """The concept that is called so with another name of this one at its end: "3rd degree AVB" is "3rd degree AV block"."""
         names = [concept.name, *sum(concept.aliases.values(), [])]
-        return next((c for name in names if words and (c := self.find(" ".join([*words, name])))), None)
+        found = (self.find(" ".join([*words, name])) for name in names if words)
+        return next((c for c in found if c and c.category != "beat"), None)
 
     def has_word(self, word: str) -> bool:
         """Whether a name has this word, as it is spelt here."""

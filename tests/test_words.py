@@ -232,7 +232,7 @@ def test_a_word_that_only_narrows_is_never_asked_for_alone(typed, meant):
     [
         ("akute Ischämie", "myocardial-ischemia"),
         ("old infarction in V1", "old-myocardial-infarction"),
-        ("supraventricular premature beats", "premature-complexes"),
+        ("supraventricular premature beats", "premature-atrial-contraction"),
         ("AV block type 2", "av-block"),
         ("atypical flutter", None),
         ("axis normal", None),
