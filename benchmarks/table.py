@@ -77,8 +77,8 @@ def zeroshot(folder: Path):
     if (trained := len(unseen["groups"])) < unseen["groups_in_all"]:
         yield f"\nThe rows of models that never heard of a label hold the labels of {trained} of {unseen['groups_in_all']} groups: the others are not trained yet."
     yield (
-        f"\nOn the labels of the first row the weights that ship, which were trained on {counted_shipped(abroad)} of them by name, reach "
-        f"{interval(unseen['abroad']['macro']['shipped'])}; the bare names alone, of which no text of the training told, "
+        f"\nOn the labels of the first row the weights that ship, which were trained on {counted_shipped(abroad)} by name, reach "
+        f"{interval(unseen['abroad']['macro']['shipped'])}; the bare names alone "
         f"{interval(unseen['abroad']['macro']['bare name'])}."
     )
 
