@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Every figure of the README and the model card:  ECGCLIP_DATA=... bash benchmarks/evaluate.sh results
-# Ten minutes on two cores. Then: python benchmarks/table.py results
+# The figures of the shipped model:  ECGCLIP_DATA=... bash benchmarks/evaluate.sh results
+# Then: python benchmarks/table.py results. The ablations, unseen conditions, mutants and the million have programs of their own.
 set -euo pipefail
 out=${1:-results}
 ptb=$ECGCLIP_DATA/ptb-xl

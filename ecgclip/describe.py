@@ -30,8 +30,8 @@ def describe(
     """Sentences on one record (a path, an ECG or its embedding), in the order of a report; none if nothing is so probable.
 
     threshold: the least probability; None: the model's own, chosen on its validation split. language: "en" or "de".
-    A concept is said only if training had ECGs with it: the probability of the others is a guess, and with 150 of them some
-    would pass. What is broader than something said is left out, and so are "normal ecg" and "sinus rhythm" where something
+    A concept is said only if training had ECGs with it: the others are only asked by their criteria, and with so many
+    of them some would pass by chance. What is broader than something said is left out, and so are "normal ecg" and "sinus rhythm" where something
     said contradicts them.
     Raises EcgclipError on a bad record, threshold or language.
     """

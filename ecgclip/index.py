@@ -361,7 +361,7 @@ class ECGIndex:
             if size in sizes:  # else there is nothing to read it for
                 with suppress(EcgclipError):  # what cannot be read is told when it is embedded
                     old = gone.get((size, record_hash(file)), [])
-            if old:  # of several with these contents the one of the same name
+            if old:  # where several have the same contents, the one of the same name is taken
                 old.sort(key=lambda path: (os.path.basename(path) == os.path.basename(file), path))
                 moved.append((file, record, size, mtime_ns, old.pop()))
             else:

@@ -174,7 +174,7 @@ def learnt_from(recipe: Recipe, *parts: dict[str, Split]) -> dict[str, dict[str,
 
 
 def forget(case: Case, kb: KnowledgeBase) -> Case:
-    """The case as one who has never heard of the conditions that `kb` is without would tell it."""
+    """The case without its statements and beats that `kb` does not have, and without a report that tells of them."""
     if kb.unsaid is None:
         return case
     present = {c for c, there in case.statements.items() if there} | case.annotated
