@@ -117,7 +117,7 @@ def statements(
     model: ECGCLIP, held_out: dict[str, Split], curves: list[Calibration] | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """→ int (THRESHOLDS, 3, records): statements of a description that are right, wrong and missing; the records' folds."""
-    from ecgclip.describe import consistent, founded
+    from ecgclip.describe import consistent
     from ecgclip.evaluate import statement_counts, statement_table, statement_truth
     from ecgclip.train import embed_windows
 
@@ -127,7 +127,8 @@ def statements(
     folds = patient_folds(cases)
     vocabulary = sorted(set().union(*(case.annotated for case in cases)))
     truth = statement_truth(kb, cases, vocabulary)
-    concepts = sorted(founded(model, (c.id for c in kb.concepts.values() if c.category != "beat")))
+    conditions = (c.id for c in kb.concepts.values() if c.category != "beat")
+    concepts = sorted(c for c in conditions if model.trained(c) is not False)
     vectors = np.stack([model.concept_vector(c) for c in concepts])
     windows = embed_windows(model, split.windows)
     means = np.stack([windows[split.windows.case == i].mean(0) for i in records])  # as Embedding.vector

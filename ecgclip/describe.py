@@ -66,12 +66,6 @@ def check(threshold: float | None, language: str) -> None:
 # --- labels -----------------------------------------------------------------------------------------------------------
 
 
-def founded(model: ECGCLIP, concepts: Iterable[str]) -> set[str]:
-    """Those of which training had ECGs; all where the model does not say what it was trained on."""
-    trained = model.config.training.get("concepts")
-    return set(concepts) if trained is None else set(concepts) & set(trained)
-
-
 # A normal ECG has a normal beat: these categories contradict it. Rate, axis and single extrasystoles do not, as cardiologists
 # write "sinus bradycardia, otherwise normal ecg".
 ABNORMAL = {"conduction", "pacing", "infarction", "ischemia", "st-t", "hypertrophy", "electrolyte-drug", "syndrome"}
