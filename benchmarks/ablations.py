@@ -24,30 +24,29 @@ import yaml
 from safetensors.torch import save_file
 from scipy.stats import t
 
-from ecgclip import encoder, pairs
-from ecgclip.beats import r_peaks
-from ecgclip.data import SUPERCLASSES, Case
+from ecgclip.data.cases import SUPERCLASSES, Case
+from ecgclip.data.windows import Windows, load_windows
 from ecgclip.ecg import LEADS
-from ecgclip.embedding import cores
-from ecgclip.evaluate import cases_hash, choose_labels, patient_numbers, test_cases, truth_table, write_json
-from ecgclip.measure import features, measure
-from ecgclip.metrics import Labels, difference, label_summary, resample
-from ecgclip.model import ECGCLIP, load_model
-from ecgclip.pairs import targets
+from ecgclip.evaluate.metrics import Labels, difference, label_summary, resample
+from ecgclip.evaluate.results import cases_hash
+from ecgclip.evaluate.truth import cases_to_test, choose_labels, patient_numbers, truth_table
+from ecgclip.files import code_version, write_json
+from ecgclip.index.workers import cores
+from ecgclip.measure.measurement import measure
+from ecgclip.measure.vector import features
+from ecgclip.model.clip import ECGCLIP
+from ecgclip.model.store import load_model
+from ecgclip.networks import encoder, heads
+from ecgclip.networks.heads import BeatHead
+from ecgclip.peaks import r_peaks
 from ecgclip.prepare import SAMPLING_RATE
-from ecgclip.train import (
-    Recipe,
-    Split,
-    code_version,
-    embed_windows,
-    load_split,
-    spoken_findings,
-    train_clip,
-    train_text,
-    validation_auroc,
-    windows_cache,
-)
-from ecgclip.windows import Windows, load_windows
+from ecgclip.train import wording as pairs
+from ecgclip.train.clip import train_clip
+from ecgclip.train.recipe import Recipe
+from ecgclip.train.sources import Split, load_split, spoken_findings, windows_cache
+from ecgclip.train.text import train_text
+from ecgclip.train.validation import embed_windows, validation_auroc
+from ecgclip.train.wording import targets
 
 ROOT = Path(__file__).parent.parent
 FILE = Path(__file__).with_suffix(".yaml")
@@ -58,15 +57,14 @@ FILE = Path(__file__).with_suffix(".yaml")
 
 def learned_queries() -> None:
     """MELP's beats: the beat head is told of no R peak, so that its learned queries stand in."""
-    forward = encoder.BeatHead.forward
-    encoder.BeatHead.forward = lambda self, tokens, mask, peaks: forward(self, tokens, mask, peaks * torch.nan)
+    forward = BeatHead.forward
+    BeatHead.forward = lambda self, tokens, mask, peaks: forward(self, tokens, mask, peaks * torch.nan)
 
 
 def no_intervals() -> None:
     """Neither a beat nor the rhythm knows how far apart the beats are."""
-    for name in ("rr_features", "rr_statistics"):
-        known = getattr(encoder, name)
-        setattr(encoder, name, lambda peaks, known=known: torch.zeros_like(known(peaks)))
+    heads.rr_features = lambda peaks, known=heads.rr_features: torch.zeros_like(known(peaks))
+    encoder.rr_statistics = lambda peaks, known=encoder.rr_statistics: torch.zeros_like(known(peaks))
 
 
 def plain_targets() -> None:
@@ -220,10 +218,10 @@ def test_sets(model: ECGCLIP, data: Path) -> dict[str, Set]:
     def labels(dataset: str, label_set: str, cases: list[Case]) -> Labels:
         return choose_labels(model, dataset, label_set, cases, "code")
 
-    fold = loaded(test_cases(model, "ptb-xl", data / "ptb-xl", 9))
-    cpsc = loaded(test_cases(model, "cpsc2018", data / "challenge-2020"))
-    rest = loaded(test_cases(model, "challenge-2020", data / "challenge-2020"))
-    hand = loaded(test_cases(model, "challenge-2017", data / "challenge-2017"))
+    fold = loaded(cases_to_test(model, "ptb-xl", data / "ptb-xl", 9))
+    cpsc = loaded(cases_to_test(model, "cpsc2018", data / "challenge-2020"))
+    rest = loaded(cases_to_test(model, "challenge-2020", data / "challenge-2020"))
+    hand = loaded(cases_to_test(model, "challenge-2017", data / "challenge-2017"))
     five = labels("ptb-xl", "superclass", fold[0])
     return {
         "fold 9, superclasses": (*fold, five, 5),

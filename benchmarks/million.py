@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ecgclip.index import ECGIndex  # no more than this, as the memory of the process that searches is measured
+from ecgclip.index.archive import ECGIndex  # no more than this, as the memory of the process that searches is measured
 
 QUERIES, JITTER, CHUNK = 500, 0.3, 20_000
 LIKE = 100  # of the queries are asked by ECGs
@@ -111,8 +111,7 @@ def look(folder: Path, queries: Path) -> dict:
 
 
 def main(source: Path, folder: Path, out: Path, count: int = 1_000_000) -> None:
-    from ecgclip.evaluate import write_json
-    from ecgclip.train import code_version
+    from ecgclip.files import code_version, write_json
 
     real = embeddings(source)
     seconds = fill(folder, real, count)

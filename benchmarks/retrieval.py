@@ -12,10 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ecgclip.data import SUPERCLASSES, ptb_xl
-from ecgclip.evaluate import RESAMPLES, cases_hash, write_json
-from ecgclip.index import ECGIndex
-from ecgclip.train import code_version
+from ecgclip.data.cases import SUPERCLASSES
+from ecgclip.data.ptb_xl import ptb_xl
+from ecgclip.evaluate.metrics import RESAMPLES
+from ecgclip.evaluate.results import cases_hash
+from ecgclip.files import code_version, write_json
+from ecgclip.index.archive import ECGIndex
 
 FOLD, K, LEAST = 9, 10, 10
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from ecgclip import load_model
-from ecgclip.evaluate import BATCH, write_json
-from ecgclip.metrics import Labels, label_table
+from ecgclip.evaluate.metrics import Labels, label_table
+from ecgclip.evaluate.vectors import BATCH
+from ecgclip.files import code_version, write_json
 from ecgclip.simulate import simulate
-from ecgclip.train import code_version
 
 SEEDS = range(100, 120)
 ASKED = {

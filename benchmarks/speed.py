@@ -19,13 +19,14 @@ import torch
 from torch import nn
 
 from ecgclip import load_model, read_ecg
-from ecgclip.beats import find_beats
-from ecgclip.index import ECGIndex
-from ecgclip.measure import feature_names, features, measure_windows
-from ecgclip.model import ECGCLIP
+from ecgclip.files import code_version
+from ecgclip.index.archive import ECGIndex
+from ecgclip.measure.beats import find_beats
+from ecgclip.measure.measurement import measure_windows
+from ecgclip.measure.vector import feature_names, features
+from ecgclip.model.clip import ECGCLIP
 from ecgclip.prepare import prepare
 from ecgclip.simulate import simulate
-from ecgclip.train import code_version
 
 ROUNDS = 5
 

@@ -27,16 +27,24 @@ import numpy as np
 import torch
 from ablations import ROOT, Set, apart, by_record, test_sets, wait
 
-from ecgclip import calibrate
-from ecgclip.data import Case, ptb_xl
-from ecgclip.embedding import cores
-from ecgclip.evaluate import cases_hash, patient_numbers, source_trained, truth_table, write_json
-from ecgclip.files import write_atomic
-from ecgclip.knowledge import KnowledgeBase
-from ecgclip.metrics import Figures, Labels, difference, interval, label_summary, mean_figures, resample
-from ecgclip.model import DENIAL, ECGCLIP, load_model, prompt_settings
-from ecgclip.pairs import targets
-from ecgclip.train import Recipe, Split, code_version, embed_windows, forget, load_split, train_clip, train_text
+from ecgclip.data.cases import Case
+from ecgclip.data.ptb_xl import ptb_xl
+from ecgclip.evaluate.metrics import Figures, Labels, difference, interval, label_summary, mean_figures, resample
+from ecgclip.evaluate.results import cases_hash
+from ecgclip.evaluate.truth import patient_numbers, source_trained, truth_table
+from ecgclip.files import code_version, write_atomic, write_json
+from ecgclip.index.workers import cores
+from ecgclip.knowledge.base import KnowledgeBase
+from ecgclip.model.clip import ECGCLIP
+from ecgclip.model.prompts import DENIAL, prompt_settings
+from ecgclip.model.store import load_model
+from ecgclip.train import calibrate
+from ecgclip.train.clip import train_clip
+from ecgclip.train.recipe import Recipe
+from ecgclip.train.sources import Split, forget, load_split
+from ecgclip.train.text import train_text
+from ecgclip.train.validation import embed_windows
+from ecgclip.train.wording import targets
 
 GROUPS = 4
 PROMPTS = ("abbreviation", "bare name", "name in templates", "criteria only", "all names and reports", "knowledge base")
@@ -137,7 +145,7 @@ def choose_shares(models: Sequence[ECGCLIP], groups: list[list[str]], split: Spl
     ecgs = [embed_windows(model, split.windows) for model in models]
 
     def ask(shares: dict[str, float], denials: bool = True) -> list[Figures]:
-        with mock.patch("ecgclip.model.DENIAL", DENIAL if denials else re.compile("(?!)")):
+        with mock.patch("ecgclip.model.prompts.DENIAL", DENIAL if denials else re.compile("(?!)")):
             vectors = [models[g].concept_vector(c, shares) for g, c in zip(number, concepts, strict=True)]
         scores = np.stack([ecgs[g] @ v for g, v in zip(number, vectors, strict=True)], 1)
         return resample(scores, truth, people, 0)

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from ecgclip import load_model
-from ecgclip.data import ptb_xl
-from ecgclip.evaluate import cases_hash, embed_cases, patient_numbers, write_json
-from ecgclip.metrics import interval, patient_draws
-from ecgclip.train import code_version
+from ecgclip.data.ptb_xl import ptb_xl
+from ecgclip.evaluate.metrics import interval, patient_draws
+from ecgclip.evaluate.results import cases_hash
+from ecgclip.evaluate.truth import patient_numbers
+from ecgclip.evaluate.vectors import embed_cases
+from ecgclip.files import code_version, write_json
 
 FOLD, CLAIMED = 9, 0.5
 

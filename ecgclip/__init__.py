@@ -10,22 +10,29 @@ same name and are imported from there: `from ecgclip.prepare import prepare`, an
 
 from typing import TYPE_CHECKING, Any
 
+from ecgclip.lazy import attach
+
 if TYPE_CHECKING:
-    from ecgclip.ecg import ECG, EcgclipError, find_records, read_ecg
-    from ecgclip.knowledge import KnowledgeBase
-    from ecgclip.model import load_model
+    from ecgclip.ecg import ECG, EcgclipError
+    from ecgclip.io.records import find_records
+    from ecgclip.io.wfdb import read_ecg
+    from ecgclip.knowledge.base import KnowledgeBase
+    from ecgclip.model.store import load_model
 
     __version__: str
 
-_HOMES = {
-    "ECG": "ecg",
-    "EcgclipError": "ecg",
-    "find_records": "ecg",
-    "read_ecg": "ecg",
-    "KnowledgeBase": "knowledge",
-    "load_model": "model",
-}
 __all__ = ["ECG", "EcgclipError", "KnowledgeBase", "__version__", "find_records", "load_model", "read_ecg"]
+_load, _names = attach(
+    __name__,
+    {
+        "ECG": "ecgclip.ecg",
+        "EcgclipError": "ecgclip.ecg",
+        "find_records": "ecgclip.io.records",
+        "read_ecg": "ecgclip.io.wfdb",
+        "KnowledgeBase": "ecgclip.knowledge.base",
+        "load_model": "ecgclip.model.store",
+    },
+)
 
 
 def __getattr__(name: str) -> Any:
@@ -36,12 +43,8 @@ def __getattr__(name: str) -> Any:
             return version("ecgclip")
         except PackageNotFoundError:  # a checkout on the path that nobody installed
             return "unknown"
-    if name not in _HOMES:
-        raise AttributeError(f"module 'ecgclip' has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"ecgclip.{_HOMES[name]}"), name)
+    return _load(name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return [*_names(), "__version__"]

@@ -1,3 +1,3 @@
-from ecgclip.cli import main
+from ecgclip.cli.app import main
 
 main()

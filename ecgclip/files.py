@@ -7,11 +7,15 @@ exception, Ctrl-C, and SIGTERM where the command line runs (cli.main).
 
 from __future__ import annotations
 
+import json
 import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from ecgclip.ecg import EcgclipError
 
 
 @contextmanager
@@ -32,3 +36,46 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     """Write a text (UTF-8) or bytes, whole or not at all."""
     with replacing(path) as partial:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def asset_path(name: str) -> Path:
+    """The path of an asset such as "prompts/findings.yaml": inside the installed package, or beside it in a checkout.
+
+    Raises EcgclipError where it is in neither place.
+    """
+    package = Path(__file__).parent
+    for path in (package / name, package.parent / name):
+        if path.exists():
+            return path
+    raise EcgclipError(f"{name} is missing from the installation at {package}: reinstall ecgclip")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Atomic: a reader sees the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def code_version() -> str:
+    """The package's version and, in a checkout, the commit; "-dirty" where a tracked file outside results/ is changed."""
+    import subprocess
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        package = version("ecgclip")
+    except PackageNotFoundError:
+        package = "unknown"
+    own = Path(__file__)
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(own.parent), *arguments]
+        try:
+            return subprocess.run(command, capture_output=True, text=True, timeout=5).stdout.strip()
+        except (OSError, subprocess.TimeoutExpired):
+            return ""
+
+    # an installation may lie in a folder of another repository, which knows nothing of this file
+    commit = git("describe", "--always") if git("ls-files", own.name) else ""
+    # results/ is what a measurement rewrites: no reason to call the code that measured it changed
+    changed = commit and git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)results")
+    return f"{package}+{commit}{'-dirty' if changed else ''}" if commit else package

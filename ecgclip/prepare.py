@@ -9,26 +9,25 @@ Nothing is scaled: amplitude is diagnostic. A flat line is no signal where the l
 a finding, electrical silence, where the electrodes are on (it still varies a little, and in all leads at once). All steps need numpy alone, as `scipy.signal` would double the time that the command line takes to start.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 from fractions import Fraction
 
 import numpy as np
 
-from .beats import cut, r_peaks
-from .ecg import ECG, LEADS, EcgclipError
+from ecgclip.ecg import ECG, LEADS, EcgclipError
+from ecgclip.peaks import cut, r_peaks
 
 SAMPLING_RATE = 100  # Hz
 WINDOW = 1000  # samples
 SHORTEST = 200  # samples; a remainder shorter than this gets no window of its own
-
 # Gain over frequency: within 6 % of 1 from 0.5 to 42 Hz. The AHA/ACC/HRS recommendations of 2007 (part I) let a filter
 # that does not shift phase cut at up to 0.67 Hz without harm to the ST segment; this one is at half gain at 0.35 Hz.
 HIGHPASS = 0.35  # Hz, half gain
 HIGHPASS_STEEPNESS = 8  # that of a Butterworth filter of fourth order run forwards and backwards
 LOWPASS = (42.0, 49.0)  # Hz: gain 1 and gain 0; takes 50 Hz mains, and makes records of all rates alike
-
 WIDEST = (140.0, 150.0)  # Hz: what an encoder of 500 Hz sees; to 150 Hz, the same recommendations ask of a recorder
-
 GAP = 0.1  # s: a shorter gap is interpolated and counts as signal
 FLAT = 2.0  # s: a value held for longer comes from no heart (a noiseless simulation of a pause may hold it for less)
 EDGE = 0.2  # s: a value held for longer at either end of a recording is the device starting or stopping
@@ -37,13 +36,11 @@ FLAT_STD = 0.005  # mV
 SILENCE = 2.0  # s: no diastole is so long
 BLOCK = 20  # samples, 200 ms: in each, a lead rests or shows a wave
 USABLE = 0.8  # the part of a window in which a lead must have a signal
-
 STEP = 1.0  # mV: a baseline that jumps by so much within 20 ms, and stays there for a second, is no heartbeat
 SMALL = 0.25  # of the usual standard deviation: only leads below may be disconnected; true ones are seldom so small
 NO_BEAT = (
     1.5  # times what noise alone leaves of itself in the median over the beats; by PTB-XL's and challenge-2011's leads
 )
-
 # Each limb lead as a combination of I and II; any two of the six determine all.
 LIMB = np.array([[1, 0], [0, 1], [-1, 1], [-0.5, -0.5], [1, -0.5], [-0.5, 1]])
 

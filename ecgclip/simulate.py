@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .ecg import ECG, LEADS, EcgclipError
+from ecgclip.ecg import ECG, LEADS, EcgclipError
 
 SECONDS = (2.0, 3600.0)  # shortest and longest record
 SAMPLING_RATES = (100.0, 2000.0)  # Hz; below 100 Hz a QRS complex is no longer sampled
@@ -56,7 +56,6 @@ CONDITIONS = {
     "noise": Condition(),
     "flat-lead": Condition(),
 }
-
 # One wave a row: peak, rise and fall (SD) in ms | mV at the peak in each independent lead. Times count from the onset of
 # the P wave for P, and from the beginning of the QRS complex for QRS and T (at a QT of about 390 ms).
 TABLE = """

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import ecgclip
-from ecgclip.assets import asset_path
+from ecgclip.files import asset_path
 from ecgclip.simulate import simulate, write_record
 from ecgclip.train import Recipe, train_clip, train_text
 

@@ -21,10 +21,10 @@ def tiny_model(tmp_path_factory):
     """The folder of a saved model over the shipped knowledge base; its floor leaves every unknown label unknown."""
     import torch
 
-    from ecgclip.encoder import ECGConfig
-    from ecgclip.knowledge import KnowledgeBase
-    from ecgclip.model import ECGCLIP, ModelConfig
-    from ecgclip.text import SentencePieceTokenizer, TextConfig
+    from ecgclip.knowledge.base import KnowledgeBase
+    from ecgclip.model.clip import ECGCLIP, ModelConfig
+    from ecgclip.networks.config import ECGConfig
+    from ecgclip.networks.tokenizer import SentencePieceTokenizer, TextConfig
 
     torch.manual_seed(0)
     kb = KnowledgeBase.load()

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecgclip.beats import AFTER, BEFORE, dominant, find_beats, median_beat, r_peaks
 from ecgclip.ecg import ECG
+from ecgclip.measure.beats import AFTER, BEFORE, dominant, find_beats, median_beat
+from ecgclip.peaks import r_peaks
 from ecgclip.prepare import prepare
 from ecgclip.simulate import simulate
 
@@ -194,7 +195,7 @@ def test_after_a_long_rest_the_heartbeats_are_found_as_before():
 def test_a_day_is_searched_in_parts_and_no_beat_is_lost_between_them(monkeypatch):
     prepared = prepare(simulate("af", seed=3, seconds=90, sampling_rate=100))
     whole = find_beats(prepared)
-    monkeypatch.setattr("ecgclip.beats.LONGEST", 2000)
+    monkeypatch.setattr("ecgclip.measure.beats.LONGEST", 2000)
     np.testing.assert_allclose(find_beats(prepared).times_s, whole.times_s, atol=0.03)
 
 

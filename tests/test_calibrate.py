@@ -9,8 +9,13 @@ import pytest
 
 pytest.importorskip("sklearn", reason="needs ecgclip[train]")
 
-import ecgclip.train  # noqa: E402
-from ecgclip.calibrate import (  # noqa: E402
+from ecgclip.data.cases import Case  # noqa: E402
+from ecgclip.data.splits import patient_folds  # noqa: E402
+from ecgclip.knowledge.base import KnowledgeBase  # noqa: E402
+from ecgclip.model.calibration import Calibration  # noqa: E402
+from ecgclip.model.clip import ModelConfig
+from ecgclip.model.store import load_model
+from ecgclip.train.calibrate import (
     UNRELATED,
     calibrate,
     calibrate_untrained,
@@ -21,10 +26,6 @@ from ecgclip.calibrate import (  # noqa: E402
     fit,
     nonsense,
 )
-from ecgclip.data import Case  # noqa: E402
-from ecgclip.knowledge import KnowledgeBase  # noqa: E402
-from ecgclip.model import Calibration, ModelConfig, load_model  # noqa: E402
-from ecgclip.splits import patient_folds  # noqa: E402
 
 # --- the floor ----------------------------------------------------------------------------------------------------------
 
@@ -97,7 +98,7 @@ class Held:
         vectors = dict(zip(CONCEPTS, np.eye(3, dtype=np.float32), strict=True))
         monkeypatch.setattr(self.model, "concept_vector", vectors.__getitem__, raising=False)
         windows = SplitWindows(case=np.repeat(np.arange(60), 2), ecgs=self.ecgs)
-        monkeypatch.setattr(ecgclip.train, "embed_windows", lambda model, windows: windows.ecgs)
+        monkeypatch.setattr("ecgclip.train.validation.embed_windows", lambda model, windows: windows.ecgs)
         self.split = {"ptb-xl": SimpleNamespace(cases=cases, windows=windows)}
 
 
@@ -195,7 +196,7 @@ def test_what_is_given_seven_tenths_is_there_in_seven_of_ten(monkeypatch):
     ]
     vectors = dict(zip(CONCEPTS, np.eye(3, dtype=np.float32), strict=True))
     model = SimpleNamespace(concept_vector=vectors.__getitem__, reference=similarity[::10])
-    monkeypatch.setattr(ecgclip.train, "embed_windows", lambda model, windows: windows.ecgs)
+    monkeypatch.setattr("ecgclip.train.validation.embed_windows", lambda model, windows: windows.ecgs)
     split = SimpleNamespace(cases=cases, windows=SplitWindows(case=np.arange(1500), ecgs=similarity))
     curve = calibrate(model, {"s": split})
     assert np.abs(curve(similarity, model.reference) - likely).max() < 0.1

@@ -15,9 +15,9 @@ import typer
 import yaml
 from toy import write_ptb_xl
 
-import ecgclip.model
 from ecgclip import cli
 from ecgclip.ecg import LEADS
+from ecgclip.io.wfdb import read_ecg
 from ecgclip.simulate import simulate, write_record
 
 ROOT = Path(__file__).parent.parent
@@ -327,14 +327,14 @@ def test_all_bad_records_of_a_folder_together(classify, records, run, tmp_path):
 
 
 def test_a_bug_in_one_record_does_not_lose_the_others(classify, records, monkeypatch):
-    real = ecgclip.model.read_ecg
+    real = read_ecg
 
     def read(record):
         if record.endswith("normal"):
             raise ZeroDivisionError("so it\ngoes")
         return real(record)
 
-    monkeypatch.setattr(ecgclip.model, "read_ecg", read)
+    monkeypatch.setattr("ecgclip.model.clip.read_ecg", read)
     code, out, err = classify(records, "--labels", "AF", "--format", "json")
     assert code == 1 and len(json.loads(out)) == 2
     assert "normal: unexpected ZeroDivisionError: so it goes" in err and err.count("\n") == 1
@@ -344,7 +344,7 @@ def test_an_interrupt_ends_quietly_and_leaves_no_file(classify, records, tmp_pat
     def read(record):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(ecgclip.model, "read_ecg", read)
+    monkeypatch.setattr("ecgclip.model.clip.read_ecg", read)
     code, _, err = classify(records, "--labels", "AF", "--format", "csv", "--output", tmp_path / "scores.csv")
     assert (code, err.strip()) == (130, "") and not list(tmp_path.iterdir())
 

@@ -12,10 +12,12 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
-from ecgclip import cluster, embedding
-from ecgclip.ecg import EcgclipError, find_records
-from ecgclip.embedding import embed_records
-from ecgclip.model import load_model
+from ecgclip.ecg import EcgclipError
+from ecgclip.index import ray as cluster
+from ecgclip.index import workers
+from ecgclip.index.embedding import embed_records
+from ecgclip.io.records import find_records
+from ecgclip.model.store import load_model
 
 os.environ |= cluster.QUIET  # read by Ray as it is imported
 
@@ -45,7 +47,7 @@ def archive(tmp_path_factory):
 
 @pytest.fixture
 def jobs(archive, monkeypatch):
-    monkeypatch.setattr(embedding, "BATCH", BATCH)
+    monkeypatch.setattr("ecgclip.index.embedding.BATCH", BATCH)
     return [(record, record, "") for record in find_records(archive)]
 
 
@@ -99,7 +101,7 @@ class Mortal(cluster.Embedder):
 
     def __init__(self, *args):
         super().__init__(*args)
-        embed, log = embedding.embed_batch, self.shards.parent.with_name("log")
+        embed, log = workers.embed_batch, self.shards.parent.with_name("log")
 
         def mortal(jobs, model):
             names = [file[-4:] for file, _, _ in jobs]
@@ -110,7 +112,7 @@ class Mortal(cluster.Embedder):
                 os.kill(os.getpid(), signal.SIGKILL)
             return embed(jobs, model)
 
-        embedding.embed_batch = mortal
+        workers.embed_batch = mortal
 
 
 @pytest.mark.skipif(find_spec("ray") is None, reason='needs ray: pip install "ecgclip[ray]"')
@@ -180,7 +182,7 @@ def test_a_worker_may_die_once_for_any_record_but_not_for_every_record_twice(job
         pass
 
     with monkeypatch.context() as deadly:
-        deadly.setattr(embedding, "embed_batch", Mock(side_effect=Killed))
+        deadly.setattr(workers, "embed_batch", Mock(side_effect=Killed))
         for task in 3 * [[jobs[:2]]] + [[jobs[2:3]]]:  # the batch, then each alone; a batch of one record
             with pytest.raises(Killed):
                 work(embedder, task)

@@ -7,35 +7,19 @@ import pytest
 import wfdb
 from toy import write_mimic, write_ptb_xl
 
-from ecgclip.data import (
-    BEATS,
-    DOUBTED_CONCEPTS,
-    DS1,
-    DS2,
-    LUDB_WORDS,
-    MEASURED_CONCEPTS,
-    RHYTHMS,
-    SUPERCLASSES,
-    UNKNOWN,
-    Case,
-    challenge_2011,
-    challenge_2017,
-    challenge_2020,
-    chapman,
-    cpsc_2018,
-    folder,
-    known_statements,
-    labelled,
-    ludb,
-    mimic_iv_ecg,
-    mitdb,
-    ptb_xl,
-)
-from ecgclip.ecg import ECG, EcgclipError, read_ecg
-from ecgclip.knowledge import KnowledgeBase
-from ecgclip.measure import finding_texts
+from ecgclip.data.cases import DOUBTED_CONCEPTS, MEASURED_CONCEPTS, SUPERCLASSES, UNKNOWN, Case, known_statements
+from ecgclip.data.challenges import challenge_2011, challenge_2017, challenge_2020, chapman, cpsc_2018
+from ecgclip.data.folder import folder, labelled
+from ecgclip.data.ludb import LUDB_WORDS, ludb
+from ecgclip.data.mimic import mimic_iv_ecg
+from ecgclip.data.mitdb import BEATS, DS1, DS2, RHYTHMS, mitdb
+from ecgclip.data.ptb_xl import ptb_xl
+from ecgclip.data.windows import load_windows
+from ecgclip.ecg import ECG, EcgclipError
+from ecgclip.io.wfdb import read_ecg
+from ecgclip.knowledge.base import KnowledgeBase
+from ecgclip.measure.guideline import finding_texts
 from ecgclip.simulate import simulate, write_record
-from ecgclip.windows import load_windows
 
 
 @pytest.fixture(scope="module")

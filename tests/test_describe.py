@@ -12,13 +12,30 @@ import numpy as np
 import pytest
 from toy import write_ptb_xl
 
-from ecgclip import calibrate, cli, evaluate
-from ecgclip.data import Case
-from ecgclip.describe import consistent, describe
-from ecgclip.ecg import EcgclipError, read_ecg
-from ecgclip.knowledge import CATEGORIES, KnowledgeBase
-from ecgclip.model import Calibration, ModelConfig, load_model
+from ecgclip import cli
+from ecgclip.cli.output import DISCLAIMER
+from ecgclip.data.cases import Case
+from ecgclip.ecg import EcgclipError
+from ecgclip.evaluate.description import (
+    _nearest,
+    _training_cases,
+    description,
+    rates,
+    statement_counts,
+    statement_rates,
+    statement_table,
+    statement_truth,
+)
+from ecgclip.evaluate.truth import cases_to_test
+from ecgclip.explain.sentences import consistent, describe
+from ecgclip.io.wfdb import read_ecg
+from ecgclip.knowledge.base import KnowledgeBase
+from ecgclip.knowledge.concepts import CATEGORIES
+from ecgclip.model.calibration import Calibration
+from ecgclip.model.clip import ModelConfig
+from ecgclip.model.store import load_model
 from ecgclip.simulate import simulate
+from ecgclip.train import calibrate
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples" / "records"
@@ -129,7 +146,6 @@ def test_the_threshold_is_kept_and_older_models_have_one_half(tiny_model, tmp_pa
 
 
 def test_the_threshold_is_the_one_that_parts_said_from_unsaid(model, monkeypatch):
-    import ecgclip.train
 
     concepts = ("left-bundle-branch-block", "atrial-fibrillation")
     chosen = trained(model, *concepts)
@@ -142,7 +158,7 @@ def test_the_threshold_is_the_one_that_parts_said_from_unsaid(model, monkeypatch
     ]
     # each has its own at 0.6 (probability 0.6) and the other at 0.4 (0.4)
     ecgs = np.stack([vectors[concepts[i % 2]] * 0.6 + vectors[concepts[(i + 1) % 2]] * 0.4 for i in range(6)])
-    monkeypatch.setattr(ecgclip.train, "embed_windows", lambda model, windows: ecgs)
+    monkeypatch.setattr("ecgclip.train.validation.embed_windows", lambda model, windows: ecgs)
     split = SimpleNamespace(cases=cases, windows=SimpleNamespace(case=np.arange(6)))
     assert 0.4 < calibrate.choose_threshold(chosen, {"ptb-xl": split}) <= 0.6
     bare = SimpleNamespace(cases=[replace(c, annotated=frozenset()) for c in cases], windows=split.windows)
@@ -158,31 +174,29 @@ def test_statements_are_counted_with_what_is_broader_and_not_where_nothing_is_kn
         Case("s", "p", "1", {"left-bundle-branch-block": False}, frozenset({"inferior-myocardial-infarction"})),
         Case("s", "p", "2", {"myocardial-infarction": False}, frozenset({"left-bundle-branch-block"})),
     ]
-    truth = evaluate.statement_truth(kb, cases, vocabulary)
+    truth = statement_truth(kb, cases, vocabulary)
     assert truth.tolist() == [[1, 1, 0], [-1, 0, 1]]
-    said = evaluate.statement_table(
-        kb, [{"myocardial-infarction", "left-bundle-branch-block"}, {vocabulary[0]}], vocabulary
-    )
+    said = statement_table(kb, [{"myocardial-infarction", "left-bundle-branch-block"}, {vocabulary[0]}], vocabulary)
     assert said.tolist() == [[False, True, True], [True, True, False]]
-    counts = evaluate.statement_counts(said, truth).sum((1, 2))
+    counts = statement_counts(said, truth).sum((1, 2))
     assert counts.tolist() == [1, 2, 2]
-    assert evaluate.rates(counts) == pytest.approx([1 / 3, 1 / 3, 1 / 3])
-    assert evaluate.rates(np.zeros(3)).tolist() == [0, 0, 0]
+    assert rates(counts) == pytest.approx([1 / 3, 1 / 3, 1 / 3])
+    assert rates(np.zeros(3)).tolist() == [0, 0, 0]
 
 
 def test_intervals_are_by_patient_and_macro_takes_statements_with_enough_positives():
     rng = np.random.default_rng(0)
     truth = (rng.random((60, 3)) < [0.5, 0.3, 0.02]).astype(np.int8)
-    counts = evaluate.statement_counts(rng.random((60, 3)) < 0.4, truth)
-    one = evaluate.statement_rates(counts, np.arange(60), 5, 0)
-    assert one == evaluate.statement_rates(counts, np.arange(60), 5, 0)
-    single = evaluate.rates(counts.sum(1))
+    counts = statement_counts(rng.random((60, 3)) < 0.4, truth)
+    one = statement_rates(counts, np.arange(60), 5, 0)
+    assert one == statement_rates(counts, np.arange(60), 5, 0)
+    single = rates(counts.sum(1))
     assert one["macro"]["f1"][0] == pytest.approx(single[2, :2].mean(), abs=1e-4)
     assert all(low < value < high for value, low, high in one["micro"].values())
     low, high = one["micro"]["f1"][1:]
-    fewer = evaluate.statement_rates(counts, np.arange(60) // 6, 5, 0)["micro"]["f1"]
+    fewer = statement_rates(counts, np.arange(60) // 6, 5, 0)["micro"]["f1"]
     assert fewer[0] == one["micro"]["f1"][0] and fewer[1:] != [low, high]
-    assert evaluate.statement_rates(counts, np.arange(60), 100, 0)["macro"] is None
+    assert statement_rates(counts, np.arange(60), 100, 0)["macro"] is None
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +207,7 @@ def ptb_xl(tmp_path_factory):
 @pytest.mark.filterwarnings("ignore")
 def test_evaluation_writes_both_methods_and_the_same_file_again(ptb_xl, tiny_model, tmp_path):
     for name in ("a", "b"):
-        results = evaluate.description("ptb-xl", ptb_xl, tmp_path / name, fold=9, least=1, weights=tiny_model)
+        results = description("ptb-xl", ptb_xl, tmp_path / name, fold=9, least=1, weights=tiny_model)
     text = (tmp_path / "a" / "results.json").read_text()
     assert (tmp_path / "b" / "results.json").read_text() == text and json.loads(text) == results
     assert {"weights_sha256", "data_sha256", "code_version", "command"} <= results.keys()
@@ -209,19 +223,19 @@ def test_evaluation_writes_both_methods_and_the_same_file_again(ptb_xl, tiny_mod
 
 
 def test_the_baseline_is_the_nearest_of_other_patients(model, ptb_xl):
-    test = evaluate.test_cases(model, "ptb-xl", ptb_xl, 3)
-    training = evaluate._training_cases(model, ptb_xl, 3, {c.patient for c in test})
+    test = cases_to_test(model, "ptb-xl", ptb_xl, 3)
+    training = _training_cases(model, ptb_xl, 3, {c.patient for c in test})
     assert {c.fold for c in training} == {1, 2, 4, 5, 6, 7, 8} and not {c.patient for c in test} & {
         c.patient for c in training
     }
     embeddings = [model.embed(c.path) for c in training]
-    assert evaluate._nearest(embeddings, embeddings, training) == training
+    assert _nearest(embeddings, embeddings, training) == training
 
 
 @pytest.mark.parametrize("dataset, fold, problem", [("cpsc2018", 1, "not on 'cpsc2018'"), ("ptb-xl", 10, "no record")])
 def test_what_cannot_be_measured_is_one_line(ptb_xl, tiny_model, dataset, fold, problem):
     with pytest.raises(EcgclipError, match=problem) as error:
-        evaluate.description(dataset, ptb_xl, fold=fold, weights=tiny_model)
+        description(dataset, ptb_xl, fold=fold, weights=tiny_model)
     assert "\n" not in str(error.value)
 
 
@@ -257,7 +271,7 @@ def test_json_is_the_contract(run, records):
 def test_the_table_says_once_what_the_software_is_not(run, records, tmp_path):
     code, out, err = run("describe", records, "--threshold", "0.3")
     assert (code, err) == (0, "") and "probability" in out
-    assert out.count(cli.DISCLAIMER) == 1 and out.splitlines()[-1] == cli.DISCLAIMER
+    assert out.count(DISCLAIMER) == 1 and out.splitlines()[-1] == DISCLAIMER
     assert run("describe", records, "--threshold", "0.3", "--output", tmp_path / "t.txt")[1] == ""
     assert (tmp_path / "t.txt").read_text() == out
     assert "nothing is probable enough" in run("describe", records / "af", "--threshold", "1")[1]

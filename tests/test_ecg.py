@@ -11,8 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ecgclip import ecg as module
-from ecgclip.ecg import ECG, LEADS, EcgclipError, find_records, read_ecg
+from ecgclip.ecg import ECG, LEADS, EcgclipError
+from ecgclip.io import wfdb as module
+from ecgclip.io.records import find_records
+from ecgclip.io.wfdb import read_ecg
 
 DATA = os.environ.get("ECGCLIP_DATA")
 needs_data = pytest.mark.skipif(not DATA, reason="ECGCLIP_DATA is not set")
@@ -489,7 +491,7 @@ def test_linked_folders_are_searched_once_by_a_folder_and_by_a_glob(tmp_path, mo
 def test_reading_a_common_record_imports_nothing_slow(tmp_path):
     path = write(tmp_path)
     code = (
-        "import sys; from ecgclip.ecg import read_ecg; from ecgclip.prepare import prepare; "
+        "import sys; from ecgclip.io.wfdb import read_ecg; from ecgclip.prepare import prepare; "
         f"prepare(read_ecg({path!r})); print(*[m for m in ('wfdb', 'pandas', 'scipy', 'torch') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -6,8 +6,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecgclip.encoder import ECGConfig, ECGEncoder, rr_features, rr_statistics
-from ecgclip.measure import feature_names
+from ecgclip.measure.vector import feature_names
+from ecgclip.networks.config import ECGConfig
+from ecgclip.networks.encoder import ECGEncoder
+from ecgclip.networks.heads import rr_features, rr_statistics
 
 NAN = float("nan")
 SIZES = {"width": 32, "channels": (8, 16, 24), "heads": 4, "dim": 16}

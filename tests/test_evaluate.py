@@ -11,13 +11,17 @@ import torch
 import wfdb
 from toy import write_ptb_xl
 
-from ecgclip import evaluate
-from ecgclip.data import Case
+from ecgclip.data.cases import Case
 from ecgclip.ecg import LEADS, EcgclipError
-from ecgclip.evaluate import _truth, compare, perturb, random_encoder, report_language, zeroshot
-from ecgclip.measure import feature_names
-from ecgclip.metrics import Labels
-from ecgclip.model import load_model
+from ecgclip.evaluate.compare import compare, scores_file
+from ecgclip.evaluate.groups import report_language
+from ecgclip.evaluate.metrics import Labels
+from ecgclip.evaluate.robustness import PERTURBATIONS, perturb, robustness
+from ecgclip.evaluate.truth import _truth, patient_numbers
+from ecgclip.evaluate.vectors import random_encoder
+from ecgclip.evaluate.zeroshot import zeroshot
+from ecgclip.measure.vector import feature_names
+from ecgclip.model.store import load_model
 from ecgclip.simulate import simulate, write_record
 
 # --- truth and records -------------------------------------------------------------------------------------------------
@@ -44,8 +48,8 @@ def test_patients_are_resampled_as_the_splits_tell_them():
     cases = [
         Case(source, f"/d/{source}{i}", str(i)) for source, i in (("S", 1), ("S", 2), ("E", 1), ("E", 2), ("E", 2))
     ]
-    assert evaluate.patient_numbers(cases).tolist() == [2, 2, 0, 1, 1]
-    scores = evaluate.scores_file(cases, Path("/d"), Labels(["a"], ["a"], {}), np.zeros((5, 1)), np.zeros((5, 1)))
+    assert patient_numbers(cases).tolist() == [2, 2, 0, 1, 1]
+    scores = scores_file(cases, Path("/d"), Labels(["a"], ["a"], {}), np.zeros((5, 1)), np.zeros((5, 1)))
     assert scores["patient"].tolist() == [case.person for case in cases]
 
 
@@ -253,7 +257,7 @@ def test_an_unreadable_record_is_left_out_of_the_scores(tiny_model, tmp_path, ca
 
 
 def test_robustness_reports_every_change(data, tiny_model, tmp_path):
-    results = evaluate.robustness(data, "ptb-xl-super", tmp_path, fold=9, weights=tiny_model, least=2)
+    results = robustness(data, "ptb-xl-super", tmp_path, fold=9, weights=tiny_model, least=2)
     rows = {r["change"]: r for r in results["changes"]}
-    assert set(rows) == {"none", *evaluate.PERTURBATIONS} and (tmp_path / "results.json").exists()
+    assert set(rows) == {"none", *PERTURBATIONS} and (tmp_path / "results.json").exists()
     assert all(0 <= r["mean_probability_change"] <= 1 for k, r in rows.items() if k != "none")

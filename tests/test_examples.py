@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ecgclip import cli, knowledge
-from ecgclip.knowledge import KnowledgeBase
+from ecgclip import cli
+from ecgclip.knowledge.base import KnowledgeBase
 
 ROOT = Path(__file__).parent.parent
 RECORDS = ROOT / "examples" / "records"
@@ -105,7 +105,7 @@ def test_loading_embeds_no_passage_anew():
 @needs_weights
 def test_the_compiled_copy_is_what_the_knowledge_base_compiles_to(monkeypatch):
     copy = KnowledgeBase.load()
-    monkeypatch.setattr(knowledge, "COMPILED", Path("none"))
+    monkeypatch.setattr("ecgclip.knowledge.base.COMPILED", Path("none"))
     parsed = KnowledgeBase.load()
     assert (copy.concepts, copy.sources) == (parsed.concepts, parsed.sources)
 
@@ -168,7 +168,7 @@ def test_nonsense_finds_nothing_but_misspellings_and_paraphrases_find_theirs(mod
 
 @needs_weights
 def test_what_is_left_out_of_a_search_is_not_found(model, tmp_path):
-    from ecgclip.index import ECGIndex
+    from ecgclip.index.archive import ECGIndex
 
     index = ECGIndex.build([RECORDS], tmp_path / "index", model=model, workers=1)
     for options in ({"text": "infarction", "without": "left bundle branch block"}, {"text": "infarction without LBBB"}):

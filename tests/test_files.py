@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ecgclip.cli import _output
+from ecgclip.cli.output import _output
 from ecgclip.files import replacing, write_atomic
 
 ROOT = Path(__file__).parents[1]
@@ -47,10 +47,11 @@ SCRIPT = """
 import sys, time
 from pathlib import Path
 from ecgclip import cli
+from ecgclip.cli.output import _output
 
 @cli.app.command()
 def wait(path: Path):
-    with cli._output(path) as out:
+    with _output(path) as out:
         out.write("half")
         out.flush()
         print("begun", flush=True)

@@ -22,15 +22,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from toy import write_ptb_xl
 
-import ecgclip.index
-from ecgclip import embedding
-from ecgclip.ecg import ECG, EcgclipError, read_ecg
-from ecgclip.facts import years
-from ecgclip.index import ECGIndex, Hit, shared, unwanted
-from ecgclip.model import load_model
+from ecgclip.data.tables import years
+from ecgclip.ecg import ECG, EcgclipError
+from ecgclip.index import workers
+from ecgclip.index.archive import ECGIndex, Hit, shared, unwanted
+from ecgclip.index.vectors import VectorFile, file_sha256
+from ecgclip.index.workers import SEX, cores
+from ecgclip.io.wfdb import read_ecg
+from ecgclip.measure.guideline import findings
+from ecgclip.model.store import load_model
+from ecgclip.networks.text import TextEncoder
 from ecgclip.simulate import simulate, write_record
-from ecgclip.text import TextEncoder
-from ecgclip.vectors import VectorFile
 
 DIM = 32
 ROOT = Path(__file__).parent.parent
@@ -118,7 +120,7 @@ def embedded(monkeypatch, model):
 
     def row_of(row, ecg, model):
         vectors = as_vectors(ecg)
-        facts = {"age": ecg.metadata["age"], "sex": embedding.SEX.get(ecg.metadata["sex"])}
+        facts = {"age": ecg.metadata["age"], "sex": SEX.get(ecg.metadata["sex"])}
         facts |= {
             "leads": " ".join(ecg.leads),
             "seconds": ecg.seconds,
@@ -127,8 +129,8 @@ def embedded(monkeypatch, model):
         return replace(row, vectors=vectors.astype(np.float16), **facts)
 
     monkeypatch.setattr(model, "embed_each", embed_each)
-    monkeypatch.setattr(embedding, "_row", row_of)
-    monkeypatch.setattr(embedding, "BATCH", 4)
+    monkeypatch.setattr(workers, "_row", row_of)
+    monkeypatch.setattr("ecgclip.index.embedding.BATCH", 4)
     monkeypatch.setattr(model, "embed_ecg", lambda ecg: as_vectors(ecg if isinstance(ecg, ECG) else read_ecg(ecg))[:1])
     return done
 
@@ -331,7 +333,7 @@ def test_what_is_denied_is_left_out(circle, model, monkeypatch):
 
 def test_what_any_window_has_leaves_out_its_record(embedded, model, tmp_path, monkeypatch):
     """Ten seconds of AF after twenty of sinus rhythm are no ECG without AF, whichever window is the nearest."""
-    monkeypatch.setattr(ecgclip.index, "FOLD_AT", 2)
+    monkeypatch.setattr("ecgclip.index.archive.FOLD_AT", 2)
     stub(tmp_path / "a", "late", on_circle([0, 0, 60]))
     stub(tmp_path / "a", "free", on_circle([5, 5, 5]))
     index = build(tmp_path / "a", tmp_path / "index", model)
@@ -354,7 +356,7 @@ def test_filters_come_before_the_ranking(circle):
 
 def test_the_nearest_to_an_ecg_are_ranked_by_their_likeness(circle, model, monkeypatch):
     monkeypatch.setattr(model, "likeness", lambda mine, others: 1 - mine @ others.T)  # the farther, the more like
-    monkeypatch.setattr("ecgclip.index.CANDIDATES", 5)
+    monkeypatch.setattr("ecgclip.index.archive.CANDIDATES", 5)
     hits = circle.search(like=NORTH, k=2)
     assert names(hits) == ["r07", "r06"], "of eight candidates: four times as many as asked for"
     assert hits[0].score == pytest.approx(1 - np.cos(np.deg2rad(27)), abs=2e-3)
@@ -430,7 +432,7 @@ def test_an_unchanged_record_is_not_embedded_again(embedded, model, tmp_path, mo
     before = files(tmp_path / "index")
     os.utime(record + ".dat", ns=(1, 1))  # touched: read, but not embedded
     assert build(tmp_path / "a", tmp_path / "index", model).last.unchanged == 7 == len(embedded)
-    monkeypatch.setattr(embedding, "record_hash", None)  # and not read a second time
+    monkeypatch.setattr(workers, "record_hash", None)  # and not read a second time
     assert build(tmp_path / "a", tmp_path / "index", model).last.unchanged == 7
     assert files(tmp_path / "index") == before  # not even the vectors are written again
 
@@ -558,8 +560,8 @@ def test_an_unreadable_record_is_listed_and_the_rest_goes_in(embedded, model, tm
 
 
 def test_a_bug_in_one_record_does_not_lose_the_others(archive, model, tmp_path, monkeypatch):
-    real = embedding.findings
-    monkeypatch.setattr(embedding, "findings", lambda m: 1 / 0 if len(m.st_mv) and m.qrs_ms > 130 else real(m))
+    real = findings
+    monkeypatch.setattr(workers, "findings", lambda m: 1 / 0 if len(m.st_mv) and m.qrs_ms > 130 else real(m))
     index = build(archive, tmp_path / "index", model)
     assert index.last.failed >= 1 and index.last.added == 7 - index.last.failed
     assert "ZeroDivisionError" in (tmp_path / "index/unreadable.csv").read_text()
@@ -727,7 +729,7 @@ def cloud(embedded, tmp_path):
 
 
 def test_the_kind_is_chosen_by_the_count_and_never_goes_back(cloud, model, tmp_path, monkeypatch):
-    monkeypatch.setattr(ecgclip.index, "FOLD_AT", 390)
+    monkeypatch.setattr("ecgclip.index.archive.FOLD_AT", 390)
     index = build([f"{cloud}/r0*", f"{cloud}/r1*"], tmp_path / "index", model)
     info = index.info()
     assert (info["kind"], info["recall_at_10"], info["windows"]) == ("exact", 1, 200)
@@ -746,7 +748,7 @@ def test_the_kind_is_chosen_by_the_count_and_never_goes_back(cloud, model, tmp_p
 
 def test_while_a_build_is_under_way_vectors_stay_exact(cloud, model, tmp_path, monkeypatch):
     """So that the axes and lists are of all of them, and not of the first folder's."""
-    monkeypatch.setattr(ecgclip.index, "FOLD_AT", 100)
+    monkeypatch.setattr("ecgclip.index.archive.FOLD_AT", 100)
     kinds, write = [], VectorFile.write
     monkeypatch.setattr(VectorFile, "write", lambda path, kind, *rest: kinds.append(kind) or write(path, kind, *rest))
     assert build(cloud, tmp_path / "index", model).info()["kind"] == "ivf"
@@ -754,7 +756,7 @@ def test_while_a_build_is_under_way_vectors_stay_exact(cloud, model, tmp_path, m
 
 
 def test_the_kind_can_be_chosen_and_the_choice_holds(cloud, model, tmp_path, monkeypatch):
-    monkeypatch.setattr(ecgclip.index, "FOLD_AT", 100)
+    monkeypatch.setattr("ecgclip.index.archive.FOLD_AT", 100)
     build([f"{cloud}/r0*"], tmp_path / "index", model, kind="exact")
     assert build(cloud, tmp_path / "index", model).info()["kind"] == "exact"
     index = build(cloud, tmp_path / "index", model, kind="ivf")
@@ -817,7 +819,7 @@ def in_child(action):
 @pytest.mark.parametrize("start", ["nothing", "an index"])
 def test_killed_at_any_line_it_opens_and_goes_on(start, embedded, model, tmp_path, monkeypatch):
     """SIGKILL at some forty lines of a build that adds, changes, drops, and folds more than once."""
-    monkeypatch.setattr(ecgclip.index, "FOLD_AT", 6)
+    monkeypatch.setattr("ecgclip.index.archive.FOLD_AT", 6)
     stubs(tmp_path / "a", range(0, 80, 10))
     first = tmp_path / "first"
     if start == "an index":
@@ -883,7 +885,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(embedded, model, tmp_path, mo
 
 PROGRAM = """
 import sys, time
-from ecgclip import embedding
+from ecgclip.index import embedding
 from ecgclip.index import ECGIndex
 if __name__ == "__main__":
     embedding.BATCH = 2
@@ -942,9 +944,9 @@ def wait(condition, seconds=60):
 def test_cores_are_those_that_this_process_may_use(monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 64)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3, 5}, raising=False)
-    assert embedding.cores() == 2
+    assert cores() == 2
     monkeypatch.delattr(os, "sched_getaffinity")  # as on Windows and macOS
-    assert embedding.cores() == 64
+    assert cores() == 64
 
 
 # --- several at a time ------------------------------------------------------------------------------------------------
@@ -952,7 +954,7 @@ def test_cores_are_those_that_this_process_may_use(monkeypatch):
 
 @needs_fork
 def test_a_reader_sees_whole_states_while_a_writer_is_at_work(embedded, model, tmp_path, monkeypatch):
-    monkeypatch.setattr(ecgclip.index, "FOLD_AT", 3)
+    monkeypatch.setattr("ecgclip.index.archive.FOLD_AT", 3)
     stubs(tmp_path / "a", range(6))
     stubs(tmp_path / "b", range(6, 12), 6)
     build(tmp_path / "a", tmp_path / "index", model, kind="exact")
@@ -1061,7 +1063,7 @@ def edited(folder, script):
     db = sqlite3.connect(folder / "index.sqlite")
     db.executescript(script)
     db.close()
-    (folder / "index.sha256").write_text(ecgclip.index.file_sha256(folder / "index.sqlite"))
+    (folder / "index.sha256").write_text(file_sha256(folder / "index.sqlite"))
     return folder
 
 

@@ -6,11 +6,13 @@ import re
 import pytest
 import yaml
 
-from ecgclip import knowledge
-from ecgclip.assets import asset_path
-from ecgclip.data import BEATS, RHYTHMS, SUPERCLASSES
+from ecgclip.data.cases import SUPERCLASSES
+from ecgclip.data.mitdb import BEATS, RHYTHMS
 from ecgclip.ecg import EcgclipError
-from ecgclip.knowledge import KnowledgeBase, load_label_set, normalise
+from ecgclip.files import asset_path
+from ecgclip.knowledge.base import KnowledgeBase
+from ecgclip.knowledge.concepts import normalise
+from ecgclip.knowledge.label_sets import load_label_set
 
 # scp_statements.csv of PTB-XL 1.0.3, in its order
 DIAGNOSTIC = """NDT NST_ DIG LNGQT NORM IMI ASMI LVH LAFB ISC_ IRBBB 1AVB IVCD ISCAL CRBBB CLBBB ILMI LAO/LAE AMI ALMI ISCIN
@@ -227,7 +229,7 @@ def test_the_compiled_copy_is_the_same_and_is_left_aside_after_an_edit(folder, t
     base = KnowledgeBase.load(folder)
     compiled = tmp_path / "kb.json"
     compiled.write_text(json.dumps(base.to_dict()), encoding="utf-8")
-    monkeypatch.setattr(knowledge, "COMPILED", compiled)
+    monkeypatch.setattr("ecgclip.knowledge.base.COMPILED", compiled)
     with monkeypatch.context() as patch:
         patch.setattr(KnowledgeBase, "_parse", None)  # the copy is what is read
         copy = KnowledgeBase.load(folder)
@@ -238,7 +240,7 @@ def test_the_compiled_copy_is_the_same_and_is_left_aside_after_an_edit(folder, t
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"digest": 1}', "no file"])
 def test_without_a_compiled_copy_the_folder_is_parsed(content, kb, tmp_path, monkeypatch):
-    monkeypatch.setattr(knowledge, "COMPILED", tmp_path / "kb.json")
+    monkeypatch.setattr("ecgclip.knowledge.base.COMPILED", tmp_path / "kb.json")
     if content != "no file":
         (tmp_path / "kb.json").write_text(content)
     parsed = KnowledgeBase.load()

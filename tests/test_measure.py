@@ -11,19 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecgclip.beats import find_beats, r_peaks
-from ecgclip.ecg import ECG, LEADS, read_ecg
-from ecgclip.explain import summary
-from ecgclip.measure import (
-    _complex,
-    _p_present,
-    feature_names,
-    features,
-    finding_texts,
-    findings,
-    measure,
-    measure_windows,
-)
+from ecgclip.ecg import ECG, LEADS
+from ecgclip.explain.evidence import summary
+from ecgclip.io.wfdb import read_ecg
+from ecgclip.measure.beats import find_beats
+from ecgclip.measure.guideline import finding_texts, findings
+from ecgclip.measure.measurement import measure, measure_windows
+from ecgclip.measure.vector import feature_names, features
+from ecgclip.measure.waves import _complex, _p_present
+from ecgclip.peaks import r_peaks
 from ecgclip.prepare import LIMB, prepare
 from ecgclip.simulate import simulate
 

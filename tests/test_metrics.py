@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, f1_score, recall_score, roc_auc_score
 
-from ecgclip import metrics
-from ecgclip.metrics import (
+from ecgclip.evaluate import metrics
+from ecgclip.evaluate.metrics import (
     Labels,
     auroc_table,
     calibration,

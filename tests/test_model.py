@@ -13,10 +13,16 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from ecgclip.ecg import ECG, EcgclipError, read_ecg
-from ecgclip.encoder import ECGEncoder, ECGFeatures
-from ecgclip.knowledge import KnowledgeBase
-from ecgclip.model import Calibration, ModelConfig, _weights_folder, load_model, prompt_settings, weights_hash
+from ecgclip.ecg import ECG, EcgclipError
+from ecgclip.io.wfdb import read_ecg
+from ecgclip.knowledge.base import KnowledgeBase
+from ecgclip.model.calibration import Calibration
+from ecgclip.model.clip import ModelConfig
+from ecgclip.model.prompts import prompt_settings
+from ecgclip.model.store import load_model
+from ecgclip.model.weights import _weights_folder, weights_hash
+from ecgclip.networks.config import ECGFeatures
+from ecgclip.networks.encoder import ECGEncoder
 from ecgclip.simulate import simulate
 
 
@@ -194,7 +200,7 @@ def test_in_double_precision_it_answers_the_same(tiny_model, af):
 def test_unknown_words_from_many_threads_get_the_stored_weights(tiny_model, monkeypatch):
     from concurrent.futures import ThreadPoolExecutor
 
-    from ecgclip.text import TextEncoder
+    from ecgclip.networks.text import TextEncoder
 
     expected = load_model(tiny_model).embed_text("purple zebra sign")
     monkeypatch.setattr(TextEncoder, "load_state_dict", slowly(TextEncoder.load_state_dict))
@@ -638,7 +644,7 @@ def test_lost_vectors_are_one_line(copy):
 @pytest.fixture
 def two_concepts(tmp_path):
     """A knowledge base of atrial fibrillation, with an alias that the shipped one has not, and left bundle branch block."""
-    from ecgclip.assets import asset_path
+    from ecgclip.files import asset_path
 
     source = asset_path("knowledge_base")
     shutil.copy(source / "sources.yaml", tmp_path)

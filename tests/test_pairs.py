@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from ecgclip.data import UNKNOWN, Case
-from ecgclip.knowledge import KnowledgeBase
-from ecgclip.measure import finding_texts
-from ecgclip.model import prompt_settings
-from ecgclip.pairs import Bank, Composer, Wording, concept_wording, finding_wordings, targets
-from ecgclip.text import SentencePieceTokenizer, TextConfig
-from ecgclip.windows import MAX_BEATS, Windows
+from ecgclip.data.cases import UNKNOWN, Case
+from ecgclip.data.windows import MAX_BEATS, Windows
+from ecgclip.knowledge.base import KnowledgeBase
+from ecgclip.measure.guideline import finding_texts
+from ecgclip.model.prompts import prompt_settings
+from ecgclip.networks.tokenizer import SentencePieceTokenizer, TextConfig
+from ecgclip.train.wording import Bank, Composer, Wording, concept_wording, finding_wordings, targets
 
 KEYS = tuple(finding_texts())
 
@@ -139,7 +139,7 @@ def test_a_text_of_a_bank_is_never_longer_than_the_encoder_takes(tokenizer):
 
 
 def test_where_a_text_denies_the_ones_who_have_it_are_the_negatives():
-    from ecgclip.train import _deny
+    from ecgclip.train.batches import _deny
 
     truth = torch.tensor([[1, 1], [0, 0], [-1, -1]])
     assert _deny(truth, torch.tensor([True, False])).tolist() == [[0, 1], [1, 0], [-1, -1]]

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from toy import write_ptb_xl
 
-from ecgclip.data import LOADERS, Case
+from ecgclip.data.cases import Case
+from ecgclip.data.sets import LOADERS
 from ecgclip.ecg import EcgclipError
-from ecgclip.model import load_model
-from ecgclip.probe import draw, fit, probe, split
+from ecgclip.evaluate.probe import draw, fit, probe, split
+from ecgclip.model.store import load_model
 
 
 @pytest.fixture(scope="module")

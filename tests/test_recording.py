@@ -8,12 +8,13 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from ecgclip.beats import find_beats
-from ecgclip.ecg import ECG, LEADS, read_ecg
-from ecgclip.knowledge import KnowledgeBase
-from ecgclip.measure import measure_windows
+from ecgclip.ecg import ECG, LEADS
+from ecgclip.io.wfdb import read_ecg
+from ecgclip.knowledge.base import KnowledgeBase
+from ecgclip.measure.beats import find_beats
+from ecgclip.measure.measurement import measure_windows
+from ecgclip.measure.recording import FLAT_BY, observe
 from ecgclip.prepare import LIMB, prepare
-from ecgclip.recording import FLAT_BY, observe
 from ecgclip.simulate import CONDITIONS, simulate
 
 DATA = os.environ.get("ECGCLIP_DATA")

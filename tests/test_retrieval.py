@@ -7,8 +7,8 @@ import pytest
 from toy import write_ptb_xl
 
 from ecgclip.ecg import EcgclipError
-from ecgclip.metrics import patient_draws
-from ecgclip.retrieval import Pool, precision, retrieval, search
+from ecgclip.evaluate.metrics import patient_draws
+from ecgclip.evaluate.retrieval import Pool, precision, retrieval, search
 
 
 def pool(vectors, reports, classes, patients=None):
@@ -95,7 +95,7 @@ def test_retrieval_of_a_data_set_is_the_same_again(data, tiny_model, tmp_path):
 def test_without_reports_there_is_precision_alone(data, tiny_model, monkeypatch):
     from dataclasses import replace
 
-    from ecgclip.data import LOADERS
+    from ecgclip.data.sets import LOADERS
 
     load = LOADERS["ptb-xl"]
     monkeypatch.setitem(LOADERS, "ptb-xl", lambda *a, **k: [replace(c, report="") for c in load(*a, **k)])

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import wfdb
 
-from ecgclip.ecg import LEADS, EcgclipError, read_ecg
+from ecgclip.ecg import LEADS, EcgclipError
+from ecgclip.io.wfdb import read_ecg
 from ecgclip.simulate import CONDITIONS, simulate, write_record
 
 SINUS = ["normal", "sinus-tachycardia", "sinus-bradycardia", "first-degree-av-block", "lbbb", "rbbb", "lvh"]

@@ -1,7 +1,7 @@
 """Who is trained on, who validates and who is tested on: no patient, report or record is in two of them."""
 
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +9,18 @@ import pytest
 import yaml
 from toy import recipe, write_challenge_2011, write_challenge_2017, write_headers, write_mitdb, write_ptb_xl
 
-import ecgclip.train as train
-from ecgclip import evaluate, probe, splits
-from ecgclip.assets import asset_path
-from ecgclip.data import DS1, DS2, Case
+from ecgclip.data import splits
+from ecgclip.data.cases import Case
+from ecgclip.data.mitdb import DS1, DS2
 from ecgclip.ecg import EcgclipError
-from ecgclip.knowledge import KnowledgeBase
-from ecgclip.model import load_model
+from ecgclip.evaluate import probe
+from ecgclip.evaluate.description import _training_cases
+from ecgclip.evaluate.truth import cases_to_test
+from ecgclip.files import asset_path
+from ecgclip.knowledge.base import KnowledgeBase
+from ecgclip.model.store import load_model
+from ecgclip.train.recipe import Recipe
+from ecgclip.train.sources import corpus, learnt_from, load_split
 
 PTB_XL = 300
 PACED = ["102", "104", "107", "217"]
@@ -45,7 +50,7 @@ def everything(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def no_windows(monkeypatch):
-    monkeypatch.setattr(train, "load_windows", lambda *args, **options: None)
+    monkeypatch.setattr("ecgclip.train.sources.load_windows", lambda *args, **options: None)
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +60,8 @@ def model(tiny_model):
 
 def after(model, plan, everything):
     """The model, as if trained by that recipe."""
-    learnt = train.load_split(plan, everything, model.kb, False), train.load_split(plan, everything, model.kb, True)
-    training = {"recipe": train.asdict(plan), "split": train.learnt_from(plan, *learnt)}
+    learnt = load_split(plan, everything, model.kb, False), load_split(plan, everything, model.kb, True)
+    training = {"recipe": asdict(plan), "split": learnt_from(plan, *learnt)}
     other = load_model(model.folder)
     other.config = replace(model.config, training=training)
     return other
@@ -196,12 +201,12 @@ def test_a_part_that_nobody_can_be_tested_on_is_one_line(test_part, problem):
 def test_no_patient_report_or_record_is_in_two_parts(everything, model):
     """Everything that trains, validates and is tested on, in one training on all sources and its evaluation."""
     kb, plan = model.kb, recipe(data=DATA, validation_part=8)
-    training = [c for s in train.load_split(plan, everything, kb, False).values() for c in s.cases]
-    validation = [c for s in train.load_split(plan, everything, kb, True).values() for c in s.cases]
+    training = [c for s in load_split(plan, everything, kb, False).values() for c in s.cases]
+    validation = [c for s in load_split(plan, everything, kb, True).values() for c in s.cases]
     tests = [
-        *evaluate.test_cases(model, "ptb-xl", everything / "ptb-xl", [9]),
-        *evaluate.test_cases(model, "mitdb", everything / "mitdb", 2),
-        *evaluate.test_cases(model, "challenge-2017", everything / "challenge-2017"),
+        *cases_to_test(model, "ptb-xl", everything / "ptb-xl", [9]),
+        *cases_to_test(model, "mitdb", everything / "mitdb", 2),
+        *cases_to_test(model, "challenge-2017", everything / "challenge-2017"),
     ]
     parts = {"training": training, "validation": validation, "tests": tests}
     assert all(len(names(part)) > 10 for part in parts.values())
@@ -210,7 +215,7 @@ def test_no_patient_report_or_record_is_in_two_parts(everything, model):
         assert not persons(parts[one]) & persons(parts[other]), (one, other)
     assert not [c for c in training + validation if c.source == "HR"], "PTB-XL again, its test folds among them"
     # the reports that words are learnt from: those of training patients, whether there is a signal or not
-    said = train.corpus(plan, everything, kb)
+    said = corpus(plan, everything, kb)
     numbers = {int(found[1]) for text in said if (found := re.search(r" (\d+)\.$", text))}
     read = {
         c.patient
@@ -236,9 +241,9 @@ def test_in_a_small_folder_too_the_words_of_who_validates_are_not_learnt(model, 
     for first in range(0, 40, 2):  # whichever patient has the only signals, he and another
         write_headers(tmp_path / "ptb-xl", [f"records100/00000/{i + 1:05d}_lr" for i in (first, first + 1)])
         plan = recipe(validation_part=1_000_003)
-        held = train.load_split(plan, tmp_path, model.kb, True)["ptb-xl"].cases
+        held = load_split(plan, tmp_path, model.kb, True)["ptb-xl"].cases
         reports = {c.report for c in held}
-        assert reports.isdisjoint(train.corpus(plan, tmp_path, model.kb)), first
+        assert reports.isdisjoint(corpus(plan, tmp_path, model.kb)), first
 
 
 def test_a_probe_and_the_neighbours_of_a_description_are_of_other_patients(everything, model):
@@ -249,8 +254,8 @@ def test_a_probe_and_the_neighbours_of_a_description_are_of_other_patients(every
         assert not {"A", "HR"} & {c.source for c in training + test}, "data sets of their own"
         assert source != "ptb-xl" or {c.fold for c in training} == set(range(1, 9))
         assert source != "challenge-2017" or len(names(test)) < 60
-    test = evaluate.test_cases(model, "ptb-xl", everything / "ptb-xl", 9)
-    near = evaluate._training_cases(model, everything / "ptb-xl", 9, {c.patient for c in test})
+    test = cases_to_test(model, "ptb-xl", everything / "ptb-xl", 9)
+    near = _training_cases(model, everything / "ptb-xl", 9, {c.patient for c in test})
     assert not persons(near) & persons(test) and {c.fold for c in near} == set(range(1, 9))
 
 
@@ -259,13 +264,13 @@ def test_a_probe_and_the_neighbours_of_a_description_are_of_other_patients(every
 
 def test_a_fifth_of_challenge_2017_is_tested_on_whoever_was_trained(everything, model):
     path = everything / "challenge-2017"
-    tested = evaluate.test_cases(model, "challenge-2017", path)
+    tested = cases_to_test(model, "challenge-2017", path)
     everyone = splits.load("challenge-2017", path, model.kb)
     assert tested == [c for c in everyone if c.share(5) == 0] and 20 < len(tested) < 60
     for plan in (recipe(data=DATA), recipe(data=DATA, test_part={"challenge-2017": 10})):
-        trained = train.load_split(plan, everything, model.kb, False)["challenge-2017"].cases
+        trained = load_split(plan, everything, model.kb, False)["challenge-2017"].cases
         assert not names(trained) & names(tested)
-        assert names(evaluate.test_cases(after(model, plan, everything), "challenge-2017", path)) == names(tested)
+        assert names(cases_to_test(after(model, plan, everything), "challenge-2017", path)) == names(tested)
 
 
 NOTE = "note: the model was trained on these records"
@@ -292,7 +297,7 @@ def test_a_note_says_where_the_model_was_trained_on_what_tests_it(
 ):
     chosen = {k: {**DATA[k], "folds": f} if f else {"path": k, "per_step": 2} for k, f in data.items()}
     plan = recipe(data={"ptb-xl": {**DATA["ptb-xl"], "folds": [1, 2]}} | chosen)
-    evaluate.test_cases(after(model, plan, everything), source, everything / source, fold)
+    cases_to_test(after(model, plan, everything), source, everything / source, fold)
     assert (NOTE in capsys.readouterr().err) == trained
 
 
@@ -307,7 +312,7 @@ def test_weights_of_0_1_0_were_trained_on_all_that_their_recipe_does_not_hold_ou
     data = DATA | {"mitdb": mitdb}
     old = load_model(model.folder)
     old.config = replace(old.config, training={"recipe": {"data": data, "test_part": {"challenge-2017": 5}}})
-    evaluate.test_cases(old, source, everything / source, fold)
+    cases_to_test(old, source, everything / source, fold)
     assert (NOTE in capsys.readouterr().err) == trained
 
 
@@ -338,7 +343,7 @@ def test_folds_that_cannot_be_trained_on_are_one_line_that_names_the_recipe(tmp_
     plan["data"][source] = {"path": source, "per_step": 4} | options
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(plan))
     with pytest.raises(EcgclipError, match=problem) as error:
-        train.Recipe.load(tmp_path / "mine.yaml")
+        Recipe.load(tmp_path / "mine.yaml")
     assert "\n" not in str(error.value) and "mine.yaml" in str(error.value)
 
 
@@ -347,12 +352,12 @@ def test_one_recipe_takes_records_once(tmp_path):
     plan["data"] |= {s: {"path": s, "per_step": 4} for s in ("chapman", "challenge-2020")}
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(plan))
     with pytest.raises(EcgclipError, match="the same records"):
-        train.Recipe.load(tmp_path / "mine.yaml")
+        Recipe.load(tmp_path / "mine.yaml")
 
 
 def test_the_shipped_recipe_leaves_ds2_out(everything):
-    plan = train.Recipe.load(asset_path("recipes/default.yaml"))
-    cases = train.load_split(plan, everything, KnowledgeBase.load(), False)["mitdb"].cases
+    plan = Recipe.load(asset_path("recipes/default.yaml"))
+    cases = load_split(plan, everything, KnowledgeBase.load(), False)["mitdb"].cases
     assert {c.fold for c in cases} == {0, 1} and not {Path(c.path).name for c in cases} & set(DS2)
 
 

@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("sklearn", reason="needs ecgclip[train]")
 
-from ecgclip.teacher import opinions  # noqa: E402
+from ecgclip.train.teacher import opinions  # noqa: E402
 
 
 @pytest.fixture(scope="module")

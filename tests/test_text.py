@@ -9,17 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecgclip.ecg import EcgclipError
-from ecgclip.losses import SigmoidBank, attended_similarity, clip_loss, ranking_loss
-from ecgclip.text import (
-    BEGIN,
-    END,
-    PAD,
-    SentencePieceTokenizer,
-    TextConfig,
-    TextEncoder,
-    clean,
-    load_tokenizer,
-)
+from ecgclip.networks.text import TextEncoder
+from ecgclip.networks.tokenizer import BEGIN, END, PAD, SentencePieceTokenizer, TextConfig, clean, load_tokenizer
+from ecgclip.train.losses import SigmoidBank, attended_similarity, clip_loss, ranking_loss
 
 CONFIG = TextConfig(vocabulary=220, width=32, layers=1, heads=4, max_tokens=20, dim=16)
 TEXTS = [
@@ -144,8 +136,9 @@ def test_a_hugging_face_encoder_can_be_trained_and_loads_without_its_folder(hub_
 
     from toy import recipe, write_ptb_xl
 
-    from ecgclip.model import load_model
-    from ecgclip.train import train_clip, train_text
+    from ecgclip.model.store import load_model
+    from ecgclip.train.clip import train_clip
+    from ecgclip.train.text import train_text
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     source = shutil.copytree(hub_folder, tmp_path / "bert")

@@ -21,21 +21,33 @@ from safetensors.torch import load_file
 from toy import recipe, write_mimic, write_ptb_xl
 from typer.testing import CliRunner
 
-import ecgclip.train as train
-from ecgclip.assets import asset_path
-from ecgclip.cli import app
-from ecgclip.data import UNKNOWN, Case
+import ecgclip
+from ecgclip.cli.app import app
+from ecgclip.data.cases import UNKNOWN, Case
+from ecgclip.data.windows import LIMB, keep_leads
 from ecgclip.ecg import EcgclipError
-from ecgclip.knowledge import KnowledgeBase
-from ecgclip.measure import feature_names, finding_texts
-from ecgclip.model import ECGCLIP, ModelConfig, load_model, weights_hash
+from ecgclip.files import asset_path
+from ecgclip.knowledge.base import KnowledgeBase
+from ecgclip.measure.guideline import finding_texts
+from ecgclip.measure.vector import feature_names
+from ecgclip.model.clip import ECGCLIP, ModelConfig
+from ecgclip.model.store import load_model
+from ecgclip.model.weights import weights_hash
+from ecgclip.networks.tokenizer import TextConfig, load_tokenizer
 from ecgclip.simulate import simulate
-from ecgclip.text import load_tokenizer
-from ecgclip.train import Recipe, augment, load_split, train_clip, train_text
-from ecgclip.windows import LIMB, keep_leads
+from ecgclip.train.aligner import Aligner
+from ecgclip.train.augment import augment
+from ecgclip.train.batches import Batches
+from ecgclip.train.clip import train_clip
+from ecgclip.train.finish import SIGNAL_WEIGHTS, signal_weights, weigh_signal, weight_scores
+from ecgclip.train.loop import _cosine, _resume, _save
+from ecgclip.train.recipe import Recipe
+from ecgclip.train.sources import Split, corpus, load_split
+from ecgclip.train.text import train_text
+from ecgclip.train.validation import encode_windows
 
 LOSSES = ("clip", "statements", "ranking", "findings", "beats", "synonyms", "views")
-ROOT = Path(train.__file__).parents[1]
+ROOT = Path(ecgclip.__file__).parents[1]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -65,11 +77,11 @@ def trained(toy):
 @pytest.fixture(scope="module")
 def batches(toy):
     kb = KnowledgeBase.load()
-    config = train.TextConfig(**json.loads((toy / "text" / "text.json").read_text()))
+    config = TextConfig(**json.loads((toy / "text" / "text.json").read_text()))
     torch.manual_seed(0)
     model = ECGCLIP(ModelConfig(recipe().ecg_config, config), load_tokenizer(toy / "text", config), kb)
     splits = load_split(recipe(), toy, kb, validation=False)
-    return train.Batches(recipe(), splits, model), model, splits
+    return Batches(recipe(), splits, model), model, splits
 
 
 def log(folder):
@@ -96,7 +108,7 @@ def test_a_bad_recipe_is_one_line(tmp_path, text):
 
 
 def test_no_patient_is_in_training_and_validation_and_test_parts_are_in_neither(toy, monkeypatch):
-    monkeypatch.setattr(train, "load_windows", lambda *args, **kwargs: None)
+    monkeypatch.setattr("ecgclip.train.sources.load_windows", lambda *args, **kwargs: None)
     kb, plan = KnowledgeBase.load(), recipe(test_part={"ptb-xl": 4})
     parts = [{c.patient for c in load_split(plan, toy, kb, v)["ptb-xl"].cases} for v in (False, True)]
     everyone = {c.patient: c for v in (False, True) for c in load_split(recipe(), toy, kb, v)["ptb-xl"].cases}
@@ -106,7 +118,7 @@ def test_no_patient_is_in_training_and_validation_and_test_parts_are_in_neither(
 
 
 def test_a_small_folder_still_holds_a_patient_out(toy, monkeypatch):
-    monkeypatch.setattr(train, "load_windows", lambda *args, **kwargs: None)
+    monkeypatch.setattr("ecgclip.train.sources.load_windows", lambda *args, **kwargs: None)
     kb, plan = KnowledgeBase.load(), recipe(validation_part=1_000_003)
     parts = [{c.patient for c in load_split(plan, toy, kb, v)["ptb-xl"].cases} for v in (False, True)]
     assert len(parts[1]) == 1 and len(parts[0]) > 5 and not parts[0] & parts[1]
@@ -154,9 +166,9 @@ def test_an_epoch_shows_every_window_once_to_one_process_or_two(batches):
     _, model, splits = batches
     n = len(splits["ptb-xl"].windows)
     plan = recipe(data={"ptb-xl": {**recipe().data["ptb-xl"], "per_step": n // 2}})
-    alone = train.Batches(plan, splits, model)
+    alone = Batches(plan, splits, model)
     assert sorted(np.concatenate([alone.rows("ptb-xl", s) for s in (0, 1)])) == list(range(n))
-    pair = [train.Batches(plan, splits, model, rank, 2) for rank in (0, 1)]
+    pair = [Batches(plan, splits, model, rank, 2) for rank in (0, 1)]
     assert sorted(np.concatenate([p.rows("ptb-xl", 0) for p in pair])) == list(range(n))
     assert len(alone.rows("ptb-xl", 5)) == n // 2
 
@@ -164,18 +176,18 @@ def test_an_epoch_shows_every_window_once_to_one_process_or_two(batches):
 @pytest.mark.parametrize("off", LOSSES)
 def test_each_loss_can_be_switched_off_by_its_weight(batches, off):
     draw, model, _ = batches
-    losses = train.Aligner(model, 0.5)(draw(0), {**recipe().losses, off: 0})
+    losses = Aligner(model, 0.5)(draw(0), {**recipe().losses, off: 0})
     assert set(losses) == set(LOSSES) - {off} and all(v.isfinite() for v in losses.values())
 
 
 def test_once_texts_are_locked_whole_ones_are_drawn_only_for_losses_that_read_them(batches):
     _, model, splits = batches
     for losses in ({"statements": 5.0, "ranking": 0.5, "findings": 2.5}, {"statements": 5.0, "clip": 0.5}):
-        draw = train.Batches(recipe(locked={**recipe().locked, "losses": losses}), splits, model)
+        draw = Batches(recipe(locked={**recipe().locked, "losses": losses}), splits, model)
         draw.lock(model)
         batch = draw(0)
         assert ("text_ids" in batch) == ("clip" in losses)
-        found = train.Aligner(model, 0.5)(batch, losses)
+        found = Aligner(model, 0.5)(batch, losses)
         assert set(found) == set(losses) and all(v.isfinite() for v in found.values())
 
 
@@ -184,7 +196,7 @@ def test_every_loss_reaches_what_it_should_train(batches):
     reaches = {"clip": "text.", "views": "ecg.rhythm_out", "beats": "ecg.beat_out"}
     reaches["ranking"] = "ecg.rhythm_out"
     for loss, part in reaches.items():
-        aligner = train.Aligner(model, 0.5)
+        aligner = Aligner(model, 0.5)
         aligner.zero_grad()
         aligner.train()(draw(0), {loss: 1})[loss].backward()
         moved = [n for n, p in aligner.model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0]
@@ -262,7 +274,7 @@ def test_without_strength_nothing_changes():
 def test_measurements_follow_the_leads_and_the_gain(batches):
     _, model, splits = batches
     plan = recipe(augment={**recipe().augment, "drop_leads": 0.5, "gain": 0.3})
-    draw = train.Batches(plan, splits, model)
+    draw = Batches(plan, splits, model)
     draw.lock(model)
     windows, rows = splits["ptb-xl"].windows, draw.rows("ptb-xl", 0)
     measured = draw.measurements(0)["measured"].numpy()
@@ -284,11 +296,11 @@ def test_measurements_follow_the_leads_and_the_gain(batches):
 def test_the_signal_is_weighed_by_validation_and_branches_learn_apart(trained, toy):
     model = load_model(trained / "model")
     held_out = load_split(recipe(), toy, model.kb, validation=True)
-    scores = train.signal_weights(model, held_out)
-    assert float(model.ecg.signal_weight) == max(scores, key=scores.get) and set(scores) == set(train.SIGNAL_WEIGHTS)
+    scores = signal_weights(model, held_out)
+    assert float(model.ecg.signal_weight) == max(scores, key=scores.get) and set(scores) == set(SIGNAL_WEIGHTS)
     windows = held_out["ptb-xl"].windows
-    both = train.encode_windows(model, windows).rhythm
-    alone = train.encode_windows(model, windows, measured=False).rhythm
+    both = encode_windows(model, windows).rhythm
+    alone = encode_windows(model, windows, measured=False).rhythm
     measured = model.ecg.measured(torch.from_numpy(windows.features[:, 0].copy()))
     expected = torch.nn.functional.normalize(measured + model.ecg.signal_weight * alone, dim=-1)
     assert torch.allclose(both, expected, atol=1e-5)
@@ -298,17 +310,17 @@ def test_the_figure_that_is_kept_is_not_the_one_that_the_choice_was_made_by(trai
     """Signals that say nothing: the best of six is above chance, what the others' best says of a fold is not."""
     model = load_model(trained / "model")
     cases = [Case("s", f"r{i}", str(i)) for i in range(100)]
-    held_out = {"ptb-xl": train.Split(cases, SimpleNamespace(case=np.arange(100)))}
+    held_out = {"ptb-xl": Split(cases, SimpleNamespace(case=np.arange(100)))}
     best, apart = [], []
     for seed in range(20):
         rng = np.random.default_rng(seed)
-        noise = rng.normal(size=(len(train.SIGNAL_WEIGHTS), 2, 100, 3)), (rng.random((100, 3)) < 0.5).astype(np.int8)
-        monkeypatch.setattr(train, "weighted_similarity", lambda *_, noise=noise: noise)
-        figures = train.weigh_signal(model, held_out)
-        best.append(max(train.weight_scores(*noise)))
+        noise = rng.normal(size=(len(SIGNAL_WEIGHTS), 2, 100, 3)), (rng.random((100, 3)) < 0.5).astype(np.int8)
+        monkeypatch.setattr("ecgclip.train.finish.weighted_similarity", lambda *_, noise=noise: noise)
+        figures = weigh_signal(model, held_out)
+        best.append(max(weight_scores(*noise)))
         apart.append(figures["auroc"])
         assert len(figures["signal_weights"]) == 5
-        assert float(model.ecg.signal_weight) == train.SIGNAL_WEIGHTS[int(np.argmax(train.weight_scores(*noise)))]
+        assert float(model.ecg.signal_weight) == SIGNAL_WEIGHTS[int(np.argmax(weight_scores(*noise)))]
     assert np.mean(best) > 0.52 and abs(np.mean(apart) - 0.5) < 0.015
 
 
@@ -340,7 +352,7 @@ def test_pretraining_text_writes_what_alignment_starts_from_and_repeats_itself(t
 def test_interrupted_pretraining_goes_on_to_the_same_text_encoder(toy, tmp_path, monkeypatch):
     plan = recipe(pretraining={"epochs": 2, "batch": 256, "lr": 1e-3})
     whole = train_text(plan, toy, tmp_path / "whole", threads=1)
-    rate = train._cosine
+    rate = _cosine
 
     def stop(step, steps, warmup):
         if step == steps - 1:  # the last one of the second epoch
@@ -348,7 +360,7 @@ def test_interrupted_pretraining_goes_on_to_the_same_text_encoder(toy, tmp_path,
         return rate(step, steps, warmup)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(train, "_cosine", stop)
+        patch.setattr("ecgclip.train.text._cosine", stop)
         train_text(plan, toy, tmp_path / "broken", threads=1)
     assert [r["epoch"] for r in log(tmp_path / "broken")] == ["1"]
     broken = train_text(plan, toy, tmp_path / "broken", threads=1)
@@ -383,7 +395,7 @@ def test_the_log_has_every_loss_of_every_epoch(trained):
 def test_interrupted_training_ends_with_the_weights_of_an_uninterrupted_one(
     toy, trained, tmp_path, monkeypatch, at, done
 ):
-    draw = train.Batches.__call__
+    draw = Batches.__call__
 
     def stop(self, step):
         if step == at:  # in the middle of an epoch
@@ -391,7 +403,7 @@ def test_interrupted_training_ends_with_the_weights_of_an_uninterrupted_one(
         return draw(self, step)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(train.Batches, "__call__", stop)
+        patch.setattr(Batches, "__call__", stop)
         train_clip(recipe(), toy, toy / "text", tmp_path, threads=1)
     assert [r["epoch"] for r in log(tmp_path)] == done and not (tmp_path / "model").exists()
     train_clip(recipe(), toy, toy / "text", tmp_path, threads=1)
@@ -429,28 +441,28 @@ def test_a_run_that_is_killed_while_it_saves_goes_on_from_a_whole_checkpoint(tmp
 
     plan, states, finished = recipe(), {s: trained_for(s) for s in (1, 2)}, False
     weights = {s: modules["model"].weight.detach().clone() for s, (modules, _) in states.items()}
-    train._save(tmp_path / "whole", plan, *states[1], 1)
+    _save(tmp_path / "whole", plan, *states[1], 1)
     shutil.copytree(tmp_path / "whole", tmp_path / "first")
-    train._save(tmp_path / "whole", plan, *states[2], 2)  # once without a break, so that all is imported
+    _save(tmp_path / "whole", plan, *states[2], 2)  # once without a break, so that all is imported
     for at in range(30):
         folder = tmp_path / str(at) / "last"
         shutil.copytree(tmp_path / "first", folder)
         INTERRUPTED.update(at=at, seen=0)
         try:
-            train._save(folder, plan, *states[2], 2)
+            _save(folder, plan, *states[2], 2)
             finished = INTERRUPTED["at"] >= 0
         except KeyboardInterrupt:
             pass
         INTERRUPTED["at"] = -1
         modules, optimiser = trained_for(0)
-        step = train._resume(folder, plan, modules, optimiser)
+        step = _resume(folder, plan, modules, optimiser)
         assert step in (1, 2) and torch.equal(modules["model"].weight, weights[step]), at
         assert optimiser.state_dict()["state"][0]["step"] == step
         if finished:
             break
     assert finished and step == 2 and at > 2
     (folder / "state.safetensors.0123456789ab.partial").write_bytes(b"half")  # what kill -9 leaves behind
-    train._save(folder, plan, *states[2], 2)
+    _save(folder, plan, *states[2], 2)
     assert [file.name for file in folder.iterdir()] == ["state.safetensors"]
 
 
@@ -528,8 +540,8 @@ def test_unseen_conditions_are_in_no_text_and_no_target(toy, tmp_path):
     kb, plan = KnowledgeBase.load(), recipe(unseen=["left-bundle-branch-block"])
     rest = kb.without(plan.unseen)
     assert "incomplete-left-bundle-branch-block" not in rest.concepts, "named after it"
-    said = train.corpus(plan, toy, kb)
-    assert any("linksschenkelblock" in t.lower() for t in train.corpus(recipe(), toy, kb))
+    said = corpus(plan, toy, kb)
+    assert any("linksschenkelblock" in t.lower() for t in corpus(recipe(), toy, kb))
     assert not [
         t for t in said if re.search(r"\b(?:LBBB|linksschenkelblock|left bundle.branch block)\b", t, re.IGNORECASE)
     ]
@@ -548,9 +560,9 @@ def test_unseen_conditions_are_in_no_text_and_no_target(toy, tmp_path):
 def test_a_finding_that_has_no_other_name_is_hidden_too(toy):
     """ST depression is measured, and every sentence that says so names it."""
     kb, plan = KnowledgeBase.load(), recipe(unseen=["st-depression"])
-    config = train.TextConfig(**json.loads((toy / "text" / "text.json").read_text()))
+    config = TextConfig(**json.loads((toy / "text" / "text.json").read_text()))
     model = ECGCLIP(ModelConfig(plan.ecg_config, config), load_tokenizer(toy / "text", config), kb.without(plan.unseen))
-    batch = train.Batches(plan, load_split(plan, toy, kb, validation=False), model)
+    batch = Batches(plan, load_split(plan, toy, kb, validation=False), model)
     hidden = [k for k in finding_texts() if k not in batch.banks["finding"].keys]
     assert hidden and all(k.startswith("st_depression") for k in hidden)
     drawn = [batch(step) for step in range(4)]

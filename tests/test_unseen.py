@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from toy import recipe
 
-from ecgclip.data import Case
-from ecgclip.knowledge import KnowledgeBase, load_label_set
-from ecgclip.metrics import Labels
-from ecgclip.model import Calibration
+from ecgclip.data.cases import Case
+from ecgclip.evaluate.metrics import Labels
+from ecgclip.knowledge.base import KnowledgeBase
+from ecgclip.knowledge.label_sets import load_label_set
+from ecgclip.model.calibration import Calibration
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 
@@ -143,7 +144,7 @@ def test_the_shares_are_the_best_of_their_own_table_and_what_choosing_is_worth_i
 
 
 def test_the_calibration_goes_into_a_config_that_is_otherwise_as_it_was(unseen, tiny_model, tmp_path, monkeypatch):
-    from ecgclip import calibrate
+    from ecgclip.train import calibrate
 
     given = []
     monkeypatch.setattr(

@@ -4,9 +4,9 @@ import faiss
 import numpy as np
 import pytest
 
-from ecgclip import vectors
 from ecgclip.ecg import EcgclipError
-from ecgclip.vectors import VectorFile, file_sha256
+from ecgclip.index import vectors
+from ecgclip.index.vectors import VectorFile, file_sha256
 
 DIM = 64
 NONE = np.empty(0, np.int64)

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from toy import CONDITIONS, write_ptb_xl
 
-from ecgclip import windows
-from ecgclip.data import UNKNOWN, Case, ptb_xl
+from ecgclip.data import windows
+from ecgclip.data.cases import UNKNOWN, Case
+from ecgclip.data.ptb_xl import ptb_xl
+from ecgclip.data.windows import MAX_BEATS, load_windows
 from ecgclip.ecg import EcgclipError
-from ecgclip.knowledge import KnowledgeBase
+from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.simulate import simulate, write_record
-from ecgclip.windows import MAX_BEATS, load_windows
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecgclip.knowledge import KnowledgeBase
-from ecgclip.words import PHRASES, Condition, parse
+from ecgclip.knowledge.base import KnowledgeBase
+from ecgclip.knowledge.words import PHRASES, Condition, parse
 
 KB = KnowledgeBase.load()
 

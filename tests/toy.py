@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 
 from ecgclip.simulate import simulate, write_record
-from ecgclip.train import Recipe
+from ecgclip.train.recipe import Recipe
 
 # simulator's condition: (SCP-ECG statements, report)
 CONDITIONS = {

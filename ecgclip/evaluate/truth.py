@@ -1,0 +1,114 @@
+"""What is tested on, and what is true of it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ecgclip.data.cases import Case
+from ecgclip.data.splits import PUBLISHED, load, sources, tested
+from ecgclip.ecg import EcgclipError
+from ecgclip.evaluate.metrics import Labels
+from ecgclip.knowledge.label_sets import load_label_set
+from ecgclip.model.clip import ECGCLIP
+from ecgclip.prepare import SAMPLING_RATE
+
+NAMINGS = ("code", "en", "de")
+SHORT_NAMES = {  # what PTB-XL's label sets may be called where the data set is given
+    "superclass": "ptb-xl-super",
+    "subclass": "ptb-xl-sub",
+    "form": "ptb-xl-form",
+    "rhythm": "ptb-xl-rhythm",
+    "all": "ptb-xl-all",
+}
+
+
+def cases_to_test(model: ECGCLIP, dataset: str, path: Path, fold: int | Sequence[int] | None = None) -> list[Case]:
+    """The cases to test on (splits.tested); of a source with a test part, only that.
+
+    fold: of ptb-xl one or more of 1 to 10, by default 10, which is the published test split; of mitdb the record sets 1 or 2
+    of the inter-patient split, by default 2. Where the model was trained on them all the same, a line on stderr says so.
+    """
+    fold = PUBLISHED.get(dataset) if fold is None else fold
+    folds = {fold} if isinstance(fold, int) else set(fold or ())
+    cases, seen = tested(dataset, load_cases(model, dataset, path, folds), model.config.training)
+    if seen:
+        print("note: the model was trained on these records: the figures say nothing of new ones", file=sys.stderr)
+    if not cases:
+        of = f" of fold {', '.join(map(str, sorted(folds)))}" if folds else ""
+        raise EcgclipError(f"{path}: holds no record of {dataset}{of} to test on")
+    return cases
+
+
+def source_trained(model: ECGCLIP, dataset: str) -> bool | None:
+    """Whether training saw records of this data set, be it of other patients; None of a model that does not say."""
+    known = model.config.training
+    return dataset in sources(known) if known else None
+
+
+def load_cases(model: ECGCLIP, dataset: str, path: Path, folds: Collection[int] = ()) -> list[Case]:
+    """A data set's cases, of some folds or all (none given), as this model looks at them."""
+    options: dict[str, dict[str, Any]] = {
+        "ptb-xl": {"fine": model.config.ecg.sampling_rate > SAMPLING_RATE},
+        "mitdb": {"every_s": 10.0},  # every heartbeat once
+    }
+    return load(dataset, path, model.kb, folds or None, **options.get(dataset, {}))
+
+
+def choose_labels(model: ECGCLIP, dataset: str, label_set: str, cases: list[Case], naming: str) -> Labels:
+    if label_set == "annotated":
+        ids = sorted(set().union(*(c.annotated for c in cases)))
+        if not ids:
+            raise EcgclipError("the data set names no finding of the knowledge base: give a --label-set by its name")
+        names = [model.kb.concepts[i].name for i in ids]
+        return Labels(names, ids, dict(zip(names, ids, strict=True)))
+    label_set = SHORT_NAMES.get(label_set, label_set) if dataset == "ptb-xl" else label_set
+    chosen = load_label_set(label_set)
+    codes, ids = list(chosen["labels"]), list(chosen["labels"].values())
+    classes = tuple(codes) if label_set == "ptb-xl-sub" else ()
+    beats = tuple(frozenset(chosen["beats"][code]) for code in codes) if "beats" in chosen else ()
+    if beats and not any(case.beats for case in cases):
+        raise EcgclipError(f"label set {label_set} is of heartbeats, and the data set {dataset} annotates none")
+    if naming == "code":
+        return Labels(codes, ids, dict(chosen["labels"]), classes, beats)
+    if missing := chosen["labels"].keys() - chosen.get(f"labels_{naming}", {}).keys():
+        raise EcgclipError(f"label set {label_set}: labels_{naming} has no name for {sorted(missing)[0]!r}")
+    return Labels([chosen[f"labels_{naming}"][code] for code in codes], ids, {}, classes, beats)
+
+
+def truth_table(cases: Sequence[Case], labels: Labels) -> np.ndarray:
+    """int8 (cases, labels): 1 present, 0 absent, -1 unknown."""
+    if labels.beats:
+        return np.array([[bool(kinds & case.annotated) for kinds in labels.beats] for case in cases], np.int8)
+    if labels.classes and all(case.subclasses is not None for case in cases):
+        return np.array([[c in (case.subclasses or ()) for c in labels.classes] for case in cases], np.int8)
+    return np.array([[_truth(case, c) for c in labels.concepts] for case in cases], np.int8)
+
+
+def _truth(case: Case, concept: str) -> int:
+    """1 annotated, 0 not though the source annotates it, -1 unknown."""
+    if concept in case.annotated:
+        return 1
+    if not case.annotated:  # a source of classes or beats, without a list of statements: all that is known is annotated
+        return int(case.statements.get(concept, -1))
+    if concept not in case.statements or (case.statements[concept] and not case.complete):
+        return -1
+    if case.statements[concept] and case.source != "ptb-xl":
+        return -1  # it follows from a narrower finding; PTB-XL's benchmarks count it as absent all the same
+    return 0
+
+
+def with_a_label(cases: list[Case], labels: Labels) -> list[Case]:
+    kept = [c for c, row in zip(cases, truth_table(cases, labels), strict=True) if (row == 1).any()]
+    if not kept:
+        raise EcgclipError("no record has a label of the set")
+    return kept
+
+
+def patient_numbers(cases: Sequence[Case]) -> np.ndarray:
+    """int (cases,): 0, 1, 2 …, the same for all records of a patient, as the splits tell them (Case.person)."""
+    return np.unique([c.person for c in cases], return_inverse=True)[1]

@@ -1,0 +1,54 @@
+"""Measurements of an ECG as a cardiologist takes them, and the findings that follow from them."""
+
+from typing import TYPE_CHECKING
+
+from ecgclip.lazy import attach
+
+if TYPE_CHECKING:
+    from ecgclip.measure.beats import Beats as Beats
+    from ecgclip.measure.beats import find_beats as find_beats
+    from ecgclip.measure.beats import median_beat as median_beat
+    from ecgclip.measure.guideline import finding_texts as finding_texts
+    from ecgclip.measure.guideline import findings as findings
+    from ecgclip.measure.measurement import Measurement as Measurement
+    from ecgclip.measure.measurement import measure as measure
+    from ecgclip.measure.measurement import measure_windows as measure_windows
+    from ecgclip.measure.recording import Decision as Decision
+    from ecgclip.measure.recording import Recording as Recording
+    from ecgclip.measure.recording import observe as observe
+    from ecgclip.measure.vector import feature_names as feature_names
+    from ecgclip.measure.vector import features as features
+
+__all__ = [
+    "Measurement",
+    "measure",
+    "measure_windows",
+    "findings",
+    "finding_texts",
+    "features",
+    "feature_names",
+    "Beats",
+    "find_beats",
+    "median_beat",
+    "Recording",
+    "Decision",
+    "observe",
+]
+__getattr__, __dir__ = attach(
+    __name__,
+    {
+        "Measurement": "ecgclip.measure.measurement",
+        "measure": "ecgclip.measure.measurement",
+        "measure_windows": "ecgclip.measure.measurement",
+        "findings": "ecgclip.measure.guideline",
+        "finding_texts": "ecgclip.measure.guideline",
+        "features": "ecgclip.measure.vector",
+        "feature_names": "ecgclip.measure.vector",
+        "Beats": "ecgclip.measure.beats",
+        "find_beats": "ecgclip.measure.beats",
+        "median_beat": "ecgclip.measure.beats",
+        "Recording": "ecgclip.measure.recording",
+        "Decision": "ecgclip.measure.recording",
+        "observe": "ecgclip.measure.recording",
+    },
+)

@@ -1,0 +1,37 @@
+"""What the ECG encoder takes of a Measurement."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from functools import lru_cache
+
+import numpy as np
+
+from ecgclip.ecg import LEADS
+from ecgclip.measure.beats import NAN
+from ecgclip.measure.guideline import findings
+from ecgclip.measure.measurement import Measurement, measure
+
+LEFT_OUT = ("mask", "rr_ms")  # of the features: the encoder has the mask and the R peaks themselves
+
+
+def features(measurement: Measurement) -> np.ndarray:
+    """What the ECG encoder takes of a measurement: float32, in the order of `feature_names()`; NaN is unknown.
+
+    Its numbers, then the findings (1 present, 0 absent) of a patient of unknown age and sex: the encoder sees the signal only.
+    """
+    values = [getattr(measurement, f.name) for f in fields(Measurement) if f.name not in LEFT_OUT]
+    values += findings(measurement).values()
+    return np.concatenate([np.atleast_1d(NAN if v is None else v) for v in values], dtype=np.float32)
+
+
+@lru_cache(maxsize=1)
+def feature_names() -> tuple[str, ...]:
+    """Such as qrs_ms, st_mv:V2 and finding:qrs_120_or_more; what ends in _mv (before a lead's name) is in mV."""
+    nothing = measure(np.zeros((12, 200)), np.zeros(12, bool), np.empty(0, int))
+    names = []
+    for field in fields(Measurement):
+        if field.name not in LEFT_OUT:
+            by_lead = np.ndim(getattr(nothing, field.name)) == 1
+            names += [f"{field.name}:{lead}" for lead in LEADS] if by_lead else [field.name]
+    return (*names, *(f"finding:{key}" for key in findings(nothing)))

@@ -1,0 +1,15 @@
+"""Training a model."""
+
+from typing import TYPE_CHECKING
+
+from ecgclip.lazy import attach
+
+if TYPE_CHECKING:
+    from ecgclip.train.clip import train_clip as train_clip
+    from ecgclip.train.recipe import Recipe as Recipe
+    from ecgclip.train.text import train_text as train_text
+
+__all__ = ["Recipe", "train_text", "train_clip"]
+__getattr__, __dir__ = attach(
+    __name__, {"Recipe": "ecgclip.train.recipe", "train_text": "ecgclip.train.text", "train_clip": "ecgclip.train.clip"}
+)

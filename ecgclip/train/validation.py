@@ -1,0 +1,74 @@
+"""The validation split scored."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import numpy as np
+import torch
+
+from ecgclip.data.windows import Windows
+from ecgclip.knowledge.base import KnowledgeBase
+from ecgclip.model.clip import ECGCLIP
+from ecgclip.networks.config import ECGFeatures
+from ecgclip.train.loop import _device
+from ecgclip.train.sources import Split
+from ecgclip.train.wording import targets
+
+
+def embed_windows(model: ECGCLIP, windows: Windows, rows: np.ndarray | None = None) -> np.ndarray:
+    """Rhythm vectors float32 (n, dim) of the given windows."""
+    return encode_windows(model, windows, rows).rhythm.numpy()
+
+
+@torch.no_grad()
+def encode_windows(
+    model: ECGCLIP, windows: Windows, rows: np.ndarray | None = None, measured: bool = True
+) -> ECGFeatures:
+    """All that the encoder gives for the given windows (all of them by default); not measured: from the signal alone."""
+    rows = np.arange(len(windows)) if rows is None else rows
+    model.eval()
+    device = _device(model)
+    parts = []
+    for part in np.array_split(rows, max(1, len(rows) // 64)):
+        arrays = (
+            windows.signal[part].astype(np.float32),
+            windows.mask[part],
+            windows.r_peaks[part],
+            windows.length[part],
+            *([windows.features[part, 0]] if measured else []),
+        )
+        parts.append(model.ecg(*(torch.from_numpy(np.ascontiguousarray(a)).to(device) for a in arrays)))
+    return ECGFeatures.cat(parts)
+
+
+def validation_prompts(model: ECGCLIP, held_out: dict[str, Split], least: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """Truth (windows, concepts), 1, 0 or -1, of what enough held-out patients have and lack, and the enriched prompts' vectors."""
+    split = next(iter(held_out.values()))
+    concepts = tuple(sorted({c for case in split.cases for c in case.statements}))
+    truth = targets(split.cases, split.windows, concepts)
+    keep = ((truth == 1).sum(0) >= least) & ((truth == 0).sum(0) >= least)
+    chosen = [c for c, enough in zip(concepts, keep, strict=True) if enough]
+    if not chosen:  # a small folder
+        return truth[:, keep], np.zeros((0, model.config.ecg.dim), np.float32)
+    asking = copy.copy(model)  # the same weights, of which only these passages are embedded
+    asking.set_knowledge(KnowledgeBase({c: model.kb.concepts[c] for c in chosen}, model.kb.sources, ""))
+    return truth[:, keep], np.stack([asking.concept_vector(c) for c in chosen])
+
+
+def macro_auroc(similarity: np.ndarray, truth: np.ndarray) -> float:
+    """Mean over the concepts that some have and some lack; NaN without any."""
+    from sklearn.metrics import roc_auc_score
+
+    both = (truth == 1).any(0) & (truth == 0).any(0)
+    columns = [(s[t >= 0], t[t >= 0]) for s, t in zip(similarity.T[both], truth.T[both], strict=True)]
+    return float(np.mean([roc_auc_score(t, s) for s, t in columns])) if columns else math.nan
+
+
+def validation_auroc(model: ECGCLIP, held_out: dict[str, Split], measured: bool = True) -> float:
+    """Macro AUROC of the enriched prompts over the concepts with enough positives among the held-out patients."""
+    model.eval()
+    truth, prompts = validation_prompts(model, held_out)
+    ecgs = encode_windows(model, next(iter(held_out.values())).windows, measured=measured).rhythm.numpy()
+    return macro_auroc(ecgs @ prompts.T, truth)
