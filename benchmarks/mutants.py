@@ -19,12 +19,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 TESTS = {  # module → test files that answer for it, the quickest to find a fault first
-    "metrics": ["metrics"],
-    "data": ["data"],
-    "splits": ["splits"],
-    "measure": ["measure"],
-    "calibrate": ["calibrate"],
-    "model": ["model", "describe"],
+    "evaluate.metrics": ["evaluate/test_metrics"],
+    "data": ["data/test_sets"],
+    "data.splits": ["data/test_splits"],
+    "measure": ["measure/test_measurement"],
+    "train.calibrate": ["train/test_calibrate"],
+    "model": ["model/test_clip", "explain/test_sentences"],
 }
 LIBRARIES = ("numpy", "scipy.signal", "sklearn.linear_model", "torch", "faiss", "sentencepiece", "wfdb", "yaml", "pytest", "hypothesis")  # fmt: skip
 PATIENCE = 5  # times what the tests take without a mutant, and 10 s: longer is a hang

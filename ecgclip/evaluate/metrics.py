@@ -84,7 +84,9 @@ def label_table(
     """`label_summary` of the scores; with `probability` also each label's ECE and Brier score."""
     figures = resample(scores, truth, patients, seed, probability, threshold)
     rows, macro = label_summary(figures, truth, labels, least)
-    for j, row in enumerate(rows if probability is not None else ()):
+    if probability is None:
+        return rows, macro
+    for j, row in enumerate(rows):
         known = truth[:, j] >= 0
         if known.any():
             p, y = probability[known, j], truth[known, j]

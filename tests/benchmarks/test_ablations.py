@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-FILE = Path(__file__).parents[1] / "benchmarks/ablations.py"
+FILE = Path(__file__).parents[2] / "benchmarks/ablations.py"
 
 
 @pytest.fixture(scope="module")

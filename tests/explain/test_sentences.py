@@ -37,7 +37,7 @@ from ecgclip.model.store import load_model
 from ecgclip.simulate import simulate
 from ecgclip.train import calibrate
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples" / "records"
 
 

@@ -35,7 +35,7 @@ from ecgclip.networks.text import TextEncoder
 from ecgclip.simulate import simulate, write_record
 
 DIM = 32
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 
 

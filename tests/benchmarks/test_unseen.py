@@ -16,7 +16,7 @@ from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.knowledge.label_sets import load_label_set
 from ecgclip.model.calibration import Calibration
 
-FOLDER = Path(__file__).parents[1] / "benchmarks"
+FOLDER = Path(__file__).parents[2] / "benchmarks"
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from ecgclip.ecg import LEADS
 from ecgclip.io.wfdb import read_ecg
 from ecgclip.simulate import simulate, write_record
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture

@@ -512,7 +512,7 @@ def test_two_processes_finish_and_log(toy, tmp_path):
         f"train_clip(recipe(epochs=1, data={{'ptb-xl': {{'path': 'ptb-xl', 'per_step': 4}}}}), Path({str(tmp_path)!r}),"
         f" Path({str(toy / 'text')!r}), Path({str(tmp_path / 'out')!r}), threads=1)\n"
     )
-    paths = [str(ROOT), str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    paths = [str(ROOT), str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     env = os.environ | {
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
         "ACCELERATE_USE_CPU": "true",
