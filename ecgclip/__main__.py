@@ -1,3 +1,5 @@
-from ecgclip.cli.app import main
+"""`python -m ecgclip` is the command line."""
+
+from ecgclip.cli import main
 
 main()

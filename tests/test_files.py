@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ecgclip.cli.output import _output
+from ecgclip.cli.writers import output_file
 from ecgclip.files import replacing, write_atomic
 
 ROOT = Path(__file__).parents[1]
@@ -35,9 +35,9 @@ def test_what_is_interrupted_leaves_the_old_file_and_nothing_else(tmp_path, rais
 
 
 def test_two_runs_with_one_output_do_not_disturb_each_other(tmp_path):
-    with _output(tmp_path / "out.csv") as one:
+    with output_file(tmp_path / "out.csv") as one:
         one.write("one")
-        with _output(tmp_path / "out.csv") as other:
+        with output_file(tmp_path / "out.csv") as other:
             other.write("the other")
         assert (tmp_path / "out.csv").read_text() == "the other"
     assert (tmp_path / "out.csv").read_text() == "one" and os.listdir(tmp_path) == ["out.csv"]
@@ -47,11 +47,11 @@ SCRIPT = """
 import sys, time
 from pathlib import Path
 from ecgclip import cli
-from ecgclip.cli.output import _output
+from ecgclip.cli.writers import output_file
 
 @cli.app.command()
 def wait(path: Path):
-    with _output(path) as out:
+    with output_file(path) as out:
         out.write("half")
         out.flush()
         print("begun", flush=True)

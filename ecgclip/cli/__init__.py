@@ -1,6 +1,10 @@
-"""The command line: parses, calls the package, prints."""
+"""The command line: each command parses its options, calls the package and prints.
 
-from ecgclip.cli import classify, evaluate, info, kb, search, train  # noqa: F401 - their commands register
+`main` is the entry point `ecgclip`; `app` is the Typer application with all commands.
+"""
+
+# each of these modules adds its commands to the application, in the order of `ecgclip --help`
+from ecgclip.cli import classify, evaluate, info, kb, search, train  # noqa: F401
 from ecgclip.cli.app import app, main
 
 __all__ = ["app", "main"]

@@ -1,67 +1,83 @@
-"""The command line: parses, calls the package, prints. Results go to stdout; notes, errors and progress to stderr.
+"""The application and its groups of commands, and the entry point `main`.
 
-Exit codes: 0 all well, 1 a record failed (the others were answered), 2 misuse or a broken installation, 130 interrupted,
-143 terminated.
-Whatever is slow to import waits inside the command that needs it.
+Results go to stdout; notes, errors and progress go to stderr.
+Exit codes: 0 success; 1 a record failed and the others were answered; 2 misuse or a broken installation;
+130 interrupted; 143 terminated.
+Whatever is slow to import is imported inside the command that needs it.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
 
-from ecgclip.cli.output import _error
+from ecgclip.cli.messages import print_error
 
-options: dict[str, Any] = {
+_settings: dict[str, Any] = {
     "rich_markup_mode": None,
     "no_args_is_help": True,
     "context_settings": {"help_option_names": ["-h", "--help"]},
 }
-app = typer.Typer(name="ecgclip", pretty_exceptions_enable=False, **options)
-kb = typer.Typer(help="Look at the clinical knowledge base.", **options)
-train = typer.Typer(help="Train a model of one's own: first `text`, then `clip`.", **options)
-evaluate = typer.Typer(help="Measure a model on a data set.", **options)
-index = typer.Typer(help="Make and keep an index of ECGs to search.", **options)
-app.add_typer(kb, name="kb")
-app.add_typer(train, name="train")
-app.add_typer(evaluate, name="eval")
-app.add_typer(index, name="index")
+app = typer.Typer(name="ecgclip", pretty_exceptions_enable=False, **_settings)
+kb_app = typer.Typer(help="Look at the clinical knowledge base.", **_settings)
+train_app = typer.Typer(help="Train your own model: first `text`, then `clip`.", **_settings)
+eval_app = typer.Typer(help="Measure a model on a data set.", **_settings)
+index_app = typer.Typer(help="Make and keep an index of ECGs to search.", **_settings)
+app.add_typer(kb_app, name="kb")
+app.add_typer(train_app, name="train")
+app.add_typer(eval_app, name="eval")
+app.add_typer(index_app, name="index")
 
 
 def main() -> None:
-    """The entry point `ecgclip`: no command ends in a traceback (ECGCLIP_DEBUG=1 shows it)."""
-    warnings.filterwarnings("ignore", module="ecgclip")  # what reading assumed is printed as notes
-    if getattr(sys.stdout, "errors", "") == "strict":  # a pipe or file on Windows may have no → in its code page
+    """Run the command line and exit. No command ends in a traceback unless ECGCLIP_DEBUG is set."""
+    warnings.filterwarnings("ignore", module="ecgclip")  # what a reader assumed is printed as notes
+    _replace_unprintable()
+    with _exit_on_sigterm():
+        try:
+            app(prog_name="ecgclip")
+        except KeyboardInterrupt:
+            sys.exit(130)
+        except Exception as error:
+            if os.environ.get("ECGCLIP_DEBUG"):
+                raise
+            print_error(error)
+            sys.exit(2)
+
+
+def _replace_unprintable() -> None:
+    """A pipe or file on Windows may lack a character such as → in its code page: print its number instead."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")
+
+
+@contextmanager
+def _exit_on_sigterm() -> Iterator[None]:
+    """Turn SIGTERM into SystemExit(143), so that half-written files are removed."""
     process = os.getpid()
 
     def stop(*_: object) -> None:
-        """Leave as by an exception, so that what is half written goes."""
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one does not wait
-        if os.getpid() != process:  # a worker that was forked from us
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second SIGTERM ends the process at once
+        if os.getpid() != process:  # a worker process forked from this one
             os._exit(143)
         sys.exit(143)
 
     before = signal.signal(signal.SIGTERM, stop)
     try:
-        app(prog_name="ecgclip")
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except Exception as error:
-        if os.environ.get("ECGCLIP_DEBUG"):
-            raise
-        _error(error)
-        sys.exit(2)
+        yield
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-def _version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> None:
     if wanted:
         import ecgclip
 
@@ -72,7 +88,7 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def about(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Classify ECGs by words. Research software, not a medical device."""

@@ -1,26 +1,30 @@
-"""classify, describe."""
+"""The commands classify and describe: scores and sentences on records."""
 
 from __future__ import annotations
 
 import sys
-from collections import Counter
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ecgclip.cli.answers import Classification, Description, Evidence
 from ecgclip.cli.app import app
-from ecgclip.cli.options import NEIGHBOURS, TOP, Format, Knowledge, Model, Output, Records, _known, _labels
-from ecgclip.cli.output import _Csv, _Description, _each, _Json, _note, _output, _SentenceTable, _Table
-from ecgclip.cli.search import _open_index
+from ecgclip.cli.inputs import check_format, choose_labels
+from ecgclip.cli.messages import RecordNotes, print_note
+from ecgclip.cli.options import FORMATS, Format, Knowledge, Model, OutputFile, Records
+from ecgclip.cli.progress import for_each_record
+from ecgclip.cli.writers import output_file, score_writer, sentence_writer
 from ecgclip.ecg import EcgclipError
 
 if TYPE_CHECKING:
-    from ecgclip.index.archive import Hit
-    from ecgclip.model.clip import ECGCLIP
-    from ecgclip.model.prompts import Prompt
-    from ecgclip.model.results import Embedding, Result
+    from ecgclip.index import ECGIndex
+    from ecgclip.model import ECGCLIP, Embedding, Prompt, Result
+
+NEAREST_CASES = 10  # cases of an index that an explanation shows
+TOP = 10  # conditions shown where no labels are given
 
 
 @app.command()
@@ -40,7 +44,7 @@ def classify(
         int | None, typer.Option(metavar="N", min=1, help=f"Only the N most likely; {TOP} without labels.")
     ] = None,
     format: Format = "table",
-    output: Output = None,
+    output: OutputFile = None,
     no_enrich: Annotated[
         bool, typer.Option("--no-enrich", help="Ask with the bare label, without the knowledge base.")
     ] = False,
@@ -60,72 +64,105 @@ def classify(
     Example:
       ecgclip classify examples/records/af.hea --labels AF,STEMI
     """
-    _known(format)
-    if index is not None and not explain:
-        raise EcgclipError("--index goes with --explain")
-    if explain and format == "csv":
-        raise EcgclipError("--explain goes with --format table or json; the columns of csv are fixed")
-    chosen, concepts = _labels(labels, labels_file, label_set)
-    with _output(output) as out:
-        from ecgclip.model.results import ranking
-        from ecgclip.model.store import load_model
+    check_format(format, FORMATS)
+    _check_explain(explain, index, format)
+    chosen, concepts = choose_labels(labels, labels_file, label_set)
+    notes = RecordNotes()
+    with output_file(output) as out:
+        from ecgclip.model import load_model
 
         network = load_model(model, knowledge_base)
         cases = _open_index(index, network) if index else None
         prompts = network.prompts(chosen, enrich=not no_enrich, concepts=concepts)
-        if format != "table" and chosen is not None:
-            for prompt in prompts:
-                if prompt.note:
-                    _note(f"{prompt.label}: {prompt.note}")
-        keep = top or (TOP if chosen is None else None)
-        notes: Counter[str] = Counter()
-        write: Any = {"table": _Table, "json": _Json, "csv": _Csv}[format](out)
+        if chosen is not None and format != "table":  # a table has a column for them
+            _print_prompt_notes(prompts)
+        top = top or (TOP if chosen is None else None)
+        classifier = _Classifier(network, prompts, top, chosen is None, softmax, explain, cases)
+        writer = score_writer(format, out)
 
         def answer(embedding: Embedding) -> None:
-            result = network.score(embedding, prompts, softmax=softmax)
-            asked = prompts
-            if keep is not None:
-                best = ranking(result.scores, keep, chosen is None)
-                result = replace(result, scores=tuple(result.scores[i] for i in best))
-                asked = [prompts[i] for i in best]
-            for note in embedding.notes:
-                notes[note] += 1
-                if notes[note] == 1:
-                    _note(f"{embedding.record}: {note}")
-            near = cases.search(like=embedding, k=NEIGHBOURS) if cases else None
-            write(result, _explanation(network, embedding, asked, result, near) if explain else None)
+            result, asked = classifier.score(embedding)
+            notes.add(embedding.record, embedding.notes)
+            writer.write(Classification(result, classifier.explain(embedding, result, asked)))
 
-        well = _each(records, answer, output is not None or not sys.stdout.isatty(), network.embed_each)
-        write.end()
-    for note, count in notes.items():
-        if count > 1:
-            _note(f"{count - 1} more: {note}")
-    if not well:
+        success = _embed_records(network, records, answer, output)
+        writer.end()
+    notes.print_repeats()
+    if not success:
         raise typer.Exit(1)
 
 
-def _explanation(
-    model: ECGCLIP, embedding: Embedding, prompts: list[Prompt], result: Result, near: list[Hit] | None
-) -> tuple[list[dict], dict[str, Any]]:
-    """What lies behind each score, and of the record its measurements and its nearest cases in an index."""
-    from ecgclip.explain.evidence import explain, summary
+def _check_explain(explain: bool, index: Path | None, format: str) -> None:
+    if index is not None and not explain:
+        raise EcgclipError("--index goes with --explain")
+    if explain and format == "csv":
+        raise EcgclipError("--explain goes with --format table or json; the columns of csv are fixed")
 
-    scores, record = explain(model, embedding, prompts, result), {"measurements": summary(embedding.measurements)}
-    if near is not None:
-        from ecgclip.index.archive import shared
 
-        record["cases"] = [hit.to_dict() for hit in near]
+def _open_index(folder: Path, network: ECGCLIP) -> ECGIndex:
+    from ecgclip.index import ECGIndex
+
+    return ECGIndex.open(folder, network)
+
+
+def _print_prompt_notes(prompts: list[Prompt]) -> None:
+    for prompt in prompts:
+        if prompt.note:
+            print_note(f"{prompt.label}: {prompt.note}")
+
+
+@dataclass(frozen=True)
+class _Classifier:
+    """What `classify` asks of each record."""
+
+    model: ECGCLIP
+    prompts: list[Prompt]
+    top: int | None  # how many scores are shown, the most probable first; None: all, in the order asked for
+    trained_only: bool
+    softmax: bool
+    with_evidence: bool
+    index: ECGIndex | None
+
+    def score(self, embedding: Embedding) -> tuple[Result, list[Prompt]]:
+        """The scores to show, and the prompt of each."""
+        from ecgclip.model import ranking
+
+        result = self.model.score(embedding, self.prompts, softmax=self.softmax)
+        if self.top is None:
+            return result, self.prompts
+        best = ranking(result.scores, self.top, self.trained_only)
+        return replace(result, scores=tuple(result.scores[i] for i in best)), [self.prompts[i] for i in best]
+
+    def explain(self, embedding: Embedding, result: Result, prompts: list[Prompt]) -> Evidence | None:
+        """What lies behind the scores of `result`; None if nobody asked."""
+        if not self.with_evidence:
+            return None
+        from ecgclip.explain import explain, summary
+
+        scores = explain(self.model, embedding, prompts, result)
+        record: dict[str, Any] = {"measurements": summary(embedding.measurements)}
+        if self.index:
+            self._add_cases(self.index, embedding, prompts, scores, record)
+        return Evidence(scores, record)
+
+    def _add_cases(
+        self, index: ECGIndex, embedding: Embedding, prompts: list[Prompt], scores: list[dict], record: dict[str, Any]
+    ) -> None:
+        """Add the nearest cases of the index to `record`, and to each score how many of them share its condition."""
+        from ecgclip.index import shared
+
+        hits = index.search(like=embedding, k=NEAREST_CASES)
+        record["cases"] = [hit.to_dict() for hit in hits]
         for score, prompt in zip(scores, prompts, strict=True):
-            counts = shared(near, prompt.concept.id, model.kb) if prompt.concept and not prompt.denied else None
+            counts = shared(hits, prompt.concept.id, self.model.kb) if prompt.concept and not prompt.denied else None
             score["cases"] = {"with_label": counts[0], "labelled": counts[1]} if counts else None
-    return scores, record
 
 
 @app.command()
 def describe(
     records: Records,
     format: Annotated[str, typer.Option(metavar="table|json", help="What to print.")] = "table",
-    output: Output = None,
+    output: OutputFile = None,
     language: Annotated[str, typer.Option(metavar="en|de", help="Of the sentences.")] = "en",
     threshold: Annotated[
         float | None, typer.Option(metavar="P", help="Least probability of a sentence; default: the model's own.")
@@ -138,25 +175,30 @@ def describe(
     Example:
       ecgclip describe examples/records/af.hea
     """
-    if format not in ("table", "json"):
-        raise EcgclipError(f"unknown --format {format!r}: table, json")
-    with _output(output) as out:
+    check_format(format, ("table", "json"))
+    with output_file(output) as out:
         from ecgclip.explain.sentences import check, describe
-        from ecgclip.model.store import load_model
+        from ecgclip.model import load_model
 
         network = load_model(model)
         check(threshold, language)
-        write: Any = {"table": _SentenceTable, "json": _Json}[format](out)
-        noted: set[str] = set()
+        writer = sentence_writer(format, out)
+        notes = RecordNotes()
 
         def answer(embedding: Embedding) -> None:
-            for note in embedding.notes:
-                if note not in noted:  # of many records from one device the first says it for all
-                    noted.add(note)
-                    _note(f"{embedding.record}: {note}")
-            write(_Description(embedding.record, describe(network, embedding, threshold=threshold, language=language)))
+            notes.add(embedding.record, embedding.notes)
+            sentences = describe(network, embedding, threshold=threshold, language=language)
+            writer.write(Description(embedding.record, sentences))
 
-        well = _each(records, answer, output is not None or not sys.stdout.isatty(), network.embed_each)
-        write.end()
-    if not well:
+        success = _embed_records(network, records, answer, output)
+        writer.end()
+    if not success:
         raise typer.Exit(1)
+
+
+def _embed_records(
+    network: ECGCLIP, patterns: list[str], answer: Callable[[Embedding], None], output: Path | None
+) -> bool:
+    """Call `answer` on the embedding of each record; a progress bar is shown unless the answers go to the terminal."""
+    progress = output is not None or not sys.stdout.isatty()
+    return for_each_record(patterns, answer, embed=network.embed_each, progress=progress)

@@ -1,31 +1,31 @@
-"""eval."""
+"""The commands eval: measure a model on a data set. Each writes DIR/results.json and prints its tables."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from ecgclip.cli.app import evaluate
-from ecgclip.cli.options import DataPath, DataSet, Fold, LabelledOnly, LabelSet, Least, Model, Out, _folder, _folds
-from ecgclip.cli.output import _interval
-from ecgclip.ecg import EcgclipError
+from ecgclip.cli.app import eval_app
+from ecgclip.cli.inputs import check_folder, parse_folds, parse_shares
+from ecgclip.cli.options import DataPath, DataSet, Fold, LabelledOnly, LabelSet, MinPositives, Model, OutputFolder
 
 
-@evaluate.command()
+@eval_app.command()
 def zeroshot(
     path: DataPath,
     dataset: DataSet,
     label_set: LabelSet,
-    output: Out,
+    output: OutputFolder,
     fold: Fold = None,
     naming: Annotated[
         str, typer.Option("--naming", "--language", metavar="code|en|de", help="What is typed for a label.")
     ] = "code",
     no_enrich: Annotated[bool, typer.Option("--no-enrich", help="Ask with the bare label.")] = False,
     leads: Annotated[str | None, typer.Option(metavar="I,II", help="Show the model only these.")] = None,
-    least: Least = 5,
+    min_positives: MinPositives = 5,
     labelled_only: LabelledOnly = False,
     model: Model = None,
 ) -> None:
@@ -36,36 +36,30 @@ def zeroshot(
       ecgclip eval zeroshot --dataset ptb-xl ~/ecg/ptb-xl --label-set superclass --fold 10 -o results/super
     """
     from ecgclip.evaluate.pages import show
-    from ecgclip.evaluate.zeroshot import zeroshot
+    from ecgclip.evaluate.zeroshot import zeroshot as run
 
-    chosen = [lead.strip() for lead in leads.split(",")] if leads else None
-    show(
-        zeroshot(
-            dataset,
-            _folder(path),
-            label_set,
-            output,
-            fold=_folds(fold),
-            naming=naming,
-            enrich=not no_enrich,
-            leads=chosen,
-            least=least,
-            labelled=labelled_only,
-            weights=model,
-        )
-    )
+    options: dict[str, Any] = {
+        "fold": parse_folds(fold),
+        "naming": naming,
+        "enrich": not no_enrich,
+        "leads": [lead.strip() for lead in leads.split(",")] if leads else None,
+        "least": min_positives,
+        "labelled": labelled_only,
+        "weights": model,
+    }
+    show(run(dataset, check_folder(path), label_set, output, **options))
 
 
-@evaluate.command()
+@eval_app.command()
 def probe(
     path: DataPath,
     dataset: DataSet,
     label_set: LabelSet,
-    output: Out,
+    output: OutputFolder,
     fold: Fold = None,
     shares: Annotated[str, typer.Option(metavar="P,P", help="Per cent of the training records.")] = "1,10,100",
     seeds: Annotated[int, typer.Option(metavar="N", min=1, help="Times that a share is drawn.")] = 3,
-    least: Least = 5,
+    min_positives: MinPositives = 5,
     labelled_only: LabelledOnly = False,
     model: Model = None,
 ) -> None:
@@ -78,22 +72,25 @@ def probe(
     from ecgclip.evaluate.pages import show
     from ecgclip.evaluate.probe import probe as run
 
-    try:
-        parts = [float(share) / 100 for share in shares.split(",")]
-    except ValueError:
-        raise EcgclipError(f"--shares {shares!r}: give per cents, such as 1,10,100") from None
-    options: dict[str, Any] = {"fold": _folds(fold), "shares": parts, "seeds": seeds, "least": least}
-    show(run(dataset, _folder(path), label_set, output, **options, labelled=labelled_only, weights=model))
+    options: dict[str, Any] = {
+        "fold": parse_folds(fold),
+        "shares": parse_shares(shares),
+        "seeds": seeds,
+        "least": min_positives,
+        "labelled": labelled_only,
+        "weights": model,
+    }
+    show(run(dataset, check_folder(path), label_set, output, **options))
 
 
-@evaluate.command()
+@eval_app.command()
 def retrieval(
     path: DataPath,
     dataset: DataSet,
-    output: Out,
+    output: OutputFolder,
     fold: Fold = None,
-    least: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Positives that a condition needs to be asked for.")
+    min_positives: Annotated[
+        int, typer.Option("--least", metavar="N", min=1, help="Positives that a condition needs to be asked for.")
     ] = 10,
     model: Model = None,
 ) -> None:
@@ -106,32 +103,32 @@ def retrieval(
     from ecgclip.evaluate.pages import show
     from ecgclip.evaluate.retrieval import retrieval as run
 
-    show(run(dataset, _folder(path), output, fold=_folds(fold), least=least, weights=model))
+    show(run(dataset, check_folder(path), output, fold=parse_folds(fold), least=min_positives, weights=model))
 
 
-@evaluate.command()
+@eval_app.command()
 def compare(
     one: Annotated[Path, typer.Argument(metavar="A", help="A results.json of `eval zeroshot` or `eval probe`.")],
     other: Annotated[Path, typer.Argument(metavar="B", help="Another, on the same records and labels.")],
-    output: Out,
+    output: OutputFolder,
 ) -> None:
-    """B less A, in pairs on the same resamples: the difference of each label and of the mean, with 95 % intervals.
+    """B minus A, paired on the same resamples: the difference of each label and of the mean, with 95 % intervals.
 
     \b
     Example:
       ecgclip eval compare results/mine/results.json results/theirs/results.json -o results/difference
     """
-    from ecgclip.evaluate.compare import compare
+    from ecgclip.evaluate.compare import compare as run
     from ecgclip.evaluate.pages import show
 
-    show(compare(one, other, output))
+    show(run(one, other, output))
 
 
-@evaluate.command()
+@eval_app.command()
 def robustness(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="Folder of PTB-XL.")],
     label_set: Annotated[str, typer.Option(metavar="NAME")],
-    output: Out,
+    output: OutputFolder,
     fold: Annotated[int, typer.Option(metavar="N")] = 9,
     model: Model = None,
 ) -> None:
@@ -141,22 +138,22 @@ def robustness(
     Example:
       ecgclip eval robustness ~/ecg/ptb-xl --label-set ptb-xl-super --fold 9 -o results/robustness
     """
-    from ecgclip.evaluate.robustness import robustness
+    from ecgclip.evaluate.pages import interval
+    from ecgclip.evaluate.robustness import robustness as run
 
-    for row in robustness(_folder(path), label_set, output, fold=fold, weights=model)["changes"]:
-        typer.echo(
-            f"{row['change']:<20} AUROC {_interval(row['auroc'])}, mean change {row.get('mean_probability_change', 0):.3f}"
-        )
+    for row in run(check_folder(path), label_set, output, fold=fold, weights=model)["changes"]:
+        change = row.get("mean_probability_change", 0)
+        typer.echo(f"{row['change']:<20} AUROC {interval(row['auroc'])}, mean change {change:.3f}")
 
 
-@evaluate.command("describe")
-def evaluate_describe(
+@eval_app.command("describe")
+def describe(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="Folder of the data set.")],
     dataset: Annotated[str, typer.Option(metavar="NAME", help="ptb-xl.")],
     fold: Annotated[int, typer.Option(metavar="N", help="To test on; the training folds are the baseline's.")],
-    output: Out,
-    least: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Positives that a statement needs for the macro average.")
+    output: OutputFolder,
+    min_positives: Annotated[
+        int, typer.Option("--least", metavar="N", min=1, help="Positives that a statement needs for the macro average.")
     ] = 5,
     model: Model = None,
 ) -> None:
@@ -166,17 +163,25 @@ def evaluate_describe(
     Example:
       ecgclip eval describe --dataset ptb-xl ~/ecg/ptb-xl --fold 9 -o results/describe
     """
-    from ecgclip.evaluate.description import description
+    from ecgclip.evaluate.description import description as run
 
-    results = description(dataset, _folder(path), output, fold=fold, least=least, weights=model)
+    results = run(dataset, check_folder(path), output, fold=fold, least=min_positives, weights=model)
+    for line in _description_lines(results):
+        typer.echo(line)
+
+
+def _description_lines(results: dict[str, Any]) -> Iterator[str]:
+    """A line for each statement that is annotated or was said, then the means of each method."""
+    from ecgclip.evaluate.pages import interval
+
     for row in results["statements"]:
-        if row["positives"] or row["description"]["predicted"]:
-            ours = row["description"]
-            typer.echo(
+        ours = row["description"]
+        if row["positives"] or ours["predicted"]:
+            yield (
                 f"{row['concept']:<44} {row['positives']:>4} positives, {ours['predicted']:>4} said, "
                 f"precision {ours['precision']:.3f}, recall {ours['recall']:.3f}"
             )
     for name, method in results["methods"].items():
         for mean in ("micro", "macro"):
-            values = [f"{k} {_interval(v)}" for k, v in (method[mean] or {}).items()]
-            typer.echo(f"{name:<11} {mean}: " + (", ".join(values) or "no statement has enough positives"))
+            values = [f"{key} {interval(value)}" for key, value in (method[mean] or {}).items()]
+            yield f"{name:<11} {mean}: " + (", ".join(values) or "no statement has enough positives")

@@ -1,23 +1,28 @@
-"""info, simulate."""
+"""The commands info and simulate: what is read from a record, and records of known truth."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from typing import Annotated
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ecgclip.cli.app import app
+from ecgclip.cli.lines import DISCLAIMER, measurement_lines, row
 from ecgclip.cli.options import Records
-from ecgclip.cli.output import DISCLAIMER, _each, _measured, _row
+from ecgclip.cli.progress import for_each_record
 from ecgclip.ecg import ECG, LEADS, EcgclipError
-from ecgclip.io.wfdb import read_ecg
+from ecgclip.io import read_ecg
+
+if TYPE_CHECKING:
+    from ecgclip.measure import Beats, Measurement, Recording
+    from ecgclip.prepare import Prepared
 
 
 @app.command()
 def info(records: Records) -> None:
-    """What was read, assumed, derived and masked; windows, R peaks, measurements, findings, and what they decide alone.
+    """What was read, assumed, derived and masked; windows, R peaks, measurements, findings, and what they alone decide.
 
     \b
     Example:
@@ -25,51 +30,82 @@ def info(records: Records) -> None:
     """
 
     def show(record: str) -> None:
-        for line in _info(read_ecg(record)):
+        for line in _info_lines(read_ecg(record)):
             typer.echo(line)
 
-    if not _each(records, show):
+    if not for_each_record(records, show):
         raise typer.Exit(1)
     typer.echo(DISCLAIMER)
 
 
-def _info(ecg: ECG) -> Iterator[str]:
-    from ecgclip.explain.evidence import summary
-    from ecgclip.measure.beats import find_beats
-    from ecgclip.measure.guideline import finding_texts, findings
-    from ecgclip.measure.measurement import measure_windows
-    from ecgclip.measure.recording import observe
+def _info_lines(ecg: ECG) -> Iterator[str]:
+    from ecgclip.explain import summary
+    from ecgclip.measure import find_beats, measure_windows, observe
     from ecgclip.prepare import prepare
 
     prepared = prepare(ecg)
     beats = find_beats(prepared)
     measurements = measure_windows(prepared, beats)
     recording = observe(ecg, prepared, beats, measurements)
-    age, sex = ecg.metadata["age"], ecg.metadata["sex"]
-    patient = ([] if age is None else [f"age {age:.3g}"]) + ([] if sex is None else [sex])
-    samples = f"{ecg.signal.shape[1]} samples at {ecg.sampling_rate:g} Hz, {ecg.seconds:.1f} s"
-    yield ecg.source or ""
-    yield from _row("read", ", ".join([f"{len(ecg.leads)} leads ({' '.join(ecg.leads)})", samples, *patient]))
-    for note in ecg.notes:
-        yield from _row("assumed" if note.startswith("assumed") else "note", note.removeprefix("assumed "))
-    yield from _row("derived", " ".join(prepared.derived) or "no lead")
-    masked = [lead for lead, usable in zip(LEADS, prepared.mask.all(0).tolist(), strict=True) if not usable]
-    yield from _row("masked", " ".join(masked) or "no lead")
-    for note in prepared.notes:
-        yield from _row("note", note)
-    for start, length, at in zip(prepared.start_s, prepared.length, beats.windows, strict=True):
-        times = " ".join(f"{start + p / 100:.2f}" for p in at)
-        yield from _row("window", f"{start:.1f} to {start + length / 100:.1f} s, {len(at)} R peaks: {times}")
-    yield from _row("used", f"{recording.used_s:.1f} of {recording.seconds:.1f} s")
-    yield from _measured(summary(measurements))
-    for concept, decision in recording.decides().items():
-        yield from _row("decided", f"{concept} {decision.probability:.2f}, {decision.words}")
-    found = Counter(key for m in measurements for key, present in findings(m, age, sex).items() if present)
-    texts = finding_texts()
-    for key, count in found.items():
-        share = f" ({count} of {len(measurements)} windows)" if len(measurements) > 1 else ""
-        yield from _row("finding", texts[key]["en"][0] + share)
+    yield from _reading_lines(ecg)
+    yield from _preparation_lines(prepared)
+    yield from _window_lines(prepared, beats)
+    yield row("used", f"{recording.used_s:.1f} of {recording.seconds:.1f} s")
+    yield from measurement_lines(summary(measurements))
+    yield from _decision_lines(recording)
+    yield from _finding_lines(ecg, measurements)
     yield ""
+
+
+def _reading_lines(ecg: ECG) -> Iterator[str]:
+    age, sex = ecg.metadata["age"], ecg.metadata["sex"]
+    parts = [
+        f"{len(ecg.leads)} leads ({' '.join(ecg.leads)})",
+        f"{ecg.signal.shape[1]} samples at {ecg.sampling_rate:g} Hz",
+        f"{ecg.seconds:.1f} s",
+    ]
+    if age is not None:
+        parts.append(f"age {age:.3g}")
+    if sex is not None:
+        parts.append(sex)
+    yield ecg.source or ""
+    yield row("read", ", ".join(parts))
+    for note in ecg.notes:
+        yield row("assumed" if note.startswith("assumed") else "note", note.removeprefix("assumed "))
+
+
+def _preparation_lines(prepared: Prepared) -> Iterator[str]:
+    masked = [lead for lead, windows in zip(LEADS, prepared.mask.T, strict=True) if not windows.all()]
+    yield row("derived", " ".join(prepared.derived) or "no lead")
+    yield row("masked", " ".join(masked) or "no lead")
+    for note in prepared.notes:
+        yield row("note", note)
+
+
+def _window_lines(prepared: Prepared, beats: Beats) -> Iterator[str]:
+    from ecgclip.prepare import SAMPLING_RATE
+
+    windows = zip(prepared.start_s, prepared.length, beats.windows, strict=True)
+    for start, length, peaks in windows:
+        times = " ".join(f"{start + peak / SAMPLING_RATE:.2f}" for peak in peaks)
+        end = start + length / SAMPLING_RATE
+        yield row("window", f"{start:.1f} to {end:.1f} s, {len(peaks)} R peaks: {times}")
+
+
+def _decision_lines(recording: Recording) -> Iterator[str]:
+    for concept, decision in recording.decides().items():
+        yield row("decided", f"{concept} {decision.probability:.2f}, {decision.words}")
+
+
+def _finding_lines(ecg: ECG, measurements: Sequence[Measurement]) -> Iterator[str]:
+    from ecgclip.measure import finding_texts, findings
+
+    age, sex = ecg.metadata["age"], ecg.metadata["sex"]
+    counts = Counter(key for m in measurements for key, present in findings(m, age, sex).items() if present)
+    texts = finding_texts()
+    for key, count in counts.items():
+        share = f" ({count} of {len(measurements)} windows)" if len(measurements) > 1 else ""
+        yield row("finding", texts[key]["en"][0] + share)
 
 
 @app.command()
@@ -78,7 +114,7 @@ def simulate(
     output: Annotated[
         str | None, typer.Option("--output", "-o", metavar="RECORD", help="Path of the record to write.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="A seed is a patient.")] = 0,
+    seed: Annotated[int, typer.Option(help="Each seed is another patient.")] = 0,
     seconds: Annotated[float, typer.Option(help="Length.")] = 10.0,
     sampling_rate: Annotated[float, typer.Option(help="Hz.")] = 500.0,
     list_: Annotated[bool, typer.Option("--list", help="Print the conditions.")] = False,
@@ -89,11 +125,12 @@ def simulate(
     Example:
       ecgclip simulate af -o records/af --seed 1
     """
-    from ecgclip import simulate as simulator
+    from ecgclip.simulate import CONDITIONS, write_record
+    from ecgclip.simulate import simulate as run
 
     if list_:
-        typer.echo("\n".join(simulator.CONDITIONS))
+        typer.echo("\n".join(CONDITIONS))
         return
     if condition is None or output is None:
         raise EcgclipError("simulate needs a CONDITION (see `ecgclip simulate --list`) and -o RECORD")
-    typer.echo(simulator.write_record(simulator.simulate(condition, seed, seconds, sampling_rate), output))
+    typer.echo(write_record(run(condition, seed, seconds, sampling_rate), output))

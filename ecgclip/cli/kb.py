@@ -1,18 +1,24 @@
-"""kb."""
+"""The commands kb: look at the knowledge base, search it, and embed your own."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecgclip.cli.app import kb
-from ecgclip.cli.options import Knowledge, Model, Out
-from ecgclip.cli.output import _row
+from ecgclip.cli.app import kb_app
+from ecgclip.cli.lines import row
+from ecgclip.cli.options import Knowledge, Model, OutputFolder
 from ecgclip.ecg import EcgclipError
 
+if TYPE_CHECKING:
+    from ecgclip.knowledge import Concept, KnowledgeBase
+    from ecgclip.model import ECGCLIP
 
-@kb.command("list")
+
+@kb_app.command("list")
 def kb_list(
     category: Annotated[str | None, typer.Option(metavar="C", help="Only this category, such as rhythm.")] = None,
     knowledge_base: Knowledge = None,
@@ -23,18 +29,17 @@ def kb_list(
     Example:
       ecgclip kb list --category rhythm
     """
-    from ecgclip.knowledge.base import KnowledgeBase
-    from ecgclip.knowledge.concepts import CATEGORIES
+    from ecgclip.knowledge import CATEGORIES, KnowledgeBase
 
     if category is not None and category not in CATEGORIES:
         raise EcgclipError(f"no category {category!r}; there are {', '.join(CATEGORIES)}")
     concepts = [c for c in KnowledgeBase.load(knowledge_base).concepts.values() if category in (None, c.category)]
-    wide = max((len(c.id) for c in concepts), default=0)
+    id_width = max((len(c.id) for c in concepts), default=0)
     for c in concepts:
-        typer.echo(f"{c.id:<{wide}}  {c.category:<16}  {c.name}")
+        typer.echo(f"{c.id:<{id_width}}  {c.category:<16}  {c.name}")
 
 
-@kb.command("show")
+@kb_app.command("show")
 def kb_show(
     concept: Annotated[str, typer.Argument(metavar="CONCEPT", help="Id, name, abbreviation or code.")],
     knowledge_base: Knowledge = None,
@@ -45,44 +50,51 @@ def kb_show(
     Example:
       ecgclip kb show AF
     """
-    from ecgclip.knowledge.base import KnowledgeBase
+    from ecgclip.knowledge import KnowledgeBase
 
     base = KnowledgeBase.load(knowledge_base)
-    c = base.find(concept)
-    if c is None:
+    for line in _concept_lines(_find_concept(base, concept), base):
+        typer.echo(line)
+
+
+def _find_concept(base: KnowledgeBase, name: str) -> Concept:
+    concept = base.find(name)
+    if concept is None:
         from difflib import get_close_matches
 
-        near = get_close_matches(concept, [*base.concepts, *(x.name for x in base.concepts.values())], n=3)
-        raise EcgclipError(
-            f"{concept!r} is not in the knowledge base" + (f"; did you mean {' or '.join(near)}?" if near else "")
-        )
-    typer.echo(f"{c.id}: {c.name} ({c.category})")
-    codes = [
-        f"{system} {' '.join(code) if isinstance(code, list) else code}" for system, code in c.codes.items() if code
+        near = get_close_matches(name, [*base.concepts, *(c.name for c in base.concepts.values())], n=3)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise EcgclipError(f"{name!r} is not in the knowledge base{hint}")
+    return concept
+
+
+def _concept_lines(concept: Concept, base: KnowledgeBase) -> Iterator[str]:
+    yield f"{concept.id}: {concept.name} ({concept.category})"
+    source_keys = dict.fromkeys([*concept.sources, *(criterion.source for criterion in concept.criteria)])
+    fields = [
+        ("definition", [concept.definition, concept.definition_de]),
+        ("codes", _codes(concept)),
+        *((f"also ({language})", [", ".join(names)]) for language, names in concept.aliases.items() if names),
+        ("broader", concept.broader),
+        ("look-alike", concept.lookalikes),
+        ("report", [*concept.report, *concept.report_de]),
+        ("negation", [*concept.negation, *concept.negation_de]),
+        ("criterion", [f"{c.text} ({', '.join(c.leads)}) [{c.source}]" for c in concept.criteria]),
+        ("source", [f"[{key}] {base.sources[key]}" for key in source_keys]),
     ]
-    rows = [("definition", [c.definition, c.definition_de]), ("codes", codes)]
-    rows += [(f"also ({language})", [", ".join(names)]) for language, names in c.aliases.items() if names]
-    rows += [
-        ("broader", c.broader),
-        ("look-alike", c.lookalikes),
-        ("report", [*c.report, *c.report_de]),
-        ("negation", [*c.negation, *c.negation_de]),
-    ]
-    rows += [("criterion", [f"{x.text} ({', '.join(x.leads)}) [{x.source}]" for x in c.criteria])]
-    rows += [
-        (
-            "source",
-            [f"[{key}] {base.sources[key]}" for key in dict.fromkeys([*c.sources, *(x.source for x in c.criteria)])],
-        )
-    ]
-    for name, texts in rows:
+    for name, texts in fields:
         for text in texts:
-            typer.echo(next(_row(name, text)))
+            yield row(name, text)
 
 
-@kb.command("embed")
-def kb_embed(output: Out, model: Model = None, knowledge_base: Knowledge = None) -> None:
-    """Store a model with a knowledge base of one's own embedded, so that it loads at once.
+def _codes(concept: Concept) -> list[str]:
+    codes = [(system, code) for system, code in concept.codes.items() if code]
+    return [f"{system} {' '.join(code) if isinstance(code, list) else code}" for system, code in codes]
+
+
+@kb_app.command("embed")
+def kb_embed(output: OutputFolder, model: Model = None, knowledge_base: Knowledge = None) -> None:
+    """Store a model together with your own knowledge base, embedded once, so that it loads at once.
 
     DIR is new, empty, or holds these weights with another knowledge base.
 
@@ -91,21 +103,28 @@ def kb_embed(output: Out, model: Model = None, knowledge_base: Knowledge = None)
       ecgclip kb embed --knowledge-base my_conditions -o my_model
       ecgclip classify record.hea --labels AF --model my_model --knowledge-base my_conditions
     """
-    from ecgclip.knowledge.base import KnowledgeBase
-    from ecgclip.model.store import load_model
-    from ecgclip.model.weights import weights_hash
+    from ecgclip.knowledge import KnowledgeBase
+    from ecgclip.model import load_model
 
-    loaded, base = load_model(model), KnowledgeBase.load(knowledge_base)
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        stored = weights_hash(output) if (output / "model.safetensors").is_file() else ""
-        if stored != loaded.weights_sha256:
-            raise EcgclipError(f"{output}: is not empty and holds other things than these weights; give a new folder")
-    loaded.set_knowledge(base)
-    loaded.save(output)
-    typer.echo(f"{len(loaded.passages)} passages of {len(loaded.kb.concepts)} concepts embedded: {output}")
+    network, base = load_model(model), KnowledgeBase.load(knowledge_base)
+    _check_target(output, network)
+    network.set_knowledge(base)
+    network.save(output)
+    typer.echo(f"{len(network.passages)} passages of {len(network.kb.concepts)} concepts embedded: {output}")
 
 
-@kb.command("search")
+def _check_target(folder: Path, network: ECGCLIP) -> None:
+    """Refuse a folder that holds anything but the weights of `network`."""
+    from ecgclip.model import weights_hash
+
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    stored = weights_hash(folder) if (folder / "model.safetensors").is_file() else ""
+    if stored != network.weights_sha256:
+        raise EcgclipError(f"{folder}: is not empty and holds other things than these weights; give a new folder")
+
+
+@kb_app.command("search")
 def kb_search(
     text: Annotated[str, typer.Argument(metavar="TEXT")],
     k: Annotated[int, typer.Option("-k", metavar="K", min=1, help="How many passages.")] = 5,
@@ -120,7 +139,7 @@ def kb_search(
     """
     if not text.strip():
         raise EcgclipError("nothing to search for")
-    from ecgclip.model.store import load_model
+    from ecgclip.model import load_model
 
     network = load_model(model, knowledge_base)
     for passage, cosine in network.nearest_passages(network.embed_text(text)[0], k):

@@ -1,29 +1,42 @@
-"""index, search, similar."""
+"""The commands index, search and similar: an archive of ECGs to search."""
 
 from __future__ import annotations
 
-import csv
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecgclip.cli.app import app, index
-from ecgclip.cli.options import Format, Index, Model, Neighbours, Out, Output, Picture, Records, Where, _known
-from ecgclip.cli.output import FOUND, _error, _found_table, _note, _output, _pace, _words
+from ecgclip.cli.app import app, index_app
+from ecgclip.cli.inputs import check_format
+from ecgclip.cli.lines import case_words
+from ecgclip.cli.messages import print_error, print_note
+from ecgclip.cli.options import (
+    FORMATS,
+    Count,
+    Format,
+    IndexFolder,
+    Model,
+    OutputFile,
+    OutputFolder,
+    Plot,
+    Records,
+    Where,
+)
+from ecgclip.cli.progress import progress_bar
+from ecgclip.cli.writers import output_file, write_hits
 from ecgclip.ecg import ECG, EcgclipError
-from ecgclip.io.wfdb import read_ecg
+from ecgclip.io import read_ecg
 
 if TYPE_CHECKING:
-    from ecgclip.index.archive import ECGIndex, Hit
-    from ecgclip.model.clip import ECGCLIP
+    from ecgclip.index import Hit
+    from ecgclip.model import ECGCLIP
 
 
-@index.command("build")
+@index_app.command("build")
 def index_build(
     records: Records,
-    output: Out,
+    output: OutputFolder,
     workers: Annotated[int | None, typer.Option(metavar="N", min=1, help="Processes; default: one a core.")] = None,
     engine: Annotated[
         str, typer.Option(metavar="local|ray", help="ray: over the machines of a Ray cluster.")
@@ -47,25 +60,25 @@ def index_build(
     Example:
       ecgclip index build examples/records -o my_index
     """
-    from ecgclip.index.archive import ECGIndex
+    from ecgclip.index import ECGIndex
 
-    with _pace() as advance:
-        made = ECGIndex.build(
+    with progress_bar() as advance:
+        index = ECGIndex.build(
             records, output, model=model, workers=workers, engine=engine, kind=kind, facts=facts, progress=advance
         )
-    c = made.last
+    change = index.last
     typer.echo(
-        f"{output}: {made.info()['records']:,} records "
-        f"({c.added} added, {c.changed} changed, {c.moved} moved, {c.unchanged} unchanged)"
+        f"{output}: {index.info()['records']:,} records "
+        f"({change.added} added, {change.changed} changed, {change.moved} moved, {change.unchanged} unchanged)"
     )
-    if c.failed:
-        typer.echo(f"error: {c.failed} records could not be read: {output / 'unreadable.csv'}", err=True)
+    if change.failed:
+        typer.echo(f"error: {change.failed} records could not be read: {output / 'unreadable.csv'}", err=True)
         raise typer.Exit(1)
 
 
-@index.command("remove")
+@index_app.command("remove")
 def index_remove(
-    index: Index,
+    index: IndexFolder,
     records: Annotated[list[str] | None, typer.Argument(metavar="RECORD", help="Records or folders to forget.")] = None,
     missing: Annotated[bool, typer.Option("--missing", help="Those whose files are gone.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Even if more than a tenth are missing.")] = False,
@@ -76,15 +89,15 @@ def index_remove(
     Example:
       ecgclip index remove examples/records/af.hea --index my_index
     """
-    from ecgclip.index.archive import ECGIndex
+    from ecgclip.index import ECGIndex
 
     if not records and not missing:
         raise EcgclipError("nothing to remove: name records or folders, or give --missing")
-    made = ECGIndex.open(index)
-    typer.echo(f"{index}: {made.remove(records or (), missing=missing, yes=yes).removed} records removed")
+    change = ECGIndex.open(index).remove(records or (), missing=missing, yes=yes)
+    typer.echo(f"{index}: {change.removed} records removed")
 
 
-@index.command("info")
+@index_app.command("info")
 def index_info(directory: Annotated[Path, typer.Argument(metavar="DIR")]) -> None:
     """Kind, sizes, expected recall; the files are checked on the way.
 
@@ -92,25 +105,24 @@ def index_info(directory: Annotated[Path, typer.Argument(metavar="DIR")]) -> Non
     Example:
       ecgclip index info my_index
     """
-    from ecgclip.index.archive import ECGIndex
+    from ecgclip.index import ECGIndex
 
     for key, value in ECGIndex.open(directory).info().items():
-        typer.echo(
-            f"{key.replace('_', ' '):<16} {f'{value:,}' if isinstance(value, int) else '–' if value is None else value}"
-        )
+        text = f"{value:,}" if isinstance(value, int) else "–" if value is None else value
+        typer.echo(f"{key.replace('_', ' '):<16} {text}")
 
 
 @app.command()
 def search(
-    index: Index,
+    index: IndexFolder,
     text: Annotated[str | None, typer.Argument(metavar="TEXT", help="Conditions in words.")] = None,
-    k: Neighbours = 10,
+    k: Count = 10,
     where: Where = None,
     like: Annotated[str | None, typer.Option(metavar="RECORD", help="Near this ECG (too).")] = None,
     without: Annotated[str | None, typer.Option("--not", metavar="TEXT", help="Leave out ECGs with this.")] = None,
     format: Format = "table",
-    output: Output = None,
-    plot: Picture = None,
+    output: OutputFile = None,
+    plot: Plot = None,
     model: Model = None,
 ) -> None:
     """Find ECGs by words, by another ECG, or by both.
@@ -119,25 +131,24 @@ def search(
     Example:
       ecgclip search "atrial fibrillation with left bundle branch block" --index my_index -k 5
     """
-    _known(format)
-    cases = _open_index(index, model)
-    example = _example(like) if like else None
-    for words, lead in ((text, ""), (without, "left out: ")):
-        note = cases.model.prompt(words).note if words else ""
-        if words and (lead or note):
-            _note(f"{lead}{words}" + (f": {note}" if note else ""))
-    _found(cases.search(text, like=example, without=without, k=k, where=where), format, output, plot)
+    from ecgclip.index import ECGIndex
+
+    check_format(format, FORMATS)
+    cases = ECGIndex.open(index, model)
+    example = _read_example(like) if like else None
+    _print_query_notes(cases.model, text, without)
+    _answer(cases.search(text, like=example, without=without, k=k, where=where), format, output, plot)
 
 
 @app.command()
 def similar(
     record: Annotated[str, typer.Argument(metavar="RECORD")],
-    index: Index,
-    k: Neighbours = 10,
+    index: IndexFolder,
+    k: Count = 10,
     where: Where = None,
     format: Format = "table",
-    output: Output = None,
-    plot: Picture = None,
+    output: OutputFile = None,
+    plot: Plot = None,
     model: Model = None,
 ) -> None:
     """The ECGs most like one, and what they have in common.
@@ -146,43 +157,39 @@ def similar(
     Example:
       ecgclip similar examples/records/af.hea --index my_index
     """
-    _known(format)
-    cases = _open_index(index, model)
-    hits = cases.search(like=_example(record), k=k, where=where)
-    _found(hits, format, output, plot, shared=True)
+    from ecgclip.index import ECGIndex
+
+    check_format(format, FORMATS)
+    cases = ECGIndex.open(index, model)
+    _answer(cases.search(like=_read_example(record), k=k, where=where), format, output, plot, common=True)
 
 
-def _example(record: str) -> ECG:
-    """A record to search with; one that cannot be read is a failed record, not misuse."""
+def _read_example(record: str) -> ECG:
+    """The record to search with. One that cannot be read is a failed record (exit code 1), not misuse."""
     try:
         return read_ecg(record)
     except EcgclipError as error:
-        _error(error)
+        print_error(error)
         raise typer.Exit(1) from None
 
 
-def _open_index(folder: Path, model: str | ECGCLIP | None) -> ECGIndex:
-    from ecgclip.index.archive import ECGIndex
-
-    return ECGIndex.open(folder, model)
-
-
-def _found(hits: list[Hit], format: str, output: Path | None, plot: Path | None, shared: bool = False) -> None:
-    with _output(output) as out:
-        rows = [hit.to_dict() for hit in hits]
-        if format == "json":
-            out.write(json.dumps(rows, ensure_ascii=False, indent=1) + "\n")
-        elif format == "csv":
-            table = csv.DictWriter(out, FOUND, lineterminator="\n")
-            table.writeheader()
-            table.writerows({**row, "labels": "; ".join(row["labels"])} for row in rows)
-        else:
-            _found_table(rows, out, shared)
-    if plot is not None:  # after the answer, which it must not cost
-        _plot(hits, plot)
+def _print_query_notes(model: ECGCLIP, text: str | None, without: str | None) -> None:
+    """Print how the words were understood; of --not always, as its words never appear in the answer."""
+    if text and (note := model.prompt(text).note):
+        print_note(f"{text}: {note}")
+    if without:
+        note = model.prompt(without).note
+        print_note(f"left out: {without}" + (f": {note}" if note else ""))
 
 
-def _plot(hits: list[Hit], picture: Path) -> None:
+def _answer(hits: list[Hit], format: str, output: Path | None, plot: Path | None, common: bool = False) -> None:
+    with output_file(output) as out:
+        write_hits([hit.to_dict() for hit in hits], format, out, common)
+    if plot is not None:  # last, as a failure here must not cost the answer
+        _plot_hits(hits, plot)
+
+
+def _plot_hits(hits: list[Hit], file: Path) -> None:
     from ecgclip.plot import MOST, plot_ecgs
 
     drawn = []
@@ -190,10 +197,10 @@ def _plot(hits: list[Hit], picture: Path) -> None:
         try:
             drawn.append((hit, read_ecg(hit.file)))
         except EcgclipError as error:
-            _note(f"not drawn: {error}")
+            print_note(f"not drawn: {error}")
     if len(hits) > MOST:
-        _note(f"the picture holds the first {MOST} of {len(hits)}")
+        print_note(f"the picture holds the first {MOST} of {len(hits)}")
     if not drawn:
         raise EcgclipError("nothing was found that could be plotted")
-    titles = [f"{hit.rank}  {hit.score:.3f}  {hit.record}  {_words(hit.to_dict())}" for hit, _ in drawn]
-    plot_ecgs([ecg for _, ecg in drawn], titles, picture, starts=[hit.start_s for hit, _ in drawn])
+    titles = [f"{hit.rank}  {hit.score:.3f}  {hit.record}  {case_words(hit.to_dict())}" for hit, _ in drawn]
+    plot_ecgs([ecg for _, ecg in drawn], titles, file, starts=[hit.start_s for hit, _ in drawn])

@@ -1,4 +1,4 @@
-"""train."""
+"""The commands train text and train clip."""
 
 from __future__ import annotations
 
@@ -7,29 +7,30 @@ from typing import Annotated
 
 import typer
 
-from ecgclip.cli.app import train
-from ecgclip.cli.options import Data, Out, RecipeName, Threads, _folder, _recipe
+from ecgclip.cli.app import train_app
+from ecgclip.cli.inputs import check_folder, load_recipe
+from ecgclip.cli.options import DataFolder, OutputFolder, RecipeName, Threads
 
 
-@train.command("text")
-def train_text(recipe: RecipeName, data: Data, output: Out, threads: Threads = None) -> None:
+@train_app.command("text")
+def train_text(recipe: RecipeName, data: DataFolder, output: OutputFolder, threads: Threads = None) -> None:
     """Train the tokenizer and the text encoder on the data's reports and the knowledge base.
 
     \b
     Example:
       ecgclip train text default --data ~/ecg -o runs/text
     """
-    from ecgclip import train as training
+    from ecgclip.train import train_text as run
 
-    typer.echo(training.train_text(_recipe(recipe), _folder(data), output, threads))
+    typer.echo(run(load_recipe(recipe), check_folder(data), output, threads))
 
 
-@train.command("clip")
+@train_app.command("clip")
 def train_clip(
     recipe: RecipeName,
-    data: Data,
+    data: DataFolder,
     text: Annotated[Path, typer.Option(metavar="DIR", help="What `ecgclip train text` wrote.")],
-    output: Out,
+    output: OutputFolder,
     threads: Threads = None,
 ) -> None:
     """Align ECGs and text; goes on where an interrupted run stopped. Prints the folder of the model.
@@ -39,6 +40,6 @@ def train_clip(
       ecgclip train clip default --data ~/ecg --text runs/text -o runs/clip
       torchrun --nproc-per-node 2 -m ecgclip train clip default --data ~/ecg --text runs/text -o runs/clip
     """
-    from ecgclip import train as training
+    from ecgclip.train import train_clip as run
 
-    typer.echo(training.train_clip(_recipe(recipe), _folder(data), _folder(text), output, threads))
+    typer.echo(run(load_recipe(recipe), check_folder(data), check_folder(text), output, threads))

@@ -13,7 +13,7 @@ import pytest
 from toy import write_ptb_xl
 
 from ecgclip import cli
-from ecgclip.cli.output import DISCLAIMER
+from ecgclip.cli.lines import DISCLAIMER
 from ecgclip.data.cases import Case
 from ecgclip.ecg import EcgclipError
 from ecgclip.evaluate.description import (

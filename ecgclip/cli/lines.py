@@ -1,0 +1,72 @@
+"""Lines of text that several commands print: measurements, evidence, cases of an index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+DISCLAIMER = "Research software, not a medical device."
+CASE_WIDTH = 100  # characters shown of the labels or the report of a case
+
+
+def row(name: str, text: str) -> str:
+    """A line of a block: a name of up to ten characters, then a text."""
+    return f"  {name:<10} {text}"
+
+
+def case_words(case: dict[str, Any]) -> str:
+    """The labels of a case of an index, or else its report, in one line."""
+    text = " ".join((", ".join(case["labels"]) or case["report"]).split())
+    return text if len(text) <= CASE_WIDTH else text[: CASE_WIDTH - 1] + "…"
+
+
+def measurement_lines(values: dict[str, Any]) -> Iterator[str]:
+    """The measurements of a record, as `ecgclip.explain.summary` gives them."""
+
+    def number(key: str, unit: str) -> str:
+        return "–" if values[key] is None else f"{values[key]:.0f}{unit}"
+
+    variation, longest = values["rr_variation"], values["longest_rr_s"]
+    parts = [
+        f"rate {number('heart_rate', '/min')}",
+        f"R-R {'–' if variation is None else f'± {100 * variation:.0f} %'}",
+        f"longest R-R {'–' if longest is None else f'{longest:.2f} s'}",
+        f"PR {number('pr_ms', ' ms')}",
+        f"QRS {number('qrs_ms', ' ms')}",
+        f"QT {number('qt_ms', ' ms')}",
+        f"QTc {number('qtc_ms', ' ms')}",
+        f"axis {number('axis_deg', '°')}",
+    ]
+    yield row("measured", ", ".join(parts))
+    for name, key in (("R, mV", "r_mv"), ("S, mV", "s_mv"), ("ST, mV", "st_mv"), ("T, mV", "t_mv")):
+        yield row(name, _by_lead(values[key], "+.2f") or "–")
+
+
+def evidence_lines(label: str, evidence: dict[str, Any], window_starts: Sequence[float]) -> Iterator[str]:
+    """What lies behind one score, as `ecgclip.explain.explain` gives it; `window_starts` in seconds."""
+    if evidence["name"]:
+        yield f"{label}: {evidence['name']}: {evidence['definition']}"
+    else:
+        yield f"{label}: asked as it stands, without the knowledge base"
+    for passage in evidence["passages"]:
+        if passage["kind"] != "definition":
+            source = f" [{passage['source']}]" if passage["source"] else ""
+            yield row(passage["kind"], passage["text"] + source)
+    for key, source in evidence["sources"].items():
+        yield row("source", f"[{key}] {source}")
+    windows = zip(window_starts, evidence["windows"], strict=True)
+    yield row("windows", ", ".join(f"{start:.0f} s {similarity:+.3f}" for start, similarity in windows))
+    yield row("beats", ", ".join(map(_beat, evidence["beats"])) or "none found")
+    if cases := evidence.get("cases"):
+        yield row("cases", f"{cases['with_label']} of the {cases['labelled']} nearest with labels share this one")
+    leads = _by_lead(evidence["leads"], "+.3f")
+    yield row("leads", f"{leads} (lost without the lead)" if leads else "only one")
+
+
+def _beat(beat: dict[str, Any]) -> str:
+    interval = f" (R-R {beat['rr_s']:.2f} s)" if beat["rr_s"] else ""
+    return f"{beat['time_s']:.2f} s{interval} {beat['similarity']:+.3f}"
+
+
+def _by_lead(values: dict[str, float | None], digits: str) -> str:
+    return ", ".join(f"{lead} {value:{digits}}" for lead, value in values.items() if value is not None)
