@@ -35,7 +35,7 @@ def classify(
         typer.Option(metavar="A,B", help="Conditions in words or abbreviations; one with a comma in quotes."),
     ] = None,
     labels_file: Annotated[
-        Path | None, typer.Option(metavar="F", help="A label a line; lines with # are comments.")
+        Path | None, typer.Option(metavar="F", help="One label a line; lines with # are comments.")
     ] = None,
     label_set: Annotated[
         str | None, typer.Option(metavar="NAME", help="A shipped set such as ptb-xl-super, or a YAML file.")
@@ -163,7 +163,7 @@ def describe(
     records: Records,
     format: Annotated[str, typer.Option(metavar="table|json", help="What to print.")] = "table",
     output: OutputFile = None,
-    language: Annotated[str, typer.Option(metavar="en|de", help="Of the sentences.")] = "en",
+    language: Annotated[str, typer.Option(metavar="en|de", help="Language of the sentences.")] = "en",
     threshold: Annotated[
         float | None, typer.Option(metavar="P", help="Least probability of a sentence; default: the model's own.")
     ] = None,

@@ -24,7 +24,7 @@ def zeroshot(
         str, typer.Option("--naming", "--language", metavar="code|en|de", help="What is typed for a label.")
     ] = "code",
     no_enrich: Annotated[bool, typer.Option("--no-enrich", help="Ask with the bare label.")] = False,
-    leads: Annotated[str | None, typer.Option(metavar="I,II", help="Show the model only these.")] = None,
+    leads: Annotated[str | None, typer.Option(metavar="I,II", help="Leads that the model is shown.")] = None,
     min_positives: MinPositives = 5,
     labelled_only: LabelledOnly = False,
     model: Model = None,
@@ -58,7 +58,7 @@ def probe(
     output: OutputFolder,
     fold: Fold = None,
     shares: Annotated[str, typer.Option(metavar="P,P", help="Per cent of the training records.")] = "1,10,100",
-    seeds: Annotated[int, typer.Option(metavar="N", min=1, help="Times that a share is drawn.")] = 3,
+    seeds: Annotated[int, typer.Option(metavar="N", min=1, help="How often each share is drawn.")] = 3,
     min_positives: MinPositives = 5,
     labelled_only: LabelledOnly = False,
     model: Model = None,
@@ -127,9 +127,9 @@ def compare(
 @eval_app.command()
 def robustness(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="Folder of PTB-XL.")],
-    label_set: Annotated[str, typer.Option(metavar="NAME")],
+    label_set: Annotated[str, typer.Option(metavar="NAME", help="Such as ptb-xl-super.")],
     output: OutputFolder,
-    fold: Annotated[int, typer.Option(metavar="N")] = 9,
+    fold: Annotated[int, typer.Option(metavar="N", help="Fold to test on.")] = 9,
     model: Model = None,
 ) -> None:
     """How much scores change with fewer leads, another gain or a shift, into DIR/results.json.

@@ -110,13 +110,13 @@ def _finding_lines(ecg: ECG, measurements: Sequence[Measurement]) -> Iterator[st
 
 @app.command()
 def simulate(
-    condition: Annotated[str | None, typer.Argument(metavar="CONDITION")] = None,
+    condition: Annotated[str | None, typer.Argument(metavar="CONDITION", help="One that --list prints.")] = None,
     output: Annotated[
         str | None, typer.Option("--output", "-o", metavar="RECORD", help="Path of the record to write.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Each seed is another patient.")] = 0,
-    seconds: Annotated[float, typer.Option(help="Length.")] = 10.0,
-    sampling_rate: Annotated[float, typer.Option(help="Hz.")] = 500.0,
+    seed: Annotated[int, typer.Option(metavar="N", help="Each seed is another patient.")] = 0,
+    seconds: Annotated[float, typer.Option(metavar="S", help="Length in seconds.")] = 10.0,
+    sampling_rate: Annotated[float, typer.Option(metavar="HZ", help="Sampling rate.")] = 500.0,
     list_: Annotated[bool, typer.Option("--list", help="Print the conditions.")] = False,
 ) -> None:
     """Write a simulated 12-lead ECG as a WFDB record.

@@ -66,7 +66,7 @@ def _read_labels(file: Path) -> list[str]:
         raise EcgclipError(f"{file}: not a text file in UTF-8") from None
     labels = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
     if not labels:
-        raise EcgclipError(f"{file}: no labels in it (a label a line)")
+        raise EcgclipError(f"{file}: no labels in it (one label a line)")
     return labels
 
 

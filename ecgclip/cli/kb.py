@@ -126,7 +126,7 @@ def _check_target(folder: Path, network: ECGCLIP) -> None:
 
 @kb_app.command("search")
 def kb_search(
-    text: Annotated[str, typer.Argument(metavar="TEXT")],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="Words in English or German.")],
     k: Annotated[int, typer.Option("-k", metavar="K", min=1, help="How many passages.")] = 5,
     model: Model = None,
     knowledge_base: Knowledge = None,

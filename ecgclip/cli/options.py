@@ -29,7 +29,7 @@ IndexFolder = Annotated[Path, typer.Option("--index", metavar="DIR", help="Folde
 Count = Annotated[int, typer.Option("-k", metavar="K", min=1, help="How many to find.")]
 Where = Annotated[
     str | None,
-    typer.Option(metavar="SQL", help="Only those, such as \"age > 60 and sex = 'F'\"; checked before the ranking."),
+    typer.Option(metavar="SQL", help="Only records such as \"age > 60 and sex = 'F'\"; checked before the ranking."),
 ]
 Plot = Annotated[Path | None, typer.Option(metavar="FILE.png", help="Also draw the ECGs found.")]
 

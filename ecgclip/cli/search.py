@@ -80,7 +80,7 @@ def index_build(
 def index_remove(
     index: IndexFolder,
     records: Annotated[list[str] | None, typer.Argument(metavar="RECORD", help="Records or folders to forget.")] = None,
-    missing: Annotated[bool, typer.Option("--missing", help="Those whose files are gone.")] = False,
+    missing: Annotated[bool, typer.Option("--missing", help="Forget records whose files are gone.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Even if more than a tenth are missing.")] = False,
 ) -> None:
     """Forget records; their files are left alone.
@@ -98,7 +98,7 @@ def index_remove(
 
 
 @index_app.command("info")
-def index_info(directory: Annotated[Path, typer.Argument(metavar="DIR")]) -> None:
+def index_info(directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the index.")]) -> None:
     """Kind, sizes, expected recall; the files are checked on the way.
 
     \b
@@ -118,7 +118,7 @@ def search(
     text: Annotated[str | None, typer.Argument(metavar="TEXT", help="Conditions in words.")] = None,
     k: Count = 10,
     where: Where = None,
-    like: Annotated[str | None, typer.Option(metavar="RECORD", help="Near this ECG (too).")] = None,
+    like: Annotated[str | None, typer.Option(metavar="RECORD", help="Rank by likeness to this ECG, too.")] = None,
     without: Annotated[str | None, typer.Option("--not", metavar="TEXT", help="Leave out ECGs with this.")] = None,
     format: Format = "table",
     output: OutputFile = None,
@@ -142,7 +142,7 @@ def search(
 
 @app.command()
 def similar(
-    record: Annotated[str, typer.Argument(metavar="RECORD")],
+    record: Annotated[str, typer.Argument(metavar="RECORD", help="WFDB header (.hea or without).")],
     index: IndexFolder,
     k: Count = 10,
     where: Where = None,
