@@ -1,0 +1,60 @@
+"""`ecgclip kb`: the knowledge base as one reads and searches it, and one's own embedded."""
+
+import shutil
+
+import pytest
+import yaml
+from commandline import ROOT, assert_misuse
+
+
+def test_kb_list(run):
+    code, out, _ = run("kb", "list", "--category", "pacing")
+    assert code == 0
+    assert ["paced-rhythm", "pacing"] in [line.split()[:2] for line in out.splitlines()]
+    assert len(run("kb", "list")[1].splitlines()) >= 150
+    assert_misuse(run("kb", "list", "--category", "nonsense"), "rhythm")
+
+
+def test_kb_show(run):
+    out = run("kb", "show", "vorhofflimmern")[1]
+    assert out.startswith("atrial-fibrillation: ")
+    assert "[esc-af-2020]" in out
+    assert "irregularly irregular" in out
+    assert_misuse(run("kb", "show", "atrial-fibrilation"), "did you mean atrial-fibrillation")
+
+
+def test_kb_search(run, tiny_model):
+    lines = run("kb", "search", "no P waves", "-k", "3", "--model", tiny_model)[1].splitlines()
+    assert len(lines) == 3
+    assert all(-1 <= float(line.split()[0]) <= 1 for line in lines)
+
+
+@pytest.fixture
+def embed(run, tiny_model, tmp_path):
+    """embed(folder): `kb embed` with a knowledge base of one concept."""
+    base = tmp_path / "base"
+    base.mkdir()
+    shutil.copy(ROOT / "knowledge_base/sources.yaml", base)
+    entry = yaml.safe_load((ROOT / "knowledge_base/sinus-rhythm.yaml").read_text(encoding="utf-8"))
+    text = yaml.safe_dump({**entry, "broader": [], "lookalikes": []}, allow_unicode=True)
+    (base / "sinus-rhythm.yaml").write_text(text, encoding="utf-8")
+    return lambda folder: run("kb", "embed", "--model", tiny_model, "--knowledge-base", base, "-o", folder)
+
+
+def test_kb_embed_writes_a_new_folder_and_the_same_again(embed, tmp_path):
+    for _ in range(2):
+        code, out, _ = embed(tmp_path / "mine")
+        assert code == 0
+        assert "1 concepts embedded" in out
+
+
+def test_kb_embed_overwrites_nothing_but_the_same_weights(embed, tiny_model, tmp_path):
+    thesis, other_model = tmp_path / "thesis", tmp_path / "other"
+    thesis.mkdir()
+    (thesis / "config.json").write_text("the only copy")
+    shutil.copytree(tiny_model, other_model)
+    (other_model / "model.safetensors").write_bytes(b"another's")
+    for folder in (thesis, other_model, thesis / "config.json"):
+        assert_misuse(embed(folder), str(folder), "give a new folder")
+    assert (thesis / "config.json").read_text() == "the only copy"
+    assert len(list(thesis.iterdir())) == 1
