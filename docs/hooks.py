@@ -1,7 +1,7 @@
 """What mkdocs does before it renders a page: the front page is README.md, and links stay true on the site.
 
-A link to a page under docs/ points to that page. A link to another file of the repository, which the site does not have,
-becomes its text. A link to a file that does not exist is a warning, and an error with `mkdocs build --strict`.
+A link to a page under docs/ points to that page. A link to another file of the repository, which the site does not
+have, becomes its text. A link to a file that does not exist is a warning, and an error with `mkdocs build --strict`.
 """
 
 import logging

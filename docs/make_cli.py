@@ -14,8 +14,15 @@ PAGE = Path(__file__).with_name("cli.md")
 INTRODUCTION = """# Command line
 
 This page is written by `python docs/make_cli.py` from the commands' own help, which `ecgclip COMMAND --help` prints.
-Results go to stdout; notes, errors and progress go to stderr. Exit codes: 0 success; 1 a record failed and the others were
-answered; 2 misuse or a broken installation; 130 interrupted; 143 terminated. `ECGCLIP_DEBUG=1` shows a traceback.
+Results go to stdout; notes, errors and progress go to stderr. `ECGCLIP_DEBUG=1` shows a traceback.
+
+| exit code | meaning |
+| --- | --- |
+| 0 | success |
+| 1 | a record failed; the others were answered |
+| 2 | misuse, or a broken installation |
+| 130 | interrupted |
+| 143 | terminated |
 """
 
 
