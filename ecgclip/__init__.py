@@ -4,8 +4,8 @@
     model = ecgclip.load_model()
     model.classify("record.hea", labels=["AF", "STEMI"])["AF"].probability
 
-The names below load on first use, so that `import ecgclip` is quick. Everything else is imported from its package or
-module: `from ecgclip.prepare import prepare`, `from ecgclip.measure import measure`.
+The names below load on first use, so that `import ecgclip` is quick. The single steps are functions of the modules of the
+same name and are imported from there: `from ecgclip.prepare import prepare`, and likewise `measure` and `simulate`.
 """
 
 from typing import TYPE_CHECKING, Any

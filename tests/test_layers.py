@@ -29,8 +29,8 @@ PACKAGES = sorted(p.parent.name for p in (ROOT / PACKAGE).glob("*/__init__.py"))
 def read_imports(root: Path) -> dict[str, set[str]]:
     """Each module of the package under `root` with the modules that it imports.
 
-    Imports inside functions and under TYPE_CHECKING count. `from package import name` is an import of package.name where
-    that is a module; else it is one of the package, whose `__init__` may import in turn.
+    Imports inside functions and under TYPE_CHECKING count. `from package import name` is an import of package.name
+    where that is a module; else it is one of the package, whose `__init__` may import in turn.
     """
     files = {_module_name(file, root): file for file in sorted((root / PACKAGE).rglob("*.py"))}
     return {module: set(_imports(module, file, set(files))) - {module} for module, file in files.items()}
