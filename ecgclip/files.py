@@ -7,6 +7,7 @@ exception, Ctrl-C, and SIGTERM where the command line runs (cli.main).
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import uuid
@@ -36,6 +37,19 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     """Write a text (UTF-8) or bytes, whole or not at all."""
     with replacing(path) as partial:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def file_sha256(*paths: str | os.PathLike) -> str:
+    """SHA-256 of the contents of a file, or of several files in a row, as hex digits.
+
+    Files are read in pieces, as one of gigabytes must not fill the memory.
+    """
+    digest = hashlib.sha256()
+    for path in paths:
+        with open(path, "rb") as file:
+            while piece := file.read(1 << 22):
+                digest.update(piece)
+    return digest.hexdigest()
 
 
 def asset_path(name: str) -> Path:

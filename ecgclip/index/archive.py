@@ -28,8 +28,8 @@ import numpy as np
 
 from ecgclip.data.tables import Facts, load_facts
 from ecgclip.ecg import ECG, EcgclipError
-from ecgclip.files import replacing, write_atomic
-from ecgclip.index.vectors import KINDS, VectorFile, file_sha256
+from ecgclip.files import file_sha256, replacing, write_atomic
+from ecgclip.index.vectors import KINDS, VectorFile
 from ecgclip.io.records import find_records, record_hash, record_stamp
 
 if TYPE_CHECKING:

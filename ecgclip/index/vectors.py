@@ -10,7 +10,6 @@ many bytes (Jégou et al. 2011) takes minutes of k-means besides.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,7 +19,7 @@ import faiss
 import numpy as np
 
 from ecgclip.ecg import EcgclipError
-from ecgclip.files import replacing
+from ecgclip.files import file_sha256, replacing
 
 KINDS = ("exact", "ivf")
 LEFT_OUT = 2e-4  # of the energy (squared singular values), by the axes that are kept …
@@ -257,12 +256,3 @@ def _measured(index: Any, chunks: Chunks) -> dict[str, Any]:
         if recall >= RECALL or recall < before + GAIN or nprobe >= lists:
             return {"nprobe": min(nprobe, lists), "recall": round(recall, 4)}
         nprobe, before = 2 * nprobe, recall
-
-
-def file_sha256(path: Path) -> str:
-    """Read in pieces: a file of gigabytes must not fill the memory."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(1 << 22):
-            digest.update(piece)
-    return digest.hexdigest()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import glob
-import hashlib
 import os
 import re
 from collections.abc import Iterator
 
 from ecgclip.ecg import EcgclipError, _lead
+from ecgclip.files import file_sha256
 from ecgclip.io.wfdb import _inside, _parse_header, _parts, _segments, _stem
 
 
@@ -91,12 +91,7 @@ def record_stamp(record: str | os.PathLike) -> tuple[int, int] | None:
 
 def record_hash(record: str | os.PathLike) -> str:
     """SHA-256 over the contents of a record's files. Raises EcgclipError if they cannot be read."""
-    digest = hashlib.sha256()
-    for path in record_files(record):
-        try:
-            with open(path, "rb") as file:
-                while piece := file.read(1 << 22):
-                    digest.update(piece)
-        except OSError as error:
-            raise EcgclipError(f"{path}: cannot be read ({error.strerror})") from None
-    return digest.hexdigest()
+    try:
+        return file_sha256(*record_files(record))
+    except OSError as error:
+        raise EcgclipError(f"{error.filename or record}: cannot be read ({error.strerror})") from None

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import sys
 from difflib import get_close_matches
 from pathlib import Path
 
 from ecgclip.ecg import EcgclipError
-from ecgclip.files import asset_path
+from ecgclip.files import asset_path, file_sha256
 
 DEFAULT_WEIGHTS = "weights"
 FILES = ("config.json", "model.safetensors", "vectors.safetensors")
@@ -52,4 +51,4 @@ def _models_in(folder: Path, name: str | Path | None) -> str:
 
 def weights_hash(folder: str | Path | None = None) -> str:
     """SHA-256 of model.safetensors, as tables of results name it."""
-    return hashlib.sha256((_weights_folder(folder) / "model.safetensors").read_bytes()).hexdigest()
+    return file_sha256(_weights_folder(folder) / "model.safetensors")

@@ -24,9 +24,10 @@ from toy import write_ptb_xl
 
 from ecgclip.data.tables import years
 from ecgclip.ecg import ECG, EcgclipError
+from ecgclip.files import file_sha256
 from ecgclip.index import workers
 from ecgclip.index.archive import ECGIndex, Hit, shared, unwanted
-from ecgclip.index.vectors import VectorFile, file_sha256
+from ecgclip.index.vectors import VectorFile
 from ecgclip.index.workers import SEX, cores
 from ecgclip.io.wfdb import read_ecg
 from ecgclip.measure.guideline import findings

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from ecgclip.ecg import EcgclipError
+from ecgclip.files import file_sha256
 from ecgclip.index import vectors
-from ecgclip.index.vectors import VectorFile, file_sha256
+from ecgclip.index.vectors import VectorFile
 
 DIM = 64
 NONE = np.empty(0, np.int64)
