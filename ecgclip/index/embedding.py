@@ -1,30 +1,101 @@
-"""Embedding an archive: record files become rows for an index, over processes of this machine or, by Ray, of many.
-
-A record that cannot be read is a row with its error; a batch is what a worker does at once and what is committed at once.
-"""
+"""From record files to rows of an index: reading and embedding a batch of records in one process."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
+import numpy as np
+
+from ecgclip.data.tables import names_of
 from ecgclip.ecg import EcgclipError
-from ecgclip.index.workers import BATCH, Job, Row, _by_processes, cores, embed_batch
+from ecgclip.io.records import record_hash, record_stamp
+from ecgclip.io.wfdb import read_ecg
+from ecgclip.measure.guideline import findings
 from ecgclip.model.clip import ECGCLIP
+from ecgclip.model.results import Embedding
+
+NOISE = {"baseline_wander": "baseline wander", "muscle_noise": "muscle noise", "flat_lead": "a flat lead"}
+SEX = {"female": "F", "male": "M"}
+Job = tuple[str, str, str]  # absolute path and path as given (both without .hea), hash when last embedded or ""
 
 
-def embed_records(
-    jobs: Sequence[Job], model: ECGCLIP, workers: int | None, engine: str, folder: Path
-) -> Iterator[list[Row]]:
-    """Rows of all jobs, a batch at a time, in no particular order."""
-    batches = [jobs[i : i + BATCH] for i in range(0, len(jobs), BATCH)]
-    if engine == "ray":
-        from ecgclip.index.ray import embed_by_ray
+@dataclass(frozen=True)
+class Row:
+    """What embedding one record gave.
 
-        yield from embed_by_ray(batches, model, workers, folder)
-    elif engine != "local":
-        raise EcgclipError(f"unknown engine {engine!r}: local or ray")
-    else:
-        # a process takes seconds to start: not for a handful
-        workers = min(workers or cores(), -(-len(batches) // 4))
-        yield from _by_processes(batches, model, workers) if workers > 1 else (embed_batch(b, model) for b in batches)
+    Attributes
+    ----------
+    file : absolute path, without .hea
+    record : path as given, without .hea
+    error : why it could not be read, or empty
+    size, mtime_ns : its stamp (`record_stamp`)
+    sha256 : its hash (`record_hash`)
+    leads : names, separated by spaces
+    seconds : length of the recording
+    age, sex : of the patient in years, and "F" or "M"
+    labels : the diagnoses of its header
+    quality : notes on the signal
+    start_s : start of each window, s
+    vectors : float16 (windows, dim); None if it has an error, or the hash of its job
+    """
+
+    file: str
+    record: str
+    error: str = ""
+    size: int = 0
+    mtime_ns: int = 0
+    sha256: str = ""
+    leads: str = ""
+    seconds: float = 0.0
+    age: float | None = None
+    sex: str | None = None
+    labels: list[str] = field(default_factory=list)
+    quality: str = ""
+    start_s: list[float] = field(default_factory=list)
+    vectors: np.ndarray | None = None
+
+
+def embed_batch(jobs: Sequence[Job], model: ECGCLIP) -> list[Row]:
+    """Read and embed records. A record that cannot be read is a row with an error and does not stop the others."""
+    rows: list[Row] = []
+    changed: list[Row] = []
+    for file, record, old_sha256 in jobs:
+        try:
+            row = Row(file, record, "", *(record_stamp(file) or (0, 0)), record_hash(file))
+        except Exception as error:
+            rows.append(_failed(file, record, error))
+        else:
+            (rows if row.sha256 == old_sha256 else changed).append(row)
+    for row, embedding in model.embed_each(changed, lambda row: read_ecg(row.file)):
+        try:
+            if isinstance(embedding, Exception):
+                raise embedding
+            rows.append(_row(row, embedding, model))
+        except Exception as error:
+            rows.append(_failed(row.file, row.record, error))
+    return rows
+
+
+def _failed(file: str, record: str, error: Exception) -> Row:
+    if isinstance(error, EcgclipError):
+        return Row(file, record, str(error))
+    return Row(file, record, f"{file}: unexpected {type(error).__name__}: {str(error)[:200]}")
+
+
+def _row(row: Row, embedding: Embedding, model: ECGCLIP) -> Row:
+    """Add to a row what embedding its record gave."""
+    window_findings = [findings(measurement) for measurement in embedding.measurements]
+    noise = [words for key, words in NOISE.items() if any(window.get(key) for window in window_findings)]
+    metadata = embedding.metadata
+    return replace(
+        row,
+        leads=" ".join(embedding.leads),
+        seconds=embedding.prepared.seconds,
+        age=metadata["age"],
+        sex=SEX.get(metadata["sex"]),
+        labels=names_of(metadata.get("dx", []), model.kb),
+        quality="; ".join([*embedding.notes, *noise]),
+        start_s=[float(start) for start in embedding.prepared.start_s],
+        vectors=embedding.rhythm.astype(np.float16),
+    )

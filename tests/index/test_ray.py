@@ -1,4 +1,4 @@
-"""Embedding by Ray: nothing lost and nothing doubled when workers are killed, when a run stops, when a shard is damaged."""
+"""Embedding by Ray: nothing is lost or doubled when workers are killed, a run stops, or a shard is damaged."""
 
 import json
 import os
@@ -13,20 +13,14 @@ import numpy as np
 import pytest
 
 from ecgclip.ecg import EcgclipError
-from ecgclip.index import ray as cluster
-from ecgclip.index import workers
-from ecgclip.index.embedding import embed_records
+from ecgclip.index import ray as ray_engine
+from ecgclip.index.engines import embed_records
+from ecgclip.index.shards import read_shard
 from ecgclip.io.records import find_records
-from ecgclip.model.store import load_model
 
-os.environ |= cluster.QUIET  # read by Ray as it is imported
+os.environ |= ray_engine.QUIET  # read by Ray as it is imported
 
 RECORDS, BATCH = 96, 8
-
-
-@pytest.fixture(scope="module")
-def model(tiny_model):
-    return load_model(tiny_model)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +41,7 @@ def archive(tmp_path_factory):
 
 @pytest.fixture
 def jobs(archive, monkeypatch):
-    monkeypatch.setattr("ecgclip.index.embedding.BATCH", BATCH)
+    monkeypatch.setattr("ecgclip.index.engines.BATCH", BATCH)
     return [(record, record, "") for record in find_records(archive)]
 
 
@@ -55,7 +49,7 @@ def jobs(archive, monkeypatch):
 def embedder(model, tmp_path):
     """A worker in this process, its shards in tmp_path/shards."""
     (tmp_path / "shards").mkdir(exist_ok=True)
-    worker = cluster.Embedder(str(model.folder), model.weights_sha256, str(tmp_path / "shards"))
+    worker = ray_engine.Embedder(str(model.folder), model.weights_sha256, str(tmp_path / "shards"))
     worker.model = model
     return worker
 
@@ -70,7 +64,7 @@ def embedded(monkeypatch, embedder):
             given.extend(job for batch in task for job in batch)
             yield work(embedder, task)
 
-    monkeypatch.setattr(cluster, "_run", run)
+    monkeypatch.setattr(ray_engine, "_run", run)
     return given
 
 
@@ -96,12 +90,12 @@ def same(rows, jobs, model):
         assert {**vars(row), "vectors": 0} == {**vars(other), "vectors": 0}
 
 
-class Mortal(cluster.Embedder):
+class Mortal(ray_engine.Embedder):
     """Is killed whenever it embeds r003, and the first time it embeds r050; logs what it sets out to embed."""
 
     def __init__(self, *args):
         super().__init__(*args)
-        embed, log = workers.embed_batch, self.shards.parent.with_name("log")
+        embed, log = ray_engine.embed_batch, self.shards.parent.with_name("log")
 
         def mortal(jobs, model):
             names = [file[-4:] for file, _, _ in jobs]
@@ -112,7 +106,7 @@ class Mortal(cluster.Embedder):
                 os.kill(os.getpid(), signal.SIGKILL)
             return embed(jobs, model)
 
-        workers.embed_batch = mortal
+        ray_engine.embed_batch = mortal
 
 
 @pytest.mark.skipif(find_spec("ray") is None, reason='needs ray: pip install "ecgclip[ray]"')
@@ -120,14 +114,14 @@ class Mortal(cluster.Embedder):
 def test_a_killed_worker_costs_its_shard_a_retry_and_a_record_that_kills_is_listed(
     jobs, model, tmp_path, monkeypatch, capfd
 ):
-    monkeypatch.setattr(cluster, "Embedder", Mortal)
+    monkeypatch.setattr(ray_engine, "Embedder", Mortal)
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)  # workers find Mortal by name
     (tmp_path / "log").touch()
     (tmp_path / "index").mkdir()
     rows = by_ray(jobs, model, tmp_path / "index")
     assert capfd.readouterr() == ("", "")
     assert not list((tmp_path / "index").iterdir())
-    assert [row.error for row in rows if row.vectors is None] == [f"{jobs[3][0]}: {cluster.DIED}"]
+    assert [row.error for row in rows if row.vectors is None] == [f"{jobs[3][0]}: {ray_engine.DIED}"]
     same([row for row in rows if row.vectors is not None], jobs[:3] + jobs[4:], model)
 
     begun = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
@@ -159,9 +153,9 @@ def test_what_an_interrupted_run_left_is_stored_and_not_embedded_again(jobs, mod
 def test_a_shard_of_other_weights_or_of_a_record_changed_since_is_not_used(jobs, model, tmp_path, embedder, embedded):
     work(embedder, [jobs[1:3]])
     os.utime(jobs[1][0] + ".dat", ns=(1, 1))
-    embedder.weights = "0" * 64
+    embedder.weights_sha256 = "0" * 64
     work(embedder, [jobs[:1]])
-    embedder.weights = model.weights_sha256
+    embedder.weights_sha256 = model.weights_sha256
     same(by_ray(jobs[:4], model, tmp_path), jobs[:4], model)
     assert embedded == [jobs[i] for i in (0, 1, 3)]
 
@@ -171,10 +165,10 @@ def test_no_bit_of_a_shard_changes_unseen(jobs, model, embedder, part):
     file = embedder.shards / work(embedder, [jobs[:2]])
     content = bytearray(file.read_bytes())
     at = {"rows": content.index(b"seconds"), "weights": content.index(model.weights_sha256.encode()), "vectors": -5}
-    assert len(cluster._read(file, model.weights_sha256)) == 2
+    assert len(read_shard(file, model.weights_sha256)) == 2
     content[at[part]] ^= 1
     file.write_bytes(content)
-    assert cluster._read(file, model.weights_sha256) is None
+    assert read_shard(file, model.weights_sha256) is None
 
 
 def test_a_worker_may_die_once_for_any_record_but_not_for_every_record_twice(jobs, model, embedder, monkeypatch):
@@ -182,19 +176,19 @@ def test_a_worker_may_die_once_for_any_record_but_not_for_every_record_twice(job
         pass
 
     with monkeypatch.context() as deadly:
-        deadly.setattr(workers, "embed_batch", Mock(side_effect=Killed))
+        deadly.setattr(ray_engine, "embed_batch", Mock(side_effect=Killed))
         for task in 3 * [[jobs[:2]]] + [[jobs[2:3]]]:  # the batch, then each alone; a batch of one record
             with pytest.raises(Killed):
                 work(embedder, task)
         with pytest.raises(EcgclipError, match="fewer --workers"):
             work(embedder, [jobs[:2]])
-    same(cluster._read(embedder.shards / work(embedder, [jobs[2:3]]), model.weights_sha256), jobs[2:3], model)
+    same(read_shard(embedder.shards / work(embedder, [jobs[2:3]]), model.weights_sha256), jobs[2:3], model)
 
 
 def test_what_goes_wrong_in_a_worker_is_one_line(jobs, model, tmp_path):
     def line(folder, weights, shards):
         with pytest.raises(EcgclipError) as error:
-            work(cluster.Embedder(str(folder), weights, str(shards)), [jobs[:2]])
+            work(ray_engine.Embedder(str(folder), weights, str(shards)), [jobs[:2]])
         return str(error.value)
 
     assert "storage that all share" in line(model.folder, model.weights_sha256, tmp_path / "elsewhere")

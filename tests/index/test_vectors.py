@@ -1,4 +1,4 @@
-"""What a file of vectors promises: the nearest are found, of those that may be, in few bytes; a foreign file is one line."""
+"""Files of vectors: the nearest of those that may be found are found, in few bytes; a foreign file is refused."""
 
 import faiss
 import numpy as np
@@ -68,7 +68,8 @@ def test_only_what_may_be_found_is_and_all_of_it(held, count):
     x, file = held
     allowed = np.random.default_rng(count).permutation(len(x))[:count]  # in no order
     share, found = recall(file, x, cloud(30, seed=2), allowed)
-    assert share >= 0.95 and {i for f in found for i, _ in f} <= set(allowed.tolist())
+    assert share >= 0.95
+    assert {i for f in found for i, _ in f} <= set(allowed.tolist())
     assert all(len(f) == min(10, count) for f in found)
     assert file.search(x[0], 10, NONE, NONE) == []
 
@@ -77,7 +78,8 @@ def test_the_dead_are_not_found(held):
     x, file = held
     dead = np.arange(0, len(x), 2)
     share, found = recall(file, x, cloud(30, seed=3), None, dead)
-    assert share >= 0.93 and all(i % 2 for f in found for i, _ in f)
+    assert share >= 0.93
+    assert all(i % 2 for f in found for i, _ in f)
 
 
 def test_more_than_a_few_lists_hold_can_be_asked_for(held):
@@ -90,18 +92,24 @@ def test_a_file_grows_and_loses_vectors(kind, tmp_path):
     x = cloud(3000)
     old, facts = write(tmp_path / "1", kind, x[:2000])
     new, grown = write(tmp_path / "2", kind, x[2000:], np.arange(2000, 3000), old, np.arange(100))
-    assert len(new) == 2900 and grown["nprobe"] == facts["nprobe"]
+    assert len(new) == 2900
+    assert grown["nprobe"] == facts["nprobe"]
     share, found = recall(new, x, cloud(50, seed=4), np.arange(100, 3000))
-    assert share >= 0.93 and share == recall(new, x, cloud(50, seed=4), None, np.arange(100))[0]
-    assert new.search(x[5], 1, None, NONE)[0][0] != 5 and len(old) == 2000
+    assert share >= 0.93
+    assert share == recall(new, x, cloud(50, seed=4), None, np.arange(100))[0]
+    assert new.search(x[5], 1, None, NONE)[0][0] != 5
+    assert len(old) == 2000
 
 
 def test_exact_becomes_ivf_but_not_back(tmp_path):
     x = cloud(3000)
     exact, facts = write(tmp_path / "1", "exact", x[:2000])
-    assert facts["recall"] == 1 and exact.kind == "exact"
+    assert facts["recall"] == 1
+    assert exact.kind == "exact"
     ivf, facts = write(tmp_path / "2", "ivf", x[2000:], np.arange(2000, 3000), exact, [7])
-    assert ivf.kind == "ivf" and len(ivf) == 2999 and 0.9 < facts["recall"] <= 1
+    assert ivf.kind == "ivf"
+    assert len(ivf) == 2999
+    assert 0.9 < facts["recall"] <= 1
     assert recall(ivf, x, cloud(100, seed=5), None, np.array([7]))[0] == pytest.approx(facts["recall"], abs=0.04)
     with pytest.raises(EcgclipError, match="cannot become exact again"):
         write(tmp_path / "3", "exact", x[:1], old=ivf)
@@ -111,10 +119,12 @@ def test_an_ivf_that_has_outgrown_its_lists_gets_new_ones(tmp_path):
     x = cloud(9000)
     old, _ = write(tmp_path / "1", "ivf", x[:2000])
     new, facts = write(tmp_path / "2", "ivf", x[2000:], np.arange(2000, 9000), old, np.arange(100))
-    assert len(new) == 8900 and vectors._lists(new.index) > 3 * vectors._lists(old.index)
+    assert len(new) == 8900
+    assert vectors._list_count(new.index) > 3 * vectors._list_count(old.index)
     alive = np.arange(100, 9000)
     share, found = recall(new, x, cloud(100, seed=6), alive)
-    assert share >= 0.93 and share == pytest.approx(facts["recall"], abs=0.05), "measured anew"
+    assert share >= 0.93, "measured anew"
+    assert share == pytest.approx(facts["recall"], abs=0.05), "measured anew"
     assert not {i for f in found for i, _ in f} & set(range(100))
     assert np.einsum("ij,ij->i", new.vectors(alive), x[alive]).min() > 0.99, "what was compressed twice is still itself"
 
@@ -123,8 +133,9 @@ def test_axes_are_as_many_as_the_energy_takes(tmp_path):
     rng = np.random.default_rng(0)
     low = unit(rng.standard_normal((2000, 20)) @ rng.standard_normal((20, 256)))
     for x, kept in ((low, 32), (low[:, :20], 20), (cloud(2000, 256, 1e9), 72), (cloud(2000, 256, 1), 16)):
-        axes = vectors._axes(x)
-        assert len(axes) == kept and axes @ axes.T == pytest.approx(np.eye(kept), abs=1e-5)
+        axes = vectors._principal_axes(x)
+        assert len(axes) == kept
+        assert axes @ axes.T == pytest.approx(np.eye(kept), abs=1e-5)
     ivf, _ = write(tmp_path / "v", "ivf", low)
     assert ivf.path.stat().st_size < 107 * len(low)  # 64 bytes and an id each, and the axes and means
 
@@ -135,7 +146,8 @@ def test_few_vectors_or_equal_ones_can_be_compressed_too(n, same, tmp_path):
     x = np.tile(cloud(1), (n, 1)) if same else cloud(n)
     ivf, _ = write(tmp_path / "v", "ivf", x)
     found = ivf.search(x[0], n, None, NONE)
-    assert {i for i, _ in found} == set(range(n)) and found[0][1] == pytest.approx(1, abs=0.01)
+    assert {i for i, _ in found} == set(range(n))
+    assert found[0][1] == pytest.approx(1, abs=0.01)
 
 
 def test_a_file_that_is_not_what_was_written_is_one_line(held, tmp_path):

@@ -1,0 +1,46 @@
+"""Embedding an archive: batches of records go to this process, to several on this machine, or to a Ray cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ecgclip.ecg import EcgclipError
+from ecgclip.index.embedding import Job, Row, embed_batch
+from ecgclip.index.workers import cores, embed_by_processes
+from ecgclip.model.clip import ECGCLIP
+
+BATCH = 32  # records that are embedded at once by a worker, and stored at once
+
+
+def embed_records(
+    jobs: Sequence[Job], model: ECGCLIP, workers: int | None, engine: str, folder: Path
+) -> Iterator[list[Row]]:
+    """Embed records, a batch at a time, in no particular order.
+
+    Parameters
+    ----------
+    jobs : the records
+    model : the model to embed them with
+    workers : processes; None for one a core
+    engine : "local" or "ray"
+    folder : of the index; Ray's workers write there
+
+    Raises
+    ------
+    EcgclipError
+        The engine is unknown or not installed, or a worker died.
+    """
+    batches = [jobs[i : i + BATCH] for i in range(0, len(jobs), BATCH)]
+    if engine == "ray":
+        from ecgclip.index.ray import embed_by_ray
+
+        yield from embed_by_ray(batches, model, workers, folder)
+    elif engine != "local":
+        raise EcgclipError(f"unknown engine {engine!r}: local or ray")
+    else:
+        workers = min(workers or cores(), -(-len(batches) // 4))  # a process takes seconds to start: not for a handful
+        if workers > 1:
+            yield from embed_by_processes(batches, model, workers)
+        else:
+            yield from (embed_batch(batch, model) for batch in batches)

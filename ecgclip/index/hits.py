@@ -1,0 +1,53 @@
+"""What a search finds, and what the ECGs that were found have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ecgclip.knowledge.base import KnowledgeBase
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A record that was found, by its best window.
+
+    Attributes
+    ----------
+    rank : 1 for the best
+    score : what `measure` names: the cosine to the query; or, if an ECG is searched for without words, the likeness to
+        it, from 0 to 1 (`ECGCLIP.likeness`)
+    record : the path as it was given when it was indexed, without .hea
+    start_s : start of the window, s
+    report : the text of the report, if the index has one
+    labels : the statements that the record came with
+    file : the absolute path, without .hea
+    measure : "cosine" or "likeness"
+    """
+
+    rank: int
+    score: float
+    record: str
+    start_s: float
+    report: str
+    labels: tuple[str, ...]
+    file: str = ""
+    measure: str = "cosine"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON contract of `ecgclip search` and `ecgclip similar`."""
+        keys = ("rank", "score", "record", "start_s", "report")
+        return {**{key: getattr(self, key) for key in keys}, "labels": list(self.labels), "measure": self.measure}
+
+
+def shared(hits: Sequence[Hit], concept: str, kb: KnowledgeBase) -> tuple[int, int]:
+    """Count the hits that have a concept or a narrower one among their labels, and the hits that have any label."""
+    labelled = [hit for hit in hits if hit.labels]
+    return sum(concept in _concepts(hit.labels, kb) for hit in labelled), len(labelled)
+
+
+def _concepts(labels: Sequence[str], kb: KnowledgeBase) -> set[str]:
+    """The concepts that labels name, with all broader ones."""
+    named = {concept.id for label in labels if (concept := kb.find(label))}
+    return named | {ancestor for concept in named for ancestor in kb.ancestors(concept)}
