@@ -1,8 +1,8 @@
 """A million vectors in an index:  python benchmarks/million.py INDEX_DIR OUT_INDEX results/million [COUNT]
 
-The embeddings of INDEX_DIR (of benchmarks/retrieval.py), each many times with jitter of the shape of their own covariance (0.3 of
-its standard deviation), as windows of an index with facts; then, in a process of its own, time and memory to open it, time a
-query, and recall@10 against comparing with all.
+Makes an index with facts, whose windows are the embeddings of INDEX_DIR (of benchmarks/retrieval.py), each many times,
+with noise of the shape of their covariance (0.3 of its standard deviation). Then measures, in a process of its own, the
+time and memory to open it, the time for a query, and recall@10 against a comparison with all vectors.
 """
 
 import json
@@ -14,14 +14,17 @@ from pathlib import Path
 
 import numpy as np
 
-from ecgclip.index.archive import ECGIndex  # no more than this, as the memory of the process that searches is measured
+# no more than these, as the memory of the process that searches is measured
+from ecgclip.index.archive import ECGIndex
+from ecgclip.index.fold import fold
+from ecgclip.index.search import Windows, likeness_to
 
 QUERIES, JITTER, CHUNK = 500, 0.3, 20_000
 LIKE = 100  # of the queries are asked by ECGs
 
 
 def embeddings(folder: Path) -> np.ndarray:
-    vectors = ECGIndex.open(folder)._vectors
+    vectors = ECGIndex.open(folder).store.vectors
     return np.concatenate([v for _, v in vectors.chunks(np.empty(0, np.int64))])
 
 
@@ -33,36 +36,27 @@ def jittered(real: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def fill(folder: Path, real: np.ndarray, count: int) -> float:
-    """→ seconds to train, compress and write, facts aside."""
+    """Make an index of vectors like the real ones; returns the seconds to train, compress and write them."""
     index = ECGIndex(folder)
-    index._create()
+    index.store.create(index.model.weights_sha256, index.model.config.ecg.dim)
     rng = np.random.default_rng(0)
-    record = "INSERT INTO records VALUES (?, ?, ?, 24300, 0, '', 'I II III aVR aVL aVF V1 V2 V3 V4 V5 V6', 10, ?, ?, ?, ?, '', '{}')"
+    leads = "I II III aVR aVL aVF V1 V2 V3 V4 V5 V6"
+    record = f"INSERT INTO records VALUES (?, ?, ?, 24300, 0, '', '{leads}', 10, ?, ?, ?, ?, '', '{{}}')"
     report = "sinus rhythm. left axis deviation. incomplete right bundle branch block."
     for first in range(1, count + 1, CHUNK):
         ids = range(first, min(first + CHUNK, count + 1))
-        with index._transaction() as db:
-            facts = (
-                (
-                    i,
-                    f"/archive/{i:08d}",
-                    f"archive/{i:08d}",
-                    float(20 + i % 70),
-                    "FM"[i % 2],
-                    report,
-                    '["sinus rhythm"]',
-                )
-                for i in ids
-            )
-            db.executemany(record, facts)
+        with index.store.transaction() as db:
+            for i in ids:
+                path, age, sex = f"archive/{i:08d}", float(20 + i % 70), "FM"[i % 2]
+                db.execute(record, (i, f"/{path}", path, age, sex, report, '["sinus rhythm"]'))
             db.executemany("INSERT INTO windows VALUES (?, ?, 0)", ((i, i) for i in ids))
             vectors = jittered(real, len(ids), rng).astype("<f2")
             db.executemany(
                 "INSERT INTO pending VALUES (?, ?)", ((i, v.tobytes()) for i, v in zip(ids, vectors, strict=True))
             )
     started = time.time()
-    with index._writing():
-        index._fold("auto")
+    with index.store.writing():
+        fold(index.store)
     return time.time() - started
 
 
@@ -84,14 +78,17 @@ def look(folder: Path, queries: Path) -> dict:
     times, recall = [], []
     for query, best in zip(asked, truth, strict=True):
         started = time.perf_counter()
-        hits = index._hits(query, None, "", 10, None)  # with their facts, as `search` gives them
+        with index.store.snapshot():
+            hits = Windows(index.store).nearest_records(query, 10)  # with their facts, as `search` gives them
         times.append(time.perf_counter() - started)
         recall.append(len({int(hit.record[-8:]) for hit in hits} & set(best.tolist())) / 10)
     after = memory_mb()
     alike = []
     for ecg in asked[:LIKE]:
         started = time.perf_counter()
-        index._hits(index.model.like(ecg), ecg, "", 10, None)
+        with index.store.snapshot():
+            likeness = likeness_to(index.model, ecg)
+            Windows(index.store).nearest_records(index.model.like(ecg), 10, likeness=likeness)
         alike.append(time.perf_counter() - started)
     return {
         "open_s": round(opened, 3),
@@ -104,7 +101,7 @@ def look(folder: Path, queries: Path) -> dict:
         "query_ms": round(1000 * float(np.median(times)), 2),
         "query_ms_95": round(1000 * float(np.quantile(times, 0.95)), 2),
         "recall_at_10": round(float(np.mean(recall)), 4),
-        "lists_looked_into": index._vectors.nprobe,
+        "lists_looked_into": index.store.vectors.nprobe,
         **{k: info[k] for k in ("weights_sha256", "kind", "windows", "bytes_a_vector", "vector_bytes", "facts_bytes")},
         "recall_at_10_said": info["recall_at_10"],
     }

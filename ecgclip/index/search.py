@@ -87,7 +87,7 @@ def search(store: Store, model: ECGCLIP, query: Query, k: int, where: str | None
                 k,
                 without=query.example_hash,
                 is_denied=_denied_test(model, denied) if denied else None,
-                likeness=None if example is None else _likeness_to(model, example),
+                likeness=None if example is None else likeness_to(model, example),
             )
             for hit in hits:
                 if hit.record not in best or hit.score > best[hit.record].score:
@@ -132,7 +132,7 @@ def _denied_test(model: ECGCLIP, denied: Sequence[Prompt]) -> Callable[[np.ndarr
     return lambda vectors: np.any([model.likely(prompt, vectors) for prompt in denied], 0)
 
 
-def _likeness_to(model: ECGCLIP, example: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+def likeness_to(model: ECGCLIP, example: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """A function of vectors (n, dim): float (n,), their likeness to the vector of an ECG."""
     return lambda vectors: model.likeness(example[None], vectors)[0]
 
