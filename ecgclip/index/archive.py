@@ -169,9 +169,8 @@ class ECGIndex:
             done = len(records) - len(jobs)
             report = progress or (lambda done, total: None)
             report(done, len(records))
-            for outcomes in self._store(
-                embed_records(jobs, self.model, workers, engine, self.folder), known_facts, kind
-            ):
+            batches = embed_records(jobs, self.model, workers, engine, self.folder)
+            for outcomes in self._put_all(batches, known_facts, kind):
                 counts.update(outcomes)
                 done += len(outcomes)
                 report(done, len(records))
@@ -180,7 +179,7 @@ class ECGIndex:
         self.last = Change(**counts)
         return self.last
 
-    def _store(self, batches: Iterable[list[Row]], facts: Mapping[str, Facts], kind: str) -> Iterator[list[str]]:
+    def _put_all(self, batches: Iterable[list[Row]], facts: Mapping[str, Facts], kind: str) -> Iterator[list[str]]:
         """Store batches of embedded records, and fold when many vectors are pending; see `RecordTable.put`."""
         pending = self.store.count("pending")
         for rows in batches:

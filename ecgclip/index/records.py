@@ -80,11 +80,9 @@ class RecordTable:
 
         A new record has moved if it has the contents of an indexed one whose file is gone.
         """
-        new = (
-            [file for file, _, sha256 in jobs if not sha256]
-            if self.store.query("SELECT 1 FROM records LIMIT 1")
-            else []
-        )
+        if not self.store.query("SELECT 1 FROM records LIMIT 1"):
+            return list(jobs), 0
+        new = [file for file, _, sha256 in jobs if not sha256]
         stamps = {file: stamp for file in new if (stamp := record_stamp(file))}
         gone: dict[tuple[int, str], list[str]] = {}
         for file, size, sha256 in self._without_file({size for size, _ in stamps.values()}):

@@ -15,8 +15,8 @@ def test_the_kind_is_chosen_by_the_count_and_never_goes_back(cloud, model, tmp_p
     assert info["kind"] == "ivf"
     assert info["windows"] == 400
     assert 0.9 < info["recall_at_10"] <= 1
-    assert info["bytes_a_vector"] < 2 * DIM + 8 + 16
-    assert info["waiting"] == 0  # the noise needs every axis
+    assert info["bytes_a_vector"] < 2 * DIM + 8 + 16  # the noise needs every axis
+    assert info["waiting"] == 0
     assert len(everything(index)) == 40  # k of all goes through all lists
     hits = index.search(like=NORTH, k=3, where="record like '%r2_'")  # 180° and more away
     assert len(hits) == 3

@@ -66,11 +66,10 @@ def test_words_and_a_record_count_alike(built, model, archive):
 
 
 def test_only_what_is_denied_in_any_case_is_left_out(built, model):
-    assert [p.label for p in denied_prompts(model.prompt("AF with RBBB without LBBB or flutter"))] == [
-        "LBBB",
-        "flutter",
-    ]
-    assert denied_prompts(model.prompt("AF or no LBBB")) == [] == denied_prompts(model.prompt("AF or flutter"))
+    denied = denied_prompts(model.prompt("AF with RBBB without LBBB or flutter"))
+    assert [prompt.label for prompt in denied] == ["LBBB", "flutter"]
+    assert denied_prompts(model.prompt("AF or no LBBB")) == []
+    assert denied_prompts(model.prompt("AF or flutter")) == []
     assert len(built.search("AF or no LBBB")) == len(built.search("AF")) == 7
 
 
@@ -116,8 +115,6 @@ def test_nothing_to_search_for(built, archive):
 
 
 def test_threads_may_share_an_index(built):
-    from concurrent.futures import ThreadPoolExecutor
-
     alone = built.search("AF", where="age is null or age > 0"), built.search("LBBB")
     with ThreadPoolExecutor(4) as pool:
         ask = [lambda: built.search("AF", where="age is null or age > 0"), lambda: built.search("LBBB")]
@@ -143,26 +140,24 @@ def test_what_is_denied_is_left_out(circle, model, monkeypatch):
     monkeypatch.setattr(model, "reference", vectors)
     likely = {f"r{i:02}" for i in np.flatnonzero(model.likely(model.prompt("LBBB"), vectors))}
     assert 5 < len(likely) < 35
-    everything = circle.search("AF", k=40)
-    kept = [(h.record, h.score) for h in everything if Path(h.record).name not in likely]
+    unfiltered = circle.search("AF", k=40)
+    kept = [(h.record, h.score) for h in unfiltered if Path(h.record).name not in likely]
     for options in ({"without": "LBBB"}, {"without": "Linksschenkelblock"}):
         assert [(h.record, h.score) for h in circle.search("AF", k=40, **options)] == kept
     for text in ("AF without LBBB", "Vorhofflimmern, kein LSB", "no LBBB, AF"):
         assert [(h.record, h.score) for h in circle.search(text, k=40)] == kept
-    assert [h.record for h in circle.search("AF", without="LBBB", k=3)] == [r for r, _ in kept[:3]], (
-        "none is left out for nothing"
-    )
+    first = circle.search("AF", without="LBBB", k=3)
+    assert [h.record for h in first] == [record for record, _ in kept[:3]], "others take the places of those left out"
     turned = names(circle.search("AF", without="no LBBB", k=40))
-    assert turned == [n for n in names(everything) if n in likely], "what is denied twice is asked for"
-    near = names(circle.search(like=NORTH, without="LBBB", k=40))
-    assert near == [n for n in names(circle.search(like=NORTH, k=40)) if n not in likely], (
-        "like cases too, in their order"
-    )
+    assert turned == [n for n in names(unfiltered) if n in likely], "what is denied twice is asked for"
+    similar = names(circle.search(like=NORTH, k=40))
+    assert names(circle.search(like=NORTH, without="LBBB", k=40)) == [name for name in similar if name not in likely]
 
 
 def test_what_any_window_has_leaves_out_its_record(embedded, model, tmp_path, monkeypatch):
     """Ten seconds of AF after twenty of sinus rhythm are no ECG without AF, whichever window is the nearest."""
     monkeypatch.setattr("ecgclip.index.fold.FOLD_AT", 2)
+    monkeypatch.setattr("ecgclip.index.search.CHUNK", 2)
     stub(tmp_path / "a", "late", on_circle([0, 0, 60]))
     stub(tmp_path / "a", "free", on_circle([5, 5, 5]))
     index = build(tmp_path / "a", tmp_path / "index", model)

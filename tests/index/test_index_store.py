@@ -1,5 +1,6 @@
 """The files of an index: several programs at a time, and whatever damage may happen to a file."""
 
+import hashlib
 import os
 import shutil
 import sqlite3
@@ -12,6 +13,7 @@ from index_stubs import build, everything, in_child, needs_fork, one_line, stubs
 from ecgclip.ecg import EcgclipError
 from ecgclip.files import file_sha256
 from ecgclip.index.archive import ECGIndex
+from ecgclip.index.store import FORMAT, SCHEMA
 
 
 @needs_fork
@@ -43,7 +45,7 @@ def test_a_reader_sees_whole_states_while_a_writer_is_at_work(embedded, model, t
 
 
 def test_who_comes_second_goes_on_from_what_the_first_left(embedded, model, tmp_path):
-    """Two programs that have the index open: neither folds from a state that is past, nor writes beside the other."""
+    """Two programs that have the index open: neither folds an outdated state, nor writes beside the other."""
     records = stubs(tmp_path / "a", range(5))
     one = build(records[:1], tmp_path / "index", model)
     two = ECGIndex.open(tmp_path / "index", model)
@@ -71,7 +73,7 @@ def test_a_folder_that_may_only_be_read_can_be_searched(index, model, archive):
 
 
 def answer(folder, model):
-    """What an index does when it is used, or the one line that refuses."""
+    """What an index answers when it is used, or the message of its error, which is one line."""
     try:
         index = ECGIndex.open(folder, model)
         index.info()
@@ -121,8 +123,14 @@ def test_damage_that_no_checksum_shows_ends_in_one_line_or_an_answer(flips, head
     shutil.rmtree(folder.parent)
 
 
+def test_the_tables_of_a_format_never_change():
+    """The tables of existing indexes are compared with the schema: another text needs another format."""
+    assert FORMAT == 1
+    assert hashlib.sha256(SCHEMA.encode()).hexdigest()[:16] == "c8de8ac3c431c439"
+
+
 def edited(folder, script):
-    """As somebody would who also puts the checksum right."""
+    """Edit the database, and write the checksum that belongs to it."""
     db = sqlite3.connect(folder / "index.sqlite")
     db.executescript(script)
     db.close()

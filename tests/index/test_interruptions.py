@@ -19,7 +19,7 @@ from ecgclip.simulate import simulate, write_record
 ROOT = Path(__file__).parents[2]
 WRITING = ("archive.py", "fold.py", "records.py", "store.py", "vectors.py")  # modules of ecgclip/index …
 CRITICAL = {  # … and their functions in which a program is killed
-    *("add", "_store", "compare", "update", "move", "put", "_delete", "write_failures"),
+    *("add", "_put_all", "compare", "update", "move", "put", "_delete", "write_failures"),
     *("create", "_write_empty", "lock", "writing", "_write_checksum", "transaction", "snapshot", "_open_vectors"),
     *("fold", "_write_vectors", "write", "_grown", "_made"),
 }
