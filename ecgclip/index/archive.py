@@ -49,12 +49,15 @@ class ECGIndex:
 
     Parameters
     ----------
-    folder : where the index is
-    model : the model that the index was made with, or its name as for `load_model`; None for the shipped one
+    folder : str or Path
+        Where the index is.
+    model : str or Path or ECGCLIP or None
+        The model that the index was made with, or its name as for `load_model`; None for the shipped one.
 
     Attributes
     ----------
-    last : what the last change did
+    last : Change
+        What the last change did.
     """
 
     def __init__(self, folder: str | Path, model: str | Path | ECGCLIP | None = None):
@@ -140,13 +143,19 @@ class ECGIndex:
 
         Parameters
         ----------
-        paths : headers, folders or globs
-        workers : processes; None for one a core
-        engine : "local", or "ray" for the machines of a Ray cluster
-        kind : of the FAISS file, "exact" or "ivf"; "auto" by the number of windows
-        facts : a CSV file with a column `record` (paths relative to the file) and any of report, labels (separated by
-            ";"), age, sex; its other columns can be filtered by
-        progress : called with the number of records that are done, and of all
+        paths : sequence of str or os.PathLike
+            Headers, folders or globs.
+        workers : int or None
+            Number of processes; None for one on each core.
+        engine : str
+            "local", or "ray" for the machines of a Ray cluster.
+        kind : str
+            Kind of the FAISS file: "exact", "ivf", or "auto", which is by the number of windows.
+        facts : str or Path or None
+            A CSV file with a column `record` (paths relative to the file) and any of report, labels (separated by ";"),
+            age, sex; its other columns can be filtered by.
+        progress : callable or None
+            Called with the number of records that are done, and of all.
 
         Raises
         ------
@@ -194,9 +203,12 @@ class ECGIndex:
 
         Parameters
         ----------
-        paths : records or folders, as they were given when they were added or not, whether they still exist or not
-        missing : forget the records whose files are gone
-        yes : even if more than a tenth are missing
+        paths : sequence of str or os.PathLike
+            Records or folders, as they were given when they were added or not, whether they still exist or not.
+        missing : bool
+            Forget the records whose files are gone.
+        yes : bool
+            Forget them even if more than a tenth of all are missing.
 
         Raises
         ------
@@ -226,17 +238,23 @@ class ECGIndex:
 
         Parameters
         ----------
-        text : conditions, read as labels are: several ("inferior infarct with AV block") count alike, and of
-            alternatives the nearest counts. What the text denies is left out, as by `without`
-        like : a record, which is not found itself; without `text`, the nearest are ranked by `ECGCLIP.likeness`
-        without : words for what is left out: records of which any window is likely to have it (`ECGCLIP.likely`)
-        k : how many records
-        where : an SQL condition on record, start_s, seconds, leads, age, sex ('F' or 'M'), report, labels, quality and
-            the columns of the facts table; only windows that meet it are ranked
+        text : str or None
+            Conditions, read as labels are: several ("inferior infarct with AV block") count alike, and of alternatives
+            the nearest counts. What the text denies is left out, as by `without`.
+        like : Record or Embedding or None
+            A record, which is not found itself; without `text`, the nearest are ranked by `ECGCLIP.likeness`.
+        without : str or None
+            Words for what is left out: records of which any window is likely to have it (`ECGCLIP.likely`).
+        k : int
+            Number of records to find.
+        where : str or None
+            An SQL condition on record, start_s, seconds, leads, age, sex ('F' or 'M'), report, labels, quality and the
+            columns of the facts table; only windows that meet it are ranked.
 
         Returns
         -------
-        best first
+        list of Hit
+            Best first.
 
         Raises
         ------

@@ -26,18 +26,32 @@ class Row:
 
     Attributes
     ----------
-    file : absolute path, without .hea
-    record : path as given, without .hea
-    error : why it could not be read, or empty
-    size, mtime_ns : its stamp (`record_stamp`)
-    sha256 : its hash (`record_hash`)
-    leads : names, separated by spaces
-    seconds : length of the recording
-    age, sex : of the patient in years, and "F" or "M"
-    labels : the diagnoses of its header
-    quality : notes on the signal
-    start_s : start of each window, s
-    vectors : float16 (windows, dim); None if it has an error, or the hash of its job
+    file : str
+        Absolute path, without .hea.
+    record : str
+        Path as given, without .hea.
+    error : str
+        Why it could not be read, or empty.
+    size, mtime_ns : int
+        The stamp of the record (`record_stamp`).
+    sha256 : str
+        The hash of the record (`record_hash`).
+    leads : str
+        Names, separated by spaces.
+    seconds : float
+        Length of the recording.
+    age : float or None
+        Years.
+    sex : str or None
+        "F" or "M".
+    labels : list of str
+        The diagnoses in its header.
+    quality : str
+        Notes on the signal.
+    start_s : list of float
+        Start of each window, s.
+    vectors : float16 (windows, dim)
+        None if there is an error, or if the hash is that of the job.
     """
 
     file: str

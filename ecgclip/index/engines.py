@@ -20,11 +20,16 @@ def embed_records(
 
     Parameters
     ----------
-    jobs : the records
-    model : the model to embed them with
-    workers : processes; None for one a core
-    engine : "local" or "ray"
-    folder : of the index; Ray's workers write there
+    jobs : sequence of Job
+        The records.
+    model : ECGCLIP
+        The model to embed them with.
+    workers : int or None
+        Number of processes; None for one on each core.
+    engine : str
+        "local" or "ray".
+    folder : Path
+        The folder of the index, where Ray's workers write.
 
     Raises
     ------

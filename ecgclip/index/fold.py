@@ -19,9 +19,12 @@ def next_kind(store: Store, asked: str, under_way: bool = False) -> str:
 
     Parameters
     ----------
-    store : the index
-    asked : "exact" or "ivf", which holds until the other is asked for; or "auto", by the number of windows
-    under_way : more windows will follow
+    store : Store
+        The index.
+    asked : str
+        "exact" or "ivf", which holds until the other is asked for; or "auto", by the number of windows.
+    under_way : bool
+        More windows will follow.
 
     Raises
     ------

@@ -15,15 +15,23 @@ class Hit:
 
     Attributes
     ----------
-    rank : 1 for the best
-    score : what `measure` names: the cosine to the query; or, if an ECG is searched for without words, the likeness to
-        it, from 0 to 1 (`ECGCLIP.likeness`)
-    record : the path as it was given when it was indexed, without .hea
-    start_s : start of the window, s
-    report : the text of the report, if the index has one
-    labels : the statements that the record came with
-    file : the absolute path, without .hea
-    measure : "cosine" or "likeness"
+    rank : int
+        1 for the best.
+    score : float
+        What `measure` names: the cosine to the query; or, if an ECG is searched for without words, the likeness to it,
+        from 0 to 1 (`ECGCLIP.likeness`).
+    record : str
+        The path as it was given when it was indexed, without .hea.
+    start_s : float
+        Start of the window, s.
+    report : str
+        The text of the report, if the index has one.
+    labels : tuple of str
+        The statements that the record came with.
+    file : str
+        The absolute path, without .hea.
+    measure : str
+        "cosine" or "likeness".
     """
 
     rank: int

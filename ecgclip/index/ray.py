@@ -42,10 +42,14 @@ def embed_by_ray(
 
     Parameters
     ----------
-    batches : the records
-    model : the model to embed them with
-    workers : actors; None for one a core
-    folder : of the index
+    batches : sequence of sequences of Job
+        The records.
+    model : ECGCLIP
+        The model to embed them with.
+    workers : int or None
+        Number of actors; None for one on each core.
+    folder : Path
+        The folder of the index.
 
     Raises
     ------
@@ -86,9 +90,12 @@ class Embedder:
 
     Parameters
     ----------
-    folder : of the weights
-    weights_sha256 : what their hash must be
-    shards : the folder to write to
+    folder : str
+        The folder of the weights.
+    weights_sha256 : str
+        The hash that they must have.
+    shards : str
+        The folder to write to.
     """
 
     def __init__(self, folder: str, weights_sha256: str, shards: str):

@@ -40,13 +40,17 @@ class RecordTable:
 
         Parameters
         ----------
-        records : file → path as given
+        records : mapping of str to str
+            Files, with the paths as given.
 
         Returns
         -------
-        jobs : the records that are new or may have changed
-        unchanged : the files that have not changed
-        unnameable : rows of `failures` for paths that no database can hold
+        jobs : list of Job
+            The records that are new or may have changed.
+        unchanged : list of str
+            The files that have not changed.
+        unnameable : list of (str, str, str)
+            Rows of `failures` for paths that no database can hold.
         """
         jobs: list[Job] = []
         unchanged: list[str] = []

@@ -37,10 +37,14 @@ class Query:
 
     Attributes
     ----------
-    alternatives : the prompts of a text, of which the nearest counts; [None] if there is no text
-    denied : prompts of what is left out
-    example : the vector, float32 (dim,), of an ECG to be like
-    example_hash : the hash of its files, as it is not found itself
+    alternatives : list of Prompt or None
+        The prompts of a text, of which the nearest counts; [None] if there is no text.
+    denied : sequence of Prompt
+        Prompts of what is left out.
+    example : float32 (dim,) or None
+        The vector of an ECG to be like.
+    example_hash : str
+        The hash of its files, as it is not found itself.
     """
 
     alternatives: list[Prompt | None]
@@ -142,8 +146,10 @@ class Windows:
 
     Parameters
     ----------
-    store : the index
-    allowed : int64 (n,), the windows that may be found; None for all
+    store : Store
+        The index.
+    allowed : int64 (n,) or None
+        The windows that may be found; None for all.
     """
 
     def __init__(self, store: Store, allowed: np.ndarray | None = None):
@@ -173,14 +179,19 @@ class Windows:
         Parameters
         ----------
         vector : float32 (dim,), of unit length
-        k : how many records
-        without : the hash of a record that is left out
-        is_denied : a function of vectors; a record is left out if it is true of any of its windows
-        likeness : a function of vectors; the nearest windows are then ranked by what it gives
+        k : int
+            Number of records to find.
+        without : str
+            The hash of a record that is left out.
+        is_denied : callable or None
+            A function of vectors; a record is left out if it is true of any of its windows.
+        likeness : callable or None
+            A function of vectors; the nearest windows are then ranked by what it gives.
 
         Returns
         -------
-        a hit for each record, best first
+        list of Hit
+            One for each record, best first.
         """
         take = min(self.count, k + 8 if likeness is None else max(LIKENESS_CANDIDATES, 4 * k))
         while True:

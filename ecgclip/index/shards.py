@@ -52,9 +52,12 @@ def left_over(folder: Path, weights_sha256: str, wanted: dict[str, str]) -> Iter
 
     Parameters
     ----------
-    folder : of the shards
-    weights_sha256 : of the model; shards of other weights are ignored
-    wanted : file → path as given, of the records to embed; those that are found are taken out
+    folder : Path
+        The folder of the shards.
+    weights_sha256 : str
+        The hash of the weights; shards of others are ignored.
+    wanted : dict of str to str
+        Files, with the paths as given, of the records to embed; those that are found are taken out.
     """
     for path in sorted(folder.iterdir()):
         rows = [row for row in read_shard(path, weights_sha256) or () if _is_current(row, wanted)]

@@ -55,11 +55,13 @@ class Store:
 
     Parameters
     ----------
-    folder : where the index is, or where `create` makes one
+    folder : Path
+        Where the index is, or where `create` makes one.
 
     Attributes
     ----------
-    vectors : the FAISS file that the last `snapshot` opened; None if all vectors are pending
+    vectors : VectorFile or None
+        The FAISS file that the last `snapshot` opened; None if all vectors are pending.
     """
 
     def __init__(self, folder: Path):

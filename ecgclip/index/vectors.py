@@ -39,13 +39,17 @@ class VectorFile:
 
     Parameters
     ----------
-    path : of the file
-    index : what FAISS read from it
-    nprobe : how many lists of an ivf a search looks into
+    path : Path
+        The file.
+    index : faiss.Index
+        What FAISS read from it.
+    nprobe : int
+        Number of lists of an ivf that a search looks into.
 
     Attributes
     ----------
-    kind : one of KINDS
+    kind : str
+        One of KINDS.
     """
 
     def __init__(self, path: Path, index: Any, nprobe: int):
@@ -83,14 +87,18 @@ class VectorFile:
 
         Parameters
         ----------
-        vector : (dim,), of unit length
-        k : how many, at most
-        allowed : ids int64 (n,) that may be found; None for all but the dead
-        dead : ids int64 (n,) that are no longer in the index; ignored if `allowed` is given
+        vector : float32 (dim,), of unit length
+        k : int
+            Number of vectors to find, at most.
+        allowed : int64 (n,) or None
+            The ids that may be found; None for all but the dead.
+        dead : int64 (n,)
+            Ids that are no longer in the index; ignored if `allowed` is given.
 
         Returns
         -------
-        ids and cosines, best first
+        list of (int, float)
+            Ids and cosines, best first.
         """
         share_allowed, select = 1.0, None
         if allowed is not None:
@@ -163,16 +171,23 @@ class VectorFile:
 
         Parameters
         ----------
-        path : of the new file
-        kind : of the new file, one of KINDS
-        old : the older file, if there is one
-        dead : ids int64 (n,) of the older file
-        pending : gives the chunks of the vectors to add; called more than once
-        dim : length of a vector
+        path : Path
+            The new file.
+        kind : str
+            The kind of the new file, one of KINDS.
+        old : VectorFile or None
+            The older file, if there is one.
+        dead : int64 (n,)
+            Ids in the older file that are left out.
+        pending : Chunks
+            Gives the chunks of the vectors to add; called more than once.
+        dim : int
+            Length of a vector.
 
         Returns
         -------
-        kind, vectors_sha256, nprobe and, where it was measured, recall (at 10)
+        dict
+            kind, vectors_sha256, nprobe and, where it was measured, recall (at 10).
 
         Raises
         ------

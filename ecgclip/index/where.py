@@ -24,12 +24,15 @@ def windows_where(store: Store, condition: str) -> np.ndarray:
 
     Parameters
     ----------
-    store : the index
-    condition : an SQL expression of `COLUMNS`, `FUNCTIONS` and the columns that tables of facts have added
+    store : Store
+        The index.
+    condition : str
+        An SQL expression of `COLUMNS`, `FUNCTIONS` and the columns that tables of facts have added.
 
     Returns
     -------
-    window ids, int64 (n,)
+    int64 (n,)
+        Ids of windows.
 
     Raises
     ------
