@@ -27,7 +27,7 @@ class Split:
     windows: Windows
 
 
-def load_split(recipe: Recipe, data: Path, kb: KnowledgeBase, validation: bool, log=print) -> dict[str, Split]:
+def load_split(recipe: Recipe, data: Path, kb: KnowledgeBase, validation: bool) -> dict[str, Split]:
     """The training cases of each source, or the validation cases of the main one."""
     splits, rest = {}, kb.without(recipe.unseen)
     for source in [recipe.main] if validation else recipe.data:
@@ -35,7 +35,7 @@ def load_split(recipe: Recipe, data: Path, kb: KnowledgeBase, validation: bool, 
         chosen = [forget(c, rest) for c in (parts.validation if validation else parts.training)]
         variants = VARIANTS if recipe.augment["drop_leads"] else 1
         rate, workers = recipe.ecg_config.sampling_rate, cores()
-        splits[source] = Split(chosen, load_windows(chosen, windows_cache(), workers, log, rate, variants))
+        splits[source] = Split(chosen, load_windows(chosen, windows_cache(), workers, rate, variants))
     return splits
 
 
