@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ecgclip.data.tables import Facts, load_facts
+from ecgclip.data.metadata import Metadata, load_metadata
 from ecgclip.ecg import ECG, EcgclipError
 from ecgclip.files import replacing, write_atomic
 from ecgclip.index.vectors import KINDS, VectorFile, file_sha256
@@ -299,7 +299,7 @@ class ECGIndex:
             raise EcgclipError(f"unknown kind {kind!r} of index: auto, {', '.join(KINDS)}")
         self._same_weights()
         found = {os.path.abspath(record): record for path in paths for record in find_records(path)}
-        known = load_facts(paths, facts, self.model.kb, found)
+        known = load_metadata(paths, facts, self.model.kb, found)
         counts = dict.fromkeys(("added", "changed", "unchanged", "failed", "moved"), 0)
         with self._damage(), self._writing():
             self._kind(kind)  # if it cannot be, better now than after hours
@@ -324,7 +324,7 @@ class ECGIndex:
         self.last = Change(**counts)
         return self.last
 
-    def _jobs(self, found: dict[str, str], known: dict[str, Facts]) -> tuple[list[tuple[str, str, str]], int, int]:
+    def _jobs(self, found: dict[str, str], known: dict[str, Metadata]) -> tuple[list[tuple[str, str, str]], int, int]:
         """(file, record as given, hash when last embedded) of what is new or may have changed; how many have not or cannot."""
         failures = [(f,) for (f,) in self._ask("SELECT file FROM failures") if not os.path.exists(f + ".hea")]
         jobs, odd, unchanged, fresh = [], [], 0, []
@@ -350,7 +350,7 @@ class ECGIndex:
         return jobs, unchanged, len(odd)
 
     def _move(
-        self, jobs: list[tuple[str, str, str]], known: dict[str, Facts]
+        self, jobs: list[tuple[str, str, str]], known: dict[str, Metadata]
     ) -> tuple[list[tuple[str, str, str]], int]:
         """Find new records again among those whose files are gone, by their contents → the other jobs, and how many moved."""
         new = [file for file, _, before in jobs if not before] if self._ask("SELECT 1 FROM records LIMIT 1") else []
@@ -397,7 +397,7 @@ class ECGIndex:
                         gone.append(row)
         return gone
 
-    def _put(self, db: sqlite3.Connection, row: Row, facts: Facts | None) -> str:
+    def _put(self, db: sqlite3.Connection, row: Row, facts: Metadata | None) -> str:
         """Store what embedding one record gave; → added, changed, unchanged or failed."""
         if row.error:
             if os.access(row.file + ".hea", os.R_OK):  # out of reach is not gone: what is indexed of it stays
@@ -426,7 +426,7 @@ class ECGIndex:
             self._set_facts(db, facts)
         return outcome
 
-    def _set_facts(self, db: sqlite3.Connection, facts: Facts) -> None:
+    def _set_facts(self, db: sqlite3.Connection, facts: Metadata) -> None:
         """What a table says of a record overrules its header, where it says anything; written only where it is news."""
         labels = json.dumps(facts.labels, ensure_ascii=False) if facts.labels is not None else None
         other = json.dumps(facts.other, ensure_ascii=False)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ecgclip.data.tables import names_of
+from ecgclip.data.metadata import concept_names
 from ecgclip.ecg import EcgclipError
 from ecgclip.io.records import record_hash, record_stamp
 from ecgclip.io.wfdb import read_ecg
@@ -88,7 +88,7 @@ def _row(row: Row, embedding: Embedding, model: ECGCLIP) -> Row:
     return Row(
         row.file, row.record, "", row.size, row.mtime_ns, row.sha256,
         " ".join(embedding.leads), embedding.prepared.seconds, known["age"], SEX.get(known["sex"]),
-        names_of(known.get("dx", []), model.kb), "; ".join([*embedding.notes, *noisy]),
+        concept_names(known.get("dx", []), model.kb), "; ".join([*embedding.notes, *noisy]),
         [float(s) for s in embedding.prepared.start_s], embedding.rhythm.astype(np.float16),
     )  # fmt: skip
 
