@@ -28,7 +28,7 @@ from ecgclip.io.records import record_stamp
 from ecgclip.io.wfdb import read_ecg
 from ecgclip.measure.beats import find_beats
 from ecgclip.measure.guideline import finding_texts, findings
-from ecgclip.measure.measurement import measure
+from ecgclip.measure.measurement import Measurement, measure
 from ecgclip.measure.vector import features
 from ecgclip.prepare import SAMPLING_RATE, prepare
 
@@ -125,11 +125,6 @@ def case_windows(
         signal, of_beats = prepared.signal[i, :, :length], (beats.windows[i], beats.around[i], beats.recorded[i])
         measurement = measure(signal, mask, *of_beats)
         leads = _lead_subsets(case, i, mask, variants)
-        # a record of one lead has but one subset: each is measured once
-        measured = {mask.tobytes(): features(measurement)}
-        for subset in leads:
-            if subset.tobytes() not in measured:
-                measured[subset.tobytes()] = features(measure(signal * subset[:, None], subset, *of_beats))
         r_peaks_s = _padded_seconds(beats.windows[i])
         found = findings(measurement, case.age, case.sex)
         rows.append(
@@ -139,7 +134,7 @@ def case_windows(
                 "length": np.int64(round(length * sampling_rate / SAMPLING_RATE)),
                 "r_peaks": r_peaks_s,
                 "leads": leads,
-                "features": np.stack([measured[subset.tobytes()] for subset in leads]),
+                "features": _subset_features(signal, leads, of_beats, measurement),
                 "findings": np.array([UNKNOWN if found[key] is None else found[key] for key in keys], np.int8),
                 "beats": _beat_kinds(r_peaks_s, case.beats),
             }
@@ -176,6 +171,21 @@ def keep_leads(rng: np.random.Generator) -> np.ndarray:
     if keep[LIMB].sum() >= 2:
         keep[LIMB] = True
     return keep
+
+
+def _subset_features(
+    signal: np.ndarray, leads: np.ndarray, of_beats: tuple[Any, Any, Any], whole: Measurement
+) -> np.ndarray:
+    """float32 (variants, features): measured in each lead subset, of which the first is that of the `whole` measurement.
+
+    of_beats: the window's `peaks`, `around` and `recorded` for `measure`.
+    """
+    # a record of one lead has but one subset: each is measured once
+    by_subset = {leads[0].tobytes(): features(whole)}
+    for subset in leads:
+        if subset.tobytes() not in by_subset:
+            by_subset[subset.tobytes()] = features(measure(signal * subset[:, None], subset, *of_beats))
+    return np.stack([by_subset[subset.tobytes()] for subset in leads])
 
 
 def _padded_seconds(peaks: np.ndarray) -> np.ndarray:
