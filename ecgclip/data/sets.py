@@ -83,7 +83,7 @@ class DataSet:
 
 
 DATA_SETS: dict[str, DataSet] = {
-    # folds 9 and 10 were checked by a second cardiologist
+    # every record of folds 9 and 10 was validated by a cardiologist
     "ptb-xl": DataSet(
         "ecgclip.data.ptb_xl:ptb_xl",
         options=("fine", "signals"),
