@@ -24,7 +24,8 @@ import yaml
 from safetensors.torch import save_file
 from scipy.stats import t
 
-from ecgclip.data.cases import SUPERCLASSES, Case
+from ecgclip.data.cases import Case
+from ecgclip.data.sets import SUPERCLASSES
 from ecgclip.data.windows import Windows, load_windows
 from ecgclip.ecg import LEADS
 from ecgclip.evaluate.metrics import Labels, difference, label_summary, resample

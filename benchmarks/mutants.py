@@ -20,7 +20,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 TESTS = {  # module → test files that answer for it, the quickest to find a fault first
     "evaluate.metrics": ["evaluate/test_metrics"],
-    "data": ["data/test_sets"],
+    "data.cases": ["data/test_sets", "data/test_folder"],
+    "data.ptb_xl": ["data/test_ptb_xl"],
+    "data.mitdb": ["data/test_mitdb"],
     "data.splits": ["data/test_splits"],
     "measure": ["measure/test_measurement"],
     "train.calibrate": ["train/test_calibrate"],

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ecgclip.data.cases import SUPERCLASSES
 from ecgclip.data.ptb_xl import ptb_xl
+from ecgclip.data.sets import SUPERCLASSES
 from ecgclip.evaluate.metrics import RESAMPLES
 from ecgclip.evaluate.results import cases_hash
 from ecgclip.files import code_version, write_json

@@ -3,6 +3,7 @@
 import csv
 from pathlib import Path
 
+from ecgclip.ecg import ECG
 from ecgclip.simulate import simulate, write_record
 from ecgclip.train.recipe import Recipe
 
@@ -34,9 +35,20 @@ def write_ptb_xl(
     fold: int | None = None,
     numbered: bool = False,
 ) -> Path:
-    """`records` rows that go through CONDITIONS, two records a patient, folds 1 to 9 or one; `extra` columns by name.
+    """Rows that go through CONDITIONS, two records a patient.
 
-    numbered: each report has the number of its row, so that no two are the same.
+    Parameters
+    ----------
+    records : int
+        Number of rows.
+    extra : dict, optional
+        Further columns by name, a value for each row.
+    signals : bool
+        Write the records, too.
+    fold : int, optional
+        Of all rows; None: folds 1 to 9 by turns.
+    numbered : bool
+        Each report has the number of its row, so that no two are the same.
     """
     root.mkdir(parents=True, exist_ok=True)
     (root / "scp_statements.csv").write_text(STATEMENTS)
@@ -57,8 +69,25 @@ def write_ptb_xl(
     return root
 
 
+def write_simulated(
+    path: Path, condition: str = "normal", leads: tuple[str, ...] | None = None, sampling_rate: int = 100, **options
+) -> None:
+    """A simulated record, with the first rows under the names `leads` where these are given."""
+    ecg = simulate(condition, sampling_rate=sampling_rate, **options)
+    if leads:
+        ecg = ECG(ecg.signal[: len(leads)], ecg.sampling_rate, leads, ecg.metadata)
+    write_record(ecg, path)
+
+
+def write_dx(path: Path, *codes: str, condition: str = "normal") -> None:
+    """A simulated record with these diagnoses in its header."""
+    write_simulated(path, condition)
+    with path.with_suffix(".hea").open("a") as header:
+        header.write(f"#Dx: {','.join(codes)}\n")
+
+
 def write_headers(root: Path, names: list[str], dx: str = "") -> Path:
-    """Records without a signal, all that a loader looks at: `names` may lie in folders below `root`."""
+    """Headers without a signal, which is all that a loader looks at; `names` may lie in folders below `root`."""
     for name in names:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         line = f"#Dx: {dx}\n" if dx else ""
@@ -88,21 +117,15 @@ def write_mitdb(root: Path, names: list[str]) -> Path:
     import wfdb
 
     write_headers(root, names)
+    at = np.arange(100, 360 * 40, 360)
+    symbols, notes = ["+", *"N" * (len(at) - 1)], ["(N", *[""] * (len(at) - 1)]
     for name in names:
-        at = np.arange(100, 360 * 40, 360)
-        wfdb.wrann(
-            name,
-            "atr",
-            at,
-            symbol=["+", *"N" * (len(at) - 1)],
-            aux_note=["(N", *[""] * (len(at) - 1)],
-            fs=360,
-            write_dir=str(root),
-        )
+        wfdb.wrann(name, "atr", at, symbol=symbols, aux_note=notes, fs=360, write_dir=str(root))
     return root
 
 
-LINES = {  # what the device prints for each condition
+# what the device prints for each condition
+LINES = {
     "normal": ["Sinus rhythm", "Normal ECG"],
     "lbbb": ["Sinus rhythm", "Left bundle branch block", "Abnormal ECG"],
     "af": ["Atrial fibrillation", "Abnormal ECG"],
@@ -117,23 +140,20 @@ LINES = {  # what the device prints for each condition
 def write_mimic(root: Path, records: int) -> Path:
     """Two records a subject that go through LINES, in the public layout of MIMIC-IV-ECG, at 500 Hz."""
     root.mkdir(parents=True, exist_ok=True)
-    with (
-        (root / "record_list.csv").open("w", newline="") as one,
-        (root / "machine_measurements.csv").open("w", newline="") as other,
-    ):
-        listed, measured = csv.writer(one), csv.writer(other)
-        listed.writerow(["subject_id", "study_id", "file_name", "ecg_time", "path"])
-        measured.writerow(
-            ["subject_id", "study_id", "cart_id", "ecg_time", *(f"report_{i}" for i in range(18)), "rr_interval"]
-        )
-        for i in range(records):
-            condition = list(LINES)[i % len(LINES)]
-            subject, study = 10000000 + i // 2, 40000000 + i
-            path = f"files/p1000/p{subject}/s{study}/{study}"
-            write_record(simulate(condition, seed=i, sampling_rate=500), root / path)
-            listed.writerow([subject, study, study, "2180-01-01 10:00:00", path])
-            lines = LINES[condition]
-            measured.writerow([subject, study, 1, "2180-01-01 10:00:00", *lines, *[""] * (18 - len(lines)), 800])
+    columns = ["subject_id", "study_id", "cart_id", "ecg_time", *(f"report_{i}" for i in range(18)), "rr_interval"]
+    listed = [["subject_id", "study_id", "file_name", "ecg_time", "path"]]
+    measured = [columns]
+    for i in range(records):
+        condition = list(LINES)[i % len(LINES)]
+        subject, study, time = 10000000 + i // 2, 40000000 + i, "2180-01-01 10:00:00"
+        path = f"files/p1000/p{subject}/s{study}/{study}"
+        write_record(simulate(condition, seed=i, sampling_rate=500), root / path)
+        listed.append([subject, study, study, time, path])
+        lines = LINES[condition]
+        measured.append([subject, study, 1, time, *lines, *[""] * (18 - len(lines)), 800])
+    for name, rows in (("record_list.csv", listed), ("machine_measurements.csv", measured)):
+        with (root / name).open("w", newline="") as file:
+            csv.writer(file).writerows(rows)
     return root
 
 

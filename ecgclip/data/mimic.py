@@ -1,65 +1,73 @@
-"""MIMIC-IV-ECG."""
+"""MIMIC-IV-ECG: 800,000 records with the reports that the device printed."""
 
 from __future__ import annotations
 
-import csv
 import re
-from dataclasses import replace
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
-from ecgclip.data.cases import Case, _listed
-from ecgclip.data.tables import below, line_of
+from ecgclip.data.cases import Case, LabelledRecord, make_cases
+from ecgclip.data.tables import read_rows
 from ecgclip.ecg import EcgclipError
 from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.knowledge.words import HEDGED
 
-PARTS = re.compile(r"\s*(?:,|;|\s-\s|\bwith\b|\band\b)\s*", re.IGNORECASE)
+RECORDS, REPORTS = "record_list.csv", "machine_measurements.csv"
+REPORT_COLUMNS = [f"report_{i}" for i in range(18)]
+# what joins the parts of a line
+JOINTS = re.compile(r"\s*(?:,|;|\s-\s|\bwith\b|\band\b)\s*", re.IGNORECASE)
 
 
 def mimic_iv_ecg(root: Path, kb: KnowledgeBase, signals: bool = True) -> list[Case]:
-    """MIMIC-IV-ECG as on PhysioNet (Gow et al. 2023): record_list.csv, machine_measurements.csv and files/p…/s…/….
+    """Load MIMIC-IV-ECG as on PhysioNet (Gow et al. 2023): record_list.csv, machine_measurements.csv, files/p…/s…/….
 
-    A report is the device's lines, report_0 to report_17; a statement is a line, or a part of one, that the knowledge base knows by
-    name. What the device states somewhere is absent where it is not stated; what it hedges ("possible …") is unknown, and all that is
-    broader.
-    Rows whose file is not there are left out; signals=False gives them for their reports alone.
+    A report is the device's lines, report_0 to report_17; a statement is a line, or a part of one, that the knowledge
+    base knows by name. What the device states somewhere is absent where it is not stated; what it hedges ("possible …")
+    is unknown, and all that is broader. Rows whose file is not there are left out; signals=False keeps them, for their
+    reports.
     """
-    tables = [root / name for name in ("record_list.csv", "machine_measurements.csv")]
-    if missing := [table for table in tables if not table.exists()]:
-        raise EcgclipError(f"{root}: no {missing[0].name} here; give MIMIC-IV-ECG's top folder")
-    known: dict[str, tuple[set[str], set[str]]] = {}  # the same lines come again and again
+    for name in (RECORDS, REPORTS):
+        if not (root / name).exists():
+            raise EcgclipError(f"{root}: no {name} here; give MIMIC-IV-ECG's top folder")
+    return make_cases(root, kb, list(_records(root, kb, signals)))
 
-    def meaning(line: str) -> tuple[set[str], set[str]]:
-        """→ concepts stated, concepts hedged."""
-        if line not in known:
-            known[line] = set(), set()
-            for part in [line] if kb.find(line) else PARTS.split(line):
-                hedge = HEDGED.match(part)
-                if concept := kb.find(part[hedge.end() :] if hedge else part):
-                    known[line][bool(hedge)].add(concept.id)
-        return known[line]
 
-    reports: dict[str, list[str]] = {}
-    with tables[1].open(newline="", encoding="utf-8") as rows:
-        for row in csv.DictReader(rows):
-            lines = [row[f"report_{i}"].strip() for i in range(18) if row.get(f"report_{i}")]
-            reports[row["study_id"]] = [line.rstrip(". ") for line in lines if line]
-    found, hedged, texts = [], [], []
-    with tables[0].open(newline="", encoding="utf-8") as listed:
-        rows = csv.DictReader(listed)
-        for row in rows:
-            with line_of(tables[0], rows):
-                path = below(root, row["path"])
-            lines = reports.get(row["study_id"])
-            if lines and (not signals or path.with_suffix(".hea").exists()):
-                meanings = [meaning(line) for line in lines]
-                present = set().union(*(stated for stated, _ in meanings))
-                doubted = set().union(*(doubted for _, doubted in meanings))
-                hedged.append(doubted.union(*map(kb.ancestors, doubted)))
-                found.append(("mimic-iv-ecg", str(path), {"patient": row["subject_id"]}, present))
-                texts.append(". ".join(lines) + ".")
-    cases = _listed(root, kb, found)
-    return [
-        replace(c, report=text, statements={k: v for k, v in c.statements.items() if v or k not in doubt})
-        for c, text, doubt in zip(cases, texts, hedged, strict=True)
-    ]
+def _records(root: Path, kb: KnowledgeBase, signals: bool) -> Iterator[LabelledRecord]:
+    """The rows of the record list that have a report and, with `signals`, a file."""
+    meaning = cache(lambda line: _meaning(line, kb))  # the same lines come again and again
+    reports = _reports(root / REPORTS)
+    for row in read_rows(root / RECORDS):
+        path = row.path_of(row.cells["path"])
+        lines = reports.get(row.cells["study_id"])
+        if lines and (not signals or path.with_suffix(".hea").exists()):
+            meanings = [meaning(line) for line in lines]
+            hedged: frozenset[str] = frozenset().union(*(doubted for _, doubted in meanings))
+            yield LabelledRecord(
+                "mimic-iv-ecg",
+                str(path),
+                frozenset().union(*(stated for stated, _ in meanings)),
+                row.cells["subject_id"],
+                report=". ".join(lines) + ".",
+                doubted=hedged.union(*map(kb.ancestors, hedged)),
+            )
+
+
+def _reports(table: Path) -> dict[str, list[str]]:
+    """Study → the lines of its report, without the stops at their ends."""
+    reports = {}
+    for row in read_rows(table):
+        lines = [row.cells.get(column, "").strip() for column in REPORT_COLUMNS]
+        reports[row.cells["study_id"]] = [line.rstrip(". ") for line in lines if line]
+    return reports
+
+
+def _meaning(line: str, kb: KnowledgeBase) -> tuple[frozenset[str], frozenset[str]]:
+    """A line of a report → the concepts that it states, and those that it hedges."""
+    stated: set[str] = set()
+    hedged: set[str] = set()
+    for part in [line] if kb.find(line) else JOINTS.split(line):
+        hedge = HEDGED.match(part)
+        if concept := kb.find(part[hedge.end() :] if hedge else part):
+            (hedged if hedge else stated).add(concept.id)
+    return frozenset(stated), frozenset(hedged)

@@ -1,8 +1,8 @@
-"""Who is trained on, who validates and who is tested on: decided here for every source, by patient.
+"""Who is trained on, who validates and who is tested on: decided here for every data set, by patient.
 
-    folder ──load──▶ cases ─┬─divide──▶ training, validation, test: what a recipe learns from (train.py)
-                            ├─tested──▶ what a model is tested on (evaluate.py)
-                            └─probed──▶ training and test of a linear probe (probe.py)
+    folder ──load──▶ cases ─┬─divide──────▶ training, validation, test: what a recipe learns from
+                            ├─choose_test─▶ what a model is tested on
+                            └─choose_probe▶ training and test cases of a linear probe
 
 What a published split tests on is never trained on. All records of a patient (`Case.person`) are in one part.
 """
@@ -17,167 +17,259 @@ from typing import Any
 import numpy as np
 
 from ecgclip.data.cases import Case
-from ecgclip.data.sets import LOADERS
+from ecgclip.data.sets import DATA_SETS, DataSet, data_set
 from ecgclip.ecg import EcgclipError
 from ecgclip.knowledge.base import KnowledgeBase
 
-FOLDS = {"ptb-xl": range(1, 11), "mitdb": range(3)}  # of mitdb: 1 is DS1, 2 is DS2, 0 the paced records
-TEST_FOLDS = {"ptb-xl": {9, 10}, "mitdb": {2}}
-PUBLISHED = {"ptb-xl": 10, "mitdb": 2}  # the fold that others test on
-TEST_PART = {"challenge-2017": 5}  # no fold, but one record in five
-PROBE_FOLDS = {"ptb-xl": set(range(1, 9)), "mitdb": {1, 2}}  # that a probe is trained on, but those of its test
 CROSS_FITTED = 5  # folds of validation patients: what is fitted on four of them is measured on the fifth
-PROBE_PART = 5  # a source without any split: a probe is tested on one patient in five
-# Records of these sources that are in a data set of their own, too: A is CPSC2018, HR is PTB-XL
-ELSEWHERE = {"challenge-2020": {"A", "HR"}}
-SHARED = {"chapman": "challenge-2020", "challenge-2020": "chapman"}  # the JS records are in both
-# Record 202 of DS2 is of the man of 201 in DS1: he is tested on, even where a folder lacks that record
-TESTED = {"mitdb": {"mitdb/201"}}
+PROBE_PART = 5  # a data set without any split: a probe is tested on one patient in five
 
 
 @dataclass(frozen=True)
 class Parts:
-    """The cases of one source; no patient is in two of the parts."""
+    """The cases of one data set; no patient is in two of the parts."""
 
     training: list[Case]
     validation: list[Case]
     test: list[Case]
 
 
-def check(data: dict[str, dict[str, Any]], test_part: dict[str, int]) -> None:
-    """Raises EcgclipError where `data` or `test_part` of a recipe asks for sources, folds or parts that there are not."""
+# ---------------------------------------------------------------------------------------------------------------------
+# Recipes
+
+
+def check_data(data: dict[str, dict[str, Any]], test_part: dict[str, int]) -> None:
+    """Check what a recipe asks for.
+
+    Parameters
+    ----------
+    data : dict
+        Name of a data set → its options `path`, `per_step` and `folds`.
+    test_part : dict
+        Name of a data set → one patient in so many is tested on.
+
+    Raises
+    ------
+    EcgclipError
+        There is no such data set, option, fold or part.
+    """
     for name, table in (("data", data), ("test_part", test_part)):
         if not isinstance(table, dict):
             raise EcgclipError(f"{name}: {table!r} is no list of data sets, each `name: …` on a line of its own")
-    for source, options in data.items():
-        if source not in LOADERS:
-            raise EcgclipError(f"no data set {source!r}; there are {', '.join(LOADERS)}")
-        if not isinstance(options, dict):
-            raise EcgclipError(f"data: {source} needs path and per_step, such as {{path: {source}, per_step: 64}}")
-        if lacking := {"path", "per_step"} - options.keys():
-            raise EcgclipError(f"data: {source} lacks {sorted(lacking)[0]}")
-        if unknown := options.keys() - {"path", "per_step", "folds"}:
-            raise EcgclipError(
-                f"data: {source} has no option {sorted(unknown)[0]!r}; there are path, per_step and folds"
-            )
-        if "folds" not in options:
-            continue
-        if source not in FOLDS:
-            raise EcgclipError(f"data: {source} has no folds: leave them out")
-        folds, allowed = options["folds"], [f for f in FOLDS[source] if f not in TEST_FOLDS[source]]
-        if not isinstance(folds, list) or not folds or not set(folds) <= set(allowed):
-            raise EcgclipError(
-                f"data: {source} folds {folds!r}: give a list out of {', '.join(map(str, allowed))}; the others are tested on"
-            )
-    for source, part in test_part.items():
-        if source not in data:
-            raise EcgclipError(f"test_part: {source!r} is not in data, where there is {', '.join(data)}")
+    for name, options in data.items():
+        row = data_set(name)
+        _check_options(name, options)
+        if "folds" in options:
+            _check_folds(name, row, options["folds"])
+    for name, part in test_part.items():
+        if name not in data:
+            raise EcgclipError(f"test_part: {name!r} is not in data, where there is {', '.join(data)}")
         if not isinstance(part, int) or part < 2:
-            raise EcgclipError(f"test_part: {source} is {part!r}; one patient in 2 or more can be tested on")
-    if both := sorted(source for source, other in SHARED.items() if {source, other} <= data.keys()):
+            raise EcgclipError(f"test_part: {name} is {part!r}; one patient in 2 or more can be tested on")
+    if both := sorted(name for name in data if DATA_SETS[name].same_records_as in data):
         raise EcgclipError(f"data: {' and '.join(both)} hold the same records: give one of them")
 
 
-def load(
-    source: str, root: Path, kb: KnowledgeBase, folds: Collection[int] | None = None, **options: Any
-) -> list[Case]:
-    """The cases of a source, of some folds or all (None), without those that are a data set of their own.
+def _check_options(name: str, options: Any) -> None:
+    if not isinstance(options, dict):
+        raise EcgclipError(f"data: {name} needs path and per_step, such as {{path: {name}, per_step: 64}}")
+    if lacking := {"path", "per_step"} - options.keys():
+        raise EcgclipError(f"data: {name} lacks {sorted(lacking)[0]}")
+    if unknown := options.keys() - {"path", "per_step", "folds"}:
+        raise EcgclipError(f"data: {name} has no option {sorted(unknown)[0]!r}; there are path, per_step and folds")
 
-    options: of its loader. Raises EcgclipError for a source that is not there, or has no folds.
+
+def _check_folds(name: str, row: DataSet, folds: Any) -> None:
+    if not row.folds:
+        raise EcgclipError(f"data: {name} has no folds: leave them out")
+    if not isinstance(folds, list) or not folds or not set(folds) <= set(row.training_folds):
+        allowed = ", ".join(map(str, row.training_folds))
+        raise EcgclipError(f"data: {name} folds {folds!r}: give a list out of {allowed}; the others are tested on")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Cases and their parts
+
+
+def load(
+    name: str,
+    root: Path,
+    kb: KnowledgeBase,
+    folds: Collection[int] | None = None,
+    *,
+    fine: bool = False,
+    signals: bool = True,
+    every_s: float | None = None,
+) -> list[Case]:
+    """Load the cases of a data set, without those that are a data set of their own.
+
+    Parameters
+    ----------
+    name : str
+        The data set.
+    root : Path
+        Its folder, in the public layout.
+    kb : KnowledgeBase
+        Knows the labels.
+    folds : collection of int, optional
+        Published folds to load; None: all.
+    fine : bool
+        Where a record is there at two sampling rates, prefer the higher.
+    signals : bool
+        Leave out records whose file is not there. False keeps those of a data set with reports, for their reports.
+    every_s : float, optional
+        Of long records: a stretch is taken every so many s; None: as the loader does.
+
+    Raises
+    ------
+    EcgclipError
+        There is no such data set, it has no folds, or its loader cannot read the folder.
     """
-    if source not in LOADERS:
-        raise EcgclipError(f"no data set {source!r}; there are {', '.join(LOADERS)}")
-    if folds is not None and source not in FOLDS:
-        raise EcgclipError(f"the data set {source} has no folds: leave --fold out")
-    cases = LOADERS[source](root, kb, **options)
-    return [c for c in cases if c.source not in ELSEWHERE.get(source, ()) and (folds is None or c.fold in folds)]
+    row = data_set(name)
+    if folds is not None and not row.folds:
+        raise EcgclipError(f"the data set {name} has no folds: leave --fold out")
+    wanted: dict[str, Any] = {"fine": fine, "signals": signals, "every_s": every_s}
+    options = {option: wanted[option] for option in row.options if wanted[option] is not None}
+    cases = row.load_function()(root, kb, **options)
+    return [c for c in cases if c.source not in row.published_apart and (folds is None or c.fold in folds)]
 
 
 def divide(
-    source: str,
+    name: str,
     cases: list[Case],
     folds: Collection[int] | None = None,
     validation_part: int = 0,
     test_part: int = 0,
 ) -> Parts:
-    """All cases of a source → its parts. folds: to train and validate on; None: all that are not tested on.
+    """Divide all cases of a data set into training, validation and test.
 
-    validation_part: one patient in so many validates; 0: none. test_part: one patient in so many is tested on, beside those
-    of the published split; 0: no more than these.
+    Parameters
+    ----------
+    name : str
+        The data set.
+    cases : list of Case
+        All of them: who is tested on depends on all records of a patient.
+    folds : collection of int, optional
+        To train and validate on; None: all that are not tested on.
+    validation_part : int
+        One patient in so many validates, and one at least; 0: none.
+    test_part : int
+        One patient in so many is tested on, beside those of the published split; 0: none beside those.
     """
-    fixed = TEST_PART.get(source, 0)
-    tested = TESTED.get(source, set()) | {
+    row = data_set(name)
+    tested = row.tested_persons | {
         c.person
         for c in cases
-        if c.fold in TEST_FOLDS.get(source, ())
-        or (fixed and c.share(fixed) == 0)
+        if c.fold in row.test_folds
+        or (row.test_part and c.share(row.test_part) == 0)
         or (test_part and c.share(test_part) == 0)
     }
-    rest = [c for c in cases if c.person not in tested and (folds is None or c.fold in folds)]
-    held = {c.person for c in rest if validation_part and c.share(validation_part) == 0}
-    if rest and validation_part and not held:  # a small folder, of whose patients none fell into that part
-        held = {min(rest, key=lambda c: (c.share(1 << 16), c.patient)).person}
+    learnt = [c for c in cases if c.person not in tested and (folds is None or c.fold in folds)]
+    validating = {c.person for c in learnt if validation_part and c.share(validation_part) == 0}
+    if learnt and validation_part and not validating:  # a small folder, of whose patients none fell into that part
+        validating = {min(learnt, key=lambda c: (c.share(1 << 16), c.patient)).person}
     return Parts(
-        [c for c in rest if c.person not in held],
-        [c for c in rest if c.person in held],
+        [c for c in learnt if c.person not in validating],
+        [c for c in learnt if c.person in validating],
         [c for c in cases if c.person in tested],
     )
 
 
-def learnt(source: str, cases: Iterable[Case], test_part: int = 0) -> dict[str, Any]:
-    """What a model's config keeps of a source: the folds that it was trained and validated on, or the part left for testing."""
-    if source in FOLDS:
+# ---------------------------------------------------------------------------------------------------------------------
+# Models and their tests
+
+
+def split_record(name: str, cases: Iterable[Case], test_part: int = 0) -> dict[str, Any]:
+    """What a model's config keeps of a data set: the folds of its training and validation cases, or the part left for
+    testing."""
+    row = data_set(name)
+    if row.folds:
         return {"folds": sorted({c.fold for c in cases})}
-    return {"test_part": TEST_PART.get(source, test_part)}
+    return {"test_part": row.test_part or test_part}
 
 
-def sources(training: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """What `learnt` says of each source that a model (its config.training) was trained on."""
+def trained_sources(training: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The data sets that a model was trained on, each with its `split_record`.
+
+    Parameters
+    ----------
+    training : dict
+        The model's config.training.
+    """
     if "split" in training:
         return training["split"]
-    recipe = training.get(
-        "recipe", {}
-    )  # models of version 0.1.0 were trained on all that their recipe does not leave out
-    return {
-        source: {
-            "folds": options.get("folds", FOLDS.get(source)),
-            "test_part": recipe.get("test_part", {}).get(source, 0),
-        }
-        for source, options in recipe.get("data", {}).items()
-    }
+    # models of version 0.1.0 were trained on all that their recipe does not leave out
+    recipe = training.get("recipe", {})
+    trained = {}
+    for name, options in recipe.get("data", {}).items():
+        all_folds = DATA_SETS[name].folds if name in DATA_SETS else ()
+        part = recipe.get("test_part", {}).get(name, 0)
+        trained[name] = {"folds": options.get("folds", all_folds or None), "test_part": part}
+    return trained
 
 
-def tested(source: str, cases: list[Case], training: dict[str, Any]) -> tuple[list[Case], bool]:
-    """Cases of a source (or of some of its folds) → those to test a model on, and whether it was trained on any of them.
+def choose_test(name: str, cases: list[Case], training: dict[str, Any]) -> tuple[list[Case], bool]:
+    """Choose the cases that a model is tested on.
 
-    training: the model's config.training. A source without folds is tested on its test part; without one, on all of it.
+    Parameters
+    ----------
+    name : str
+        The data set.
+    cases : list of Case
+        All of its cases, or those of some folds.
+    training : dict
+        The model's config.training.
+
+    Returns
+    -------
+    list of Case
+        All of `cases` where the data set has folds; else those of its test part, or all where it has none.
+    bool
+        Whether the model was trained on any of them.
     """
-    known = sources(training)
-    own = known.get(source)
-    if source in FOLDS:
-        return cases, own is not None and any(c.fold in own["folds"] for c in cases)
-    part = TEST_PART.get(source) or (own["test_part"] if own else 0)
+    row, trained = data_set(name), trained_sources(training)
+    record = trained.get(name)
+    if row.folds:
+        return cases, record is not None and any(c.fold in record["folds"] for c in cases)
+    part = row.test_part or (record["test_part"] if record else 0)
     if part:
         cases = [c for c in cases if c.share(part) == 0]
-    return cases, SHARED.get(source) in known if own is None else own["test_part"] != part or not part
+    if record is None:
+        return cases, row.same_records_as in trained
+    return cases, record["test_part"] != part or not part
 
 
-def probed(source: str, cases: list[Case], test: list[Case]) -> tuple[list[Case], list[Case]]:
-    """All cases of a source, and those of `tested` → training and test cases of a probe, no patient in both.
+def choose_probe(name: str, cases: list[Case], test: list[Case]) -> tuple[list[Case], list[Case]]:
+    """Choose the training and test cases of a linear probe; no patient is in both.
 
-    ptb-xl: folds 1 to 8 train; mitdb: the other record set; else one patient in five is tested on, and the rest train.
+    Parameters
+    ----------
+    name : str
+        The data set.
+    cases : list of Case
+        All of its cases.
+    test : list of Case
+        Those that `choose_test` chose. Where these are all, one patient in five is tested on, and the others train;
+        where there are folds, the other probe folds train.
     """
-    if source in FOLDS:
-        folds = PROBE_FOLDS[source] - {c.fold for c in test}
+    row = data_set(name)
+    if row.folds:
+        folds = set(row.probe_folds) - {c.fold for c in test}
         cases = [c for c in cases if c.fold in folds]
-    elif len(cases) == len(test):  # no part of it is for testing
+    elif len(cases) == len(test):
         test = [c for c in test if c.share(PROBE_PART) == 0]
     persons = {c.person for c in test}
     return [c for c in cases if c.person not in persons], test
 
 
 def patient_folds(cases: Sequence[Case]) -> np.ndarray:
-    """int (cases,): 0 to CROSS_FITTED - 1, the same for all cases of a person, with as many persons in each as can be."""
+    """Number cases by folds, as large as can be, for cross-fitting.
+
+    Returns
+    -------
+    int (cases,)
+        0 to CROSS_FITTED - 1, the same for all cases of a person.
+    """
     persons = {c.person: c.share(1 << 32) for c in cases}
     number = {p: i % CROSS_FITTED for i, p in enumerate(sorted(persons, key=lambda p: (persons[p], p)))}
     return np.array([number[c.person] for c in cases], int)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ecgclip.data.cases import Case
-from ecgclip.data.splits import load, sources
+from ecgclip.data.sets import DATA_SETS, data_set
+from ecgclip.data.splits import load, trained_sources
 from ecgclip.ecg import EcgclipError
 from ecgclip.evaluate.metrics import RESAMPLES
 from ecgclip.evaluate.results import cases_hash, provenance, save
@@ -41,12 +42,14 @@ def description(
     """
     from ecgclip.explain.sentences import say
 
-    if dataset != "ptb-xl":
-        raise EcgclipError(f"descriptions are measured on a fold of ptb-xl beside its other folds, not on {dataset!r}")
+    measured_on = [name for name, row in DATA_SETS.items() if row.main and row.folds]
+    if dataset not in measured_on:
+        names = " or ".join(measured_on)
+        raise EcgclipError(f"descriptions are measured on a fold of {names} beside its other folds, not on {dataset!r}")
     model = load_model(weights)
     kb = model.kb
     test = cases_to_test(model, dataset, Path(path), fold)
-    training = _training_cases(model, Path(path), fold, {c.patient for c in test})
+    training = _training_cases(model, dataset, Path(path), fold, {c.patient for c in test})
     embeddings, test = embed_cases(model, test)
     nearest = _nearest(embeddings, *embed_cases(model, training))
     said: dict[str, list[Collection[str]]] = {
@@ -83,10 +86,11 @@ def description(
     return save(out, results)
 
 
-def _training_cases(model: ECGCLIP, path: Path, fold: int, patients: Collection[str]) -> list[Case]:
+def _training_cases(model: ECGCLIP, dataset: str, path: Path, fold: int, patients: Collection[str]) -> list[Case]:
     """The records of the folds that the model was trained on (validation patients too), none of these patients among them."""
-    trained = sources(model.config.training).get("ptb-xl", {}).get("folds", range(1, 9))
-    cases = load("ptb-xl", path, model.kb, [f for f in trained if f != fold])
+    record = trained_sources(model.config.training).get(dataset, {})
+    trained = record.get("folds", data_set(dataset).training_folds)
+    cases = load(dataset, path, model.kb, [f for f in trained if f != fold])
     cases = [c for c in cases if c.patient not in patients]
     if not cases:
         raise EcgclipError(f"{path}: no records of the training folds {', '.join(map(str, trained))} for the baseline")

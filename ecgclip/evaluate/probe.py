@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from ecgclip.data.cases import Case
-from ecgclip.data.splits import PUBLISHED, probed
+from ecgclip.data.sets import data_set
+from ecgclip.data.splits import choose_probe
 from ecgclip.ecg import EcgclipError
 from ecgclip.evaluate.compare import scores_file
 from ecgclip.evaluate.metrics import label_summary, mean_figures, resample
@@ -50,7 +51,7 @@ def probe(
     if bad := [share for share in shares if not 0 < share <= 1]:
         raise EcgclipError(f"a share of {bad[0]:g}: give shares of the training records in (0, 1]")
     model = load_model(weights)
-    fold = PUBLISHED.get(dataset) if fold is None else fold
+    fold = data_set(dataset).published_fold if fold is None else fold
     training, test = split(model, dataset, Path(path), fold)
     labels = choose_labels(model, dataset, label_set, [*training, *test], "code")
     if labels.beats:
@@ -103,8 +104,8 @@ def probe(
 
 
 def split(model: ECGCLIP, dataset: str, path: Path, fold: int | Sequence[int] | None) -> tuple[list[Case], list[Case]]:
-    """→ training and test cases, no patient in both (splits.probed)."""
-    training, test = probed(dataset, load_cases(model, dataset, path), cases_to_test(model, dataset, path, fold))
+    """→ training and test cases, no patient in both (splits.choose_probe)."""
+    training, test = choose_probe(dataset, load_cases(model, dataset, path), cases_to_test(model, dataset, path, fold))
     if not training or not test:
         raise EcgclipError(f"{path}: no patients of {dataset} to {'train' if test else 'test'} on")
     return training, test

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from ecgclip.data.cases import SUPERCLASSES, Case
-from ecgclip.data.splits import PUBLISHED
+from ecgclip.data.cases import Case
+from ecgclip.data.sets import DATA_SETS, data_set
 from ecgclip.ecg import EcgclipError
 from ecgclip.evaluate.groups import report_language
 from ecgclip.evaluate.metrics import Figures, Labels, interval, mean_figures, patient_draws
@@ -61,7 +61,7 @@ def retrieval(
     Raises EcgclipError as `zeroshot` does, and where the records have neither reports nor statements to go by.
     """
     model = load_model(weights)
-    fold = PUBLISHED.get(dataset) if fold is None else fold
+    fold = data_set(dataset).published_fold if fold is None else fold
     (ours, random), cases = mean_vectors(
         [model, random_encoder(model, seed)], cases_to_test(model, dataset, Path(path), fold)
     )
@@ -108,9 +108,10 @@ def make_pool(model: ECGCLIP, cases: Sequence[Case], concepts: Labels, seed: int
     bare = {"bare_en": [c.name for c in known], "bare_de": [(c.aliases.get("de") or [c.name])[0] for c in known]}
     asked = {"precision_at_10": [model.prompt(c.name, concept=c.id) for c in known]}
     asked |= {k: [model.prompt(name, enrich=False) for name in names] for k, names in bare.items()}
-    classes = sorted(set().union(*(c.annotated for c in cases)))
-    if cases[0].source == "ptb-xl":  # sinus rhythm and the like would make nearly all records alike
-        classes = list(SUPERCLASSES.values())
+    row = DATA_SETS.get(cases[0].source)
+    # by all that is annotated, sinus rhythm and the like would make nearly all records alike
+    classes = list(row.superclasses.values()) if row else []
+    classes = classes or sorted(set().union(*(c.annotated for c in cases)))
     patients = patient_numbers(cases)
     return Pool(
         patients,

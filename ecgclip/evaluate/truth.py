@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ecgclip.data.cases import Case
-from ecgclip.data.splits import PUBLISHED, load, sources, tested
+from ecgclip.data.sets import DATA_SETS, SUBCLASS_LABELS, data_set
+from ecgclip.data.splits import choose_test, load, trained_sources
 from ecgclip.ecg import EcgclipError
 from ecgclip.evaluate.metrics import Labels
 from ecgclip.knowledge.label_sets import load_label_set
@@ -18,24 +18,17 @@ from ecgclip.model.clip import ECGCLIP
 from ecgclip.prepare import SAMPLING_RATE
 
 NAMINGS = ("code", "en", "de")
-SHORT_NAMES = {  # what PTB-XL's label sets may be called where the data set is given
-    "superclass": "ptb-xl-super",
-    "subclass": "ptb-xl-sub",
-    "form": "ptb-xl-form",
-    "rhythm": "ptb-xl-rhythm",
-    "all": "ptb-xl-all",
-}
 
 
 def cases_to_test(model: ECGCLIP, dataset: str, path: Path, fold: int | Sequence[int] | None = None) -> list[Case]:
-    """The cases to test on (splits.tested); of a source with a test part, only that.
+    """The cases to test on (splits.choose_test); of a source with a test part, only that.
 
     fold: of ptb-xl one or more of 1 to 10, by default 10, which is the published test split; of mitdb the record sets 1 or 2
     of the inter-patient split, by default 2. Where the model was trained on them all the same, a line on stderr says so.
     """
-    fold = PUBLISHED.get(dataset) if fold is None else fold
+    fold = data_set(dataset).published_fold if fold is None else fold
     folds = {fold} if isinstance(fold, int) else set(fold or ())
-    cases, seen = tested(dataset, load_cases(model, dataset, path, folds), model.config.training)
+    cases, seen = choose_test(dataset, load_cases(model, dataset, path, folds), model.config.training)
     if seen:
         print("note: the model was trained on these records: the figures say nothing of new ones", file=sys.stderr)
     if not cases:
@@ -47,16 +40,13 @@ def cases_to_test(model: ECGCLIP, dataset: str, path: Path, fold: int | Sequence
 def source_trained(model: ECGCLIP, dataset: str) -> bool | None:
     """Whether training saw records of this data set, be it of other patients; None of a model that does not say."""
     known = model.config.training
-    return dataset in sources(known) if known else None
+    return dataset in trained_sources(known) if known else None
 
 
 def load_cases(model: ECGCLIP, dataset: str, path: Path, folds: Collection[int] = ()) -> list[Case]:
     """A data set's cases, of some folds or all (none given), as this model looks at them."""
-    options: dict[str, dict[str, Any]] = {
-        "ptb-xl": {"fine": model.config.ecg.sampling_rate > SAMPLING_RATE},
-        "mitdb": {"every_s": 10.0},  # every heartbeat once
-    }
-    return load(dataset, path, model.kb, folds or None, **options.get(dataset, {}))
+    fine = model.config.ecg.sampling_rate > SAMPLING_RATE
+    return load(dataset, path, model.kb, folds or None, fine=fine, every_s=10.0)  # every heartbeat once
 
 
 def choose_labels(model: ECGCLIP, dataset: str, label_set: str, cases: list[Case], naming: str) -> Labels:
@@ -66,10 +56,10 @@ def choose_labels(model: ECGCLIP, dataset: str, label_set: str, cases: list[Case
             raise EcgclipError("the data set names no finding of the knowledge base: give a --label-set by its name")
         names = [model.kb.concepts[i].name for i in ids]
         return Labels(names, ids, dict(zip(names, ids, strict=True)))
-    label_set = SHORT_NAMES.get(label_set, label_set) if dataset == "ptb-xl" else label_set
+    label_set = data_set(dataset).label_sets.get(label_set, label_set)
     chosen = load_label_set(label_set)
     codes, ids = list(chosen["labels"]), list(chosen["labels"].values())
-    classes = tuple(codes) if label_set == "ptb-xl-sub" else ()
+    classes = tuple(codes) if label_set in SUBCLASS_LABELS else ()
     beats = tuple(frozenset(chosen["beats"][code]) for code in codes) if "beats" in chosen else ()
     if beats and not any(case.beats for case in cases):
         raise EcgclipError(f"label set {label_set} is of heartbeats, and the data set {dataset} annotates none")
@@ -97,8 +87,9 @@ def _truth(case: Case, concept: str) -> int:
         return int(case.statements.get(concept, -1))
     if concept not in case.statements or (case.statements[concept] and not case.complete):
         return -1
-    if case.statements[concept] and case.source != "ptb-xl":
-        return -1  # it follows from a narrower finding; PTB-XL's benchmarks count it as absent all the same
+    if case.statements[concept]:  # it follows from a narrower finding
+        row = DATA_SETS.get(case.source)
+        return 0 if row and row.implied_absent else -1
     return 0
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from ecgclip.data.beats import match_beats
 from ecgclip.data.cases import Case
 from ecgclip.ecg import ECG, EcgclipError
 from ecgclip.io.wfdb import read_ecg
@@ -48,7 +49,7 @@ def beat_vectors(
     rows: list[list[np.ndarray]] = [[] for _ in models]
     kept: list[Case] = []
     for batch, embeddings in embedded(models[0], cases, leads):
-        matches = [match_beats(e.r_peaks[0] / SAMPLING_RATE, c.beats) for c, e in zip(batch, embeddings, strict=True)]
+        matches = [_matched(c, e) for c, e in zip(batch, embeddings, strict=True)]
         for case, matched in zip(batch, matches, strict=True):
             for _, (at, kind) in matched:
                 kept.append(replace(case, annotated=frozenset({kind}), start_s=case.start_s + at, beats=()))
@@ -60,12 +61,10 @@ def beat_vectors(
     return [np.stack(row) for row in rows], kept
 
 
-def match_beats(
-    r_peaks_s: np.ndarray, beats: Sequence[tuple[float, str]], tolerance_s: float = 0.15
-) -> list[tuple[int, tuple[float, str]]]:
-    """Each annotated beat with the index of the nearest R peak, where it is near enough."""
-    near = [(int(np.abs(r_peaks_s - beat[0]).argmin()), beat) for beat in beats] if len(r_peaks_s) else []
-    return [(i, beat) for i, beat in near if abs(r_peaks_s[i] - beat[0]) <= tolerance_s]
+def _matched(case: Case, embedding: Embedding) -> list[tuple[int, tuple[float, str]]]:
+    """Each annotated beat of a case near which there is an R peak, with the index of that."""
+    nearest = match_beats(np.array([at for at, _ in case.beats]), embedding.r_peaks[0] / SAMPLING_RATE)
+    return [(int(peak), beat) for peak, beat in zip(nearest, case.beats, strict=True) if peak >= 0]
 
 
 def embed_cases(

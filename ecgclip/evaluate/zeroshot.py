@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ecgclip.data.splits import PUBLISHED
+from ecgclip.data.sets import data_set
 from ecgclip.ecg import LEADS, EcgclipError
 from ecgclip.evaluate.compare import scores_file
 from ecgclip.evaluate.groups import subgroups
@@ -57,7 +57,7 @@ def zeroshot(
     if unknown := set(leads or ()) - set(LEADS):
         raise EcgclipError(f"unknown lead {sorted(unknown)[0]!r}; leads are {', '.join(LEADS)}")
     model = load_model(weights)
-    fold = PUBLISHED.get(dataset) if fold is None else fold
+    fold = data_set(dataset).published_fold if fold is None else fold
     cases = cases_to_test(model, dataset, Path(path), fold)
     labels = choose_labels(model, dataset, label_set, cases, naming)
     if labelled:

@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ecgclip.data.tables import Facts, load_facts
+from ecgclip.data.metadata import Metadata, load_metadata
 from ecgclip.ecg import EcgclipError
 from ecgclip.index.fold import fold, is_due, next_kind
 from ecgclip.index.hits import Hit
@@ -168,7 +168,7 @@ class ECGIndex:
             raise EcgclipError(f"unknown kind {kind!r} of index: auto, {', '.join(KINDS)}")
         self._check_weights()
         records = {os.path.abspath(record): record for path in paths for record in find_records(path)}
-        known_facts = load_facts(paths, facts, self.model.kb, records)
+        known_facts = load_metadata(paths, facts, self.model.kb, records)
         with self.store.errors_in_one_line(), self.store.writing():
             next_kind(self.store, kind)  # if it cannot be, better now than after hours
             jobs, unchanged, unnameable = self._records.compare(records)
@@ -188,7 +188,7 @@ class ECGIndex:
         self.last = Change(**counts)
         return self.last
 
-    def _put_all(self, batches: Iterable[list[Row]], facts: Mapping[str, Facts], kind: str) -> Iterator[list[str]]:
+    def _put_all(self, batches: Iterable[list[Row]], facts: Mapping[str, Metadata], kind: str) -> Iterator[list[str]]:
         """Store batches of embedded records, and fold when many vectors are pending; see `RecordTable.put`."""
         pending = self.store.count("pending")
         for rows in batches:

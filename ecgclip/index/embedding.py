@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ecgclip.data.tables import names_of
+from ecgclip.data.metadata import concept_names
 from ecgclip.ecg import EcgclipError
 from ecgclip.io.records import record_hash, record_stamp
 from ecgclip.io.wfdb import read_ecg
@@ -108,7 +108,7 @@ def _row(row: Row, embedding: Embedding, model: ECGCLIP) -> Row:
         seconds=embedding.prepared.seconds,
         age=metadata["age"],
         sex=SEX.get(metadata["sex"]),
-        labels=names_of(metadata.get("dx", []), model.kb),
+        labels=concept_names(metadata.get("dx", []), model.kb),
         quality="; ".join([*embedding.notes, *noise]),
         start_s=[float(start) for start in embedding.prepared.start_s],
         vectors=embedding.rhythm.astype(np.float16),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ecgclip.data.tables import Facts
+from ecgclip.data.metadata import Metadata
 from ecgclip.ecg import EcgclipError
 from ecgclip.files import write_atomic
 from ecgclip.index.store import Store
@@ -67,7 +67,7 @@ class RecordTable:
         return jobs, unchanged, unnameable
 
     def update(
-        self, unchanged: Sequence[str], failures: Sequence[tuple[str, str, str]], facts: Mapping[str, Facts]
+        self, unchanged: Sequence[str], failures: Sequence[tuple[str, str, str]], facts: Mapping[str, Metadata]
     ) -> None:
         """Store what needs no embedding: the facts of unchanged records, the columns of all facts, and failures."""
         gone = self._failures_without_file()
@@ -79,7 +79,7 @@ class RecordTable:
             stored = json.dumps(sorted(columns), ensure_ascii=False)
             db.execute("INSERT OR REPLACE INTO meta VALUES ('columns', ?)", (stored,))
 
-    def move(self, jobs: Sequence[Job], facts: Mapping[str, Facts]) -> tuple[list[Job], int]:
+    def move(self, jobs: Sequence[Job], facts: Mapping[str, Metadata]) -> tuple[list[Job], int]:
         """Give records that have moved their new paths. Returns the jobs that remain, and how many records have moved.
 
         A new record has moved if it has the contents of an indexed one whose file is gone.
@@ -110,12 +110,12 @@ class RecordTable:
 
     # --- rows ---------------------------------------------------------------------------------------------------------
 
-    def put(self, rows: Sequence[Row], facts: Mapping[str, Facts]) -> list[str]:
+    def put(self, rows: Sequence[Row], facts: Mapping[str, Metadata]) -> list[str]:
         """Store what embedding records gave. Returns "added", "changed", "unchanged" or "failed" for each."""
         with self.store.transaction() as db:
             return [self._put(db, row, facts) for row in rows]
 
-    def _put(self, db: sqlite3.Connection, row: Row, facts: Mapping[str, Facts]) -> str:
+    def _put(self, db: sqlite3.Connection, row: Row, facts: Mapping[str, Metadata]) -> str:
         if row.error:
             if os.access(row.file + ".hea", os.R_OK):  # of a record that is out of reach, the index keeps what it has
                 self._delete(db, [row.file])
@@ -147,7 +147,7 @@ class RecordTable:
         return outcome
 
     @staticmethod
-    def _set_all_facts(db: sqlite3.Connection, files: Iterable[str], facts: Mapping[str, Facts]) -> None:
+    def _set_all_facts(db: sqlite3.Connection, files: Iterable[str], facts: Mapping[str, Metadata]) -> None:
         """Overrule what headers say by what tables say, cell by cell; a row is written only if that changes it."""
         names = "(age, sex, report, labels, other)"
         new = "(coalesce(?1, age), coalesce(?2, sex), coalesce(?3, report), coalesce(?4, labels), ?5)"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ecgclip.data.sets import MAIN
-from ecgclip.data.splits import check
+from ecgclip.data.splits import check_data
 from ecgclip.ecg import EcgclipError
 from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.networks.config import ECGConfig
@@ -63,7 +63,7 @@ class Recipe:
                 raise TypeError(f"unseen {recipe.unseen!r} is no list of concepts")
             if recipe.unseen:
                 KnowledgeBase.load().without(recipe.unseen)  # which knows them, or says so
-            check(recipe.data, recipe.test_part)
+            check_data(recipe.data, recipe.test_part)
         except (OSError, TypeError, ValueError, AttributeError, yaml.YAMLError) as error:
             raise EcgclipError(
                 f"{path}: not a recipe ({str(error).splitlines()[0]}); see recipes/default.yaml"

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ecgclip.data.cases import MEASURED_CONCEPTS, Case
-from ecgclip.data.sets import REPORTED_BY
-from ecgclip.data.splits import Parts, divide, learnt, load
+from ecgclip.data.sets import data_set
+from ecgclip.data.splits import Parts, divide, load, split_record
 from ecgclip.data.windows import VARIANTS, Windows, load_windows
 from ecgclip.index.workers import cores
 from ecgclip.knowledge.base import KnowledgeBase
@@ -27,7 +27,7 @@ class Split:
     windows: Windows
 
 
-def load_split(recipe: Recipe, data: Path, kb: KnowledgeBase, validation: bool, log=print) -> dict[str, Split]:
+def load_split(recipe: Recipe, data: Path, kb: KnowledgeBase, validation: bool) -> dict[str, Split]:
     """The training cases of each source, or the validation cases of the main one."""
     splits, rest = {}, kb.without(recipe.unseen)
     for source in [recipe.main] if validation else recipe.data:
@@ -35,16 +35,14 @@ def load_split(recipe: Recipe, data: Path, kb: KnowledgeBase, validation: bool, 
         chosen = [forget(c, rest) for c in (parts.validation if validation else parts.training)]
         variants = VARIANTS if recipe.augment["drop_leads"] else 1
         rate, workers = recipe.ecg_config.sampling_rate, cores()
-        splits[source] = Split(chosen, load_windows(chosen, windows_cache(), workers, log, rate, variants))
+        splits[source] = Split(chosen, load_windows(chosen, windows_cache(), workers, rate, variants))
     return splits
 
 
 def source_parts(recipe: Recipe, source: str, data: Path, kb: KnowledgeBase, signals: bool = True) -> Parts:
     """What a recipe does with each case of a source. signals=False: rows without a signal too, for their reports."""
-    options: dict[str, Any] = {} if signals else {"signals": False}
-    if source == "ptb-xl":
-        options["fine"] = recipe.ecg_config.sampling_rate > SAMPLING_RATE
-    cases = load(source, data / recipe.data[source]["path"], kb, **options)
+    fine = recipe.ecg_config.sampling_rate > SAMPLING_RATE
+    cases = load(source, data / recipe.data[source]["path"], kb, fine=fine, signals=signals)
     validation_part = recipe.validation_part if source == recipe.main else 0
     return divide(source, cases, recipe.data[source].get("folds"), validation_part, recipe.test_part.get(source, 0))
 
@@ -52,7 +50,7 @@ def source_parts(recipe: Recipe, source: str, data: Path, kb: KnowledgeBase, sig
 def learnt_from(recipe: Recipe, *parts: dict[str, Split]) -> dict[str, dict[str, Any]]:
     """What a model's config keeps of each source, by which `eval` knows what it was trained on."""
     cases = {source: [c for part in parts if source in part for c in part[source].cases] for source in recipe.data}
-    return {source: learnt(source, known, recipe.test_part.get(source, 0)) for source, known in cases.items()}
+    return {source: split_record(source, known, recipe.test_part.get(source, 0)) for source, known in cases.items()}
 
 
 def forget(case: Case, kb: KnowledgeBase) -> Case:
@@ -91,7 +89,7 @@ def corpus(recipe: Recipe, data: Path, kb: KnowledgeBase) -> list[str]:
     rest = kb.without(recipe.unseen)
     texts = [p.text for p in rest.passages]
     texts += [t for entry in spoken_findings(rest).values() for said in entry.values() for t in said]
-    for source in (s for s in recipe.data if s in REPORTED_BY):
+    for source in (s for s in recipe.data if data_set(s).reports):
         parts = source_parts(recipe, source, data, kb)  # of a small folder, who validates depends on who has a signal
         apart = {c.person for c in [*parts.validation, *parts.test]}
         cases = source_parts(recipe, source, data, kb, signals=False).training

@@ -96,32 +96,37 @@ def test_parts_of_a_source_are_shares_of_its_patients():
     assert parts.training == [c for c in cases if c.share(5) and c.share(4)]
     assert all(len(part) > 5 for part in (parts.training, parts.validation, parts.test))
     few = splits.divide("challenge-2011", cases[:8], validation_part=1_000_003)
-    assert len(few.validation) == 2 and len(few.training) == 6, "one patient at least validates"
+    assert len(few.validation) == 2, "one patient at least validates"
+    assert len(few.training) == 6
     assert splits.divide("challenge-2011", [], validation_part=4) == splits.Parts([], [], [])
 
 
 def test_folds_choose_among_what_is_not_tested_on():
     cases = two_each("ptb-xl", range(1, 11))
     parts = splits.divide("ptb-xl", cases, folds=[1, 2, 9])
-    assert {c.fold for c in parts.training} == {1, 2} and {c.fold for c in parts.test} == {9, 10}
+    assert {c.fold for c in parts.training} == {1, 2}
+    assert {c.fold for c in parts.test} == {9, 10}
     assert {c.fold for c in splits.divide("ptb-xl", cases).training} == set(range(1, 9))
     twins = [Case("ptb-xl", "a", "p", fold=1), Case("ptb-xl", "b", "p", fold=10), Case("ptb-xl", "c", "q", fold=1)]
     parts = splits.divide("ptb-xl", twins)
-    assert parts.test == twins[:2] and parts.training == twins[2:], "whose other record is tested on"
+    assert parts.test == twins[:2], "whose other record is tested on"
+    assert parts.training == twins[2:]
 
 
 def test_what_a_config_keeps_of_a_source_says_later_what_was_trained_on():
     cases = two_each("mitdb", (1, 0, 1))
-    assert splits.learnt("mitdb", cases) == {"folds": [0, 1]}
-    assert splits.learnt("challenge-2017", cases, 9) == {"test_part": 5} == splits.learnt("challenge-2017", cases)
-    assert splits.learnt("challenge-2011", cases, 9) == {"test_part": 9}
-    assert splits.learnt("challenge-2011", cases) == {"test_part": 0}
+    assert splits.split_record("mitdb", cases) == {"folds": [0, 1]}
+    assert splits.split_record("challenge-2017", cases, 9) == {"test_part": 5}
+    assert splits.split_record("challenge-2017", cases) == {"test_part": 5}
+    assert splits.split_record("challenge-2011", cases, 9) == {"test_part": 9}
+    assert splits.split_record("challenge-2011", cases) == {"test_part": 0}
     kept = {"mitdb": {"folds": [0, 1]}}
-    assert splits.sources({"split": kept, "recipe": {"data": {"ptb-xl": {}}}}) == kept and splits.sources({}) == {}
+    assert splits.trained_sources({"split": kept, "recipe": {"data": {"ptb-xl": {}}}}) == kept
+    assert splits.trained_sources({}) == {}
     old = {"data": {"ptb-xl": {"folds": [1, 2]}, "mitdb": {}, "ludb": {}}, "test_part": {"ludb": 4}}
-    assert splits.sources({"recipe": old}) == {
+    assert splits.trained_sources({"recipe": old}) == {
         "ptb-xl": {"folds": [1, 2], "test_part": 0},
-        "mitdb": {"folds": range(3), "test_part": 0},
+        "mitdb": {"folds": (0, 1, 2), "test_part": 0},
         "ludb": {"folds": None, "test_part": 4},
     }
 
@@ -136,26 +141,30 @@ def test_what_a_config_keeps_of_a_source_says_later_what_was_trained_on():
 )
 def test_a_source_without_folds_is_tested_on_what_the_model_left(own, part, trained):
     cases = two_each("ludb")
-    chosen, noted = splits.tested("ludb", cases, {"split": {"ludb": own} if own else {}})
-    assert chosen == [c for c in cases if not part or c.share(part) == 0] and noted is trained
+    chosen, noted = splits.choose_test("ludb", cases, {"split": {"ludb": own} if own else {}})
+    assert chosen == [c for c in cases if not part or c.share(part) == 0]
+    assert noted is trained
 
 
 def test_a_probe_is_tested_on_others_than_it_was_trained_on():
     cases = two_each("ptb-xl", range(1, 11))
     test = [c for c in cases if c.fold == 2]
-    training, same = splits.probed("ptb-xl", cases, test)
-    assert same == test and {c.fold for c in training} == {1, 3, 4, 5, 6, 7, 8}
+    training, same = splits.choose_probe("ptb-xl", cases, test)
+    assert same == test
+    assert {c.fold for c in training} == {1, 3, 4, 5, 6, 7, 8}
     cases = two_each("ludb")
-    training, test = splits.probed("ludb", cases, cases)
-    assert test == [c for c in cases if c.share(5) == 0] and training == [c for c in cases if c.share(5)]
+    training, test = splits.choose_probe("ludb", cases, cases)
+    assert test == [c for c in cases if c.share(5) == 0]
+    assert training == [c for c in cases if c.share(5)]
     part = [c for c in cases if c.share(3) == 0]
-    assert splits.probed("ludb", cases, part) == ([c for c in cases if c.share(3)], part)
+    assert splits.choose_probe("ludb", cases, part) == ([c for c in cases if c.share(3)], part)
 
 
 def test_folds_of_patients_are_as_large_as_can_be():
     cases = two_each("ludb")
     folds = splits.patient_folds(cases)
-    assert np.bincount(folds).tolist() == [16] * 5 and all(folds[::2] == folds[1::2])
+    assert np.bincount(folds).tolist() == [16] * 5
+    assert all(folds[::2] == folds[1::2])
     assert not np.array_equal(np.sort(folds), folds), "not in the order of the records"
 
 
@@ -174,8 +183,10 @@ def test_folds_of_patients_are_as_large_as_can_be():
 )
 def test_data_that_cannot_be_trained_on_is_one_line(data, problem):
     with pytest.raises(EcgclipError, match=problem):
-        splits.check(data, {})
-    splits.check({"mitdb": {"path": "x", "per_step": 2, "folds": [0, 1]}, "ludb": {"path": "x", "per_step": 2}}, {})
+        splits.check_data(data, {})
+    splits.check_data(
+        {"mitdb": {"path": "x", "per_step": 2, "folds": [0, 1]}, "ludb": {"path": "x", "per_step": 2}}, {}
+    )
 
 
 @pytest.mark.parametrize(
@@ -191,8 +202,8 @@ def test_data_that_cannot_be_trained_on_is_one_line(data, problem):
 def test_a_part_that_nobody_can_be_tested_on_is_one_line(test_part, problem):
     data = {"ludb": {"path": "x", "per_step": 2}}
     with pytest.raises(EcgclipError, match=problem):
-        splits.check(data, test_part)
-    splits.check(data, {"ludb": 5})
+        splits.check_data(data, test_part)
+    splits.check_data(data, {"ludb": 5})
 
 
 # --- the whole of it --------------------------------------------------------------------------------------------------
@@ -222,7 +233,8 @@ def test_no_patient_report_or_record_is_in_two_parts(everything, model):
         for c in splits.load("ptb-xl", everything / "ptb-xl", kb, signals=False)
         if int(c.path[-8:-3]) in numbers
     }
-    assert read and not read & {c.patient for c in validation + tests if c.source == "ptb-xl"}
+    assert read
+    assert not read & {c.patient for c in validation + tests if c.source == "ptb-xl"}
     assert {c.patient for c in training if c.source == "ptb-xl"} < read, "and those without a signal"
     # what is no test is used: all of the other sources
     used = names(training)
@@ -236,7 +248,7 @@ def test_no_patient_report_or_record_is_in_two_parts(everything, model):
 
 
 def test_in_a_small_folder_too_the_words_of_who_validates_are_not_learnt(model, tmp_path):
-    """Nobody falls into the validation part: the patient who is taken instead is not the one that he would be with all rows."""
+    """Nobody falls into the validation part: another patient is taken instead than would be with all rows."""
     write_ptb_xl(tmp_path / "ptb-xl", 40, signals=False, numbered=True)
     for first in range(0, 40, 2):  # whichever patient has the only signals, he and another
         write_headers(tmp_path / "ptb-xl", [f"records100/00000/{i + 1:05d}_lr" for i in (first, first + 1)])
@@ -249,14 +261,17 @@ def test_in_a_small_folder_too_the_words_of_who_validates_are_not_learnt(model, 
 def test_a_probe_and_the_neighbours_of_a_description_are_of_other_patients(everything, model):
     for source, fold in (("ptb-xl", 9), ("mitdb", 2), ("mitdb", 1), ("challenge-2017", None), ("challenge-2020", None)):
         training, test = probe.split(model, source, everything / source, fold)
-        assert training and test and not persons(training) & persons(test), source
+        assert training, source
+        assert test, source
+        assert not persons(training) & persons(test), source
         assert not names(training) & names(test)
         assert not {"A", "HR"} & {c.source for c in training + test}, "data sets of their own"
         assert source != "ptb-xl" or {c.fold for c in training} == set(range(1, 9))
         assert source != "challenge-2017" or len(names(test)) < 60
     test = cases_to_test(model, "ptb-xl", everything / "ptb-xl", 9)
-    near = _training_cases(model, everything / "ptb-xl", 9, {c.patient for c in test})
-    assert not persons(near) & persons(test) and {c.fold for c in near} == set(range(1, 9))
+    near = _training_cases(model, "ptb-xl", everything / "ptb-xl", 9, {c.patient for c in test})
+    assert not persons(near) & persons(test)
+    assert {c.fold for c in near} == set(range(1, 9))
 
 
 # --- what is tested on ------------------------------------------------------------------------------------------------
@@ -266,7 +281,8 @@ def test_a_fifth_of_challenge_2017_is_tested_on_whoever_was_trained(everything, 
     path = everything / "challenge-2017"
     tested = cases_to_test(model, "challenge-2017", path)
     everyone = splits.load("challenge-2017", path, model.kb)
-    assert tested == [c for c in everyone if c.share(5) == 0] and 20 < len(tested) < 60
+    assert tested == [c for c in everyone if c.share(5) == 0]
+    assert 20 < len(tested) < 60
     for plan in (recipe(data=DATA), recipe(data=DATA, test_part={"challenge-2017": 10})):
         trained = load_split(plan, everything, model.kb, False)["challenge-2017"].cases
         assert not names(trained) & names(tested)
@@ -318,8 +334,8 @@ def test_weights_of_0_1_0_were_trained_on_all_that_their_recipe_does_not_hold_ou
 
 def test_the_records_of_chapman_in_challenge_2020_were_trained_on_as_chapman(everything, model, capsys):
     training = {"split": {"chapman": {"test_part": 0}}}
-    assert splits.tested("challenge-2020", [Case("JS", "JS1", "1")], training)[1]
-    assert not splits.tested("challenge-2020", [Case("JS", "JS1", "1")], {"split": {"ludb": {"test_part": 0}}})[1]
+    assert splits.choose_test("challenge-2020", [Case("JS", "JS1", "1")], training)[1]
+    assert not splits.choose_test("challenge-2020", [Case("JS", "JS1", "1")], {"split": {"ludb": {"test_part": 0}}})[1]
 
 
 # --- recipes ----------------------------------------------------------------------------------------------------------
@@ -344,7 +360,8 @@ def test_folds_that_cannot_be_trained_on_are_one_line_that_names_the_recipe(tmp_
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(plan))
     with pytest.raises(EcgclipError, match=problem) as error:
         Recipe.load(tmp_path / "mine.yaml")
-    assert "\n" not in str(error.value) and "mine.yaml" in str(error.value)
+    assert "\n" not in str(error.value)
+    assert "mine.yaml" in str(error.value)
 
 
 def test_one_recipe_takes_records_once(tmp_path):
@@ -358,7 +375,8 @@ def test_one_recipe_takes_records_once(tmp_path):
 def test_the_shipped_recipe_leaves_ds2_out(everything):
     plan = Recipe.load(asset_path("recipes/default.yaml"))
     cases = load_split(plan, everything, KnowledgeBase.load(), False)["mitdb"].cases
-    assert {c.fold for c in cases} == {0, 1} and not {Path(c.path).name for c in cases} & set(DS2)
+    assert {c.fold for c in cases} == {0, 1}
+    assert not {Path(c.path).name for c in cases} & set(DS2)
 
 
 def test_any_source_is_loaded_by_folds_or_says_that_it_has_none(everything, model):

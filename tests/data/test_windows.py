@@ -1,4 +1,4 @@
-"""Windows of cases on disk: what the encoder needs, made once, and no work lost to an interruption or a damaged record."""
+"""Windows on disk: what the encoder needs, made once; no work is lost to an interruption or a damaged record."""
 
 import warnings
 from pathlib import Path
@@ -29,12 +29,18 @@ def same(one, other):
 
 def test_windows_hold_what_the_encoder_needs(cases, tmp_path):
     made = load_windows(cases, tmp_path)
-    assert len(made) == 10 and made.signal.shape == (10, 12, 1000) and made.mask.all()
-    assert (made.length == 1000).all() and set(np.unique(made.findings)) <= {UNKNOWN, 0, 1}
-    assert made.r_peaks.shape == (10, MAX_BEATS) and (np.isfinite(made.r_peaks).sum(1) > 4).all()
+    assert len(made) == 10
+    assert made.signal.shape == (10, 12, 1000)
+    assert made.mask.all()
+    assert (made.length == 1000).all()
+    assert set(np.unique(made.findings)) <= {UNKNOWN, 0, 1}
+    assert made.r_peaks.shape == (10, MAX_BEATS)
+    assert (np.isfinite(made.r_peaks).sum(1) > 4).all()
     wide = made.findings[:, made.finding_keys.index("qrs_120_or_more")]
-    assert wide[1] == 1 and wide[0] == 0, list(CONDITIONS)
-    assert not made.signal.flags.writeable and isinstance(made.signal, np.memmap), "they need not fit into memory"
+    assert wide[1] == 1, list(CONDITIONS)
+    assert wide[0] == 0, list(CONDITIONS)
+    assert not made.signal.flags.writeable
+    assert isinstance(made.signal, np.memmap), "they need not fit into memory"
 
 
 def test_lead_subsets_differ_between_records_but_not_with_where_the_data_set_lies(tmp_path):
@@ -45,7 +51,8 @@ def test_lead_subsets_differ_between_records_but_not_with_where_the_data_set_lie
             for i in (1, 2)
         ]
         made.append([windows.case_windows(Case("toy", path, patient=path), ())[0]["leads"] for path in paths])
-    assert np.array_equal(made[0], made[1]) and not np.array_equal(*made[0])
+    assert np.array_equal(made[0], made[1])
+    assert not np.array_equal(*made[0])
 
 
 def test_they_are_kept_and_made_again_when_the_cases_change(cases, tmp_path, monkeypatch):
@@ -54,7 +61,8 @@ def test_they_are_kept_and_made_again_when_the_cases_change(cases, tmp_path, mon
         patch.setattr(windows, "ProcessPoolExecutor", None)
         same(first, load_windows(cases[:4], tmp_path))
     assert len(load_windows(cases[:3], tmp_path)) == 3
-    assert len(list(tmp_path.glob("windows-*/"))) == 2 and not list(tmp_path.glob("*.partial"))
+    assert len(list(tmp_path.glob("windows-*/"))) == 2
+    assert not list(tmp_path.glob("*.partial"))
 
 
 def test_an_interruption_costs_the_block_under_way(cases, tmp_path, monkeypatch):
@@ -80,24 +88,28 @@ def test_an_interruption_costs_the_block_under_way(cases, tmp_path, monkeypatch)
     assert begun == [3, 3, 3, 3, 1], "the two blocks that were done are not done again"
 
 
-def test_a_record_that_cannot_be_read_is_logged_and_left_out(tmp_path):
+def test_a_record_that_cannot_be_read_is_named_and_left_out(tmp_path, capsys):
     for name in ("a", "b", "c"):
         write_record(simulate("normal", sampling_rate=100, seconds=24 if name == "c" else 10), tmp_path / name)
     (tmp_path / "b.dat").write_bytes(b"")
-    lines = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        made = load_windows([Case("s", str(tmp_path / n), n) for n in ("a", "b", "c")], tmp_path, log=lines.append)
-    assert made.case.tolist() == [0, 2, 2, 2] and len(lines) == 1 and str(tmp_path / "b") in lines[0]
+        made = load_windows([Case("s", str(tmp_path / n), n) for n in ("a", "b", "c")], tmp_path)
+    assert made.case.tolist() == [0, 2, 2, 2]
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("left out: ")]
+    assert str(tmp_path / "b") in line
     with pytest.raises(EcgclipError, match="no record"):
-        load_windows([Case("s", str(tmp_path / "b"), "b")], tmp_path, log=lines.append)
+        load_windows([Case("s", str(tmp_path / "b"), "b")], tmp_path)
 
 
 def test_windows_at_500_hz_are_those_of_100_hz_seen_finer(tmp_path):
     path = Path(write_record(simulate("lbbb", seed=2, seconds=7), tmp_path / "a"))
     case = Case("s", str(path.with_suffix("")), "a")
     fine, coarse = (load_windows([case], tmp_path, sampling_rate=rate, variants=1) for rate in (500, 100))
-    assert fine.signal.shape == (1, 12, 5000) and fine.length[0] == 3500 and coarse.length[0] == 700
-    assert np.array_equal(fine.r_peaks, coarse.r_peaks, equal_nan=True) and fine.features.shape[1] == 1
+    assert fine.signal.shape == (1, 12, 5000)
+    assert fine.length[0] == 3500
+    assert coarse.length[0] == 700
+    assert np.array_equal(fine.r_peaks, coarse.r_peaks, equal_nan=True)
+    assert fine.features.shape[1] == 1
     one, other = fine.signal[0, :, ::5].astype(float), coarse.signal[0].astype(float)
     assert min(np.corrcoef(a, b)[0, 1] for a, b in zip(one, other, strict=True)) > 0.99

@@ -7,7 +7,6 @@ import pytest
 from toy import write_ptb_xl
 
 from ecgclip.data.cases import Case
-from ecgclip.data.sets import LOADERS
 from ecgclip.ecg import EcgclipError
 from ecgclip.evaluate.probe import draw, fit, probe, split
 from ecgclip.model.store import load_model
@@ -42,7 +41,7 @@ def test_no_patient_is_both_trained_and_tested_on(data, tiny_model):
 
 def test_a_source_without_a_split_is_split_by_patient(tiny_model, monkeypatch):
     cases = [Case("folder", str(i), str(i // 3)) for i in range(300)]
-    monkeypatch.setitem(LOADERS, "folder", lambda root, kb: cases)
+    monkeypatch.setattr("ecgclip.data.folder.folder", lambda root, kb: cases)
     training, test = split(load_model(tiny_model), "folder", ".", None)
     assert len(training) + len(test) == 300 and 30 < len(test) < 90
     assert not {c.patient for c in training} & {c.patient for c in test}

@@ -224,7 +224,7 @@ def test_evaluation_writes_both_methods_and_the_same_file_again(ptb_xl, tiny_mod
 
 def test_the_baseline_is_the_nearest_of_other_patients(model, ptb_xl):
     test = cases_to_test(model, "ptb-xl", ptb_xl, 3)
-    training = _training_cases(model, ptb_xl, 3, {c.patient for c in test})
+    training = _training_cases(model, "ptb-xl", ptb_xl, 3, {c.patient for c in test})
     assert {c.fold for c in training} == {1, 2, 4, 5, 6, 7, 8} and not {c.patient for c in test} & {
         c.patient for c in training
     }

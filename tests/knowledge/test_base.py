@@ -6,8 +6,8 @@ import re
 import pytest
 import yaml
 
-from ecgclip.data.cases import SUPERCLASSES
 from ecgclip.data.mitdb import BEATS, RHYTHMS
+from ecgclip.data.sets import SUPERCLASSES
 from ecgclip.ecg import EcgclipError
 from ecgclip.files import asset_path
 from ecgclip.knowledge.base import KnowledgeBase
