@@ -106,7 +106,7 @@ def test_loading_embeds_no_passage_anew():
 @needs_weights
 def test_the_compiled_copy_is_what_the_knowledge_base_compiles_to(monkeypatch):
     copy = KnowledgeBase.load()
-    monkeypatch.setattr("ecgclip.knowledge.base.COMPILED", Path("none"))
+    monkeypatch.setattr("ecgclip.knowledge.entries.COMPILED", Path("none"))
     parsed = KnowledgeBase.load()
     assert (copy.concepts, copy.sources) == (parsed.concepts, parsed.sources)
 

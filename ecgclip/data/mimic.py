@@ -11,7 +11,7 @@ from ecgclip.data.cases import Case, LabelledRecord, make_cases
 from ecgclip.data.tables import read_rows
 from ecgclip.ecg import EcgclipError
 from ecgclip.knowledge.base import KnowledgeBase
-from ecgclip.knowledge.words import HEDGED
+from ecgclip.knowledge.vocabulary import HEDGED
 
 RECORDS, REPORTS = "record_list.csv", "machine_measurements.csv"
 REPORT_COLUMNS = [f"report_{i}" for i in range(18)]

@@ -1,4 +1,4 @@
-"""The clinical knowledge base: what a label means."""
+"""The clinical knowledge base: its concepts and passages, how a label is understood and found in it, and label sets."""
 
 from typing import TYPE_CHECKING
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from ecgclip.knowledge.concepts import Criterion as Criterion
     from ecgclip.knowledge.concepts import Passage as Passage
     from ecgclip.knowledge.concepts import Source as Source
+    from ecgclip.knowledge.grammar import Condition as Condition
+    from ecgclip.knowledge.grammar import parse as parse
     from ecgclip.knowledge.label_sets import label_set_names as label_set_names
     from ecgclip.knowledge.label_sets import load_label_set as load_label_set
-    from ecgclip.knowledge.words import Condition as Condition
-    from ecgclip.knowledge.words import parse as parse
 
 __all__ = [
     "KnowledgeBase",
@@ -42,7 +42,7 @@ __getattr__, __dir__ = attach(
         "LANGUAGES": "ecgclip.knowledge.concepts",
         "label_set_names": "ecgclip.knowledge.label_sets",
         "load_label_set": "ecgclip.knowledge.label_sets",
-        "Condition": "ecgclip.knowledge.words",
-        "parse": "ecgclip.knowledge.words",
+        "Condition": "ecgclip.knowledge.grammar",
+        "parse": "ecgclip.knowledge.grammar",
     },
 )

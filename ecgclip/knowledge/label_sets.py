@@ -10,33 +10,50 @@ from ecgclip.files import asset_path
 
 
 def label_set_names() -> list[str]:
-    """What `load_label_set` knows by name."""
+    """Return the names of the label sets that ship."""
     return sorted(f.stem for f in asset_path("prompts/label_sets").glob("*.yaml"))
 
 
 def load_label_set(name: str) -> dict[str, Any]:
-    """A label set by its name, or the YAML file of one's own, as a dict.
+    """Read a label set.
 
-    labels: {code: concept id}; labels_en, labels_de: {code: name} where it has them.
-    Raises EcgclipError where there is none of that name, or it is damaged.
+    Parameters
+    ----------
+    name : of a label set that ships, or the path of a .yaml file of your own.
+
+    Returns
+    -------
+    dict
+        `labels`: {label: concept id}; and, in sets that ship, `labels_en` and `labels_de`: {label: name}.
+
+    Raises
+    ------
+    EcgclipError
+        If there is none of that name, or the file is damaged.
     """
     import yaml
 
-    own = name.endswith((".yaml", ".yml"))
-    if not own and name not in label_set_names():
-        raise EcgclipError(f"no label set {name!r}; there are {', '.join(label_set_names()) or 'none'}")
-    path = Path(name) if own else asset_path(f"prompts/label_sets/{name}.yaml")
+    path = _label_set_path(name)
     try:
         entry = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise EcgclipError(f"{path}: cannot be read as a label set ({str(error).splitlines()[0]})") from None
     labels = entry.get("labels") if isinstance(entry, dict) else None
-    if (
-        not isinstance(labels, dict)
-        or not labels
-        or not all(isinstance(t, str) for pair in labels.items() for t in pair)
-    ):
-        raise EcgclipError(
-            f"{path}: not a label set (expected labels: {{label: concept id}}; quote numbers and yes/no)"
-        )
+    if not _is_mapping_of_texts(labels):
+        expected = "expected labels: {label: concept id}; quote numbers and yes/no"
+        raise EcgclipError(f"{path}: not a label set ({expected})")
     return entry
+
+
+def _label_set_path(name: str) -> Path:
+    if name.endswith((".yaml", ".yml")):
+        return Path(name)
+    if name not in label_set_names():
+        raise EcgclipError(f"no label set {name!r}; there are {', '.join(label_set_names()) or 'none'}")
+    return asset_path(f"prompts/label_sets/{name}.yaml")
+
+
+def _is_mapping_of_texts(labels: Any) -> bool:
+    return (
+        isinstance(labels, dict) and bool(labels) and all(isinstance(x, str) for pair in labels.items() for x in pair)
+    )

@@ -23,8 +23,8 @@ from ecgclip.files import write_atomic
 from ecgclip.io.wfdb import read_ecg
 from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.knowledge.concepts import Passage
+from ecgclip.knowledge.grammar import Condition, parse
 from ecgclip.knowledge.label_sets import load_label_set
-from ecgclip.knowledge.words import Condition, parse
 from ecgclip.measure.beats import find_beats
 from ecgclip.measure.measurement import Measurement, measure_windows
 from ecgclip.measure.recording import DECIDES, observe
@@ -399,7 +399,7 @@ class ECGCLIP(nn.Module):
         return _unit(np.sum(parts, 0))
 
     def prompt(self, label: str, enrich: bool = True, concept: str | None = None) -> Prompt:
-        """A label → what to ask with; "AF without LBBB" becomes two conditions, one of them denied (see ecgclip.knowledge.words).
+        """A label → what to ask with; "AF without LBBB" becomes two conditions, one of them denied (see ecgclip.knowledge.grammar).
 
         concept (an id) overrules what the label says, as label sets do. Raises EcgclipError for a label that is empty or too long.
         """
@@ -451,15 +451,15 @@ class ECGCLIP(nn.Module):
             row = self._plain.get(label)
             vector = self.passage_vectors[row] if row is not None else self.plain_vectors([label])[0]
             return Prompt(label, vector, None, ())
-        if found is None and (found := self.kb.respelt(label)):
+        if found is None and (found := self.kb.find_misspelt(label)):
             return replace(self._leaf(found.name, enrich, found.id), label=label, note=f"read as {found.name}")
         if found is None:
             vector = self.plain_vectors([label])[0]
             # the user's own words keep half the say, as they may be narrower than the concept
-            if found := self.kb.named(label):
+            if found := self.kb.find_within(label):
                 own = _unit(vector + self.concept_vector(found.id))
                 return Prompt(label, own, found, _shown(found), f"read as {found.name}")
-            near = self.nearest_passages(vector, conditions=True) if self.kb.speaks(label) else []
+            near = self.nearest_passages(vector, conditions=True) if self.kb.shares_words(label) else []
             near = [(p, c) for p, c in near if c >= self.config.floor]
             if not near:
                 return Prompt(label, vector, None, (), UNKNOWN)

@@ -184,7 +184,7 @@ def choose_floor(model: ECGCLIP, seed: int = 0) -> float:
         if p.kind in ("name", "alias") and len(p.text) >= SHORTEST and kb.concepts[p.concept].category != "beat":
             i = int(rng.integers(1, len(p.text) - 1))
             text = p.text[:i] + p.text[i + 1 :]
-            if not (kb.find(text) or kb.respelt(text)):
+            if not (kb.find(text) or kb.find_misspelt(text)):
                 typed[text] = p.concept
     found = [model.nearest_passages(v, 1, conditions=True)[0] for v in model.plain_vectors(list(typed))]
     cosine = np.array([c for _, c in found])
@@ -196,5 +196,5 @@ def choose_floor(model: ECGCLIP, seed: int = 0) -> float:
     own = cosine[order][passes[-1]] if len(passes) else 1.0
     strange = [*UNRELATED, *nonsense(rng, len(UNRELATED))]
     near = [model.nearest_passages(v, 1, conditions=True)[0][1] for v in model.plain_vectors(strange)]
-    near = [c if kb.speaks(text) else 0.0 for text, c in zip(strange, near, strict=True)]
+    near = [c if kb.shares_words(text) else 0.0 for text, c in zip(strange, near, strict=True)]
     return round(float(max(own, np.quantile(near, STRANGE))), 3)

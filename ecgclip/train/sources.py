@@ -55,10 +55,10 @@ def learnt_from(recipe: Recipe, *parts: dict[str, Split]) -> dict[str, dict[str,
 
 def forget(case: Case, kb: KnowledgeBase) -> Case:
     """The case without its statements and beats that `kb` does not have, and without a report that tells of them."""
-    if kb.unsaid is None:
+    if kb.hidden_names is None:
         return case
     present = {c for c, there in case.statements.items() if there} | case.annotated
-    silent = not present <= kb.concepts.keys() or kb.unsaid.search(case.report)
+    silent = not present <= kb.concepts.keys() or kb.hidden_names.search(case.report)
     return replace(
         case,
         statements={c: there for c, there in case.statements.items() if c in kb.concepts},
@@ -72,7 +72,7 @@ def spoken_findings(kb: KnowledgeBase) -> dict[str, dict[str, list[str]]]:
     """The words for every finding, but those with a name that `kb` is without; no finding of which no words are left."""
     spoken = {
         key: {
-            kind: [t for t in entry.get(kind, []) if not (kb.unsaid and kb.unsaid.search(t))]
+            kind: [t for t in entry.get(kind, []) if not (kb.hidden_names and kb.hidden_names.search(t))]
             for kind in ("en", "de", "negative_en", "negative_de")
         }
         for key, entry in finding_texts().items()

@@ -46,7 +46,9 @@ def test_any_leads_beats_and_length_give_finite_unit_vectors(encoder, leads, bea
     x = signal() * scale * mask[..., None] * (torch.arange(1000) < length)
     with torch.inference_mode():
         out = encoder(x, mask, peaks(*beats), torch.tensor([length]))
-    assert out.rhythm.shape == (1, 16) and out.beats.shape == (1, 40 + 4, 16) and out.tokens.shape == (1, 125, 32)
+    assert out.rhythm.shape == (1, 16)
+    assert out.beats.shape == (1, 40 + 4, 16)
+    assert out.tokens.shape == (1, 125, 32)
     assert all(t.isfinite().all() for t in (out.tokens, out.beats, out.rhythm))
     torch.testing.assert_close(out.rhythm.norm(dim=-1), torch.ones(1))
     torch.testing.assert_close(out.beats.norm(dim=-1), torch.ones(1, 44))
@@ -100,7 +102,8 @@ def test_every_sampling_rate_gives_a_token_for_each_80_ms(rate):
     model = ECGEncoder(ECGConfig(sampling_rate=rate, **SIZES)).eval()
     with torch.inference_mode():
         out = model(signal(2, 10 * rate), ALL.expand(2, -1), REGULAR.expand(2, -1), torch.tensor([10 * rate, 5 * rate]))
-    assert out.tokens.shape[1] == 125 and out.token_mask.sum(1).tolist() == [125, 63]
+    assert out.tokens.shape[1] == 125
+    assert out.token_mask.sum(1).tolist() == [125, 63]
     assert out.rhythm.isfinite().all()
 
 
@@ -111,7 +114,8 @@ def test_masked_leads_are_ignored_to_the_last_bit(encoder):
     other[0, [0, 7]] = 1e3
     with torch.inference_mode():
         a, b = (encoder(x, mask, REGULAR) for x in (signal(), other))
-        assert torch.equal(a.rhythm, b.rhythm) and torch.equal(a.beats, b.beats)
+        assert torch.equal(a.rhythm, b.rhythm)
+        assert torch.equal(a.beats, b.beats)
         flat = signal()
         flat[0, [0, 7]] = 0
         assert not torch.equal(a.rhythm, encoder(flat, ALL, REGULAR).rhythm), "a masked lead is not a flat one"
@@ -152,7 +156,8 @@ def test_a_beat_is_about_its_own_place(encoder):
     near[..., 480:530] += 1.0
     with torch.inference_mode():
         change = (encoder(signal(), ALL, beats).beats - encoder(near, ALL, beats).beats).norm(dim=-1)[0]
-    assert change[1] > 2 * change[0] and change[1] > 2 * change[2]
+    assert change[1] > 2 * change[0]
+    assert change[1] > 2 * change[2]
 
 
 def test_members_over_the_measurements_are_taught_apart_and_answer_together():
@@ -160,7 +165,8 @@ def test_members_over_the_measurements_are_taught_apart_and_answer_together():
     branch = ECGEncoder(ECGConfig(**SIZES, members=3)).measured.eval()
     rows, last = torch.randn(2, len(feature_names())), branch.layers[-1]
     apart = branch.members(rows)
-    assert apart.shape == (2, 3, SIZES["dim"]) and (apart[:, 0] * apart[:, 1]).sum(-1).max() < 0.99
+    assert apart.shape == (2, 3, SIZES["dim"])
+    assert (apart[:, 0] * apart[:, 1]).sum(-1).max() < 0.99
     together = branch(rows)
     torch.testing.assert_close(together, torch.nn.functional.normalize(apart.mean(1), dim=-1))
     apart[:, 0].sum().backward()
@@ -191,7 +197,8 @@ def test_all_parts_learn(encoder):
     model = ECGEncoder(ECGConfig(**SIZES))
     x, mask = signal(2), ALL.expand(2, -1)
     out, views = model.with_views(x, mask, torch.cat([REGULAR, peaks()]), torch.tensor([1000, 600]))
-    assert len(views) == 2 and not torch.equal(*views), "two dropout masks, two views"
+    assert len(views) == 2, "two dropout masks, two views"
+    assert not torch.equal(*views), "two dropout masks, two views"
     numbers = model.measured(torch.randn(2, len(feature_names())))
     (out.rhythm.sum() + out.beats.sum() + out.tokens.sum() + numbers.sum()).backward()
     assert [n for n, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()] == []
@@ -230,13 +237,15 @@ def test_statistics_of_known_rhythms():
 
 @pytest.mark.parametrize("times", [(), (2.0,), (2.0, 3.0)])
 def test_nothing_is_said_of_rhythm_below_two_intervals(times):
-    assert (rr_statistics(peaks(*times)) == 0).all() and rr_features(peaks(*times)).isfinite().all()
+    assert (rr_statistics(peaks(*times)) == 0).all()
+    assert rr_features(peaks(*times)).isfinite().all()
 
 
 @given(st.lists(st.floats(0, 10), max_size=40, unique=True).map(sorted), st.integers(0, 5))
 def test_rr_numbers_are_finite_and_padding_does_not_count(times, more):
     columns = max(len(times), 1)
     short, long = peaks(*times, columns=columns), peaks(*times, columns=columns + more)
-    assert rr_statistics(short).isfinite().all() and rr_features(short).isfinite().all()
+    assert rr_statistics(short).isfinite().all()
+    assert rr_features(short).isfinite().all()
     torch.testing.assert_close(rr_statistics(short), rr_statistics(long))
     torch.testing.assert_close(rr_features(short), rr_features(long)[:, :columns])

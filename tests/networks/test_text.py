@@ -79,7 +79,9 @@ def test_every_text_begins_and_ends_and_decodes(tokenizer):
     text = "größere t-welle"
     ids, mask = tokenizer([text, "st"])
     row = ids[0][mask[0]].tolist()
-    assert row[0] == BEGIN and row[-1] == END and (ids[~mask] == PAD).all()
+    assert row[0] == BEGIN
+    assert row[-1] == END
+    assert (ids[~mask] == PAD).all()
     assert tokenizer.decode(row) == clean(text).replace("ß", "ss")
 
 
@@ -87,8 +89,12 @@ def test_every_text_begins_and_ends_and_decodes(tokenizer):
 @given(st.lists(st.text(max_size=80), min_size=1, max_size=3))
 def test_any_text_makes_tokens_within_the_limits(tokenizer, texts):
     ids, mask = tokenizer([*texts, "sinus rhythm " * 40])
-    assert ids.shape == mask.shape and ids.shape[1] <= CONFIG.max_tokens and mask[-1].sum() == CONFIG.max_tokens
-    assert (mask.sum(1) >= 2).all() and ids.min() >= 0 and ids.max() < len(tokenizer)
+    assert ids.shape == mask.shape
+    assert ids.shape[1] <= CONFIG.max_tokens
+    assert mask[-1].sum() == CONFIG.max_tokens
+    assert (mask.sum(1) >= 2).all()
+    assert ids.min() >= 0
+    assert ids.max() < len(tokenizer)
 
 
 # --- encoder ----------------------------------------------------------------------------------------------------------
@@ -147,11 +153,13 @@ def test_a_hugging_face_encoder_can_be_trained_and_loads_without_its_folder(hub_
     plan = recipe(text=text, epochs=1)
     train_text(plan, tmp_path, tmp_path / "text", threads=1)
     stored = json.loads((tmp_path / "text" / "text.json").read_text())
-    assert stored["hf_config"]["model_type"] == "bert" and stored["vocabulary"] > 26
+    assert stored["hf_config"]["model_type"] == "bert"
+    assert stored["vocabulary"] > 26
     shutil.rmtree(source)
     model = load_model(train_clip(plan, tmp_path, tmp_path / "text", tmp_path / "clip", threads=1))
     vectors = model.embed_text(["sinus rhythm", "linksschenkelblock"])
-    assert vectors.shape == (2, 32) and vectors[0] @ vectors[1] < 0.9999
+    assert vectors.shape == (2, 32)
+    assert vectors[0] @ vectors[1] < 0.9999
 
 
 # --- losses -----------------------------------------------------------------------------------------------------------
@@ -195,7 +203,8 @@ def test_the_bank_ignores_what_is_unknown():
     assert bank(similarity, torch.tensor([[1, 0, -1]])) < bank(similarity, torch.tensor([[0, 1, -1]]))
     x = similarity.clone().requires_grad_()
     bank(x, torch.tensor([[1, 0, -1]])).backward()
-    assert x.grad[0, 2] == 0 and x.grad[0, 0] < 0 < x.grad[0, 1]
+    assert x.grad[0, 2] == 0
+    assert x.grad[0, 0] < 0 < x.grad[0, 1]
 
 
 def test_a_teacher_shares_the_say_and_has_it_alone_where_the_truth_is_unknown():
@@ -248,6 +257,7 @@ def test_a_text_attends_to_the_beats_that_are_there():
     found = attended_similarity(beats, mask, text)
     torch.testing.assert_close(attended_similarity(other, mask, text), found)
     cosine = beats @ text.T
-    assert (found <= cosine.amax(1) + 1e-6).all() and (found[1] >= cosine[1].mean(0)).all()
+    assert (found <= cosine.amax(1) + 1e-6).all()
+    assert (found[1] >= cosine[1].mean(0)).all()
     one = attended_similarity(beats, torch.tensor([[True] + [False] * 4] * 2), text)
     torch.testing.assert_close(one, cosine[:, 0])

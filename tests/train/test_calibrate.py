@@ -71,7 +71,7 @@ def test_nonsense_has_nothing_in_common_with_the_names_of_conditions():
     kb = KnowledgeBase.load()
     labels = nonsense(np.random.default_rng(3), 200)
     assert labels == nonsense(np.random.default_rng(3), 200) and len(set(labels)) > 150
-    assert sum(map(kb.speaks, labels)) <= 4
+    assert sum(map(kb.shares_words, labels)) <= 4
 
 
 # --- curves -----------------------------------------------------------------------------------------------------------

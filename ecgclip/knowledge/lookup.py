@@ -1,0 +1,148 @@
+"""Finding the concept that a label names: exactly, misspelt, or as a part of more words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cached_property
+
+from ecgclip.ecg import EcgclipError
+from ecgclip.knowledge.concepts import Concept
+from ecgclip.knowledge.spelling import MIN_LETTERS, forms, normalise, words_of
+
+STEM_SHARE = 0.7  # of a word's letters: the same word with another ending begins with them
+# words of names that name no condition by themselves
+COMMON_WORD = re.compile(
+    "(?:wave|complex|interval|segment|lead|narrow|heart|cardiac|chest|body|arm|back"
+    "|welle|zacke|komplex|strecke|herz|brust|ableitung|schmal)(?:e?s|e?n|er)?"
+)
+# stands between a name and what is said of it: "ischemia in V1"
+AFTER_NAME = re.compile(r"\s(?:in|im|on|of|at|der|des|von|bei|type|typ|grade|grad)\s", re.IGNORECASE)
+# before a name, makes another condition of it: "atypical flutter"
+CHANGES_NAME = re.compile(r"\b(?:atypi|pseudo|non|nicht|famil|mimic)", re.IGNORECASE)
+
+
+def index_spellings(concepts: Mapping[str, Concept]) -> dict[str, str]:
+    """Map every id, name, alias and code, in the spelling of `normalise`, to its concept's id.
+
+    Raises
+    ------
+    EcgclipError
+        If two concepts share a spelling.
+    """
+    index: dict[str, str] = {}
+    for concept in concepts.values():
+        codes = [code for system in ("scp", "snomed") for code in concept.codes_of(system) if code]
+        for spelling in (concept.name, concept.id, *concept.names[1:], *codes):
+            owner = index.setdefault(normalise(spelling), concept.id)
+            if owner != concept.id:
+                raise EcgclipError(f"{concept.id}.yaml: alias {spelling!r} also belongs to {owner}; keep it in one")
+    return index
+
+
+class Lookup:
+    """Finds concepts by their names.
+
+    Parameters
+    ----------
+    concepts : id → concept.
+    """
+
+    def __init__(self, concepts: Mapping[str, Concept]):
+        self.concepts = concepts
+
+    def find(self, label: str) -> Concept | None:
+        """Return the concept whose id, name, alias or code is `label`, in whatever spelling (see `normalise`)."""
+        concept = self._spellings.get(normalise(label))
+        return self.concepts[concept] if concept else None
+
+    def find_misspelt(self, label: str) -> Concept | None:
+        """Return the concept that `label` names if one letter of its longer words may be wrong ("atrial fibrilation").
+
+        None if no concept fits, or more than one does.
+        """
+        words = words_of(label)
+        for i, word in enumerate(words):
+            if len(word) > MIN_LETTERS and word not in self._words_by_form.get(word, ()):
+                similar = {w for form in forms(word) for w in self._words_by_form.get(form, ())}
+                # another first letter makes another word: typical, atypical
+                similar = {w for w in similar if w[0] == word[0]}
+                if len(similar) != 1:
+                    return None
+                words[i] = similar.pop()
+        return self.find(" ".join(words))
+
+    def find_within(self, label: str) -> Concept | None:
+        """Return the concept of the longest name that `label` ends in, or has before "in V1", "of …", "type 2".
+
+        "acute ischemia in V1" → ischemia; None for a normal ECG, as "axis normal" says less.
+        """
+        words = AFTER_NAME.split(label)[0].split()
+        while len(words) > 1 and not self.find(words[-1]) and self.modifiers.issuperset(words_of(words[-1])):
+            words.pop()
+        for n in range(len(words)):
+            name = " ".join(words[n:])
+            concept = self.find(name) or self.find_misspelt(name)
+            if concept and not CHANGES_NAME.search(" ".join(words[:n])):
+                return None if concept.category == "normal" else self._narrower(words[:n], concept) or concept
+        return None
+
+    def _narrower(self, words: list[str], concept: Concept) -> Concept | None:
+        """The concept called `words` and another name of `concept`: "3rd degree AVB" is "3rd degree AV block"."""
+        candidates = (self.find(" ".join([*words, name])) for name in concept.names if words)
+        return next((c for c in candidates if c and c.category != "beat"), None)
+
+    def shares_words(self, label: str) -> bool:
+        """Return whether most letters of `label` are in words that names have too, misspelt or with another ending.
+
+        Of the rest nothing can be found, though any text is near to some passage: an encoder knows no "none of these".
+        A wave or a part of the body is no condition, and an abbreviation that is no name could mean anything.
+        """
+        if self.modifiers.issuperset(word for word in words_of(label) if not word.isdigit()):
+            return False
+        words = [word for word in words_of(label) if len(word) > 3 and not COMMON_WORD.fullmatch(word)]
+        shared = [word for word in words if self._resembles_a_word(word)]
+        return 2 * sum(map(len, shared)) > sum(map(len, words))
+
+    def _resembles_a_word(self, word: str) -> bool:
+        stem = word[: max(MIN_LETTERS, round(STEM_SHARE * len(word)))]
+        return stem in self._stems or not forms(word).isdisjoint(self._words_by_form)
+
+    def has_word(self, word: str) -> bool:
+        """Return whether a name has this word."""
+        return normalise(word) in self._words_by_form.get(normalise(word), ())
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """All names and aliases, casefolded."""
+        return frozenset(name.casefold() for concept in self.concepts.values() for name in concept.names)
+
+    @cached_property
+    def longest_name(self) -> int:
+        """The number of words of the longest name."""
+        return max((len(name.split()) for name in self.names), default=1)
+
+    @cached_property
+    def modifiers(self) -> frozenset[str]:
+        """The words of names that no name ends in, such as "anterior"; in the spelling of `words_of`."""
+        split = [words for name in self.names if (words := words_of(name))]
+        return frozenset(w for words in split for w in words) - {words[-1] for words in split}
+
+    @cached_property
+    def _spellings(self) -> dict[str, str]:
+        return index_spellings(self.concepts)
+
+    @cached_property
+    def _words_by_form(self) -> dict[str, set[str]]:
+        """Form (see `spelling.forms`) → the words of names that have it."""
+        words: dict[str, set[str]] = {}
+        for word in {w for name in self.names for w in words_of(name)}:
+            for form in forms(word):
+                words.setdefault(form, set()).add(word)
+        return words
+
+    @cached_property
+    def _stems(self) -> frozenset[str]:
+        """All beginnings, of MIN_LETTERS letters or more, of the words of names."""
+        words: set[str] = set().union(*self._words_by_form.values())
+        return frozenset(word[:n] for word in words for n in range(MIN_LETTERS, len(word) + 1))

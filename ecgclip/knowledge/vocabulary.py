@@ -1,0 +1,96 @@
+"""The English and German words between conditions: denials, joints, hedges, and what frames a condition."""
+
+from __future__ import annotations
+
+import re
+
+# What a phrase does, and the phrases; "plain not" may stand in the middle of what it denies ("rhythm not regular").
+PHRASES = {
+    "end": "; | but | but with | however | aber | aber mit | jedoch | sondern",
+    "comma": ",",
+    "and": "& | + | and | plus | as well as | und | sowie",
+    "or": "or | and/or | nor | oder | und/oder | bzw | beziehungsweise",
+    # only after a denial: "noch normal" says that it still is
+    "nor": "noch",
+    "with": "with | and with | together with | mit | und mit | zusammen mit | bei",
+    "plain not": "not | nicht",
+    "not": (
+        "no | without | and without | but without | but not | w/o | neither | nothing"
+        " | absence of | absent | lack of | free of | free from | negative for | not present | not seen | not detected"
+        " | ruled out | excluded | exclusion of | excluding | minus | instead of | rather than | as opposed to"
+        " | kein | keine | keinen | keiner | keinem | keines | keinerlei"
+        " | ohne | und ohne | aber ohne | aber nicht | weder | nichts"
+        " | ausschluss | ausschluss von | ausschluss eines | ausschluss einer | ausgeschlossen | frei von"
+        " | fehlen | fehlen von | fehlen eines | fehlen einer | fehlende | fehlender | fehlendes | fehlenden | fehlt"
+        " | nicht nachweisbar | nicht vorhanden | nicht erkennbar | statt | anstatt | anstelle von"
+    ),
+}
+KIND_OF_PHRASE = {tuple(phrase.split()): kind for kind, phrases in PHRASES.items() for phrase in phrases.split(" | ")}
+LONGEST_PHRASE = max(map(len, KIND_OF_PHRASE))  # words
+DENIALS = ("not", "plain not")
+SIGNS = set(";,&+")
+# as names say it
+ENGLISH_JOINTS = {"mit": "with", "ohne": "without", "und": "and", "oder": "or"}
+
+EVIDENCE = (
+    r"evidence|signs?|indications?|suspicion|hints?"
+    r"|hinweise?n?|anhalt|anhaltspunkte?|zeichen|anzeichen|nachweise?|verdacht"
+)
+# a condition that is in doubt is asked for like any other
+HEDGES = (
+    r"possibl[ey]|probabl[ey]|likely|suspected|suspicious|suspicion|questionable|consider|borderline|cannot rule out"
+    r"|suggests?|suggestive|suggesting|consistent|compatible"
+    r"|v\.?a\.?|verdacht|verdächtig|mögliche?[nrs]?|möglicherweise|wahrscheinliche?[nrs]?|fragliche?[nrs]?"
+    r"|vermutete?[nrs]?|vermutliche?[nrs]?|vereinbar|passend"
+)
+HEDGED = re.compile(rf"\b(?:{HEDGES})(?!\w)", re.IGNORECASE)
+# around a condition these say nothing
+FRAME = re.compile(
+    "an?|the|any|this|that|of|in|on|for|to|there|is|are|was|were|has|have|having|does|do|did|shows?|showing"
+    "|seen|present|detected|ecgs?|ekgs?|electrocardiogram|elektrokardiogramm|tracing|recording|records?|patients?"
+    "|cases?|findings?|diagnosis|only|also|just|other|otherwise|further|definite|significant|relevant"
+    "|der|die|das|des|den|dem|eine?|einen|einer|eines|im|auf|für|von|zu|ist|sind|hat|haben|zeigt|zeigen"
+    "|besteht|bestehen|liegt|liegen|vor|patienten|aufzeichnung|befund|diagnose|gesichert|kann|können|werden"
+    "|nachweisbar|vorhanden|erkennbar|nur|auch|sonst|ansonsten|weitere?[nrs]?|sicherer?[ns]?"
+    f"|{EVIDENCE}|{HEDGES}",
+    re.IGNORECASE,
+)
+# of nothing in particular
+ABNORMALITY = re.compile(
+    "(?:abnormalit(?:y|ies)|anomal(?:y|ies)|auffälligkeit(?:en)?|besonderheit(?:en)?|abnormalität(?:en)?)",
+    re.IGNORECASE,
+)
+NEGATING_PREFIX = re.compile(r"^(?:non|nicht)[- ]", re.IGNORECASE)
+DEGREE = re.compile(r"\d+|[IV]+")
+
+_JOINTS = r"and|or|with|but|no|without|und|oder|mit|aber|ohne|kein\w*"
+# Expressions of several words, and the phrases of PHRASES (or hedges) that say the same. The order matters.
+_REWORDINGS = (
+    (r"can['’]t\b", "can not"),
+    (r"(?<=\w)n['’]t\b", " not"),
+    # what cannot be excluded may be there
+    (
+        r"\bcan ?not (?:\w+ )?(?:be )?(?:(?:ruled|rule) out|excluded?)\b|\bnot (?:\w+ )?(?:ruled out|excluded)\b",
+        "possible",
+    ),
+    (r"\bnicht (?:\w+ )?(?:auszuschließen|auszuschliessen|ausgeschlossen)(?: werden)?", "possible"),
+    # "no definite evidence of" denies as "no" does
+    (
+        rf"\b(no|not|without|lacks?|absence of|nicht|kein\w*|ohne)\s+(?:(?!(?:{_JOINTS})\b)\w+\s+){{0,2}}"
+        rf"(?:{EVIDENCE})\s+(?:of|for|to|auf|für|von|des|der|eine[rsnm]?)\b",
+        r"\1",
+    ),
+    (r"\bnot (?:caused by|due to|because of|secondary to)\b", "without"),
+    (r"\bnot only\b|\bnicht nur\b", ""),
+    # "anything but AF" has no AF; "normal except for RBBB" has RBBB
+    (
+        r"\b(?:any|every)?(?:thing|all)\s+(?:but|except|other than)(?: for)?\b|\balles (?:außer|ausser|bis auf)\b",
+        "no",
+    ),
+    (r"\b(?:except(?: for)?|apart from|aside from|other than|bis auf|abgesehen von|außer|ausser)\b", "with"),
+    # "AF -LBBB"
+    (r"(?<=[\w)]\s)(?<!and\s)(?<!und\s)(?<!or\s)(?<!oder\s)-(?=[^\W\d])", "without "),
+    (r"(?<=\s)[-–](?=\s)", ","),
+    (r"\bo\.\s?B\.?(?!\w)|\bohne (?:besonderen )?Befund\b", "normal"),
+)
+REWORDINGS = tuple((re.compile(pattern, re.IGNORECASE), phrase) for pattern, phrase in _REWORDINGS)
