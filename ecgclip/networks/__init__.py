@@ -1,4 +1,4 @@
-"""The networks: ECG encoder and text encoder."""
+"""The networks: the ECG encoder, the text encoder and its tokenizers, with their sizes."""
 
 from typing import TYPE_CHECKING
 

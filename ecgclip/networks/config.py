@@ -1,4 +1,4 @@
-"""Sizes of the ECG encoder, and what it gives."""
+"""The sizes of the ECG encoder, the constants of its beats, and what it returns."""
 
 from __future__ import annotations
 
@@ -10,21 +10,48 @@ from torch import Tensor
 
 from ecgclip.ecg import EcgclipError
 
+WINDOW_S = 10.0
+TOKEN_S = 0.08  # of signal a token stands for, at any sampling rate
+MAX_TOKENS = round(WINDOW_S / TOKEN_S)  # of a window
+BEAT_OFFSETS_S = (-0.24, -0.16, -0.08, 0.0, 0.08, 0.16, 0.24, 0.32, 0.40)  # P wave to the end of T
+BEAT_BEFORE_S, BEAT_AFTER_S = 0.32, 0.48  # the part of the median beat before and after R
+MEDIAN_BEATS = 16  # the median is over the first beats, at most so many
+
 
 @dataclass(frozen=True)
 class ECGConfig:
-    """Sizes of the ECG encoder. `sampling_rate` is Hz; a token stands for TOKEN_S at any rate. Raises EcgclipError for what cannot be built."""
+    """Sizes of the ECG encoder, as config.json and recipes name them.
+
+    Parameters
+    ----------
+    sampling_rate : Hz, of the signals.
+    width : of a token.
+    channels : of the stem's stages before the last.
+    layers : transformer blocks over the tokens.
+    beat_layers : transformer blocks over the beats.
+    heads : attention heads of a transformer block.
+    beat_queries : learned vectors that stand in for beats where no R peak is found.
+    dim : of the embedding space shared with text.
+    measured : width of the branch over measurements; 0 leaves it out.
+    members : networks in that branch; they share their hidden layers.
+    dropout : rate of the blocks; the heads use multiples of it.
+
+    Raises
+    ------
+    EcgclipError
+        If such an encoder cannot be built.
+    """
 
     sampling_rate: int = 100
-    width: int = 128  # of a token
-    channels: tuple[int, ...] = (32, 64, 96)  # of the stem's stages before the last
-    layers: int = 1  # transformer blocks over the tokens
-    beat_layers: int = 1  # transformer blocks over the beats
+    width: int = 128
+    channels: tuple[int, ...] = (32, 64, 96)
+    layers: int = 1
+    beat_layers: int = 1
     heads: int = 4
-    beat_queries: int = 4  # learned stand-ins where no R peak is found
-    dim: int = 256  # of the embedding space shared with text
-    measured: int = 256  # width of the measurements' branch; 0 leaves them out
-    members: int = 1  # networks in it that share their hidden layers
+    beat_queries: int = 4
+    dim: int = 256
+    measured: int = 256
+    members: int = 1
     dropout: float = 0.1
 
     def __post_init__(self):
@@ -36,27 +63,20 @@ class ECGConfig:
             raise EcgclipError(f"ecg.channels {self.channels}: give three, of the stem's stages before the last")
 
 
-TOKEN_S = 0.08
-BEAT_OFFSETS_S = (-0.24, -0.16, -0.08, 0.0, 0.08, 0.16, 0.24, 0.32, 0.40)  # P wave to the end of T
-BEAT_BEFORE_S, BEAT_AFTER_S = 0.32, 0.48  # of R, in the average beat
-MEDIAN_OF = 16  # beats at most, the first ones
-RR_CLIP_S = 3.0
-
-
 @dataclass
 class ECGFeatures:
-    """What the encoder gives; every vector of `rhythm` and `beats` has unit length.
+    """The vectors of a batch of windows, all of unit length.
 
-    tokens (b, t, width), token_mask (b, t) True = real signal, beats (b, n, dim), beat_mask (b, n), rhythm (b, dim).
+    beats : float32 (b, n, dim), one for each R peak, then the learned queries.
+    beat_mask : bool (b, n), True for a beat; for the queries only where a window has no R peak.
+    rhythm : float32 (b, dim), one for each window.
     """
 
-    tokens: Tensor
-    token_mask: Tensor
     beats: Tensor
     beat_mask: Tensor
     rhythm: Tensor
 
     @classmethod
-    def cat(cls, parts: Sequence[ECGFeatures]) -> ECGFeatures:
-        """Those of several batches, on the CPU; all of them with as many beats."""
-        return cls(*(torch.cat([getattr(p, f).cpu() for p in parts]) for f in cls.__dataclass_fields__))
+    def cat(cls, batches: Sequence[ECGFeatures]) -> ECGFeatures:
+        """Concatenate batches that have the same n, on the CPU."""
+        return cls(*(torch.cat([getattr(b, field).cpu() for b in batches]) for field in cls.__dataclass_fields__))

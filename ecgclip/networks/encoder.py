@@ -2,8 +2,8 @@
 
     signal (b, 12, 1000) mV + lead mask ──stem──▶ tokens (b, 125, width)
                                                     ├─ beat head ───▶ beats (b, n, dim), one for each R peak
-                                                    └─ rhythm head ─▶ rhythm (b, dim), from tokens, beats and R-R intervals
-    what is measured in the window ────────────────────────────────── + rhythm (b, dim): the two are weighed and added
+                                                    └─ rhythm head ─▶ rhythm (b, dim), from tokens, beats and intervals
+    measurements of the window ──────── branch ──────────────────── + rhythm (b, dim): the two are weighted and added
 
 The three scales are those of MELP (Wang et al., ICML 2025); its beats are learned queries, ours are real heartbeats.
 """
@@ -14,28 +14,35 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ecgclip.networks.backbone import Attention, Stem
-from ecgclip.networks.config import TOKEN_S, ECGConfig, ECGFeatures
-from ecgclip.networks.heads import AverageBeat, BeatHead, Pool, rr_statistics
-from ecgclip.networks.measured import Measured
+from ecgclip.networks.backbone import Stem, TransformerBlock
+from ecgclip.networks.config import MAX_TOKENS, TOKEN_S, ECGConfig, ECGFeatures
+from ecgclip.networks.heads import AttentionPool, BeatHead, MedianBeat
+from ecgclip.networks.intervals import STATISTICS, rr_statistics
+from ecgclip.networks.measurements import MeasurementBranch
+
+POOL_HEADS = 8
 
 
 class ECGEncoder(nn.Module):
+    """Encodes windows of up to 10 s, with any leads and any number of beats."""
+
+    signal_weight: Tensor
+
     def __init__(self, config: ECGConfig = ECGConfig()):
         super().__init__()
         self.config = config
         width = config.width
         self.stem = Stem(config)
-        self.position = nn.Parameter(torch.randn(125, width) * 0.02)
-        self.layers = nn.ModuleList(Attention(width, config.heads, config.dropout) for _ in range(config.layers))
+        self.position = nn.Parameter(torch.randn(MAX_TOKENS, width) * 0.02)
+        self.layers = nn.ModuleList(TransformerBlock(width, config.heads, config.dropout) for _ in range(config.layers))
         self.beat_head = BeatHead(config)
         self.beat_out = nn.Linear(width, config.dim)
-        self.token_pool, self.beat_pool = Pool(width, 8), Pool(width, 8)
-        self.average_beat = AverageBeat(config)
-        self.statistics = nn.Sequential(nn.Linear(8, 64), nn.GELU(), nn.Linear(64, 64))
+        self.token_pool, self.beat_pool = AttentionPool(width, POOL_HEADS), AttentionPool(width, POOL_HEADS)
+        self.average_beat = MedianBeat(config)
+        self.statistics = nn.Sequential(nn.Linear(STATISTICS, 64), nn.GELU(), nn.Linear(64, 64))
         self.dropout = nn.Dropout(2 * config.dropout)
         self.norm, self.rhythm_out = nn.LayerNorm(4 * width + 64), nn.Linear(4 * width + 64, config.dim)
-        self.measured = Measured(config) if config.measured else None
+        self.measured = MeasurementBranch(config) if config.measured else None
         self.register_buffer("signal_weight", torch.ones(()))  # of the signal beside the measurements
 
     def forward(
@@ -44,11 +51,24 @@ class ECGEncoder(nn.Module):
         mask: Tensor,
         r_peaks: Tensor,
         length: Tensor | None = None,
-        measured: Tensor | None = None,
+        measurements: Tensor | None = None,
     ) -> ECGFeatures:
-        """signal float32 (b, 12, samples) mV, mask bool (b, 12), r_peaks (b, n) s with NaN padding, length (b,) samples,
-        measured (b, features) as of measure.features; None: the rhythm vector is that of the signal alone."""
-        return self.with_views(signal, mask, r_peaks, length, measured, views=0)[0]
+        """Encode a batch of windows.
+
+        Parameters
+        ----------
+        signal : float32 (b, 12, samples), mV, at config.sampling_rate.
+        mask : bool (b, 12), True = recorded.
+        r_peaks : float32 (b, n), seconds from the window's start, NaN = padding.
+        length : int (b,), samples before the padding; None if there is no padding.
+        measurements : float32 (b, measurements) of measure.vector, NaN = unknown; None for the signal alone.
+
+        Returns
+        -------
+        ECGFeatures
+            beats (b, n + beat_queries, dim) and rhythm (b, dim), of unit length.
+        """
+        return self.with_views(signal, mask, r_peaks, length, measurements, views=0)[0]
 
     def with_views(
         self,
@@ -56,10 +76,34 @@ class ECGEncoder(nn.Module):
         mask: Tensor,
         r_peaks: Tensor,
         length: Tensor | None = None,
-        measured: Tensor | None = None,
+        measurements: Tensor | None = None,
         views: int = 2,
     ) -> tuple[ECGFeatures, list[Tensor]]:
-        """As forward, and `views` rhythm vectors (b, dim) more, each under its own dropout of the pooled features (MERL)."""
+        """Encode as `forward` does, with more views of each rhythm vector (MERL, Liu et al., ICML 2024).
+
+        Returns
+        -------
+        features : as of `forward`.
+        views : as many rhythm vectors (b, dim) as asked for, each under its own dropout of the pooled features.
+        """
+        tokens, token_mask = self.tokens(signal, mask, length)
+        beats, beat_mask = self.beat_head(tokens, token_mask, r_peaks)
+        mean = (tokens * token_mask[..., None]).sum(1) / token_mask.sum(1, keepdim=True).clamp(min=1)
+        statistics = self.statistics(rr_statistics(r_peaks).to(tokens.dtype))
+        median_beat = self.average_beat(signal, mask, r_peaks)
+        pooled = [self.token_pool(tokens, token_mask), mean, self.beat_pool(beats, beat_mask), median_beat, statistics]
+        rhythm, *others = self._rhythm_vectors(pooled, measurements, 1 + views)
+        unit_beats = F.normalize(self.beat_out(beats).float(), dim=-1)
+        return ECGFeatures(unit_beats, beat_mask, rhythm), others
+
+    def tokens(self, signal: Tensor, mask: Tensor, length: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return the tokens of a batch; the arguments are those of `forward`.
+
+        Returns
+        -------
+        tokens : (b, t, width), one for each TOKEN_S.
+        token_mask : bool (b, t), True = signal, False = padding.
+        """
         tokens = self.stem(signal, mask)
         if length is None:
             token_mask = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
@@ -69,16 +113,13 @@ class ECGEncoder(nn.Module):
         tokens = tokens + self.position[: tokens.shape[1]]
         for layer in self.layers:
             tokens = layer(tokens, token_mask)
-        beats, beat_mask = self.beat_head(tokens, token_mask, r_peaks)
-        mean = (tokens * token_mask[..., None]).sum(1) / token_mask.sum(1, keepdim=True).clamp(min=1)
-        statistics = self.statistics(rr_statistics(r_peaks).to(tokens.dtype))
-        average = self.average_beat(signal, mask, r_peaks)
-        pooled = [self.token_pool(tokens, token_mask), mean, self.beat_pool(beats, beat_mask), average, statistics]
-        pooled = self.norm(torch.cat([p.to(statistics.dtype) for p in pooled], 1))
-        vectors = [F.normalize(self.rhythm_out(self.dropout(pooled)).float(), dim=-1) for _ in range(1 + views)]
-        if self.measured is not None and measured is not None:
-            numbers = self.measured(measured)
-            vectors = [F.normalize(numbers + self.signal_weight * v, dim=-1) for v in vectors]
-        rhythm, *others = vectors
-        unit_beats = F.normalize(self.beat_out(beats).float(), dim=-1)
-        return ECGFeatures(tokens, token_mask, unit_beats, beat_mask, rhythm), others
+        return tokens, token_mask
+
+    def _rhythm_vectors(self, pooled: list[Tensor], measurements: Tensor | None, count: int) -> list[Tensor]:
+        """Pooled features, each (b, its width) → `count` unit vectors (b, dim), each under its own dropout."""
+        features = self.norm(torch.cat([part.to(pooled[-1].dtype) for part in pooled], 1))
+        vectors = [F.normalize(self.rhythm_out(self.dropout(features)).float(), dim=-1) for _ in range(count)]
+        if self.measured is None or measurements is None:
+            return vectors
+        by_measurements = self.measured(measurements)
+        return [F.normalize(by_measurements + self.signal_weight * vector, dim=-1) for vector in vectors]

@@ -1,4 +1,4 @@
-"""Texts become token ids: a SentencePiece model of one's own, or one of the Hugging Face hub."""
+"""Texts become token ids: a SentencePiece model of one's own, or a tokenizer of the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -15,49 +15,61 @@ from ecgclip.ecg import EcgclipError
 from ecgclip.files import write_atomic
 
 PAD, UNKNOWN, BEGIN, END, MASK = 0, 1, 2, 3, 4
+LENGTH_STEP = (
+    16  # texts are padded to a multiple: new shapes cost more than padding, as each is compiled on its first use
+)
+# what PTB-XL's devices print under a report
+BOILERPLATE = re.compile(r"\d+\.\d+\s+unbest(ä|ae)tigter bericht|unbest(ä|ae)tigter bericht|unconfirmed report")
 
 
 @dataclass(frozen=True)
 class TextConfig:
-    """Sizes of the text encoder."""
+    """Sizes of the text encoder, as config.json and recipes name them.
+
+    Parameters
+    ----------
+    vocabulary : number of token ids.
+    width : of a token.
+    layers, heads : of the transformer.
+    max_tokens : of a text; what follows is cut off.
+    dim : of the embedding space shared with the ECG.
+    dropout : rate of the transformer; 0, as every text is said in many ways already.
+    hf_model : a Hugging Face repo id or folder, used instead of ecgclip's own encoder.
+    hf_config : its configuration, kept so that a trained model loads without the hub.
+    """
 
     vocabulary: int = 4000
     width: int = 192
     layers: int = 3
     heads: int = 4
     max_tokens: int = 64
-    dim: int = 256  # of the embedding space shared with the ECG
-    dropout: float = 0.0  # every text is already said in many ways
-    hf_model: str | None = None  # a Hugging Face repo id or folder to use instead
-    hf_config: dict[str, Any] | None = None  # its configuration, kept so that a trained model loads without the hub
+    dim: int = 256
+    dropout: float = 0.0
+    hf_model: str | None = None
+    hf_config: dict[str, Any] | None = None
 
     @classmethod
     def from_dict(cls, stored: dict[str, Any]) -> TextConfig:
-        """From JSON; models of version 0.1.0 also stored the sizes of a caption decoder, which is gone."""
+        """Return the configuration of a stored model; version 0.1.0 also stored a caption decoder's sizes."""
         return cls(**{k: v for k, v in stored.items() if not k.startswith("caption_")})
 
 
 class Tokenizer(Protocol):
+    """What a text encoder needs of a tokenizer."""
+
     max_tokens: int
-    pad: int  # id that fills up a shorter text
+    pad: int  # the id that fills up a shorter text
 
     def __call__(self, texts: list[str]) -> tuple[Tensor, Tensor]:
-        """texts → ids int64 (b, n), mask bool (b, n), True = a token"""
+        """Return ids int64 (b, n) and mask bool (b, n), True = a token."""
 
-    def decode(self, ids: list[int]) -> str: ...
-
-    def save(self, folder: Path) -> None: ...
-
-
-def clean(text: str) -> str:
-    """One line of lower case, without the boilerplate that PTB-XL's devices print under a report."""
-    text = re.sub(
-        r"\d+\.\d+\s+unbest(ä|ae)tigter bericht|unbest(ä|ae)tigter bericht|unconfirmed report", " ", text.casefold()
-    )
-    return re.sub(r"\s+", " ", text).strip()
+    def save(self, folder: Path) -> None:
+        """Write what `load_tokenizer` reads."""
 
 
 class SentencePieceTokenizer:
+    """A unigram model (Kudo & Richardson, 2018), as bytes."""
+
     pad = PAD
 
     def __init__(self, model: bytes, max_tokens: int):
@@ -74,6 +86,7 @@ class SentencePieceTokenizer:
 
     @classmethod
     def train(cls, texts: list[str], config: TextConfig) -> SentencePieceTokenizer:
+        """Train a tokenizer of at most `config.vocabulary` ids; the same texts give the same bytes."""
         import sentencepiece
 
         model = io.BytesIO()
@@ -99,43 +112,55 @@ class SentencePieceTokenizer:
         return self.pieces.get_piece_size()
 
     def __call__(self, texts: list[str]) -> tuple[Tensor, Tensor]:
+        """Return ids int64 (b, n) and mask bool (b, n), True = a token."""
         rows = [[BEGIN, *self.pieces.encode(clean(t))[: self.max_tokens - 2], END] for t in texts]
-        # a multiple of 16: new shapes cost more than padding, as each is compiled for on its first use
-        length = min(-(-max(map(len, rows), default=1) // 16) * 16, self.max_tokens)
-        ids = torch.full((len(rows), length), PAD)
+        steps = -(-max(map(len, rows), default=1) // LENGTH_STEP)
+        ids = torch.full((len(rows), min(steps * LENGTH_STEP, self.max_tokens)), PAD)
         for row, tokens in zip(ids, rows, strict=True):
             row[: len(tokens)] = torch.tensor(tokens)
         return ids, ids != PAD
 
-    def decode(self, ids: list[int]) -> str:
-        return self.pieces.decode([i for i in ids if i > MASK])
-
     def save(self, folder: Path) -> None:
+        """Write tokenizer.model."""
         write_atomic(folder / "tokenizer.model", self.model)
 
 
 class HuggingFaceTokenizer:
+    """The tokenizer of an encoder of the Hugging Face hub.
+
+    Parameters
+    ----------
+    name : a repo id or folder.
+    max_tokens : of a text; what follows is cut off.
+    """
+
     def __init__(self, name: str, max_tokens: int):
-        self.tokenizer, self.max_tokens = _transformers().AutoTokenizer.from_pretrained(name), max_tokens
+        self.tokenizer, self.max_tokens = import_transformers().AutoTokenizer.from_pretrained(name), max_tokens
         self.pad = self.tokenizer.pad_token_id or PAD
 
     def __len__(self) -> int:
         return len(self.tokenizer)
 
     def __call__(self, texts: list[str]) -> tuple[Tensor, Tensor]:
-        out = self.tokenizer(
+        """Return ids int64 (b, n) and mask bool (b, n), True = a token."""
+        encoded = self.tokenizer(
             [clean(t) for t in texts], padding=True, truncation=True, max_length=self.max_tokens, return_tensors="pt"
         )
-        return out["input_ids"], out["attention_mask"].bool()
-
-    def decode(self, ids: list[int]) -> str:
-        return self.tokenizer.decode(ids, skip_special_tokens=True)
+        return encoded["input_ids"], encoded["attention_mask"].bool()
 
     def save(self, folder: Path) -> None:
+        """Write the folder "tokenizer"."""
         self.tokenizer.save_pretrained(folder / "tokenizer")
 
 
 def load_tokenizer(folder: Path, config: TextConfig) -> Tokenizer:
+    """Load the tokenizer that was saved in a model's folder.
+
+    Raises
+    ------
+    EcgclipError
+        If it is damaged or, for a Hugging Face encoder, missing.
+    """
     if config.hf_model:
         if not (folder / "tokenizer").is_dir():  # a relative path that is not there would be asked of the hub
             raise EcgclipError(f"{folder}: its folder tokenizer is missing")
@@ -143,7 +168,19 @@ def load_tokenizer(folder: Path, config: TextConfig) -> Tokenizer:
     return SentencePieceTokenizer((folder / "tokenizer.model").read_bytes(), config.max_tokens)
 
 
-def _transformers() -> Any:
+def clean(text: str) -> str:
+    """Return the text as one line in lower case, without the boilerplate of PTB-XL's devices."""
+    return re.sub(r"\s+", " ", BOILERPLATE.sub(" ", text.casefold())).strip()
+
+
+def import_transformers() -> Any:
+    """Return the package `transformers`.
+
+    Raises
+    ------
+    EcgclipError
+        If it is not installed.
+    """
     try:
         import transformers
     except ModuleNotFoundError:

@@ -480,8 +480,8 @@ def test_a_lead_that_speaks_for_a_label_has_positive_evidence(tiny_model, record
 
     def leads_alone(signal, mask, *_):
         rhythm = torch.nn.functional.pad(mask * torch.from_numpy(weight), (0, 20))
-        nothing = torch.zeros(len(mask), 1, 32)
-        return ECGFeatures(nothing, nothing[..., 0] > 0, nothing.expand(-1, 60, -1), nothing[..., 0] > 0, rhythm)
+        no_beat = torch.zeros(len(mask), 1, 32)
+        return ECGFeatures(beats=no_beat.expand(-1, 60, -1), beat_mask=no_beat[..., 0] > 0, rhythm=rhythm)
 
     monkeypatch.setattr(model.ecg, "forward", leads_alone)
     embedding = model.embed(records / "pvc")

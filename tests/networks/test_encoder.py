@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ecgclip.measure.vector import feature_names
 from ecgclip.networks.config import ECGConfig
 from ecgclip.networks.encoder import ECGEncoder
-from ecgclip.networks.heads import rr_features, rr_statistics
+from ecgclip.networks.intervals import rr_features, rr_statistics
 
 NAN = float("nan")
 SIZES = {"width": 32, "channels": (8, 16, 24), "heads": 4, "dim": 16}
@@ -48,14 +48,13 @@ def test_any_leads_beats_and_length_give_finite_unit_vectors(encoder, leads, bea
         out = encoder(x, mask, peaks(*beats), torch.tensor([length]))
     assert out.rhythm.shape == (1, 16)
     assert out.beats.shape == (1, 40 + 4, 16)
-    assert out.tokens.shape == (1, 125, 32)
-    assert all(t.isfinite().all() for t in (out.tokens, out.beats, out.rhythm))
+    assert out.rhythm.isfinite().all()
+    assert out.beats.isfinite().all()
     torch.testing.assert_close(out.rhythm.norm(dim=-1), torch.ones(1))
     torch.testing.assert_close(out.beats.norm(dim=-1), torch.ones(1, 44))
     assert out.beat_mask.sum() == (len(beats) or 4), (
         "the learned queries stand in where there is no beat, and only there"
     )
-    assert out.token_mask.sum() == -(-length // 8)
 
 
 @pytest.mark.parametrize("members", [1, 3])
@@ -69,9 +68,7 @@ def test_measurements_count_by_their_scale_and_may_be_unknown(members):
     with torch.inference_mode():
         alone = model(signal(), ALL, REGULAR).rhythm
         none = model(signal(), ALL, REGULAR, None, torch.full((1, len(feature_names())), NAN)).rhythm
-        mean = model(
-            signal(), ALL, REGULAR, None, torch.where(model.measured.sd > 0, model.measured.mean, 0)[None]
-        ).rhythm
+        mean = model(signal(), ALL, REGULAR, None, model.measured.mean[None]).rhythm
         some = model(signal(), ALL, REGULAR, None, rows[:1]).rhythm
         wild = model(signal(), ALL, REGULAR, None, torch.full((1, len(feature_names())), 1e30)).rhythm
         model.signal_weight.fill_(0.0)
@@ -80,9 +77,15 @@ def test_measurements_count_by_their_scale_and_may_be_unknown(members):
         assert not torch.allclose(one, other)
     assert torch.allclose(numbers, model.measured(rows[:1]), atol=1e-6), "the signal has no weight"
     assert wild.isfinite().all()
-    assert sum(p.numel() for p in ECGEncoder(ECGConfig(**SIZES, measured=0)).parameters()) < sum(
-        p.numel() for p in model.parameters()
-    )
+
+
+def test_the_branch_over_measurements_can_be_left_out():
+    model = ECGEncoder(ECGConfig(**SIZES, measured=0)).eval()
+    assert not any(name.startswith("measured") for name in model.state_dict())
+    with torch.inference_mode():
+        measurements = torch.ones(1, len(feature_names()))
+        without = model(signal(), ALL, REGULAR).rhythm
+        torch.testing.assert_close(model(signal(), ALL, REGULAR, None, measurements).rhythm, without)
 
 
 @pytest.mark.parametrize("columns", [0, 1, 2, 40])
@@ -101,10 +104,13 @@ def test_no_beat_and_one_beat_however_padded(encoder, columns):
 def test_every_sampling_rate_gives_a_token_for_each_80_ms(rate):
     model = ECGEncoder(ECGConfig(sampling_rate=rate, **SIZES)).eval()
     with torch.inference_mode():
-        out = model(signal(2, 10 * rate), ALL.expand(2, -1), REGULAR.expand(2, -1), torch.tensor([10 * rate, 5 * rate]))
-    assert out.tokens.shape[1] == 125
-    assert out.token_mask.sum(1).tolist() == [125, 63]
-    assert out.rhythm.isfinite().all()
+        x, mask, length = signal(2, 10 * rate), ALL.expand(2, -1), torch.tensor([10 * rate, 5 * rate])
+        tokens, token_mask = model.tokens(x, mask, length)
+        rhythm = model(x, mask, REGULAR.expand(2, -1), length).rhythm
+    assert tokens.shape == (2, 125, 32)
+    assert tokens.isfinite().all()
+    assert token_mask.sum(1).tolist() == [125, 63]
+    assert rhythm.isfinite().all()
 
 
 def test_masked_leads_are_ignored_to_the_last_bit(encoder):
@@ -127,14 +133,13 @@ def test_tokens_after_the_end_take_no_part(encoder):
     beats = peaks(0.5, 1.4, 2.3, 3.2)
     with torch.inference_mode():
         short, whole = encoder(x, ALL, beats, torch.tensor([500])), encoder(x, ALL, beats)
-        assert short.token_mask.sum() == 63
         assert not torch.allclose(short.rhythm, whole.rhythm), "silence is not the end of a recording"
-        encoder.position.data, kept = encoder.position.data.clone(), encoder.position.data
+        encoder.position.data, original = encoder.position.data.clone(), encoder.position.data
         encoder.position.data[70:] += 5.0  # whatever stands in the tokens of the padding
         try:
             torch.testing.assert_close(encoder(x, ALL, beats, torch.tensor([500])).rhythm, short.rhythm)
         finally:
-            encoder.position.data = kept
+            encoder.position.data = original
 
 
 def test_each_record_of_a_batch_stands_alone(encoder):
@@ -187,20 +192,20 @@ def test_a_beat_follows_its_r_peak(encoder):
 
 
 def test_attention_that_learns_is_the_one_that_answers(encoder):
-    given = signal(2), ALL.expand(2, -1), torch.cat([REGULAR, peaks()]), torch.tensor([1000, 620])
+    batch = signal(2), ALL.expand(2, -1), torch.cat([REGULAR, peaks()]), torch.tensor([1000, 620])
     with torch.inference_mode():
-        answer = encoder(*given)
-    torch.testing.assert_close(encoder(*given).rhythm, answer.rhythm, atol=1e-5, rtol=0)
+        answer = encoder(*batch)
+    torch.testing.assert_close(encoder(*batch).rhythm, answer.rhythm, atol=1e-5, rtol=0)
 
 
 def test_all_parts_learn(encoder):
     model = ECGEncoder(ECGConfig(**SIZES))
     x, mask = signal(2), ALL.expand(2, -1)
     out, views = model.with_views(x, mask, torch.cat([REGULAR, peaks()]), torch.tensor([1000, 600]))
-    assert len(views) == 2, "two dropout masks, two views"
+    assert len(views) == 2
     assert not torch.equal(*views), "two dropout masks, two views"
     numbers = model.measured(torch.randn(2, len(feature_names())))
-    (out.rhythm.sum() + out.beats.sum() + out.tokens.sum() + numbers.sum()).backward()
+    (out.rhythm.sum() + out.beats.sum() + numbers.sum()).backward()
     assert [n for n, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()] == []
 
 
@@ -212,17 +217,17 @@ def test_the_default_sizes_fit_the_budget():
 
 
 def test_intervals_of_a_regular_rhythm():
-    found = rr_features(peaks(0.0, 0.8, 1.6, 2.4, columns=6))[0]
+    features = rr_features(peaks(0.0, 0.8, 1.6, 2.4, columns=6))[0]
     expected = torch.tensor([[0, 0.8, 0, 0, 0], [0.8, 0.8, 0, 0, 0], [0.8, 0.8, 0, 0, 0], [0.8, 0, 0, 0, 0]])
-    torch.testing.assert_close(found[:4], expected.float(), atol=1e-5, rtol=0)
-    assert (found[4:] == 0).all()
+    torch.testing.assert_close(features[:4], expected.float(), atol=1e-5, rtol=0)
+    assert (features[4:] == 0).all()
 
 
 def test_intervals_of_bigeminy():
-    found = rr_features(peaks(0.0, 0.5, 1.5, 2.0, 3.0))[0]
-    torch.testing.assert_close(found[1, :2], torch.tensor([0.5, 1.0]))  # premature, then a pause
-    torch.testing.assert_close(found[2, :2], torch.tensor([1.0, 0.5]))
-    torch.testing.assert_close(found[1:3, 4], torch.tensor([0.5, 2.0]).log())
+    features = rr_features(peaks(0.0, 0.5, 1.5, 2.0, 3.0))[0]
+    torch.testing.assert_close(features[1, :2], torch.tensor([0.5, 1.0]))  # premature, then a pause
+    torch.testing.assert_close(features[2, :2], torch.tensor([1.0, 0.5]))
+    torch.testing.assert_close(features[1:3, 4], torch.tensor([0.5, 2.0]).log())
 
 
 def test_statistics_of_known_rhythms():

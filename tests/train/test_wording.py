@@ -125,7 +125,7 @@ def test_a_bank_draws_every_wording_and_says_which_ones_deny(tokenizer):
         which, denied = bank.draw(rng, np.array([0, 1]), deny=0.3)
         ids, mask = bank.tokens(which)
         assert ids.shape == mask.shape and len(ids) == 2 and not denied[1]
-        texts = [tokenizer.decode(row[keep].tolist()) for row, keep in zip(ids, mask, strict=True)]
+        texts = [tokenizer.pieces.decode(row[keep].tolist()) for row, keep in zip(ids, mask, strict=True)]
         assert bool(denied[0]) == (texts[0] == "no af")
         drawn.update(texts)
     assert drawn == {"atrial fibrillation", "af", "vorhofflimmern", "no af", "lbbb", "linksschenkelblock"}
