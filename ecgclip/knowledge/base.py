@@ -25,10 +25,14 @@ class KnowledgeBase:
 
     Parameters
     ----------
-    concepts : id → concept.
-    sources : key → guideline or review.
-    digest : identifies the content.
-    hidden_names : names that no text may have, if this is a base `without` concepts.
+    concepts
+        Concepts by their id.
+    sources
+        Guidelines and reviews by their key.
+    digest
+        Identifies the content of the knowledge base.
+    hidden_names
+        Finds the names that no text may mention; None unless this comes from `without`.
     """
 
     def __init__(

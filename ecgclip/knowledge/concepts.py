@@ -39,7 +39,10 @@ class Criterion:
 class Passage:
     """A piece of text about a concept: what the text encoder embeds and FAISS searches.
 
-    kind : "name", "alias", "report", "criteria" (all in one), "criterion", "definition" or "negation".
+    Attributes
+    ----------
+    kind
+        One of "name", "alias", "report", "criteria" (all in one), "criterion", "definition", "negation".
     """
 
     concept: str

@@ -14,8 +14,10 @@ def complete_items(items: Sequence[str], lookup: Lookup) -> tuple[list[str], lis
 
     Returns
     -------
-    items : the list, each item complete.
-    bound : for each two neighbours, whether they share something and so belong together.
+    items
+        The list, each item complete.
+    bound
+        For each two neighbours, whether they share something and so belong together.
 
     Examples
     --------

@@ -77,9 +77,12 @@ def parse_entries(folder: Path, contents: dict[str, bytes], digest: str) -> Entr
 
     Parameters
     ----------
-    folder : named in error messages.
-    contents : file name → its bytes.
-    digest : of the contents.
+    folder
+        The folder of the files, to name in error messages.
+    contents
+        The bytes of each file by its name.
+    digest
+        SHA-256 of the contents.
 
     Raises
     ------
@@ -117,10 +120,14 @@ def check_entry(entry: Any, file_stem: str, ids: set[str], source_keys: set[str]
 
     Parameters
     ----------
-    entry : what its YAML file holds.
-    file_stem : the file's name without ".yaml".
-    ids : of all concepts of the folder.
-    source_keys : of all sources.
+    entry
+        The content of its YAML file.
+    file_stem
+        The file's name without ".yaml".
+    ids
+        Ids of all concepts.
+    source_keys
+        Keys of all sources.
 
     Returns
     -------

@@ -25,10 +25,18 @@ from ecgclip.knowledge.vocabulary import ABNORMALITY, DENIALS, FRAME, HEDGED, NE
 class Condition:
     """A condition in words, or several that are asked for together.
 
-    text : the condition's name; "" if there are parts.
-    denied : the condition must be absent.
-    parts : the conditions that are all asked for or, with `any_of`, any of them.
-    hedged : a word of doubt such as "possible" stood beside it.
+    Attributes
+    ----------
+    text
+        The condition in words; "" if there are parts.
+    denied
+        Whether the condition must be absent.
+    parts
+        Conditions that are asked for together.
+    any_of
+        Whether any of the parts is enough; else all are asked for.
+    hedged
+        Whether a word of doubt such as "possible" stood beside it.
     """
 
     text: str = ""
@@ -140,10 +148,9 @@ def _clauses(tokens: Sequence[Token], lookup: Lookup) -> list[_Clause]:
 
 
 def _deny(clauses: list[_Clause], denial: str, following: Sequence[Token], lookup: Lookup) -> None:
-    """Let a denial act on the last clause, on its last item, or on a new clause after it.
+    """Let a denial (a token of kind `denial`, before the tokens `following`) act on the clause that it denies.
 
-    denial : its kind.
-    following : the tokens after it.
+    That is the last clause, its last item alone, or a new clause after it.
     """
     clause = clauses[-1]
     after_word = bool(clause.tokens) and clause.tokens[-1].kind == "word"

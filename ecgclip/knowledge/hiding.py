@@ -23,9 +23,12 @@ def hide(
 
     Parameters
     ----------
-    concepts : id → concept, of all.
-    removed : ids of the concepts that are left out.
-    hidden_names : names that no text may have.
+    concepts
+        All concepts by their id.
+    removed
+        Ids of the concepts that are left out.
+    hidden_names
+        Finds the names that no text may mention.
     """
     return {c.id: _redacted(c, removed, hidden_names) for c in concepts.values() if c.id not in removed}
 

@@ -19,7 +19,8 @@ def load_label_set(name: str) -> dict[str, Any]:
 
     Parameters
     ----------
-    name : of a label set that ships, or the path of a .yaml file of your own.
+    name
+        The name of a label set that ships, or the path of a .yaml file of your own.
 
     Returns
     -------

@@ -45,7 +45,8 @@ class Lookup:
 
     Parameters
     ----------
-    concepts : id → concept.
+    concepts
+        Concepts by their id.
     """
 
     def __init__(self, concepts: Mapping[str, Concept]):
@@ -95,8 +96,8 @@ class Lookup:
     def shares_words(self, label: str) -> bool:
         """Return whether most letters of `label` are in words that names have too, misspelt or with another ending.
 
-        Of the rest nothing can be found, though any text is near to some passage: an encoder knows no "none of these".
-        A wave or a part of the body is no condition, and an abbreviation that is no name could mean anything.
+        For other labels the nearest passage means nothing, as a text encoder finds one for nonsense, too. Words such as
+        "P wave" or "chest" name no condition and do not count; an unknown abbreviation could mean anything.
         """
         if self.modifiers.issuperset(word for word in words_of(label) if not word.isdigit()):
             return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-# What a phrase does, and the phrases; "plain not" may stand in the middle of what it denies ("rhythm not regular").
+# The phrases of each kind. A "plain not" may stand in the middle of what it denies ("rhythm not regular").
 PHRASES = {
     "end": "; | but | but with | however | aber | aber mit | jedoch | sondern",
     "comma": ",",
@@ -29,7 +29,7 @@ KIND_OF_PHRASE = {tuple(phrase.split()): kind for kind, phrases in PHRASES.items
 LONGEST_PHRASE = max(map(len, KIND_OF_PHRASE))  # words
 DENIALS = ("not", "plain not")
 SIGNS = set(";,&+")
-# as names say it
+# names use the English words: "LVH mit Strain" is "LVH with Strain"
 ENGLISH_JOINTS = {"mit": "with", "ohne": "without", "und": "and", "oder": "or"}
 
 EVIDENCE = (
@@ -44,7 +44,7 @@ HEDGES = (
     r"|vermutete?[nrs]?|vermutliche?[nrs]?|vereinbar|passend"
 )
 HEDGED = re.compile(rf"\b(?:{HEDGES})(?!\w)", re.IGNORECASE)
-# around a condition these say nothing
+# words that say nothing about the condition that they stand beside
 FRAME = re.compile(
     "an?|the|any|this|that|of|in|on|for|to|there|is|are|was|were|has|have|having|does|do|did|shows?|showing"
     "|seen|present|detected|ecgs?|ekgs?|electrocardiogram|elektrokardiogramm|tracing|recording|records?|patients?"
@@ -55,7 +55,7 @@ FRAME = re.compile(
     f"|{EVIDENCE}|{HEDGES}",
     re.IGNORECASE,
 )
-# of nothing in particular
+# an abnormal ECG, whatever the finding ("no abnormality")
 ABNORMALITY = re.compile(
     "(?:abnormalit(?:y|ies)|anomal(?:y|ies)|auffälligkeit(?:en)?|besonderheit(?:en)?|abnormalität(?:en)?)",
     re.IGNORECASE,

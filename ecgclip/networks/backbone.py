@@ -91,9 +91,11 @@ def masked_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
 
     Parameters
     ----------
-    q : (b, heads, m, width / heads), or without b if it is the same for the whole batch.
-    k, v : (b, heads, n, width / heads).
-    mask : bool (b, n), True = may be attended to.
+    q : (b, heads, m, width / heads)
+        (heads, m, width / heads) if it is the same for the whole batch.
+    k, v : (b, heads, n, width / heads)
+    mask : bool (b, n)
+        True = may be attended to.
 
     Returns
     -------

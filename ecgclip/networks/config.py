@@ -24,17 +24,28 @@ class ECGConfig:
 
     Parameters
     ----------
-    sampling_rate : Hz, of the signals.
-    width : of a token.
-    channels : of the stem's stages before the last.
-    layers : transformer blocks over the tokens.
-    beat_layers : transformer blocks over the beats.
-    heads : attention heads of a transformer block.
-    beat_queries : learned vectors that stand in for beats where no R peak is found.
-    dim : of the embedding space shared with text.
-    measured : width of the branch over measurements; 0 leaves it out.
-    members : networks in that branch; they share their hidden layers.
-    dropout : rate of the blocks; the heads use multiples of it.
+    sampling_rate
+        Of the signals, in Hz.
+    width
+        Width of a token.
+    channels
+        Channels of the stem's three stages before the last.
+    layers
+        Number of transformer blocks over the tokens.
+    beat_layers
+        Number of transformer blocks over the beats.
+    heads
+        Number of attention heads of a transformer block.
+    beat_queries
+        Number of learned vectors that stand in for beats where no R peak is found.
+    dim
+        Dimension of the embedding space that the ECG shares with text.
+    measured
+        Width of the branch over measurements; 0 leaves it out.
+    members
+        Number of networks in that branch; they share their hidden layers.
+    dropout
+        Dropout rate of the blocks; other layers use multiples of it.
 
     Raises
     ------
@@ -67,9 +78,14 @@ class ECGConfig:
 class ECGFeatures:
     """The vectors of a batch of windows, all of unit length.
 
-    beats : float32 (b, n, dim), one for each R peak, then the learned queries.
-    beat_mask : bool (b, n), True for a beat; for the queries only where a window has no R peak.
-    rhythm : float32 (b, dim), one for each window.
+    Attributes
+    ----------
+    beats : float32 (b, n, dim)
+        One for each R peak, then the learned queries.
+    beat_mask : bool (b, n)
+        True for a beat; for the queries only where a window has no R peak.
+    rhythm : float32 (b, dim)
+        One for each window.
     """
 
     beats: Tensor

@@ -57,11 +57,16 @@ class ECGEncoder(nn.Module):
 
         Parameters
         ----------
-        signal : float32 (b, 12, samples), mV, at config.sampling_rate.
-        mask : bool (b, 12), True = recorded.
-        r_peaks : float32 (b, n), seconds from the window's start, NaN = padding.
-        length : int (b,), samples before the padding; None if there is no padding.
-        measurements : float32 (b, measurements) of measure.vector, NaN = unknown; None for the signal alone.
+        signal : float32 (b, 12, samples), mV
+            Sampled at config.sampling_rate.
+        mask : bool (b, 12)
+            True = recorded.
+        r_peaks : float32 (b, n)
+            In seconds from the window's start, NaN = padding.
+        length : int (b,)
+            Samples before the padding; None if there is no padding.
+        measurements : float32 (b, measurements)
+            In the order of measure.vector, NaN = unknown; None for the signal alone.
 
         Returns
         -------
@@ -83,8 +88,10 @@ class ECGEncoder(nn.Module):
 
         Returns
         -------
-        features : as of `forward`.
-        views : as many rhythm vectors (b, dim) as asked for, each under its own dropout of the pooled features.
+        features : ECGFeatures
+            The same as `forward` returns.
+        views : list of float32 (b, dim)
+            More rhythm vectors, each under its own dropout of the pooled features.
         """
         tokens, token_mask = self.tokens(signal, mask, length)
         beats, beat_mask = self.beat_head(tokens, token_mask, r_peaks)
@@ -101,8 +108,10 @@ class ECGEncoder(nn.Module):
 
         Returns
         -------
-        tokens : (b, t, width), one for each TOKEN_S.
-        token_mask : bool (b, t), True = signal, False = padding.
+        tokens : (b, t, width)
+            One for each TOKEN_S.
+        token_mask : bool (b, t)
+            True = signal, False = padding.
         """
         tokens = self.stem(signal, mask)
         if length is None:

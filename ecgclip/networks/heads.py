@@ -40,14 +40,17 @@ class BeatHead(nn.Module):
 
         Parameters
         ----------
-        tokens : (b, t, width).
-        token_mask : bool (b, t), True = signal.
-        r_peaks : (b, n), seconds from the window's start, NaN = padding.
+        tokens : (b, t, width)
+        token_mask : bool (b, t)
+            True = signal.
+        r_peaks : (b, n)
+            In seconds from the window's start, NaN = padding.
 
         Returns
         -------
-        beats : (b, n + queries, width).
-        beat_mask : bool (b, n + queries), True for a beat; for the queries only where a window has no R peak.
+        beats : (b, n + queries, width)
+        beat_mask : bool (b, n + queries)
+            True for a beat; for the queries only where a window has no R peak.
         """
         beats = self.near(_tokens_around(tokens, r_peaks)) + self.intervals(rr_features(r_peaks).to(tokens.dtype))
         beats = torch.cat([beats, self.query_pool(self.queries, tokens, token_mask).to(beats.dtype)], 1)

@@ -16,7 +16,8 @@ def rr_intervals(r_peaks: Tensor) -> Tensor:
 
     Parameters
     ----------
-    r_peaks : (b, n), seconds from the window's start, NaN = padding.
+    r_peaks : (b, n)
+        In seconds from the window's start, NaN = padding.
 
     Returns
     -------
@@ -31,7 +32,8 @@ def rr_features(r_peaks: Tensor) -> Tensor:
 
     Parameters
     ----------
-    r_peaks : (b, n), seconds from the window's start, NaN = padding.
+    r_peaks : (b, n)
+        In seconds from the window's start, NaN = padding.
 
     Returns
     -------
@@ -51,7 +53,8 @@ def rr_statistics(r_peaks: Tensor) -> Tensor:
 
     Parameters
     ----------
-    r_peaks : (b, n), seconds from the window's start, NaN = padding.
+    r_peaks : (b, n)
+        In seconds from the window's start, NaN = padding.
 
     Returns
     -------

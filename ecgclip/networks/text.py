@@ -47,8 +47,10 @@ class TextEncoder(nn.Module):
 
         Parameters
         ----------
-        projected : (n, dim), what `projected` gives for texts of the field.
-        power : 0 leaves the variances as they are, 1 makes them equal: each goes to the power 1 − `power`.
+        projected : (n, dim)
+            The output of `projected` for texts of the field.
+        power
+            0 leaves the variances as they are, 1 makes them equal: each goes to the power 1 − `power`.
         """
         projected, weight, bias = (x.cpu().double() for x in (projected, self.out.weight, self.out.bias))
         mean = projected.mean(0)

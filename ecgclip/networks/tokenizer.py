@@ -28,14 +28,24 @@ class TextConfig:
 
     Parameters
     ----------
-    vocabulary : number of token ids.
-    width : of a token.
-    layers, heads : of the transformer.
-    max_tokens : of a text; what follows is cut off.
-    dim : of the embedding space shared with the ECG.
-    dropout : rate of the transformer; 0, as every text is said in many ways already.
-    hf_model : a Hugging Face repo id or folder, used instead of ecgclip's own encoder.
-    hf_config : its configuration, kept so that a trained model loads without the hub.
+    vocabulary
+        Number of token ids.
+    width
+        Width of a token.
+    layers
+        Number of transformer blocks.
+    heads
+        Number of attention heads of a block.
+    max_tokens
+        Number of tokens of a text at most; the rest is cut off.
+    dim
+        Dimension of the embedding space that text shares with the ECG.
+    dropout
+        Dropout rate of the transformer; 0, as every text is said in many ways already.
+    hf_model
+        A Hugging Face repo id or folder, used instead of ecgclip's own encoder.
+    hf_config
+        Its configuration, kept so that a trained model loads without the hub.
     """
 
     vocabulary: int = 4000
@@ -130,8 +140,10 @@ class HuggingFaceTokenizer:
 
     Parameters
     ----------
-    name : a repo id or folder.
-    max_tokens : of a text; what follows is cut off.
+    name
+        A Hugging Face repo id or a folder.
+    max_tokens
+        Number of tokens of a text at most; the rest is cut off.
     """
 
     def __init__(self, name: str, max_tokens: int):
