@@ -3,8 +3,8 @@
 import pytest
 from published_codes import CHAPMAN, CINC_2021, CPSC_2018, FORM, RHYTHM, SCP, SUBCLASSES
 
-from ecgclip.data.cases import SUPERCLASSES
 from ecgclip.data.mitdb import BEATS, RHYTHMS
+from ecgclip.data.sets import SUPERCLASSES
 from ecgclip.ecg import EcgclipError
 from ecgclip.files import asset_path
 from ecgclip.knowledge.label_sets import load_label_set
