@@ -124,10 +124,7 @@ class SentencePieceTokenizer:
     def __call__(self, texts: list[str]) -> tuple[Tensor, Tensor]:
         """Return ids int64 (b, n) and mask bool (b, n), True = a token."""
         rows = [[BEGIN, *self.pieces.encode(clean(t))[: self.max_tokens - 2], END] for t in texts]
-        steps = -(-max(map(len, rows), default=1) // LENGTH_STEP)
-        ids = torch.full((len(rows), min(steps * LENGTH_STEP, self.max_tokens)), PAD)
-        for row, tokens in zip(ids, rows, strict=True):
-            row[: len(tokens)] = torch.tensor(tokens)
+        ids = pad_tokens(rows, PAD, self.max_tokens)
         return ids, ids != PAD
 
     def save(self, folder: Path) -> None:
@@ -178,6 +175,30 @@ def load_tokenizer(folder: Path, config: TextConfig) -> Tokenizer:
             raise EcgclipError(f"{folder}: its folder tokenizer is missing")
         return HuggingFaceTokenizer(str(folder / "tokenizer"), config.max_tokens)
     return SentencePieceTokenizer((folder / "tokenizer.model").read_bytes(), config.max_tokens)
+
+
+def pad_tokens(rows: list[list[int]], pad: int, max_tokens: int) -> Tensor:
+    """Return token ids as one array.
+
+    Parameters
+    ----------
+    rows
+        The token ids of each text.
+    pad
+        The id that fills up a shorter text.
+    max_tokens
+        Length at most.
+
+    Returns
+    -------
+    Tensor
+        int64 (texts, length); the length is a multiple of LENGTH_STEP, or `max_tokens`.
+    """
+    steps = -(-max(map(len, rows), default=1) // LENGTH_STEP)
+    ids = torch.full((len(rows), min(steps * LENGTH_STEP, max_tokens)), pad)
+    for row, tokens in zip(ids, rows, strict=True):
+        row[: len(tokens)] = torch.tensor(tokens)
+    return ids
 
 
 def clean(text: str) -> str:
