@@ -15,9 +15,8 @@ from ecgclip.ecg import EcgclipError
 from ecgclip.files import write_atomic
 
 PAD, UNKNOWN, BEGIN, END, MASK = 0, 1, 2, 3, 4
-LENGTH_STEP = (
-    16  # texts are padded to a multiple: new shapes cost more than padding, as each is compiled on its first use
-)
+# texts are padded to a multiple of it: new shapes cost more than padding, as each is compiled for on its first use
+LENGTH_STEP = 16
 # what PTB-XL's devices print under a report
 BOILERPLATE = re.compile(r"\d+\.\d+\s+unbest(ä|ae)tigter bericht|unbest(ä|ae)tigter bericht|unconfirmed report")
 
