@@ -15,6 +15,7 @@ from ecgclip.ecg import ECG, LEADS, EcgclipError
 from ecgclip.io import wfdb as module
 from ecgclip.io.records import find_records
 from ecgclip.io.wfdb import read_ecg
+from ecgclip.io.wfdb_header import parse_header
 
 DATA = os.environ.get("ECGCLIP_DATA")
 needs_data = pytest.mark.skipif(not DATA, reason="ECGCLIP_DATA is not set")
@@ -104,7 +105,7 @@ def test_own_decoder_agrees_with_wfdb(tmp_path):
         values[5, 1] = -32768
         path = write(tmp_path, values, leads=("I", "V1", "V2"), fmt=fmt)
         Path(tmp_path, "r.dat").write_bytes(prefix + values.astype("<i2").tobytes())
-        header = module._parse_header(path + ".hea")
+        header = parse_header(path + ".hea")
         own = module._read_file(header, list(header.signals))
         wfdbs = module._read_by_wfdb(header, list(header.signals), path + ".dat", 300)
         np.testing.assert_array_equal(own, wfdbs)
