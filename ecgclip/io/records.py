@@ -105,7 +105,7 @@ def record_files(record: str | os.PathLike) -> list[str]:
 
 
 def record_stamp(record: str | os.PathLike) -> tuple[int, int] | None:
-    """Sizes (bytes) and times of change (ns, modulo 2⁶³) of a record's files, each summed; None if they cannot be read."""
+    """Sizes (bytes) and times of change (ns, modulo 2⁶³) of a record's files, each summed; None if unreadable."""
     try:
         stats = [os.stat(file) for file in record_files(record)]
     except (EcgclipError, OSError):

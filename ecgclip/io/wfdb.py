@@ -2,9 +2,9 @@
 
     ecg = read_ecg("record.hea")        # ECG.signal: float32 (leads, samples), mV, NaN = missing
 
-The header is parsed and checked (`ecgclip.io.wfdb_header`) and compared with the size of the signal files before a sample
-is read. Signals in format 16 (with or without the 24 bytes in front that a .mat file has) are decoded with numpy. Every
-other format is left to `wfdb`, which takes as long to import as all the rest of reading.
+The header is parsed and checked (`ecgclip.io.wfdb_header`) and compared with the size of the signal files before a
+sample is read. Signals in format 16 (with or without the 24 bytes in front that a .mat file has) are decoded with
+numpy. Every other format is left to `wfdb`, which takes as long to import as all the rest of reading.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ecgclip.ecg import ECG, LEADS, EcgclipError, check_duration, millivolts_per
 from ecgclip.io.metadata import parse_comments
 from ecgclip.io.wfdb_header import Header, Signal, parse_header, path_beside, record_stem, segment_headers
 
-_BYTES_PER_SAMPLE = {"8": 1, "16": 2, "24": 3, "32": 4, "61": 2, "80": 1, "160": 2}
+_BYTES_PER_SAMPLE: dict[str, float] = {"8": 1, "16": 2, "24": 3, "32": 4, "61": 2, "80": 1, "160": 2}
 _BYTES_PER_SAMPLE |= {"212": 1.5, "310": 4 / 3, "311": 4 / 3}  # samples that share bytes
 _FLAC = ("508", "516", "524")
 _FLAC_SAMPLES_PER_BYTE = 1000  # at most: a flat signal in FLAC comes to about 400

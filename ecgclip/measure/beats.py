@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from ecgclip.peaks import RATE, REFRACTORY, cut, r_peaks
+from ecgclip.peaks import RATE, REFRACTORY, cut_beats, r_peaks
 
 if TYPE_CHECKING:
     from ecgclip.prepare import Prepared
@@ -125,12 +125,12 @@ def median_beat(signal: np.ndarray, peaks: np.ndarray, before: int = BEFORE, aft
     if len(whole) == 0:
         return np.zeros((signal.shape[0], before + after), np.float32)
     kept = whole[dominant(signal, peaks)[np.isin(peaks, whole)]]
-    return np.median(cut(signal, kept if len(kept) else whole, before, after), axis=0).astype(np.float32)
+    return np.median(cut_beats(signal, kept if len(kept) else whole, before, after), axis=0).astype(np.float32)
 
 
 def similarity(signal: np.ndarray, peaks: np.ndarray) -> np.ndarray:
     """How alike the QRS complexes are to the dominant one: correlation (beats,), best of shifts by one sample."""
-    shapes = _shapes(cut(signal, peaks, 13, 14))
+    shapes = _shapes(cut_beats(signal, peaks, 13, 14))
     sample = shapes[:: max(1, len(shapes) // 60), :, 1:-1].reshape(-1, shapes.shape[1] * 25)
     alike = _correlate(sample, sample)
     # The largest group around a real beat: unlike a mean of all, it holds where every second beat is premature.

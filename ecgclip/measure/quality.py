@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ecgclip.measure.beats import NAN
-from ecgclip.peaks import cut
+from ecgclip.peaks import cut_beats
 
 
 def _quality(signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray) -> dict:
@@ -16,7 +16,7 @@ def _quality(signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray) -> dict:
     noise = np.median(np.abs(np.diff(leads, 2, axis=1)), axis=1) / 2
     wander = NAN
     if len(peaks) > 3:
-        levels = cut(leads, peaks[peaks >= 10], 10, -5).mean(axis=2)
+        levels = cut_beats(leads, peaks[peaks >= 10], 10, -5).mean(axis=2)
         wander = float(np.max(np.std(levels, axis=0), initial=0.0))
     return {
         "baseline_wander_mv": wander,

@@ -6,7 +6,7 @@ import numpy as np
 
 from ecgclip.ecg import AVF, II, III, V1
 from ecgclip.measure.beats import GAP, NAN, Bounds, similarity
-from ecgclip.peaks import RATE, cut
+from ecgclip.peaks import RATE, cut_beats
 from ecgclip.prepare import FLAT_STD
 
 
@@ -81,7 +81,7 @@ def _alternates(rr: np.ndarray, premature: np.ndarray) -> bool:
 
 def _width(leads: np.ndarray, peaks: np.ndarray) -> np.ndarray:
     """QRS width of every beat, ms: how long the leads together move faster than a fifth of their fastest."""
-    speed = np.abs(np.diff(cut(leads, peaks, 13, 15), axis=2)).sum(axis=1)
+    speed = np.abs(np.diff(cut_beats(leads, peaks, 13, 15), axis=2)).sum(axis=1)
     fast = speed > 0.2 * speed.max(axis=1, keepdims=True)
     return (fast.shape[1] - np.argmax(fast[:, ::-1], axis=1) - np.argmax(fast, axis=1)) * 1000 / RATE
 

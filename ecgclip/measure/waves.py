@@ -6,7 +6,7 @@ import numpy as np
 
 from ecgclip.ecg import AVF, V1, I
 from ecgclip.measure.beats import NAN, dominant
-from ecgclip.peaks import RATE, cut
+from ecgclip.peaks import RATE, cut_beats
 
 BEFORE, AFTER = 46, 66  # samples of the beat to delineate: 460 ms before R hold the P wave of a long PR interval
 FINE = 5  # the median beat is interpolated to 500 Hz, one sample 2 ms
@@ -23,7 +23,7 @@ def _waves(signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray, rr: float) -
     kept = peaks[dominant(signal[mask], peaks)]
     inside = kept[(kept >= 25) & (kept + 40 <= signal.shape[1])]
     kept = inside if len(inside) else kept
-    beats = cut(signal, kept, BEFORE, AFTER)
+    beats = cut_beats(signal, kept, BEFORE, AFTER)
     coarse = np.arange(BEFORE + AFTER)
     beat = CubicSpline(coarse, np.median(beats, axis=0), axis=1)(np.arange((BEFORE + AFTER - 1) * FINE + 1) / FINE)
     r = BEFORE * FINE
