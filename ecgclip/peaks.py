@@ -93,7 +93,7 @@ def _beating_blocks(band: np.ndarray) -> np.ndarray:
 def _where_visible(swing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Which leads show QRS complexes, bool (leads,), and where any lead does, bool (samples,)."""
     seen: np.ndarray = 2 * swing > SMALLEST_QRS_MV
-    active = seen.any(axis=0)
+    active: np.ndarray = np.asarray(seen.any(axis=0))
     if not active.any():
         return np.zeros(len(swing), bool), active
     return seen[:, active].mean(axis=1) > 0.5, active
