@@ -12,8 +12,9 @@ from ecgclip.ecg import ECG, LEADS
 from ecgclip.io.wfdb import read_ecg
 from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.measure.beats import find_beats
+from ecgclip.measure.electrodes import FLAT_BY
 from ecgclip.measure.measurement import measure_windows
-from ecgclip.measure.recording import FLAT_BY, observe
+from ecgclip.measure.recording import observe
 from ecgclip.prepare import LIMB, prepare
 from ecgclip.simulate import CONDITIONS, simulate
 
