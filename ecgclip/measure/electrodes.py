@@ -78,7 +78,7 @@ def _flat_lead(limb: np.ndarray, leads: list[int], measurements: Sequence[Measur
 
 
 def _mirrored(measurements: Sequence[Measurement]) -> Exchange:
-    """Arms exchanged, or the heart on the right: sinus beats are all negative in I, as in no ECG of PTB-XL's folds 1 to 8."""
+    """Arms exchanged, or the heart on the right: sinus beats all negative in I. PTB-XL's folds 1 to 8 have none."""
     sinus = [m for m in measurements if m.p_present]
     if not sinus:
         return Exchange()
