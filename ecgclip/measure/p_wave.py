@@ -68,7 +68,7 @@ def measure_p_wave(
     return {
         "p_consistency": consistency,
         "p_height_mv": height,
-        "p_present": _p_present(consistency, height, _repeats(wave, peak)),
+        "p_present": p_present(consistency, height, _repeats(wave, peak)),
         "pr_ms": (onset - start - first) * STEP,
         "p_duration_ms": (last - first) * STEP,
         **_by_lead(beat[:, start + first : start + last + 1], mask),
@@ -85,7 +85,7 @@ def _by_lead(p: np.ndarray, mask: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _p_present(consistency: float, height: float, repeats: bool) -> bool | None:
+def p_present(consistency: float, height: float, repeats: bool) -> bool | None:
     """Whether there is a P wave; None if it cannot be told. Waves that repeat may be flutter."""
     if np.isnan(consistency):
         return None

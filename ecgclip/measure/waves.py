@@ -154,7 +154,7 @@ def _qrs_shape(beat: np.ndarray, mask: np.ndarray, onset: int, offset: int) -> d
     table = np.full((7, 12), NAN)
     qrs = beat[:, onset : offset + 1]
     for lead in np.flatnonzero(mask):
-        table[:, lead] = _qrs_waves(qrs[lead])
+        table[:, lead] = qrs_waves(qrs[lead])
     # Net area, not height, so that a narrow spike does not turn the axis.
     area = qrs.sum(axis=1) * STEP
     axis = NAN
@@ -164,7 +164,7 @@ def _qrs_shape(beat: np.ndarray, mask: np.ndarray, onset: int, offset: int) -> d
     return dict(zip(names, table, strict=True)) | shape
 
 
-def _qrs_waves(x: np.ndarray) -> tuple[float, ...]:
+def qrs_waves(x: np.ndarray) -> tuple[float, ...]:
     """Q, R, S, R' of one lead from the stretches on either side of zero: height and duration; 0 where there is none."""
     edges = np.flatnonzero(np.diff(np.sign(x))) + 1
     waves = [(part[np.argmax(np.abs(part))], len(part) * STEP) for part in np.split(x, edges) if len(part)]
