@@ -94,12 +94,12 @@ def check_duration(samples: int, rate: float, where: str) -> None:
 # ---------------------------------------------------------------------------------------------------------------------
 # Lead names and units
 
-SPELLINGS = {lead.upper(): lead for lead in LEADS}
-SPELLINGS |= {f"C{i}": f"V{i}" for i in range(1, 7)}
-SPELLINGS |= {"DI": "I", "DII": "II", "DIII": "III"}
-SPELLINGS |= {f"{word}{i}": "I" * i for word in ("LEAD", "LEAD-", "L", "D") for i in (1, 2, 3)}
-MILLIVOLTS = {"mv": 1.0, "millivolt": 1.0, "millivolts": 1.0, "uv": 1e-3, "microvolt": 1e-3, "microvolts": 1e-3}
-MILLIVOLTS |= {"v": 1e3, "volt": 1e3, "volts": 1e3, "nv": 1e-6}
+_SPELLINGS = {lead.upper(): lead for lead in LEADS}
+_SPELLINGS |= {f"C{i}": f"V{i}" for i in range(1, 7)}
+_SPELLINGS |= {"DI": "I", "DII": "II", "DIII": "III"}
+_SPELLINGS |= {f"{word}{i}": "I" * i for word in ("LEAD", "LEAD-", "L", "D") for i in (1, 2, 3)}
+_MILLIVOLTS = {"mv": 1.0, "millivolt": 1.0, "millivolts": 1.0, "uv": 1e-3, "microvolt": 1e-3, "microvolts": 1e-3}
+_MILLIVOLTS |= {"v": 1e3, "volt": 1e3, "volts": 1e3, "nv": 1e-6}
 
 
 def standard_lead(name: str) -> tuple[str | None, str | None]:
@@ -116,8 +116,8 @@ def standard_lead(name: str) -> tuple[str | None, str | None]:
     if plain in ("ECG", "EKG", "ECG1", "EKG1"):
         return "I", f"assumed that {name!r} is lead I"
     plain = re.sub(r"^(?:(?:ECG|EKG)[-:]?(?=\D))?(?:(?:LEAD|ABLEITUNG)[-:]?(?=\D))?", "", plain)
-    if plain in SPELLINGS:
-        return SPELLINGS[plain], None
+    if plain in _SPELLINGS:
+        return _SPELLINGS[plain], None
     modified = re.fullmatch(r"ML(I{1,3}|[123])|(?:MV|MCL|CM)([1-6])", plain)
     if not modified:
         return None, None
@@ -143,4 +143,4 @@ def _standard_leads(names: tuple[str, ...], where: str) -> tuple[tuple[str, ...]
 
 def millivolts_per(unit: str) -> float | None:
     """How many mV one `unit` is; None if it is not a voltage."""
-    return MILLIVOLTS.get(unit.replace("µ", "u").replace("μ", "u").lower())
+    return _MILLIVOLTS.get(unit.replace("µ", "u").replace("μ", "u").lower())

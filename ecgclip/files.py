@@ -21,7 +21,7 @@ from ecgclip.ecg import EcgclipError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a new path beside `path`; what is written there replaces it at the end, or is deleted if anything is raised."""
+    """Give a path beside `path`; what is written there replaces it at the end, or is deleted if anything is raised."""
     target = Path(os.path.realpath(path))  # a link stays one
     partial = target.with_name(f"{target.name}.{uuid.uuid4().hex[:12]}.partial")
     try:

@@ -121,7 +121,7 @@ def prepare(ecg: ECG, sampling_rate: int = SAMPLING_RATE) -> Prepared:
     signal, valid = _rows(ecg, raw, present, SAMPLING_RATE)
     starts, length = _windows(signal.shape[1])
     silent = _silent(signal, valid)
-    silence = tuple((float(a) / SAMPLING_RATE, float(b) / SAMPLING_RATE) for a, b in _runs(silent, 0))
+    silence = tuple((float(a) / SAMPLING_RATE, float(b) / SAMPLING_RATE) for a, b in find_runs(silent, 0))
     notes += _remainder_notes(signal.shape[1] - starts[-1] - WINDOW)
     notes += [f"no electrical activity from {a:.1f} to {b:.1f} s, electrodes on" for a, b in silence]
 
@@ -232,7 +232,7 @@ def _bridge(signal: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
             continue
         at = np.arange(values.size)
         filled[lead] = np.interp(at, at[good], values[good] - offset)
-        for start, stop in _runs(~good, GAP * rate):
+        for start, stop in find_runs(~good, GAP * rate):
             present[lead, start:stop] = False
     return filled, present
 
@@ -244,7 +244,7 @@ def _held(values: np.ndarray, rate: float) -> np.ndarray:
     out = np.zeros(values.size, bool)
     if not changes.size:
         return ~out
-    for start, stop in _runs(same, EDGE * rate):
+    for start, stop in find_runs(same, EDGE * rate):
         out[start : stop + 1] = stop - start > FLAT * rate or _at_the_rail(values, values[start])
     if changes[0] > EDGE * rate:
         out[: changes[0] + 1] = True
@@ -261,7 +261,7 @@ def _at_the_rail(values: np.ndarray, value: float) -> bool:
     return abs(np.median(others) - value) > RAIL
 
 
-def _runs(flags: np.ndarray, longer_than: float) -> np.ndarray:
+def find_runs(flags: np.ndarray, longer_than: float) -> np.ndarray:
     """Starts and stops, int (runs, 2), of the runs of True that are longer than so many samples."""
     edges = np.flatnonzero(np.diff(np.concatenate(([False], flags, [False])))).reshape(-1, 2)
     return edges[edges[:, 1] - edges[:, 0] > longer_than]
@@ -481,7 +481,7 @@ def _silent(signal: np.ndarray, valid: np.ndarray) -> np.ndarray:
     on &= live[:, None] if live.any() else True  # a lead that never shows a wave tells nothing, unless none does
     at_rest = on.any(axis=0) & (rests | ~on).all(axis=0)
     silent = np.zeros(n, bool)
-    for start, stop in _runs(at_rest, SILENCE * SAMPLING_RATE / BLOCK - 1):
+    for start, stop in find_runs(at_rest, SILENCE * SAMPLING_RATE / BLOCK - 1):
         silent[start * BLOCK : n if stop == blocks else stop * BLOCK] = True
     return silent
 

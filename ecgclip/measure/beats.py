@@ -10,14 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
 from ecgclip.peaks import RATE, REFRACTORY, cut_beats, r_peaks
-
-if TYPE_CHECKING:
-    from ecgclip.prepare import Prepared
+from ecgclip.prepare import Prepared, find_runs
 
 NAN = float("nan")
 Bounds: TypeAlias = tuple[float, float]
@@ -112,8 +110,7 @@ def _gaps(windows: np.ndarray, starts: np.ndarray, stops: np.ndarray, silence: n
         recorded[start:stop] |= signal[:, : stop - start].any(axis=0)
     for start, stop in silence:
         recorded[start:stop] = True
-    edges = np.flatnonzero(np.diff(np.concatenate(([True], recorded, [True])))).reshape(-1, 2)
-    return np.vstack([edges[edges[:, 1] - edges[:, 0] > GAP], (len(recorded), len(recorded))])
+    return np.vstack([find_runs(~recorded, GAP), (len(recorded), len(recorded))])
 
 
 def _by_window(peaks: np.ndarray, starts: np.ndarray, stops: np.ndarray, gaps: np.ndarray) -> Beats:

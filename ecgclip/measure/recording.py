@@ -45,14 +45,18 @@ class Recording:
 
     Attributes
     ----------
-    seconds, used_s : float
-        Its length, and how much of it lies in a window.
+    seconds : float
+        Its length.
+    used_s : float
+        How much of it lies in a window.
     silence : tuple of (start, stop), s
         Electrical silence while electrodes were on.
     pauses : tuple of (start, stop), s
         Two seconds and more without a heartbeat, silence or not.
-    longest_rr_s, longest_rr_start_s : float or None
-        The longest time without a heartbeat, and when it begins; None without heartbeats.
+    longest_rr_s : float or None
+        The longest time without a heartbeat; None without heartbeats.
+    longest_rr_start_s : float or None
+        When it begins.
     exchange : str
         What seems wrong with the electrodes of the limbs, in words; empty if nothing.
     concepts : tuple of str

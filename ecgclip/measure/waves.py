@@ -19,13 +19,18 @@ from ecgclip.peaks import RATE
 # to 8) lie above, and 3 of 3,336 others.
 SPIKE, SPIKE_BAND, QRS_BAND = 0.2, (32, 43), (12, 22)
 SPIKE_REACH = 20  # samples at 100 Hz on either side of R in which a spike is looked for
+SPIKE_HALF = 8  # samples at 100 Hz on either side of a spike of which the spectrum is taken
+SPIKE_END = 0.6  # of the fastest: the last sample above is the end of the spike
 NARROW = 100  # ms: a complex with a spike in front is wider
 # Edges of QRS: it is fast, and before and after it the beat is slow for a while
 TOP_BEFORE, TOP_AFTER = 40, 46  # around R, where the fastest sample is looked for
+REACH_BEFORE, REACH_AFTER = 80, 110  # around R, where QRS lies
+REFERENCE_BEFORE, REFERENCE_AFTER, REFERENCE_QUANTILE = 50, 75, 0.8  # around R: a spike is seldom as long as a fifth
 FAST = 0.3  # of the fastest: QRS is faster than this
 BREAK = 25  # 50 ms: a longer break ends the complex
 LOW_BEFORE, LOW_AFTER = 0.07, 0.09  # of the fastest: slow, before and after QRS
 LOW_NOISE = 1.5  # times the usual speed beside QRS: slow as well, in a noisy beat
+BESIDE_BEFORE, BESIDE_AFTER = 45, 15  # beside QRS: from 90 ms before, and from 30 ms after what is fast
 EDGE = 60  # 120 ms: how far from the fast part the edges are looked for
 QUIET = 6  # 12 ms: so long it has to stay slow
 NEVER_QUIET = 12  # 24 ms: the edge where it never does
@@ -39,7 +44,8 @@ MIN_AREA = 2  # mV x ms: the axis of a smaller QRS area is not told
 T_PEAK_RR, T_PEAK_MS, T_PEAK_MAX_MS = 0.55, 60, 520  # its peak lies before this part of R-R plus so many ms
 T_END_RR, T_END_MIN_MS = 0.72, 300  # its end lies before this part of R-R
 T_BEFORE_PEAK, T_AFTER_QRS = 50, 25  # its height is looked for so long before its peak, and so long after QRS
-MIN_TAIL = 15  # 30 ms: with less signal after the peak, the end is not told
+T_LAST, T_WINDOW = 30, 10  # its peak lies 60 ms before the end of the beat; it is looked for in 20 ms at least
+MAX_TAIL, MIN_TAIL = 100, 15  # 200 and 30 ms: its end lies so near its peak; with less signal, the end is not told
 FOOT = 0.12  # of the height: T ends at the latest where it has fallen so far
 MAX_FOOT = 15  # 30 ms: and so soon after the tangent
 
@@ -116,9 +122,9 @@ def _find_spike(beats: np.ndarray) -> int | None:
     around = beats[:, :, BEFORE - SPIKE_REACH - 2 : BEFORE + SPIKE_REACH + 2]
     fast = np.median((np.diff(around, 4, axis=2) ** 2).sum(axis=1), axis=0)
     first = BEFORE - SPIKE_REACH
-    at, last = first + int(np.argmax(fast)), first + int(np.flatnonzero(fast > 0.6 * fast.max())[-1])
-    part = beats[:, :, at - 8 : at + 8]
-    part = (part - part.mean(axis=2, keepdims=True)) * np.hanning(18)[1:-1]
+    at, last = first + int(np.argmax(fast)), first + int(np.flatnonzero(fast > SPIKE_END * fast.max())[-1])
+    part = beats[:, :, at - SPIKE_HALF : at + SPIKE_HALF]
+    part = (part - part.mean(axis=2, keepdims=True)) * np.hanning(2 * SPIKE_HALF + 2)[1:-1]
     power = np.median((np.abs(np.fft.rfft(part, 64)) ** 2).sum(axis=1), axis=0)
     hertz = np.fft.rfftfreq(64, 1 / RATE)
     above, below = (power[(hertz > low) & (hertz < high)].mean() for low, high in (SPIKE_BAND, QRS_BAND))
@@ -128,13 +134,13 @@ def _find_spike(beats: np.ndarray) -> int | None:
 def _qrs_edges(speed: np.ndarray) -> tuple[int, int]:
     """Where QRS starts and ends: speed first stays low for 12 ms, seen from its maximum."""
     top = R - TOP_BEFORE + int(np.argmax(speed[R - TOP_BEFORE : R + TOP_AFTER]))
-    # A spike that was not recognised is faster than any QRS complex: the reference is what a fifth of the time around
-    # exceeds.
-    fast = min(speed[top], 2 * np.quantile(speed[R - 50 : R + 75], 0.8))
-    active = R - 80 + np.flatnonzero(speed[R - 80 : R + 110] >= FAST * fast)
+    # A spike that was not recognised is faster than any QRS complex, so the fastest sample alone is no reference.
+    usual = np.quantile(speed[R - REFERENCE_BEFORE : R + REFERENCE_AFTER], REFERENCE_QUANTILE)
+    fast = min(speed[top], 2 * usual)
+    active = R - REACH_BEFORE + np.flatnonzero(speed[R - REACH_BEFORE : R + REACH_AFTER] >= FAST * fast)
     runs = np.split(active, np.flatnonzero(np.diff(active) > BREAK) + 1)
     first, last = next((run[0], run[-1]) for run in runs if run[0] <= top <= run[-1])
-    before, after = speed[max(first - 45, 0) : first], speed[last + 15 : last + EDGE]
+    before, after = speed[max(first - BESIDE_BEFORE, 0) : first], speed[last + BESIDE_AFTER : last + EDGE]
     low_before = max(LOW_BEFORE * fast, LOW_NOISE * np.median(before))
     low_after = max(LOW_AFTER * fast, LOW_NOISE * np.median(after))
     back = _until_quiet(speed[max(first - EDGE, 0) : first + 1][::-1] < low_before)
@@ -191,10 +197,10 @@ def _find_t_wave(beat: np.ndarray, onset: int, offset: int, rr: float) -> tuple[
     """Peak and end of T over all leads: the tangent at its steepest fall meets the level that follows."""
     size = np.sqrt((beat**2).mean(axis=0))
     start = offset + J60
-    last = min(onset + round(min(T_PEAK_RR * rr + T_PEAK_MS, T_PEAK_MAX_MS) / STEP), len(size) - 30)
-    start = min(start, last - 10)
+    last = min(onset + round(min(T_PEAK_RR * rr + T_PEAK_MS, T_PEAK_MAX_MS) / STEP), len(size) - T_LAST)
+    start = min(start, last - T_WINDOW)
     peak = start + int(np.argmax(size[start:last]))
-    stop = min(len(size), onset + round(max(T_END_RR * rr, T_END_MIN_MS) / STEP), peak + 100)
+    stop = min(len(size), onset + round(max(T_END_RR * rr, T_END_MIN_MS) / STEP), peak + MAX_TAIL)
     tail = size[peak:stop]
     if len(tail) < MIN_TAIL:
         return peak, peak
