@@ -300,7 +300,7 @@ def test_leads_that_are_off_are_no_silence(sd):
     signal = ecg.signal.copy()
     signal[2:, 5000:] = np.random.default_rng(0).normal(0, 0.002, (10, 5000))  # I and II go on
     assert prepare(ECG(signal, 500, LEADS)).silence == ()
-    signal[:2, 5000:] = np.nan  # all leads with a signal are off, and one that never has one flickers
+    signal[:2, 5000:] = np.nan  # the leads with a signal are off; another one flickers
     signal[2:] = np.nan
     signal[8] = np.random.default_rng(0).choice([0, 0.001], 10000)
     assert prepare(ECG(signal, 500, LEADS)).silence == ()
@@ -339,12 +339,12 @@ def test_a_step_may_fall_into_a_complex(rate):
     out, clean = prepare(ECG(signal, rate, LEADS)), prepare(heart_ecg(rate=rate))
     assert len(out.notes) == 1
     assert "V4" in out.notes[0]
-    assert np.delete(np.abs(out.signal - clean.signal)[0, 9], np.arange(400, 430)).max() < 0.4  # 2.5 without
+    assert np.delete(np.abs(out.signal - clean.signal)[0, 9], np.arange(400, 430)).max() < 0.4  # 2.5 if the step is left in
 
 
 def test_a_step_of_an_electrode_leaves_the_limb_leads_consistent():
     electrode = np.zeros((2, 5000))
-    electrode[:, 2300:] = [[0.4], [2.0]]  # it moves I by less than a step, and II by one
+    electrode[:, 2300:] = [[0.4], [2.0]]  # less than a step in I, and a step in II
     signal = heart(500, 10)
     signal[:6] += LIMB @ electrode
     out, clean = prepare(ECG(signal, 500, LEADS)), prepare(heart_ecg())

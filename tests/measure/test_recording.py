@@ -21,10 +21,9 @@ needs_data = pytest.mark.skipif(not DATA, reason="ECGCLIP_DATA is not set")
 @pytest.mark.parametrize("sd", [0.002, 0.015])
 def test_standstill_is_asystole_whether_the_line_is_flat_or_noisy(start_s, stop_s, sd):
     out = observed(resting(start_s, stop_s, sd=sd))
-    found = out.decides()["asystole"]
-    probability, words = found.probability, found.words
-    assert probability > 0.9
-    assert "no heartbeat from" in words
+    asystole = out.decides()["asystole"]
+    assert asystole.probability > 0.9
+    assert "no heartbeat from" in asystole.words
     assert out.decides()["normal-ecg"].probability < 0.1
     assert out.longest_rr_s == pytest.approx(stop_s - start_s, abs=1)
     assert out.longest_rr_start_s == pytest.approx(start_s, abs=1)
@@ -44,9 +43,9 @@ def test_a_pause_decides_by_its_length(start, length):
         assert out.decides() == {}
         assert not out.pauses
         return
-    found = [stop - first for first, stop in out.pauses]
-    assume(found)  # the cut may leave half of a QRS complex in the pause
-    assert max(found) == pytest.approx(out.longest_rr_s, abs=0.05)
+    pauses = [stop - first for first, stop in out.pauses]
+    assume(pauses)  # the cut may leave half of a QRS complex in the pause
+    assert max(pauses) == pytest.approx(out.longest_rr_s, abs=0.05)
     assert ("asystole" in out.decides()) == (out.longest_rr_s >= 3)
 
 
@@ -59,7 +58,7 @@ def test_beats_that_are_too_small_to_be_found_are_no_standstill():
     ecg = simulate("normal", seed=1, seconds=20, sampling_rate=100)
     signal = ecg.signal.copy()
     assert observed(ECG(signal * 0.05, 100, LEADS)).decides() == {}, "none is found"
-    signal[:, 800:1200] *= np.linspace(1, -1, 400)  # nor one that is found neither
+    signal[:, 800:1200] *= np.linspace(1, -1, 400)  # some beats in between are too small
     assert "asystole" not in observed(ECG(signal, 100, LEADS)).decides()
 
 
@@ -88,6 +87,6 @@ def test_an_ordinary_recording_decides_nothing(condition):
 @needs_data
 def test_real_recordings_seldom_decide_anything():
     records = sorted(Path(DATA, "ptb-xl", "records100").glob("*/*.hea"))[::10]
-    found = [observed(read_ecg(record)).decides() for record in records]
+    decisions = [observed(read_ecg(record)).decides() for record in records]
     assert len(records) > 300
-    assert sum(map(bool, found)) <= 0.005 * len(records)
+    assert sum(map(bool, decisions)) <= 0.005 * len(records)
