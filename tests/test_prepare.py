@@ -339,7 +339,8 @@ def test_a_step_may_fall_into_a_complex(rate):
     out, clean = prepare(ECG(signal, rate, LEADS)), prepare(heart_ecg(rate=rate))
     assert len(out.notes) == 1
     assert "V4" in out.notes[0]
-    assert np.delete(np.abs(out.signal - clean.signal)[0, 9], np.arange(400, 430)).max() < 0.4  # 2.5 if the step is left in
+    # 2.5 mV if the step is left in
+    assert np.delete(np.abs(out.signal - clean.signal)[0, 9], np.arange(400, 430)).max() < 0.4
 
 
 def test_a_step_of_an_electrode_leaves_the_limb_leads_consistent():
