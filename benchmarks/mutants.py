@@ -24,7 +24,9 @@ TESTS = {  # module → test files that answer for it, the quickest to find a fa
     "data.ptb_xl": ["data/test_ptb_xl"],
     "data.mitdb": ["data/test_mitdb"],
     "data.splits": ["data/test_splits"],
-    "measure": ["measure/test_measurement"],
+    "measure.guideline": ["measure/test_guideline"],
+    "measure.rhythm": ["measure/test_rhythm", "measure/test_measurement"],
+    "measure.waves": ["measure/test_waves", "measure/test_measurement"],
     "train.calibrate": ["train/test_calibrate"],
     "model": ["model/test_clip", "explain/test_sentences"],
 }

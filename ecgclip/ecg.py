@@ -1,4 +1,4 @@
-"""What an ECG is here: leads by name, millivolts, a sampling rate; and the one exception of the package."""
+"""An ECG in this package: leads by name, millivolts, a sampling rate; and the one exception of the package."""
 
 from __future__ import annotations
 
@@ -8,27 +8,38 @@ from dataclasses import dataclass, field
 import numpy as np
 
 LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
+I, II, III, AVR, AVL, AVF, V1, V2, V3, V4, V5, V6 = range(12)  # rows of a signal with the leads in this order
 MIN_RATE, MAX_RATE = 50, 2000  # Hz
 MIN_SECONDS = 2
-MAX_GAP = 60  # s without a signal in a multi-segment record, besides ten times what is stored
 
 
 class EcgclipError(Exception):
-    """Something the user can put right; the message is one line that says what, where and what to do."""
+    """An error that the user can fix; the message is one line that says what is wrong, where, and what to do."""
 
 
 @dataclass(frozen=True, eq=False)
 class ECG:
     """One recording.
 
-    signal: float32 (leads, samples), mV, NaN = missing; one lead may be given as (samples,); always a copy
-    sampling_rate: Hz, 50 to 2000
-    leads: names out of `LEADS`, one for each row; other usual spellings ("AVR", "lead II", "MLII") are translated
-    metadata: age (float or None), sex ("female", "male" or None), comments (list of str), whatever else the file says
-    source: the path it was read from, without .hea; None for an array
-    notes: what reading assumed, translated or left out
+    Parameters
+    ----------
+    signal : float32 (leads, samples), mV
+        NaN is missing. One lead may be given as (samples,). The signal is always copied.
+    sampling_rate : float
+        Hz, 50 to 2000.
+    leads : tuple of str
+        One name for each row, out of `LEADS`; other usual spellings ("AVR", "lead II", "MLII") are translated.
+    metadata : dict
+        age (years or None), sex ("female", "male" or None), comments (list of str), and whatever else the file says.
+    source : str or None
+        The path it was read from, without .hea; None for an array.
+    notes : tuple of str
+        What reading assumed, translated or left out.
 
-    Raises EcgclipError for a shape, rate, length or lead name that cannot be used.
+    Raises
+    ------
+    EcgclipError
+        The shape, rate, length or a lead name cannot be used.
     """
 
     signal: np.ndarray = field(repr=False)
@@ -51,36 +62,29 @@ class ECG:
         if signal.ndim != 2 or signal.shape[0] != len(names) or not names:
             hint = "; transpose it?" if signal.ndim == 2 and signal.shape[1] == len(names) else ""
             raise EcgclipError(f"{where}signal has shape {signal.shape}, not ({len(names)} leads, samples){hint}")
-        _check_duration(signal.shape[1], rate, where)
-        leads, notes = [], []
-        for name in names:
-            lead, note = _lead(str(name))
-            if lead is None:
-                raise EcgclipError(f"{where}unknown lead {name!r}: use {', '.join(LEADS)}")
-            if lead in leads:
-                raise EcgclipError(f"{where}lead {lead} is given twice")
-            leads.append(lead)
-            notes += [note] if note else []
+        check_duration(signal.shape[1], rate, where)
+        leads, notes = _standard_leads(names, where)
         signal[~np.isfinite(signal)] = np.nan
         object.__setattr__(self, "signal", signal)
         object.__setattr__(self, "sampling_rate", rate)
-        object.__setattr__(self, "leads", tuple(leads))
+        object.__setattr__(self, "leads", leads)
         object.__setattr__(self, "metadata", {"age": None, "sex": None, "comments": [], **self.metadata})
-        object.__setattr__(self, "notes", tuple(self.notes) + tuple(notes))
+        object.__setattr__(self, "notes", tuple(self.notes) + notes)
 
     @property
     def seconds(self) -> float:
         return self.signal.shape[1] / self.sampling_rate
 
     def between(self, start_s: float, stop_s: float | None) -> ECG:
-        """A stretch of it; stop_s None: all of it."""
+        """The part from `start_s` to `stop_s`; the whole recording where `stop_s` is None."""
         if stop_s is None:
             return self
         first, last = (round(s * self.sampling_rate) for s in (start_s, stop_s))
         return ECG(self.signal[:, first:last], self.sampling_rate, self.leads, self.metadata, self.source)
 
 
-def _check_duration(samples: int, rate: float, where: str) -> None:
+def check_duration(samples: int, rate: float, where: str) -> None:
+    """Raise EcgclipError, its message beginning with `where`, for a sampling rate or length out of range."""
     if not MIN_RATE <= rate <= MAX_RATE:
         raise EcgclipError(f"{where}sampling rate {rate:g} Hz is outside {MIN_RATE} to {MAX_RATE} Hz")
     if samples < MIN_SECONDS * rate:
@@ -90,9 +94,24 @@ def _check_duration(samples: int, rate: float, where: str) -> None:
 # ---------------------------------------------------------------------------------------------------------------------
 # Lead names and units
 
+_SPELLINGS = {lead.upper(): lead for lead in LEADS}
+_SPELLINGS |= {f"C{i}": f"V{i}" for i in range(1, 7)}
+_SPELLINGS |= {"DI": "I", "DII": "II", "DIII": "III"}
+_SPELLINGS |= {f"{word}{i}": "I" * i for word in ("LEAD", "LEAD-", "L", "D") for i in (1, 2, 3)}
+_MILLIVOLTS = {"mv": 1.0, "millivolt": 1.0, "millivolts": 1.0, "uv": 1e-3, "microvolt": 1e-3, "microvolts": 1e-3}
+_MILLIVOLTS |= {"v": 1e3, "volt": 1e3, "volts": 1e3, "nv": 1e-6}
 
-def _lead(name: str) -> tuple[str | None, str | None]:
-    """The standard name for a lead as files spell it, and a note where that is more than spelling."""
+
+def standard_lead(name: str) -> tuple[str | None, str | None]:
+    """Translate a lead name as files spell it.
+
+    Returns
+    -------
+    lead : str or None
+        A name of `LEADS`; None if it is not one of the twelve leads.
+    note : str or None
+        What was assumed, where the translation is more than a matter of spelling.
+    """
     plain = re.sub(r"[\s_.]+", "", name).upper()
     if plain in ("ECG", "EKG", "ECG1", "EKG1"):
         return "I", f"assumed that {name!r} is lead I"
@@ -107,13 +126,21 @@ def _lead(name: str) -> tuple[str | None, str | None]:
     return lead, f"{name} is read as {lead}"
 
 
-_SPELLINGS = {lead.upper(): lead for lead in LEADS} | {f"C{i}": f"V{i}" for i in range(1, 7)}
-_MILLIVOLTS = {"mv": 1.0, "millivolt": 1.0, "millivolts": 1.0, "uv": 1e-3, "microvolt": 1e-3, "microvolts": 1e-3}
+def _standard_leads(names: tuple[str, ...], where: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The standard names of leads, and notes. Raises EcgclipError for an unknown lead and for one given twice."""
+    leads: list[str] = []
+    notes: list[str] = []
+    for name in names:
+        lead, note = standard_lead(str(name))
+        if lead is None:
+            raise EcgclipError(f"{where}unknown lead {name!r}: use {', '.join(LEADS)}")
+        if lead in leads:
+            raise EcgclipError(f"{where}lead {lead} is given twice")
+        leads.append(lead)
+        notes += [note] if note else []
+    return tuple(leads), tuple(notes)
 
 
-def _millivolts(unit: str) -> float | None:
-    """What one `unit` is in mV; None if it is not a voltage."""
+def millivolts_per(unit: str) -> float | None:
+    """How many mV one `unit` is; None if it is not a voltage."""
     return _MILLIVOLTS.get(unit.replace("µ", "u").replace("μ", "u").lower())
-
-
-I, II, III, AVR, AVL, AVF, V1, V2, V3, V4, V5, V6 = range(12)

@@ -1,8 +1,8 @@
-"""Files that are written whole or not at all.
+"""Files that are written whole or not at all, assets of the package, and the version of its code.
 
-A file gets a name of its own beside its place and moves there when all is written, so that a reader sees the old one or the new
-one, and two programs that write the same file do not disturb each other. What is interrupted leaves nothing behind: an
-exception, Ctrl-C, and SIGTERM where the command line runs (cli.main).
+A file is written under a name of its own beside its place, and moves there when it is complete. A reader sees the old
+file or the new one, and two programs that write the same file do not disturb each other. A program that is interrupted
+leaves nothing behind: by an exception, by Ctrl-C, and by SIGTERM where the command line runs (`cli.main`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ecgclip.ecg import EcgclipError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A new path in the folder of `path`: what is written there takes its place at the end, and goes if anything is raised."""
+    """Give a path beside `path`; what is written there replaces it at the end, or is deleted if anything is raised."""
     target = Path(os.path.realpath(path))  # a link stays one
     partial = target.with_name(f"{target.name}.{uuid.uuid4().hex[:12]}.partial")
     try:
@@ -34,9 +34,15 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
-    """Write a text (UTF-8) or bytes, whole or not at all."""
+    """Write text (as UTF-8) or bytes, whole or not at all."""
     with replacing(path) as partial:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON, whole or not at all; folders that are missing are made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def file_sha256(*paths: str | os.PathLike) -> str:
@@ -55,7 +61,10 @@ def file_sha256(*paths: str | os.PathLike) -> str:
 def asset_path(name: str) -> Path:
     """The path of an asset such as "prompts/findings.yaml": inside the installed package, or beside it in a checkout.
 
-    Raises EcgclipError where it is in neither place.
+    Raises
+    ------
+    EcgclipError
+        It is in neither place.
     """
     package = Path(__file__).parent
     for path in (package / name, package.parent / name):
@@ -64,14 +73,8 @@ def asset_path(name: str) -> Path:
     raise EcgclipError(f"{name} is missing from the installation at {package}: reinstall ecgclip")
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Atomic: a reader sees the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-
-
 def code_version() -> str:
-    """The package's version and, in a checkout, the commit; "-dirty" where a tracked file outside results/ is changed."""
+    """The package's version and, in a checkout, the commit; "-dirty" if a tracked file outside results/ has changed."""
     import subprocess
     from importlib.metadata import PackageNotFoundError, version
 
@@ -79,17 +82,17 @@ def code_version() -> str:
         package = version("ecgclip")
     except PackageNotFoundError:
         package = "unknown"
-    own = Path(__file__)
+    this_file = Path(__file__)
 
     def git(*arguments: str) -> str:
-        command = ["git", "-C", str(own.parent), *arguments]
+        command = ["git", "-C", str(this_file.parent), *arguments]
         try:
             return subprocess.run(command, capture_output=True, text=True, timeout=5).stdout.strip()
         except (OSError, subprocess.TimeoutExpired):
             return ""
 
-    # an installation may lie in a folder of another repository, which knows nothing of this file
-    commit = git("describe", "--always") if git("ls-files", own.name) else ""
-    # results/ is what a measurement rewrites: no reason to call the code that measured it changed
+    # an installation may lie inside another repository, which does not track this file
+    commit = git("describe", "--always") if git("ls-files", this_file.name) else ""
+    # an evaluation rewrites results/, which does not change the code that ran it
     changed = commit and git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)results")
     return f"{package}+{commit}{'-dirty' if changed else ''}" if commit else package

@@ -11,7 +11,12 @@ from typing import Any
 def attach(package: str, homes: dict[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """Return `__getattr__` and `__dir__` for a package whose names are defined in other modules.
 
-    homes: name → the module that defines it.
+    Parameters
+    ----------
+    package : str
+        The package's `__name__`.
+    homes : dict
+        Name → the module that defines it.
     """
 
     def getattr_(name: str) -> Any:

@@ -21,20 +21,28 @@ from ecgclip.files import write_atomic
 from ecgclip.prepare import HIGHPASS, LOWPASS, SAMPLING_RATE, WINDOW, Prepared, prepare
 
 SPEED, GAIN = 25, 10  # mm/s, mm/mV
+MM_PER_INCH = 25.4
 DPI = 127  # five pixels a mm: every grid line falls on a pixel
-MOST = 40  # ECGs in one picture
+MAX_ECGS = 40  # in one picture
+MAX_IN_ONE_COLUMN = 3  # ECGs; more stand in two columns
 ROWS = (("I", "aVR", "V1", "V4"), ("II", "aVL", "V2", "V5"), ("III", "aVF", "V3", "V6"))
-FEW = 3  # recorded leads, at most, that are drawn as strips of 10 s: a watch, a Holter
+MAX_STRIPS = 3  # recorded leads, at most, that are drawn as strips of 10 s: a watch, a Holter
 LEFT, RIGHT = 10, 5  # of the signals; the calibration pulse stands on the left
 PAPER_WIDTH = LEFT + WINDOW // SAMPLING_RATE * SPEED + RIGHT
 TITLE, EDGE, FOOT = 8, 5, 6  # above each paper, beside and under it, below all
-UP, DOWN = (15, 30), (5, 20)  # least and most room above and below a baseline; what is taller runs into its neighbour
+UP, DOWN = (15, 30), (5, 20)  # least and most room above and below a baseline; a taller signal overlaps the next row
+MAX_LINE = 115  # characters of a title that fit over the paper
+MAX_TITLE = 1000  # characters of a title that are looked at
 PAPER, FINE, BOLD, INK, GREY = "#fff8f6", "#fadcd8", "#f0b0a8", "black", "#808080"
 
 
 @dataclass(frozen=True)
 class Strip:
-    """One lead's trace from `first` s of the window on: signal float32 (samples,), mV, NaN = nothing to draw."""
+    """The trace of one lead.
+
+    first: s of the window at which it begins; row: from the top, 0 on; x: mm from the left edge of the paper
+    signal: float32 (samples,), mV, NaN = nothing to draw
+    """
 
     lead: str
     first: float
@@ -45,7 +53,7 @@ class Strip:
 
 @dataclass(frozen=True)
 class Panel:
-    """One ECG; baselines: how high each row lies on its paper."""
+    """One ECG; baselines: how high each row lies on the paper; height: that of the paper."""
 
     title: str
     caption: str
@@ -63,8 +71,21 @@ def plot_ecgs(
 ) -> None:
     """Write a PNG with a panel for each ECG: 3 × 4 leads over a rhythm strip, or strips of 10 s for up to three leads.
 
-    starts: when, in s, the window to show starts in each ECG, the nearest one is taken; None = the first window.
-    Raises EcgclipError without matplotlib, for a path that cannot be written and for an ECG that cannot be prepared.
+    Parameters
+    ----------
+    ecgs : sequence of ECG
+        1 to 40.
+    titles : sequence of str
+        One for each ECG.
+    path : str or PathLike
+        Ends in .png.
+    starts : sequence of (float or None), optional
+        When, in s, the window to show starts in each ECG; the nearest window is shown. None: the first window.
+
+    Raises
+    ------
+    EcgclipError
+        matplotlib is missing, the path cannot be written, or an ECG cannot be prepared.
     """
     path, starts = Path(path), [None] * len(ecgs) if starts is None else starts
     _check(path, len(ecgs), len(titles), len(starts))
@@ -74,18 +95,19 @@ def plot_ecgs(
     except ImportError:
         raise EcgclipError('plots need matplotlib: pip install "ecgclip[plot]"') from None
     panels = [_panel(*row) for row in zip(ecgs, titles, starts, strict=True)]
-    columns = 1 if len(panels) <= 3 else 2
+    columns = 1 if len(panels) <= MAX_IN_ONE_COLUMN else 2
     rows = [panels[i : i + columns] for i in range(0, len(panels), columns)]
     heights = [TITLE + max(panel.height for panel in row) + EDGE for row in rows]
-    width, top = EDGE + columns * (PAPER_WIDTH + EDGE), sum(heights) + FOOT
-    figure = Figure((width / 25.4, top / 25.4), dpi=DPI, facecolor="white")
+    width, height = EDGE + columns * (PAPER_WIDTH + EDGE), sum(heights) + FOOT
+    figure = Figure((width / MM_PER_INCH, height / MM_PER_INCH), dpi=DPI, facecolor="white")
     figure.set_layout_engine("none")
     canvas = FigureCanvasAgg(figure)
-    figure.text(EDGE / width, 4 / top, "Research software, not a medical device.", **_style(8, GREY))
-    for row, height in zip(rows, heights, strict=True):
+    figure.text(EDGE / width, 4 / height, "Research software, not a medical device.", **_text_style(8, GREY))
+    top = height
+    for row, row_height in zip(rows, heights, strict=True):
         for i, panel in enumerate(row):
             _draw(figure, panel, EDGE + i * (PAPER_WIDTH + EDGE), top - TITLE - panel.height)
-        top -= height
+        top -= row_height
     content = io.BytesIO()
     canvas.print_png(content)
     _write(path, content.getvalue())
@@ -96,8 +118,8 @@ def _check(path: Path, ecgs: int, titles: int, starts: int) -> None:
         raise EcgclipError(f"{path}: is a folder: name a file in it that ends in .png")
     if path.suffix.lower() != ".png":
         raise EcgclipError(f"{path}: the picture is a PNG: let the name end in .png")
-    if not 1 <= ecgs <= MOST:
-        raise EcgclipError(f"{path}: one picture holds 1 to {MOST} ECGs, not {ecgs}")
+    if not 1 <= ecgs <= MAX_ECGS:
+        raise EcgclipError(f"{path}: one picture holds 1 to {MAX_ECGS} ECGs, not {ecgs}")
     if not ecgs == titles == starts:
         raise EcgclipError(f"{path}: {ecgs} ECGs need as many titles and starts, not {titles} and {starts}")
 
@@ -127,28 +149,28 @@ def _panel(ecg: ECG, title: str, start: float | None) -> Panel:
 
 
 def _strips(ecg: ECG, prepared: Prepared, window: int) -> list[Strip]:
-    """Four columns of 2.5 s follow each other in time with the rhythm strip under them.
+    """What to draw of one window: four columns of 2.5 s, one after the other in time, over a rhythm strip.
 
-    Only where a recording is too short for that do the last columns start earlier, rather than stay empty.
+    Where a recording is too short for that, the last columns start earlier, so that they are not empty.
     """
     mask, length = prepared.mask[window], prepared.length[window]
     # Prepared is exactly zero where there is no signal: a line there would look like asystole.
     signal = np.where(prepared.signal[window] == 0, np.nan, prepared.signal[window])
-    if len(ecg.leads) <= FEW:
-        leads = [lead for lead in LEADS if lead in ecg.leads]
-        return [Strip(lead, 0, i, LEFT, signal[LEADS.index(lead)]) for i, lead in enumerate(leads)]
+    if len(ecg.leads) <= MAX_STRIPS:
+        recorded = [lead for lead in LEADS if lead in ecg.leads]
+        return [Strip(lead, 0, row, LEFT, signal[LEADS.index(lead)]) for row, lead in enumerate(recorded)]
     strips, part = [], WINDOW // len(ROWS[0])
-    for r, row in enumerate(ROWS):
-        for c, lead in enumerate(row):
-            first = max(0, min(c * part, length - part))
-            x = LEFT + c * part / SAMPLING_RATE * SPEED
-            strips.append(Strip(lead, first / SAMPLING_RATE, r, x, signal[LEADS.index(lead), first : first + part]))
+    for row, leads in enumerate(ROWS):
+        for column, lead in enumerate(leads):
+            first = max(0, min(column * part, length - part))
+            x = LEFT + column * part / SAMPLING_RATE * SPEED
+            strips.append(Strip(lead, first / SAMPLING_RATE, row, x, signal[LEADS.index(lead), first : first + part]))
     rhythm = "II" if mask[LEADS.index("II")] else LEADS[mask.argmax()]
     return [*strips, Strip(rhythm, 0, len(ROWS), LEFT, signal[LEADS.index(rhythm)])]
 
 
 def _baselines(strips: list[Strip]) -> tuple[list[float], float]:
-    """The rows' baselines, each on a 5 mm line and as near the next as the signals allow; the height of the paper."""
+    """The rows' baselines, each on a 5 mm line and as near the next as the signals allow, and the paper's height."""
     up, down = [], []
     for row in range(strips[-1].row + 1):
         values = np.concatenate([[0], *(GAIN * s.signal for s in strips if s.row == row)])
@@ -165,7 +187,7 @@ def _baselines(strips: list[Strip]) -> tuple[list[float], float]:
 
 def _draw(figure: Any, panel: Panel, x: float, y: float) -> None:
     """Draw a panel with the lower left corner of its paper at x, y of the figure."""
-    width, height = figure.get_size_inches() * 25.4
+    width, height = figure.get_size_inches() * MM_PER_INCH
     full = panel.height + TITLE
     axes = figure.add_axes((x / width, y / height, PAPER_WIDTH / width, full / height))
     axes.set(xlim=(0, PAPER_WIDTH), ylim=(0, full))
@@ -175,8 +197,8 @@ def _draw(figure: Any, panel: Panel, x: float, y: float) -> None:
         style = {"color": color, "linewidth": 72 / DPI, "zorder": order}  # one pixel
         axes.vlines(np.arange(0, PAPER_WIDTH + 1, step), 0, panel.height, **style)
         axes.hlines(np.arange(0, panel.height + 1, step), 0, PAPER_WIDTH, **style)
-    axes.text(0, panel.height + 2, _plain(panel.title), clip_on=True, weight="bold", **_style(10, INK))
-    axes.text(1, 1.4, panel.caption, **_style(7, INK))
+    axes.text(0, panel.height + 2, _plain(panel.title), clip_on=True, weight="bold", **_text_style(10, INK))
+    axes.text(1, 1.4, panel.caption, **_text_style(7, INK))
     for baseline in panel.baselines:  # the calibration pulse, 1 mV for 0.2 s
         axes.plot((1, 2, 2, 7, 7, 8), np.array((0, 0, 1, 1, 0, 0)) * GAIN + baseline, color=INK, linewidth=0.8)
     for strip in panel.strips:
@@ -193,19 +215,19 @@ def _trace(axes: Any, strip: Strip, baseline: float, top: float) -> None:
     under = y[x < strip.x + 3 + 2.2 * len(name)]  # the name stands above this part of the trace and hides none of it
     over = np.max(under, where=np.isfinite(under), initial=baseline + 3)
     ink = INK if np.isfinite(y).any() else GREY
-    axes.text(strip.x + 1, min(over + 1, top - 3), name, weight="bold", **_style(9, ink))
+    axes.text(strip.x + 1, min(over + 1, top - 3), name, weight="bold", **_text_style(9, ink))
 
 
-def _style(size: float, color: str) -> dict[str, Any]:
+def _text_style(size: float, color: str) -> dict[str, Any]:
     """For text that is shown as it is, without mathtext or TeX, in the font that comes with matplotlib."""
     return {"fontsize": size, "color": color, "family": "DejaVu Sans", "parse_math": False, "usetex": False}
 
 
 def _plain(title: str) -> str:
-    """One line that fits over the paper, with ? for what the font has no sign for: matplotlib would warn of each."""
+    """One line that fits over the paper; characters that the font lacks become ?, as matplotlib would warn of each."""
     from matplotlib import get_data_path
     from matplotlib.font_manager import get_font
 
-    signs = get_font(os.path.join(get_data_path(), "fonts", "ttf", "DejaVuSans-Bold.ttf")).get_charmap()
-    line = "".join(" " if c.isspace() else c if ord(c) in signs else "?" for c in title[:1000]).strip()
-    return line if len(line) <= 115 else line[:114] + "…"
+    characters = get_font(os.path.join(get_data_path(), "fonts", "ttf", "DejaVuSans-Bold.ttf")).get_charmap()
+    line = "".join(" " if c.isspace() else c if ord(c) in characters else "?" for c in title[:MAX_TITLE]).strip()
+    return line if len(line) <= MAX_LINE else line[: MAX_LINE - 1] + "…"

@@ -2,11 +2,16 @@
 
     prepared = prepare(ecg)             # Prepared.signal: float32 (windows, 12, 1000), mV
 
-The steps, for training, inference and anybody else: stretches without a signal are bridged; steps of the baseline are
-taken out; polyphase resampling to 100 Hz; one zero-phase filter that takes away baseline wander and what lies above 42 Hz;
-the bridged stretches are set to zero; windows are cut; leads without a signal are masked; missing limb leads are computed.
-Nothing is scaled: amplitude is diagnostic. A flat line is no signal where the lead is off (missing, or one value held), and
-a finding, electrical silence, where the electrodes are on (it still varies a little, and in all leads at once). All steps need numpy alone, as `scipy.signal` would double the time that the command line takes to start.
+The steps are the same for training, inference and any other use:
+
+1. stretches without a signal are bridged, and steps of the baseline are taken out;
+2. polyphase resampling to 100 Hz, and one zero-phase filter that removes baseline wander and what lies above 42 Hz;
+3. the bridged stretches are set to zero, and windows are cut;
+4. leads without a signal are masked, and missing limb leads are computed.
+
+Nothing is scaled, as amplitude is diagnostic. A flat line means no signal where the lead is off (missing, or one value
+held). Where the electrodes are on, it is a finding: electrical silence, which still varies a little in all leads.
+All steps need numpy alone, as `scipy.signal` would double the time that the command line takes to start.
 """
 
 from __future__ import annotations
@@ -17,48 +22,72 @@ from fractions import Fraction
 import numpy as np
 
 from ecgclip.ecg import ECG, LEADS, EcgclipError
-from ecgclip.peaks import cut, r_peaks
+from ecgclip.peaks import RATE, cut_beats, r_peaks
 
-SAMPLING_RATE = 100  # Hz
+SAMPLING_RATE = RATE  # Hz
 WINDOW = 1000  # samples
 SHORTEST = 200  # samples; a remainder shorter than this gets no window of its own
 # Gain over frequency: within 6 % of 1 from 0.5 to 42 Hz. The AHA/ACC/HRS recommendations of 2007 (part I) let a filter
 # that does not shift phase cut at up to 0.67 Hz without harm to the ST segment; this one is at half gain at 0.35 Hz.
 HIGHPASS = 0.35  # Hz, half gain
 HIGHPASS_STEEPNESS = 8  # that of a Butterworth filter of fourth order run forwards and backwards
-LOWPASS = (42.0, 49.0)  # Hz: gain 1 and gain 0; takes 50 Hz mains, and makes records of all rates alike
+LOWPASS = (42.0, 49.0)  # Hz: gain 1 and gain 0; removes 50 Hz mains, and makes records of all rates alike
 WIDEST = (140.0, 150.0)  # Hz: what an encoder of 500 Hz sees; to 150 Hz, the same recommendations ask of a recorder
+# Where there is no signal
+LARGEST = 1e6  # mV: larger values are no voltages of a heart
 GAP = 0.1  # s: a shorter gap is interpolated and counts as signal
 FLAT = 2.0  # s: a value held for longer comes from no heart (a noiseless simulation of a pause may hold it for less)
 EDGE = 0.2  # s: a value held for longer at either end of a recording is the device starting or stopping
-RAIL = 1.0  # mV: the highest or lowest value, held for so long and so far off the others, is the end of the recorder's range
+# An extreme value, held for longer than EDGE and so far off the others, is the end of the recorder's range
+RAIL = 1.0  # mV
 FLAT_STD = 0.005  # mV
+USABLE = 0.8  # the part of a window in which a lead must have a signal
+LARGEST_TYPICAL = 5  # mV: a larger typical amplitude means a wrong unit
+# Electrical silence
 SILENCE = 2.0  # s: no diastole is so long
 BLOCK = 20  # samples, 200 ms: in each, a lead rests or shows a wave
-USABLE = 0.8  # the part of a window in which a lead must have a signal
+LIVE = 0.1  # of the blocks: a lead with waves in fewer tells nothing about silence
+# Steps of the baseline. A QRS complex or a pacing spike comes back, so medians on either side must differ as well.
 STEP = 1.0  # mV: a baseline that jumps by so much within 20 ms, and stays there for a second, is no heartbeat
+JUMP = 0.7  # of STEP: smaller jumps are not looked at
+AGREEMENT = (0.8, 1.25)  # how far the medians before and after may differ from the step, as a ratio
+# Leads that are disconnected
 SMALL = 0.25  # of the usual standard deviation: only leads below may be disconnected; true ones are seldom so small
-NO_BEAT = (
-    1.5  # times what noise alone leaves of itself in the median over the beats; by PTB-XL's and challenge-2011's leads
-)
+PEAKED, PEAKED_QUANTILE = 4, 0.995  # standard deviations that this quantile exceeds in a lead with heartbeats
+# Times what noise alone leaves of itself in the median over the beats; from PTB-XL's and challenge-2011's leads
+NO_BEAT = 1.5
+MEDIAN_NOISE = 1.25  # the standard error of a median, over that of a mean
+BEAT_BEFORE, BEAT_AFTER = 15, 45  # samples around R of the median beat
 # Each limb lead as a combination of I and II; any two of the six determine all.
 LIMB = np.array([[1, 0], [0, 1], [-1, 1], [-0.5, -0.5], [1, -0.5], [-0.5, 1]])
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """What the encoder is given.
+    """A recording as the encoder sees it.
 
-    signal: float32 (windows, 12, 1000), mV at 100 Hz, rows as in `LEADS`; zero where masked, padded or without signal
-    encoder_signal: the same at the encoder's sampling rate, (windows, 12, 10 × rate); `signal` itself at 100 Hz
-    mask: bool (windows, 12), True = usable
-    length: int (windows,), samples at 100 Hz of each window that are recording; the rest, at the end, is padding
-    start_s: float (windows,), when each window starts in the recording
-    derived: leads that were computed from other limb leads
-    notes: what a reader of the result should know
-    silence: starts and stops, s, of electrical silence of 2 s or more while electrodes were on, in windows and between them
-    seconds: length of the recording
-    used_s: seconds of it that lie in a window
+    Attributes
+    ----------
+    signal : float32 (windows, 12, 1000), mV at 100 Hz
+        Rows as in `LEADS`; zero where masked, padded or without signal.
+    encoder_signal : float32 (windows, 12, 10 * rate), mV
+        The same at the encoder's sampling rate; `signal` itself at 100 Hz.
+    mask : bool (windows, 12)
+        True = usable.
+    length : int (windows,)
+        Samples at 100 Hz of each window that are recording; the rest, at the end, is padding.
+    start_s : float (windows,)
+        When each window starts in the recording.
+    derived : tuple of str
+        Leads that were computed from other limb leads.
+    notes : tuple of str
+        What a reader of the result should know.
+    silence : tuple of (start, stop), s
+        Electrical silence of 2 s or more while electrodes were on, in windows and between them.
+    seconds : float
+        Length of the recording.
+    used_s : float
+        Seconds of it that lie in a window.
     """
 
     signal: np.ndarray = field(repr=False)
@@ -74,76 +103,73 @@ class Prepared:
 
 
 def prepare(ecg: ECG, sampling_rate: int = SAMPLING_RATE) -> Prepared:
-    """Prepare a recording for an encoder of `sampling_rate` (Hz, 100 or more). What is measured, drawn and masked is told
-    from 100 Hz at any rate. Raises EcgclipError when no lead has a signal in any window; electrical silence is one."""
-    where = f"{ecg.source}: " if ecg.source else ""
-    notes = []
-    raw, present = _bridge(ecg.signal, ecg.sampling_rate)
-    raw, steps = _level(raw, ecg.sampling_rate, [i for i, lead in enumerate(ecg.leads) if lead in LEADS[:6]])
-    notes += [f"a step of {abs(mv):.1f} mV in {ecg.leads[i]} at {at:.1f} s was taken out" for i, at, mv in steps]
-    signal, valid = _rows(ecg, raw, present, SAMPLING_RATE)
-    n = signal.shape[1]
-    starts, length = _windows(n)
-    if starts[-1] + WINDOW < n:
-        notes.append(f"the last {(n - starts[-1] - WINDOW) / SAMPLING_RATE:.1f} s are too short for a window")
-    silent = _silent(signal, valid)
-    silence = tuple((float(a) / SAMPLING_RATE, float(b) / SAMPLING_RATE) for a, b in _runs(silent, 0))
-    notes += [f"no electrical activity from {a:.1f} to {b:.1f} s, electrodes on" for a, b in silence]
-    signal, valid = (_cut(x, starts, length[0]) for x in (signal, valid))
-    own = _usable(signal, valid)
-    off = _disconnected(signal, own)
-    own &= ~off
-    resting = ~own.any(1) & (_cut(silent[None], starts, length[0]).mean(2) >= USABLE)[:, 0]
-    if resting.any() and not own.any():  # all is silence: its first window stands for it
-        first = int(np.argmax(resting))
-        own[first], resting[first] = valid[first].mean(1) >= USABLE, False
-    typical = np.median(np.abs(signal[own])) if own.any() else 0
-    if typical > 5:
-        notes.append(f"the typical amplitude is {typical:.0f} mV: is the unit in the header right?")
-    flat = ~(own | off | resting[:, None])
-    for lead in ecg.leads:
-        i = LEADS.index(lead)
-        if flat[:, i].any():
-            notes.append(f"{lead} is flat or missing in {_share(flat[:, i])}")
-        if off[:, i].any():
-            notes.append(f"{lead} shows no beats where other leads do, in {_share(off[:, i])}: disconnected?")
-    mask = _derive(signal, valid, own)
-    derived = tuple(LEADS[i] for i in np.flatnonzero((mask & ~own).any(0)))
+    """Prepare a recording for an encoder.
 
+    Parameters
+    ----------
+    ecg : ECG
+    sampling_rate : int
+        Hz of the encoder's input, 100 or more. At any rate, 100 Hz decide what is masked, measured and drawn.
+
+    Raises
+    ------
+    EcgclipError
+        No lead has a signal in any window. Electrical silence is a signal.
+    """
+    raw, present = _bridge(ecg.signal, ecg.sampling_rate)
+    raw, notes = _without_steps(ecg, raw)
+    signal, valid = _rows(ecg, raw, present, SAMPLING_RATE)
+    starts, length = _windows(signal.shape[1])
+    silent = _silent(signal, valid)
+    silence = tuple((float(a) / SAMPLING_RATE, float(b) / SAMPLING_RATE) for a, b in find_runs(silent, 0))
+    notes += _remainder_notes(signal.shape[1] - starts[-1] - WINDOW)
+    notes += [f"no electrical activity from {a:.1f} to {b:.1f} s, electrodes on" for a, b in silence]
+
+    signal, valid = (_cut_windows(x, starts, length[0]) for x in (signal, valid))
+    leads = _judge_leads(signal, valid, _cut_windows(silent[None], starts, length[0])[:, 0])
+    notes += _unit_notes(signal[leads.recorded]) + _lead_notes(ecg.leads, leads)
+    mask = _derive(signal, valid, leads.recorded)
     keep = np.any(mask, axis=1)
     if not keep.any():
+        where = f"{ecg.source}: " if ecg.source else ""
         raise EcgclipError(f"{where}every lead ({', '.join(ecg.leads)}) is flat (under 5 µV) or missing")
-    if not (keep | resting).all():
-        notes.append(f"no lead has a signal in {_share(~(keep | resting))}: dropped")
+    dropped = ~(keep | leads.resting)
+    notes += [f"no lead has a signal in {_share(dropped)}: dropped"] if dropped.any() else []
 
-    def finished(signal: np.ndarray, rate: float) -> np.ndarray:
-        padding = round(WINDOW * rate / SAMPLING_RATE) - signal.shape[-1]
-        return np.pad(np.where(mask[..., None], signal, 0), ((0, 0), (0, 0), (0, padding)))[keep]
-
-    coarse = fine = finished(signal, SAMPLING_RATE)
+    coarse = fine = _masked(signal, mask, SAMPLING_RATE)[keep]
     if sampling_rate != SAMPLING_RATE:
-        at, many = (np.rint(x * sampling_rate / SAMPLING_RATE).astype(int) for x in (starts, length[0]))
-        signal, valid = (_cut(x, at, int(many)) for x in _rows(ecg, raw, present, sampling_rate))
-        _derive(signal, valid, own)
-        fine = finished(signal, sampling_rate)
-    starts, length = starts[keep], length[keep]
-    twice = np.maximum(starts[:-1] + length[:-1] - starts[1:], 0).sum()  # the last window may overlap the one before
+        at, samples = (np.rint(x * sampling_rate / SAMPLING_RATE).astype(int) for x in (starts, length[0]))
+        signal, valid = (_cut_windows(x, at, int(samples)) for x in _rows(ecg, raw, present, sampling_rate))
+        _derive(signal, valid, leads.recorded)
+        fine = _masked(signal, mask, sampling_rate)[keep]
     return Prepared(
-        coarse,
-        fine,
-        mask[keep],
-        length,
-        starts / SAMPLING_RATE,
-        derived,
-        tuple(notes),
-        silence,
-        ecg.seconds,
-        float(min((length.sum() - twice) / SAMPLING_RATE, ecg.seconds)),
+        signal=coarse,
+        encoder_signal=fine,
+        mask=mask[keep],
+        length=length[keep],
+        start_s=starts[keep] / SAMPLING_RATE,
+        derived=tuple(LEADS[i] for i in np.flatnonzero((mask & ~leads.recorded).any(0))),
+        notes=tuple(notes),
+        silence=silence,
+        seconds=ecg.seconds,
+        used_s=_used_seconds(starts[keep], length[keep], ecg.seconds),
     )
 
 
+def _used_seconds(starts: np.ndarray, length: np.ndarray, seconds: float) -> float:
+    """Seconds of the recording that lie in windows, each counted once: the last window may overlap the one before."""
+    overlap = np.maximum(starts[:-1] + length[:-1] - starts[1:], 0).sum()
+    return float(min((length.sum() - overlap) / SAMPLING_RATE, seconds))
+
+
+def _masked(signal: np.ndarray, mask: np.ndarray, rate: float) -> np.ndarray:
+    """(windows, 12, samples) at `rate`, zero where masked, padded to 10 s."""
+    padding = round(WINDOW * rate / SAMPLING_RATE) - signal.shape[-1]
+    return np.pad(np.where(mask[..., None], signal, 0), ((0, 0), (0, 0), (0, padding)))
+
+
 def _rows(ecg: ECG, raw: np.ndarray, present: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
-    """The twelve rows (12, samples) at `rate`, resampled and filtered, zero without a signal; and bool, True = has signal."""
+    """The twelve rows (12, samples) at `rate`, filtered, zero without a signal; and bool, True = has signal."""
     rows = [LEADS.index(lead) for lead in ecg.leads]
     resampled = _filter(resample(raw, ecg.sampling_rate, rate), rate)
     n = resampled.shape[1]
@@ -154,21 +180,48 @@ def _rows(ecg: ECG, raw: np.ndarray, present: np.ndarray, rate: float) -> tuple[
     return signal, valid
 
 
-def _cut(signal: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
-    """(12, samples) → (windows, 12, length); a last sample that rounding asks for is the one before it."""
-    at = np.minimum(starts[:, None] + np.arange(length), signal.shape[1] - 1)
-    return signal[:, at].swapaxes(0, 1)
+# ---------------------------------------------------------------------------------------------------------------------
+# Notes
 
 
-def _share(which: np.ndarray) -> str:
-    return "the whole record" if which.all() else f"{which.sum()} of {len(which)} windows"
+def _remainder_notes(samples: int) -> list[str]:
+    """samples: how much of the recording lies behind the last window."""
+    return [f"the last {samples / SAMPLING_RATE:.1f} s are too short for a window"] if samples > 0 else []
+
+
+def _unit_notes(signal: np.ndarray) -> list[str]:
+    typical = np.median(np.abs(signal)) if signal.size else 0
+    if typical > LARGEST_TYPICAL:
+        return [f"the typical amplitude is {typical:.0f} mV: is the unit in the header right?"]
+    return []
+
+
+def _lead_notes(names: tuple[str, ...], leads: _Leads) -> list[str]:
+    notes = []
+    flat = ~(leads.recorded | leads.disconnected | leads.resting[:, None])
+    for name in names:
+        i = LEADS.index(name)
+        if flat[:, i].any():
+            notes.append(f"{name} is flat or missing in {_share(flat[:, i])}")
+        if leads.disconnected[:, i].any():
+            where = _share(leads.disconnected[:, i])
+            notes.append(f"{name} shows no beats where other leads do, in {where}: disconnected?")
+    return notes
+
+
+def _share(windows: np.ndarray) -> str:
+    return "the whole record" if windows.all() else f"{windows.sum()} of {len(windows)} windows"
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Stretches without a signal, at the recording's own rate
 
 
 def _bridge(signal: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
     """Fill stretches without a signal with straight lines: float32 (leads, samples), and bool, True = has signal."""
     filled, present = np.zeros(signal.shape, np.float32), np.ones(signal.shape, bool)
     for lead, values in enumerate(signal):
-        finite = np.abs(values) < 1e6  # mV; False for NaN
+        finite = np.abs(values) < LARGEST  # False for NaN
         good = finite & ~_held(values, rate)
         if not good.any():
             present[lead] = False
@@ -179,7 +232,7 @@ def _bridge(signal: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
             continue
         at = np.arange(values.size)
         filled[lead] = np.interp(at, at[good], values[good] - offset)
-        for start, stop in _runs(~good, GAP * rate):
+        for start, stop in find_runs(~good, GAP * rate):
             present[lead, start:stop] = False
     return filled, present
 
@@ -191,7 +244,7 @@ def _held(values: np.ndarray, rate: float) -> np.ndarray:
     out = np.zeros(values.size, bool)
     if not changes.size:
         return ~out
-    for start, stop in _runs(same, EDGE * rate):
+    for start, stop in find_runs(same, EDGE * rate):
         out[start : stop + 1] = stop - start > FLAT * rate or _at_the_rail(values, values[start])
     if changes[0] > EDGE * rate:
         out[: changes[0] + 1] = True
@@ -202,67 +255,92 @@ def _held(values: np.ndarray, rate: float) -> np.ndarray:
 
 def _at_the_rail(values: np.ndarray, value: float) -> bool:
     """Whether a value is the highest or the lowest of (samples,), and far from the usual of the others."""
-    others = values[(np.abs(values) < 1e6) & (values != value)]
+    others = values[(np.abs(values) < LARGEST) & (values != value)]
     if not len(others) or others.min() < value < others.max():
         return False
     return abs(np.median(others) - value) > RAIL
 
 
-def _runs(flags: np.ndarray, longer_than: float) -> np.ndarray:
+def find_runs(flags: np.ndarray, longer_than: float) -> np.ndarray:
     """Starts and stops, int (runs, 2), of the runs of True that are longer than so many samples."""
     edges = np.flatnonzero(np.diff(np.concatenate(([False], flags, [False])))).reshape(-1, 2)
     return edges[edges[:, 1] - edges[:, 0] > longer_than]
 
 
-def _level(signal: np.ndarray, rate: float, limb: list[int]) -> tuple[np.ndarray, list[tuple[int, float, float]]]:
-    """Take the steps out of the baselines of float32 (leads, samples): the signal without, and (lead, s, mV) of each step.
+# ---------------------------------------------------------------------------------------------------------------------
+# Steps of the baseline
 
-    The filter would spread each over seconds. A QRS complex or a pacing spike comes back, so medians on either side tell.
-    limb: the rows of the limb leads, which share their electrodes: what one loses, all lose in their proportion.
-    """
-    half, brief, gap, sharp = (max(1, round(s * rate)) for s in (0.5, 0.1, 0.05, 0.01))
+
+def _without_steps(ecg: ECG, raw: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """(leads, samples) without the steps of the baseline, which the filter would spread over seconds; and notes."""
+    moved = _moved(raw, ecg.sampling_rate)
+    if not moved.any():
+        return raw, []
+    raw, notes = raw.copy(), []
+    limb = [i for i, lead in enumerate(ecg.leads) if lead in LEADS[:6]]
+    for lead in np.flatnonzero(moved).tolist():
+        # limb leads share their electrodes: what one loses, all lose in their proportion
+        rows = limb if lead in limb else [lead]
+        for at_s, millivolts in _take_out_steps(raw, lead, rows, ecg.sampling_rate):
+            notes.append(f"a step of {abs(millivolts):.1f} mV in {ecg.leads[lead]} at {at_s:.1f} s was taken out")
+    return raw, notes
+
+
+def _moved(signal: np.ndarray, rate: float) -> np.ndarray:
+    """Which of (leads, samples) may hold a step: bool (leads,), by the medians of half seconds."""
+    half = max(1, round(0.5 * rate))
     blocks = signal.shape[1] // half
     coarse = signal[:, : blocks * half].reshape(len(signal), blocks, half)[..., :: max(1, round(rate / 50))]
     usual = np.median(coarse, axis=-1)
-    moved = np.abs(usual[:, 2:] - usual[:, :-2]).max(axis=1, initial=0) > STEP / 2
+    return np.abs(usual[:, 2:] - usual[:, :-2]).max(axis=1, initial=0) > STEP / 2
+
+
+def _take_out_steps(signal: np.ndarray, lead: int, rows: list[int], rate: float) -> list[tuple[float, float]]:
+    """Take the steps of a lead out of `rows` of (leads, samples), in place; when (s) and how high (mV) each was."""
+    half, brief, gap, sharp = (max(1, round(s * rate)) for s in (0.5, 0.1, 0.05, 0.01))
+    x = signal[lead]
     steps = []
-    if moved.any():
-        signal = signal.copy()
-    for lead in np.flatnonzero(moved):
-        x = signal[lead]
-        jump = np.abs(x[2 * sharp :] - x[: -2 * sharp])
-        for i in np.flatnonzero(jump > 0.7 * STEP):
-            if jump[i] < jump[max(i - gap, 0) : i + gap].max():
-                continue
-            at = int(i) + sharp
-            if min(at - gap, x.size - at - gap) < half:
-                continue
-            levels = [np.median(x[at + gap :][:n]) - np.median(x[: at - gap][-n:]) for n in (brief, half, 2 * half)]
-            height = _height(x, at, sharp)
-            if abs(height) < STEP or not all(0.8 < level / height < 1.25 for level in levels):
-                continue
-            for row in limb if lead in limb else [lead]:
-                _take_out(signal[row], at, sharp)
-            steps.append((int(lead), at / rate, height))
-    return signal, steps
+    jump = np.abs(x[2 * sharp :] - x[: -2 * sharp])
+    for i in np.flatnonzero(jump > JUMP * STEP):
+        if jump[i] < jump[max(i - gap, 0) : i + gap].max():
+            continue
+        at = int(i) + sharp
+        if min(at - gap, x.size - at - gap) < half:
+            continue
+        levels = [np.median(x[at + gap :][:n]) - np.median(x[: at - gap][-n:]) for n in (brief, half, 2 * half)]
+        height = _step_height(x, at, sharp)
+        if abs(height) < STEP or not all(AGREEMENT[0] < level / height < AGREEMENT[1] for level in levels):
+            continue
+        for row in rows:
+            _take_out(signal[row], at, sharp)
+        steps.append((at / rate, height))
+    return steps
 
 
-def _height(x: np.ndarray, at: int, sharp: int) -> float:
-    """The step of (samples,) at a sample. Meanwhile the heart goes on as it does just before and after."""
+def _step_height(x: np.ndarray, at: int, sharp: int) -> float:
+    """The step of (samples,) at a sample, mV, less what the slope just before and after it accounts for."""
     slope = (x[at - sharp] - x[at - 2 * sharp] + x[at + 2 * sharp] - x[at + sharp]) / 2
     return float(x[at + sharp] - x[at - sharp] - 2 * slope)
 
 
 def _take_out(x: np.ndarray, at: int, sharp: int) -> None:
-    """The same step gone, in place."""
-    x[at + sharp :] -= _height(x, at, sharp)
+    """Take the step at a sample out of (samples,), in place."""
+    x[at + sharp :] -= _step_height(x, at, sharp)
     x[at - sharp : at + sharp + 1] = np.linspace(x[at - sharp], x[at + sharp], 2 * sharp + 1)
 
 
-def resample(signal: np.ndarray, rate: float, to: float = SAMPLING_RATE) -> np.ndarray:
-    """Polyphase resampling of float32 (leads, samples) from `rate` to `to` Hz, continued by its mirror image at either end.
+# ---------------------------------------------------------------------------------------------------------------------
+# Resampling and filtering
 
-    The same as `scipy.signal.resample_poly`, but for the ends.
+
+def resample(signal: np.ndarray, rate: float, to: float = SAMPLING_RATE) -> np.ndarray:
+    """Polyphase resampling, the same as `scipy.signal.resample_poly` except at the ends, which are mirrored.
+
+    Parameters
+    ----------
+    signal : float32 (leads, samples)
+    rate, to : float
+        The sampling rate before and after, Hz.
     """
     ratio = Fraction(to / rate).limit_denominator(10_000)
     up, down = ratio.numerator, ratio.denominator
@@ -306,6 +384,10 @@ def _filter(signal: np.ndarray, rate: float) -> np.ndarray:
     return np.fft.irfft(spectrum * gain, 2 * n, axis=1)[:, :n].astype(np.float32)
 
 
+# ---------------------------------------------------------------------------------------------------------------------
+# Windows, and which leads have a signal in them
+
+
 def _windows(n: int) -> tuple[np.ndarray, np.ndarray]:
     """Starts and lengths, int (windows,), of the windows of a recording of n samples."""
     if n <= WINDOW:
@@ -316,8 +398,40 @@ def _windows(n: int) -> tuple[np.ndarray, np.ndarray]:
     return starts, np.full(len(starts), WINDOW)
 
 
+def _cut_windows(signal: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
+    """(12, samples) → (windows, 12, length); behind the end, which rounding may reach, the last sample is repeated."""
+    at = np.minimum(starts[:, None] + np.arange(length), signal.shape[1] - 1)
+    return signal[:, at].swapaxes(0, 1)
+
+
+@dataclass(frozen=True)
+class _Leads:
+    """What is known of the leads in each window.
+
+    recorded: bool (windows, 12), leads with a signal of their own
+    disconnected: bool (windows, 12), leads with noise alone
+    resting: bool (windows,), windows without a usable lead because the heart rests
+    """
+
+    recorded: np.ndarray
+    disconnected: np.ndarray
+    resting: np.ndarray
+
+
+def _judge_leads(signal: np.ndarray, valid: np.ndarray, silent: np.ndarray) -> _Leads:
+    """signal, valid: (windows, 12, samples); silent: bool (windows, samples), electrical silence."""
+    recorded = _usable(signal, valid)
+    disconnected = _disconnected(signal, recorded)
+    recorded &= ~disconnected
+    resting = ~recorded.any(1) & (silent.mean(1) >= USABLE)
+    if resting.any() and not recorded.any():  # the whole recording is silent: its first window stands for it
+        first = int(np.argmax(resting))
+        recorded[first], resting[first] = valid[first].mean(1) >= USABLE, False
+    return _Leads(recorded, disconnected, resting)
+
+
 def _usable(signal: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """bool (windows, leads) for (windows, leads, samples)."""
+    """Which leads of (windows, leads, samples) have enough signal that is not flat: bool (windows, leads)."""
     share = valid.mean(2)
     total = np.maximum(valid.sum(2), 1)
     mean = signal.sum(2) / total
@@ -325,32 +439,37 @@ def _usable(signal: np.ndarray, valid: np.ndarray) -> np.ndarray:
     return (share >= USABLE) & (std >= FLAT_STD)
 
 
-def _disconnected(signal: np.ndarray, own: np.ndarray) -> np.ndarray:
+def _disconnected(signal: np.ndarray, usable: np.ndarray) -> np.ndarray:
     """Which leads have noise alone where others show beats: bool (windows, leads) for (windows, leads, samples)."""
-    out = np.zeros_like(own)
+    disconnected = np.zeros_like(usable)
     size = signal.std(axis=2)
-    middle = (np.maximum(own.sum(1, keepdims=True), 1) - 1) // 2
-    usual = np.take_along_axis(np.sort(np.where(own, size, np.inf), axis=1), middle, axis=1)  # their lower median
-    doubtful = own & (size < SMALL * usual)
+    middle = (np.maximum(usable.sum(1, keepdims=True), 1) - 1) // 2
+    usual = np.take_along_axis(np.sort(np.where(usable, size, np.inf), axis=1), middle, axis=1)  # their lower median
+    doubtful = usable & (size < SMALL * usual)
     for w, lead in np.argwhere(doubtful):  # heartbeats stand out of what lies between them
-        doubtful[w, lead] = np.quantile(np.abs(signal[w, lead]), 0.995) < 4 * size[w, lead]
+        doubtful[w, lead] = np.quantile(np.abs(signal[w, lead]), PEAKED_QUANTILE) < PEAKED * size[w, lead]
     for w in np.flatnonzero(doubtful.any(1)):
-        peaks = r_peaks(signal[w], own[w] & ~doubtful[w])
-        peaks = peaks[(peaks >= 15) & (peaks + 45 <= signal.shape[2])]
-        if len(peaks) < 4:
-            continue
-        beats = cut(signal[w], peaks, 15, 45)
-        beats = beats - beats.mean(axis=2, keepdims=True)
-        typical = np.median(beats, axis=0)
-        noise = 1.25 * (beats - typical).std(axis=(0, 2)) / np.sqrt(len(peaks))  # of a median over so many
-        shown = typical.std(axis=1) / np.maximum(noise, 1e-9)
-        if np.median(shown[own[w] & ~doubtful[w]]) > 2 * NO_BEAT:
-            out[w] = doubtful[w] & (shown < NO_BEAT)
-    return out
+        sure = usable[w] & ~doubtful[w]
+        shown = _shown_beat(signal[w], r_peaks(signal[w], sure))
+        if shown is not None and np.median(shown[sure]) > 2 * NO_BEAT:
+            disconnected[w] = doubtful[w] & (shown < NO_BEAT)
+    return disconnected
+
+
+def _shown_beat(signal: np.ndarray, peaks: np.ndarray) -> np.ndarray | None:
+    """How far the median beat of (leads, samples) stands out of noise, (leads,); None with fewer than four beats."""
+    peaks = peaks[(peaks >= BEAT_BEFORE) & (peaks + BEAT_AFTER <= signal.shape[1])]
+    if len(peaks) < 4:
+        return None
+    beats = cut_beats(signal, peaks, BEAT_BEFORE, BEAT_AFTER)
+    beats = beats - beats.mean(axis=2, keepdims=True)
+    typical = np.median(beats, axis=0)
+    noise = MEDIAN_NOISE * (beats - typical).std(axis=(0, 2)) / np.sqrt(len(peaks))
+    return typical.std(axis=1) / np.maximum(noise, 1e-9)
 
 
 def _silent(signal: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """Where (leads, samples) shows electrical silence: bool (samples,). All leads that are on rest, for two seconds at least."""
+    """Where (leads, samples) is silent, bool (samples,): all leads that are on rest, for 2 s at least."""
     n, blocks = signal.shape[1], signal.shape[1] // BLOCK
     parts = signal[:, : blocks * BLOCK].reshape(len(signal), blocks, BLOCK)
     line = np.linspace(-1, 1, BLOCK, dtype=np.float32)
@@ -358,24 +477,24 @@ def _silent(signal: np.ndarray, valid: np.ndarray) -> np.ndarray:
     parts -= (parts @ line / (line @ line))[..., None] * line
     on = valid[:, : blocks * BLOCK].reshape(parts.shape).all(axis=2)
     rests = parts.std(axis=2) < FLAT_STD
-    live = (on & ~rests).mean(axis=1) > 0.1
+    live = (on & ~rests).mean(axis=1) > LIVE
     on &= live[:, None] if live.any() else True  # a lead that never shows a wave tells nothing, unless none does
     at_rest = on.any(axis=0) & (rests | ~on).all(axis=0)
-    out = np.zeros(n, bool)
-    for start, stop in _runs(at_rest, SILENCE * SAMPLING_RATE / BLOCK - 1):
-        out[start * BLOCK : n if stop == blocks else stop * BLOCK] = True
-    return out
+    silent = np.zeros(n, bool)
+    for start, stop in find_runs(at_rest, SILENCE * SAMPLING_RATE / BLOCK - 1):
+        silent[start * BLOCK : n if stop == blocks else stop * BLOCK] = True
+    return silent
 
 
-def _derive(signal: np.ndarray, valid: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Compute, in place, the limb leads that can be computed from two that are usable; → what is then usable, bool (windows, 12)."""
-    mask = own.copy()
+def _derive(signal: np.ndarray, valid: np.ndarray, recorded: np.ndarray) -> np.ndarray:
+    """Compute, in place, missing limb leads from two recorded ones; returns the usable leads, bool (windows, 12)."""
+    mask = recorded.copy()
     for w in range(len(signal)):
-        have = np.flatnonzero(own[w, :6])
-        if len(have) < 2 or len(have) == 6:
+        available = np.flatnonzero(recorded[w, :6])
+        if len(available) < 2 or len(available) == 6:
             continue
-        pair = have[:2]
-        for lead in np.flatnonzero(~own[w, :6]):
+        pair = available[:2]
+        for lead in np.flatnonzero(~recorded[w, :6]):
             weights = np.linalg.solve(LIMB[pair].T, LIMB[lead])
             both = valid[w, pair].all(0)
             signal[w, lead] = np.where(both, weights @ signal[w, pair], 0)

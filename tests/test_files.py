@@ -20,7 +20,8 @@ def test_a_file_appears_whole_and_in_the_place_of_the_old_one(tmp_path):
     with replacing(tmp_path / "link.txt") as written:
         written.write_text("new")
         assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "größer"
-    assert (tmp_path / "a.txt").read_text() == "new" and (tmp_path / "link.txt").is_symlink()
+    assert (tmp_path / "a.txt").read_text() == "new"
+    assert (tmp_path / "link.txt").is_symlink()
     write_atomic(tmp_path / "b", b"\0")
     assert sorted(os.listdir(tmp_path)) == ["a.txt", "b", "link.txt"]
 
@@ -31,7 +32,8 @@ def test_what_is_interrupted_leaves_the_old_file_and_nothing_else(tmp_path, rais
     with pytest.raises(raised), replacing(tmp_path / "a") as written:
         written.write_text("half")
         raise raised
-    assert os.listdir(tmp_path) == ["a"] and (tmp_path / "a").read_text() == "old"
+    assert os.listdir(tmp_path) == ["a"]
+    assert (tmp_path / "a").read_text() == "old"
 
 
 def test_two_runs_with_one_output_do_not_disturb_each_other(tmp_path):
@@ -40,7 +42,8 @@ def test_two_runs_with_one_output_do_not_disturb_each_other(tmp_path):
         with output_file(tmp_path / "out.csv") as other:
             other.write("the other")
         assert (tmp_path / "out.csv").read_text() == "the other"
-    assert (tmp_path / "out.csv").read_text() == "one" and os.listdir(tmp_path) == ["out.csv"]
+    assert (tmp_path / "out.csv").read_text() == "one"
+    assert os.listdir(tmp_path) == ["out.csv"]
 
 
 SCRIPT = """
@@ -67,7 +70,9 @@ def test_sigterm_leaves_nothing_half_written_and_exit_code_143(tmp_path):
     command = [sys.executable, "-c", SCRIPT, str(tmp_path / "out.csv")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as run:
-        assert run.stdout.readline() == "begun\n" and len(os.listdir(tmp_path)) == 2
+        assert run.stdout.readline() == "begun\n"
+        assert len(os.listdir(tmp_path)) == 2
         run.send_signal(signal.SIGTERM)
         assert run.wait(30) == 143
-    assert os.listdir(tmp_path) == ["out.csv"] and (tmp_path / "out.csv").read_text() == "old"
+    assert os.listdir(tmp_path) == ["out.csv"]
+    assert (tmp_path / "out.csv").read_text() == "old"

@@ -47,7 +47,9 @@ def trace(path):
 def assert_png(path, width):
     with Image.open(path) as image:
         image.load()
-        assert image.format == "PNG" and image.width == width and image.height > 200
+        assert image.format == "PNG"
+        assert image.width == width
+        assert image.height > 200
     assert os.listdir(path.parent) == [path.name]
 
 
@@ -84,7 +86,8 @@ def test_25_mm_a_second_and_10_mm_a_millivolt(png):
     rows, columns = np.flatnonzero(ink.any(1)), np.flatnonzero(ink[: np.argmax(ink.any(1)) + 2].any(0))
     assert np.ptp(rows) == pytest.approx(20 * MM, abs=3)
     crests = columns[np.r_[True, np.diff(columns) > 50]]
-    assert len(crests) == 9 and np.diff(crests) == pytest.approx(25 * MM, abs=3)
+    assert len(crests) == 9
+    assert np.diff(crests) == pytest.approx(25 * MM, abs=3)
 
 
 def test_a_gap_stays_empty(png):
@@ -135,7 +138,8 @@ def test_settings_of_matplotlib_are_not_changed_and_do_not_change_the_picture(pn
 
     before, pyplot = dict(matplotlib.rcParams), "matplotlib.pyplot" in sys.modules
     expected = picture()
-    assert dict(matplotlib.rcParams) == before and ("matplotlib.pyplot" in sys.modules) == pyplot
+    assert dict(matplotlib.rcParams) == before
+    assert ("matplotlib.pyplot" in sys.modules) == pyplot
     theirs = {"text.usetex": True, "figure.autolayout": True, "savefig.bbox": "tight", "savefig.dpi": 30}
     with matplotlib.rc_context(theirs):
         assert picture() == expected
@@ -154,7 +158,8 @@ def test_a_bad_path_is_named(tmp_path, name, message):
     (tmp_path / "folder.png").mkdir()
     with pytest.raises(EcgclipError) as error:
         plot_ecgs([one_lead(wave())], ["title"], tmp_path / name)
-    assert str(error.value).endswith(message) and "\n" not in str(error.value)
+    assert str(error.value).endswith(message)
+    assert "\n" not in str(error.value)
     assert os.listdir(tmp_path) == ["folder.png"]
 
 
@@ -167,7 +172,8 @@ def test_a_failed_write_leaves_the_old_picture_and_nothing_else(png, monkeypatch
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(EcgclipError, match="No space left"):
         plot_ecgs([one_lead(wave())], ["title"], png)
-    assert png.read_bytes() == b"old" and os.listdir(png.parent) == [png.name]
+    assert png.read_bytes() == b"old"
+    assert os.listdir(png.parent) == [png.name]
 
 
 def test_an_ecg_without_a_signal_is_named_and_writes_nothing(png):

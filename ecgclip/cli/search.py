@@ -190,16 +190,16 @@ def _answer(hits: list[Hit], format: str, output: Path | None, plot: Path | None
 
 
 def _plot_hits(hits: list[Hit], file: Path) -> None:
-    from ecgclip.plot import MOST, plot_ecgs
+    from ecgclip.plot import MAX_ECGS, plot_ecgs
 
     drawn = []
-    for hit in hits[:MOST]:
+    for hit in hits[:MAX_ECGS]:
         try:
             drawn.append((hit, read_ecg(hit.file)))
         except EcgclipError as error:
             print_note(f"not drawn: {error}")
-    if len(hits) > MOST:
-        print_note(f"the picture holds the first {MOST} of {len(hits)}")
+    if len(hits) > MAX_ECGS:
+        print_note(f"the picture holds the first {MAX_ECGS} of {len(hits)}")
     if not drawn:
         raise EcgclipError("nothing was found that could be plotted")
     titles = [f"{hit.rank}  {hit.score:.3f}  {hit.record}  {case_words(hit.to_dict())}" for hit, _ in drawn]

@@ -1,4 +1,4 @@
-"""Reading records: one file a format."""
+"""Reading records: a module for each format, and records by path."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Records by path: what a header, a folder or a glob names, the files of a record, and its identity by content."""
+"""Records by path: those that a header, a folder or a glob names, the files of a record, its stamp and its hash."""
 
 from __future__ import annotations
 
@@ -7,19 +7,30 @@ import os
 import re
 from collections.abc import Iterator
 
-from ecgclip.ecg import EcgclipError, _lead
+from ecgclip.ecg import EcgclipError, standard_lead
 from ecgclip.files import file_sha256
-from ecgclip.io.wfdb import _inside, _parse_header, _parts, _segments, _stem
+from ecgclip.io.wfdb_header import parse_header, path_beside, record_stem, segment_headers, segment_records
 
 
 def find_records(pattern: str | os.PathLike) -> list[str]:
-    """Paths (without .hea) of the records that `pattern` names: a header, a folder (searched through) or a glob.
+    """The records that `pattern` names: a header, a folder (searched through) or a glob.
 
-    Links to folders are followed, and each record is found once, by its most direct path. Raises EcgclipError if there are none.
+    Links to folders are followed, and each record is found once, by its most direct path. The segments of a
+    multi-segment record are not records of their own.
+
+    Returns
+    -------
+    list of str
+        Paths without .hea, sorted.
+
+    Raises
+    ------
+    EcgclipError
+        There are none.
     """
     pattern = os.fspath(pattern)
-    if os.path.isfile(_stem(pattern) + ".hea"):
-        return [_stem(pattern)]
+    if os.path.isfile(record_stem(pattern) + ".hea"):
+        return [record_stem(pattern)]
     matches = [pattern] if os.path.isdir(pattern) else _glob(pattern)
     files: list[str] = []
     for match in matches:
@@ -27,61 +38,74 @@ def find_records(pattern: str | os.PathLike) -> list[str]:
             files += [os.path.join(folder, name) for folder, names in _folders(match) for name in names]
         else:
             files.append(match)
-    found = {f[: -len(".hea")] for f in files if f.endswith(".hea") and os.path.isfile(f)}
-    if not found:
+    records = {f[: -len(".hea")] for f in files if f.endswith(".hea") and os.path.isfile(f)}
+    if not records:
         what = "holds no WFDB header (.hea)" if matches else "no such record, folder or pattern"
         raise EcgclipError(f"{pattern}: {what}")
-    found -= {part for record in found for part in _parts(record)}
-    real = {folder: os.path.realpath(folder) for folder in {os.path.dirname(record) for record in found}}
-    once: dict[tuple[str, str], str] = {}
-    for record in sorted(found, key=lambda record: (record.count(os.sep), record)):
+    records -= {segment for record in records for segment in segment_records(record)}
+    return _once_each(records)
+
+
+def _once_each(records: set[str]) -> list[str]:
+    """Sorted paths of records; of several paths to one record, the shortest in folders."""
+    real_folders = {folder: os.path.realpath(folder) for folder in {os.path.dirname(record) for record in records}}
+    chosen: dict[tuple[str, str], str] = {}
+    for record in sorted(records, key=lambda record: (record.count(os.sep), record)):
         folder, name = os.path.split(record)
-        once.setdefault((real[folder], name), record)
-    return sorted(once.values())
+        chosen.setdefault((real_folders[folder], name), record)
+    return sorted(chosen.values())
 
 
 def _folders(top: str) -> Iterator[tuple[str, list[str]]]:
     """`top` and the folders below it, each once however many links lead to it, with the names of their files."""
     seen: set[str] = set()
-    todo = [top]
-    for start in todo:  # links come last, so that what is really here keeps its own path
-        for folder, below, names in os.walk(start):
+    starts = [top]
+    for start in starts:  # links are searched last, so that a folder is found by its own path first
+        for folder, subfolders, names in os.walk(start):
             if (real := os.path.realpath(folder)) in seen:
-                below.clear()
+                subfolders.clear()
                 continue
             seen.add(real)
-            below.sort()
-            todo += [link for name in below if os.path.islink(link := os.path.join(folder, name))]
+            subfolders.sort()
+            starts += [link for name in subfolders if os.path.islink(link := os.path.join(folder, name))]
             yield folder, names
 
 
 def _glob(pattern: str) -> list[str]:
-    """As glob.glob does, but ** enters each folder once, where glob goes round in circles of links."""
+    """As glob.glob, but ** enters each folder once, where glob would follow circles of links."""
     separators = re.escape(os.sep + (os.altsep or ""))
     head, *tail = re.split(rf"(?<![^{separators}])\*\*(?:[{separators}]+|$)", pattern, maxsplit=1)
     if not tail:
         return glob.glob(pattern)
-    found: list[str] = []
+    matches: list[str] = []
     for top in glob.glob(head) if head else [os.curdir]:
         for folder, names in _folders(top):
-            at = folder if head else folder[len("./") :]
-            found += _glob(os.path.join(glob.escape(at), tail[0])) if tail[0] else [os.path.join(at, n) for n in names]
-    return found
+            base = folder if head else folder[len("./") :]
+            if tail[0]:
+                matches += _glob(os.path.join(glob.escape(base), tail[0]))
+            else:
+                matches += [os.path.join(base, name) for name in names]
+    return matches
 
 
 def record_files(record: str | os.PathLike) -> list[str]:
     """The files that an ECG is read from: its header, its segments' headers, the signal files of its leads.
 
-    Raises EcgclipError if a header cannot be read, or names a file that is missing or outside its folder.
+    Raises
+    ------
+    EcgclipError
+        A header cannot be read, or names a file that is missing or outside its folder.
     """
-    header = _parse_header(_stem(record) + ".hea")
-    headers = [header, *(_segments(header).values() if header.segments else ())]
-    signals = {_inside(h.path, s.file) for h in headers for s in h.signals if s.file != "~" and _lead(s.name)[0]}
+    header = parse_header(record_stem(record) + ".hea")
+    headers = [header, *(segment_headers(header).values() if header.segments else ())]
+    signals = {
+        path_beside(h.path, s.file) for h in headers for s in h.signals if s.file != "~" and standard_lead(s.name)[0]
+    }
     return [*(h.path for h in headers), *sorted(signals)]
 
 
 def record_stamp(record: str | os.PathLike) -> tuple[int, int] | None:
-    """Bytes and times of change (ns, modulo 2⁶³) of a record's files, each summed up; None if they cannot be told."""
+    """Sizes (bytes) and times of change (ns, modulo 2⁶³) of a record's files, each summed; None if unreadable."""
     try:
         stats = [os.stat(file) for file in record_files(record)]
     except (EcgclipError, OSError):

@@ -1,4 +1,8 @@
-"""Measurements of an ECG as a cardiologist takes them, and the findings that follow from them."""
+"""Measurements of an ECG as a cardiologist takes them, and the findings that follow from them.
+
+`measure` gives the numbers (a `Measurement`), `findings` judges them by the guidelines, `features` makes them a vector
+for the encoder, and `observe` tells what a recording decides by itself.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -7,7 +11,6 @@ from ecgclip.lazy import attach
 if TYPE_CHECKING:
     from ecgclip.measure.beats import Beats as Beats
     from ecgclip.measure.beats import find_beats as find_beats
-    from ecgclip.measure.beats import median_beat as median_beat
     from ecgclip.measure.guideline import finding_texts as finding_texts
     from ecgclip.measure.guideline import findings as findings
     from ecgclip.measure.measurement import Measurement as Measurement
@@ -29,7 +32,6 @@ __all__ = [
     "feature_names",
     "Beats",
     "find_beats",
-    "median_beat",
     "Recording",
     "Decision",
     "observe",
@@ -46,7 +48,6 @@ __getattr__, __dir__ = attach(
         "feature_names": "ecgclip.measure.vector",
         "Beats": "ecgclip.measure.beats",
         "find_beats": "ecgclip.measure.beats",
-        "median_beat": "ecgclip.measure.beats",
         "Recording": "ecgclip.measure.recording",
         "Decision": "ecgclip.measure.recording",
         "observe": "ecgclip.measure.recording",

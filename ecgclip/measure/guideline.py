@@ -1,109 +1,72 @@
-"""What the numbers of a Measurement say by the guidelines' thresholds: yes, no, or too close to say."""
+"""Findings: what the numbers of a Measurement mean by the guidelines' thresholds. Yes, no, or too close to say."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from ecgclip.ecg import AVF, AVL, AVR, II, III, V1, V2, V3, V4, V5, V6, I
+from ecgclip.ecg import AVL, II, V1, V2, V3, V4, V5, V6, I
+from ecgclip.files import asset_path
 from ecgclip.measure.beats import NAN
+from ecgclip.measure.limits import MAX_FLAT_LEADS, MIN_INTERVALS, SECTORS, TERRITORIES, limits_of
 from ecgclip.measure.measurement import Measurement
 
-TERRITORIES = {  # the name in a finding's key -> the leads, of which two must show it
-    "inferior": (II, III, AVF),
-    "septal": (V1, V2),
-    "anteroseptal": (V1, V2, V3),
-    "anterior": (V1, V2, V3, V4),
-    "v3v4": (V3, V4),
-    "lateral": (V5, V6),
-    "high_lateral": (I, AVL),
-    "anterolateral": (I, AVL, V4, V5, V6),
-    "avr": (AVR,),
-}
-# Threshold and the half-width of the zone around it in which a finding is too close to say (None).
-LIMITS = {
-    # Rates, intervals, axis: AHA/ACCF/HRS 2009 part III (QRS, axis) and part IV (QT); AHA/ACC/HRS 2007 part II.
-    "rate": 2.5,  # half-width, bpm
-    "rr_regular": (0.08, 0.015),
-    "rr_chaotic": (0.07, 0.015),  # separates atrial fibrillation in PTB-XL
-    "pause": (2000, 60),
-    "pr_long": (200, 10),
-    "pr_short": (120, 8),
-    "qrs_wide": (120, 6),
-    "qrs_slightly_wide": (110, 5),
-    "axis": 6,  # half-width, degrees
-    "qtc_long": {"male": (450, 8), "female": (460, 8), None: (455, 13)},
-    "qtc_short": (360, 8),
-    # Flutter waves: rate by ESC SVT 2019; the rest separates PTB-XL's flutter from its other rhythms (training folds).
-    "flutter_share": (0.65, 0.05),
-    "flutter_contrast": (0.27, 0.04),
-    "flutter_mv": (0.044, 0.008),
-    # Atrial abnormalities: AHA/ACCF/HRS 2009 part V; P duration 120 ms, IAB consensus 2012.
-    "p_long": (120, 8),
-    "p_tall": (0.25, 0.03),
-    "p_terminal": (4.0, 1.0),  # mV x ms: 0.1 mV for 40 ms
-    # Voltages: AHA/ACCF/HRS 2009 part V (Sokolow-Lyon, Cornell by sex, R in aVL), low voltage part IV.
-    "sokolow": (3.5, 0.2),
-    "cornell": {"male": (2.8, 0.15), "female": (2.0, 0.15), None: (2.4, 0.5)},
-    "r_avl": (1.1, 0.1),
-    "low_limb": (0.55, 0.07),
-    "low_chest": (1.05, 0.1),
-    "s_v1_deep": (1.5, 0.2),
-    "r_v3_poor": (0.3, 0.06),
-    # Infarction: Fourth Universal Definition 2018. Q at least 0.1 mV deep for 30 ms, longer than 20 ms in V2 and V3.
-    "q_depth": (0.1, 0.02),
-    "q_ms": (29, 4),
-    "q_ms_v2v3": (21, 4),
-    # ST elevation 0.1 mV; V2 and V3: 0.2 mV men from 40 years, 0.25 mV younger men, 0.15 mV women. Depression 0.05 mV.
-    "st_up": (0.1, 0.02),
-    "st_up_v2v3": {"female": (0.15, 0.03), "male": (0.2, 0.03), "young male": (0.25, 0.03), None: (0.2, 0.06)},
-    "st_down": (0.05, 0.015),
-    # T waves: AHA/ACCF/HRS 2009 part IV calls T inverted from -0.1 mV and flat between; tall by custom (0.5, 1.0 mV).
-    "t_inverted": (0.1, 0.03),
-    "t_flat": (0.08, 0.02),
-    "t_upright": (0.1, 0.02),
-    "t_tall_limb": (0.5, 0.05),
-    "t_tall_chest": (1.0, 0.1),
-    # Quality, by experience with PTB-XL's noise notes.
-    "wander": (0.17, 0.05),
-    "noise": (0.013, 0.003),
-}
+# Whether a value (a number or an array) lies over a limit, by the limit's name: 1 yes, 0 no, NaN too close to say
+Over: TypeAlias = Callable[[str, Any], np.ndarray]
 
 
 def findings(measurement: Measurement, age: float | None = None, sex: str | None = None) -> dict[str, bool | None]:
-    """What the numbers say by the guidelines' thresholds: True present, False absent, None not measurable or too close.
+    """Judge a measurement by the guidelines' thresholds.
 
-    age: years; sex: "female" or "male". The keys are always the same ones, those of `finding_texts()`. Raises nothing.
+    Parameters
+    ----------
+    measurement : Measurement
+    age : float, optional
+        Years.
+    sex : str, optional
+        "female" or "male".
+
+    Returns
+    -------
+    dict
+        Always the same keys, those of `finding_texts()`: True present, False absent, None not measurable or too close.
     """
     m = measurement
-    limits = {name: limit.get(_group(name, age, sex), limit[None]) if isinstance(limit, dict) else limit
-              for name, limit in LIMITS.items()}  # fmt: skip
-    over = lambda name, value: _above(value, *limits[name])
-    found = _rhythm_findings(m, over) | _interval_findings(m, over) | _axis_findings(m) | _shape_findings(m, over)
-    leads = _lead_findings(m, over, limits)
-    for name, by_lead in leads.items():
-        found |= {f"{name}:{place}": _enough(by_lead, place, name) for place in TERRITORIES}
-    del found["q_waves:avr"], found["t_inversion:avr"]  # normal there
-    found["t_upright"] = _and(*leads["t_upright"][[I, II, V3, V4, V5, V6]])
-    deviates = _or(*(value for key, value in found.items() if key.startswith("st_") and not key.endswith("avr")))
-    found["no_st_deviation"] = _not(deviates)
-    found["baseline_wander"] = _above(m.baseline_wander_mv, *LIMITS["wander"])
-    found["muscle_noise"] = _above(m.noise_mv, *LIMITS["noise"])
-    found["flat_lead"] = None if m.flat_leads is None else 0 < m.flat_leads < 4
-    return {key: None if value is None or np.isnan(value) else bool(value) for key, value in found.items()}
+    limits = limits_of(age, sex)
+
+    def over(name: str, value):
+        return _above(value, limits[name].threshold, limits[name].margin)
+
+    values = _rhythm_findings(m, over) | _interval_findings(m, over) | _axis_findings(m, over)
+    values |= _shape_findings(m, over) | _lead_findings(m, over)
+    values["baseline_wander"] = over("wander", m.baseline_wander_mv)
+    values["muscle_noise"] = over("noise", m.noise_mv)
+    values["flat_lead"] = None if m.flat_leads is None else 0 < m.flat_leads <= MAX_FLAT_LEADS
+    return {key: None if value is None or np.isnan(value) else bool(value) for key, value in values.items()}
 
 
-def _group(name: str, age: float | None, sex: str | None) -> str | None:
-    if name == "st_up_v2v3" and sex == "male":
-        return None if age is None else "young male" if age < 40 else "male"
-    return sex
+@lru_cache(maxsize=1)
+def finding_texts() -> dict[str, dict]:
+    """The words for every finding: key -> {en, de, negative_en?, negative_de?, criteria_source}.
+
+    Raises
+    ------
+    EcgclipError
+        prompts/findings.yaml is missing.
+    """
+    import yaml
+
+    return yaml.safe_load(asset_path("prompts/findings.yaml").read_text(encoding="utf-8"))
 
 
-# Three-valued logic on floats and arrays of them: 1 yes, 0 no, NaN open.
+# ---------------------------------------------------------------------------------------------------------------------
+# Three-valued logic on floats and arrays of them: 1 yes, 0 no, NaN too close to say
 
 
-def _above(value, threshold: float, margin: float):
+def _above(value: Any, threshold: float, margin: float) -> np.ndarray:
     value = np.asarray(value, float)
     return np.where(value >= threshold + margin, 1.0, np.where(value <= threshold - margin, 0.0, NAN))
 
@@ -112,138 +75,165 @@ def _bool(value: bool | None) -> float:
     return NAN if value is None else float(value)
 
 
-def _not(a):
+def _not(a: Any) -> np.ndarray:
     return 1 - np.asarray(a, float)
 
 
-def _and(*values) -> float:
-    values = np.asarray(values, float)
-    return 0.0 if (values == 0).any() else float(values.prod())
+def _and(*values: Any) -> float:
+    array = np.asarray(values, float)
+    return 0.0 if (array == 0).any() else float(array.prod())
 
 
-def _or(*values) -> float:
+def _or(*values: Any) -> float:
     return float(_not(_and(*(_not(v) for v in values))))
 
 
-def _enough(by_lead: np.ndarray, place: str, name: str) -> float:
-    """Present in two neighbouring leads (upright T: in all but one), absent where that cannot be any more."""
-    leads = list(TERRITORIES[place])
-    if name == "t_inversion" and place in ("anteroseptal", "anterior"):
-        leads.remove(V1)  # inverted there in health
-    need = min(len(leads), max(2, len(leads) - 1) if name == "t_upright" else 2)
-    by_lead = by_lead[leads]
-    if (by_lead == 1).sum() >= need:
-        return 1.0
-    return 0.0 if (by_lead != 0).sum() < need else NAN
+# ---------------------------------------------------------------------------------------------------------------------
+# Groups of findings
 
 
-def _rhythm_findings(m: Measurement, over) -> dict:
-    rate = lambda limit: _above(m.heart_rate, limit, LIMITS["rate"])
-    few = len(m.rr_ms) < 4
+def _rhythm_findings(m: Measurement, over: Over) -> dict:
+    few = len(m.rr_ms) < MIN_INTERVALS
     irregular = NAN if few else over("rr_regular", m.rr_variation)
     chaotic = NAN if few else _and(over("rr_chaotic", m.rr_irregularity), irregular)
+    fast, slow = over("rate_fast", m.heart_rate), _not(over("rate_slow", m.heart_rate))
+    no_premature = _bool(m.n_premature_narrow + m.n_premature_wide == 0)
     return {
-        "rate_above_150": rate(150), "rate_above_100": rate(100), "rate_60_to_100": _and(rate(60), _not(rate(100))),
-        "rate_below_60": _not(rate(60)), "rate_below_40": _not(rate(40)),
-        "regular": NAN if few else _and(_not(irregular), _bool(m.n_premature_narrow + m.n_premature_wide == 0)),
-        "irregular": irregular, "irregularly_irregular": chaotic,
+        "rate_above_150": over("rate_very_fast", m.heart_rate),
+        "rate_above_100": fast,
+        "rate_60_to_100": _and(_not(slow), _not(fast)),
+        "rate_below_60": slow,
+        "rate_below_40": _not(over("rate_very_slow", m.heart_rate)),
+        "regular": NAN if few else _and(_not(irregular), no_premature),
+        "irregular": irregular,
+        "irregularly_irregular": chaotic,
         "pause": over("pause", m.longest_pause_ms),
         "premature_narrow": NAN if few or chaotic != 0 else _bool(m.n_premature_narrow > 0),
         "premature_wide": NAN if few else _bool(m.n_premature_wide > 0),
         "every_second_premature": NAN if few else _bool(m.alternating),
-    }  # fmt: skip
+    }
 
 
-def _interval_findings(m: Measurement, over) -> dict:
+def _interval_findings(m: Measurement, over: Over) -> dict:
     p = _bool(m.p_present)
     with_p = lambda value: value if p == 1 else NAN
-    long_pr, short_pr = (with_p(over("pr_long", m.pr_ms)), with_p(_not(over("pr_short", m.pr_ms))))
-    wide, slightly = over("qrs_wide", m.qrs_ms), over("qrs_slightly_wide", m.qrs_ms)
+    long_pr, short_pr = with_p(over("pr_long", m.pr_ms)), with_p(_not(over("pr_short", m.pr_ms)))
+    wide, slightly_wide = over("qrs_wide", m.qrs_ms), over("qrs_slightly_wide", m.qrs_ms)
     long_qt, short_qt = over("qtc_long", m.qtc_ms), _not(over("qtc_short", m.qtc_ms))
-    # Each part alone may be borderline: short PR, widened QRS, slow start.
-    delta = with_p(_and(_not(_above(m.pr_ms, 125, 20)), _above(m.qrs_ms, 105, 12), _not(_above(m.upstroke, 0.35, 0.1))))
+    delta = (_not(over("delta_pr", m.pr_ms)), over("delta_qrs", m.qrs_ms), _not(over("delta_upstroke", m.upstroke)))
     return {
-        "flutter_waves": _flutter(m, over), "p_waves": p, "no_p_waves": _not(p),
-        "p_long": with_p(over("p_long", m.p_duration_ms)), "p_tall": with_p(over("p_tall", m.p_amplitude_mv[II])),
+        "flutter_waves": _flutter(m, over),
+        "p_waves": p,
+        "no_p_waves": _not(p),
+        "p_long": with_p(over("p_long", m.p_duration_ms)),
+        "p_tall": with_p(over("p_tall", m.p_amplitude_mv[II])),
         "p_terminal_v1": with_p(over("p_terminal", m.p_terminal_v1)),
-        "pr_above_200": long_pr, "pr_below_120": short_pr, "pr_normal": with_p(_and(_not(long_pr), _not(short_pr))),
-        "qrs_120_or_more": wide, "qrs_110_to_119": _and(slightly, _not(wide)), "qrs_narrow": _not(slightly),
-        "qtc_prolonged": long_qt, "qtc_short": short_qt, "qtc_normal": _and(_not(long_qt), _not(short_qt)),
-        "delta_wave": delta,
-    }  # fmt: skip
+        "pr_above_200": long_pr,
+        "pr_below_120": short_pr,
+        "pr_normal": with_p(_and(_not(long_pr), _not(short_pr))),
+        "qrs_120_or_more": wide,
+        "qrs_110_to_119": _and(slightly_wide, _not(wide)),
+        "qrs_narrow": _not(slightly_wide),
+        "qtc_prolonged": long_qt,
+        "qtc_short": short_qt,
+        "qtc_normal": _and(_not(long_qt), _not(short_qt)),
+        "delta_wave": with_p(_and(*delta)),
+    }
 
 
-def _flutter(m: Measurement, over) -> float:
-    waves = _and(*(over(f"flutter_{name}", getattr(m, f"atrial_{name}")) for name in ("share", "contrast", "mv")))
+def _flutter(m: Measurement, over: Over) -> float:
+    waves = _and(
+        over("flutter_share", m.atrial_share),
+        over("flutter_contrast", m.atrial_contrast),
+        over("flutter_mv", m.atrial_mv),
+    )
     # P and T of a fast sinus rhythm are two waves a beat, as in 2:1 conduction.
-    doubtful = m.p_present and abs(m.atrial_rate - 2 * m.heart_rate) < 15
-    return NAN if waves == 1 and doubtful else waves
+    two_to_one = over("flutter_two_to_one", abs(m.atrial_rate - 2 * m.heart_rate)) == 0
+    return NAN if waves == 1 and m.p_present and two_to_one else waves
 
 
-def _axis_findings(m: Measurement) -> dict:
-    # Each sector by its middle and half-width; AHA 2009 part III.
-    sectors = {"axis_normal": (30, 60), "axis_left": (-60, 30), "axis_right": (135, 45), "axis_extreme": (-135, 45)}
-    off = {name: abs((m.axis_deg - middle + 180) % 360 - 180) for name, (middle, _) in sectors.items()}
-    return {name: _above(half - off[name], 0, LIMITS["axis"]) for name, (_, half) in sectors.items()}
+def _axis_findings(m: Measurement, over: Over) -> dict:
+    off = {name: abs((m.axis_deg - middle + 180) % 360 - 180) for name, (middle, _) in SECTORS.items()}
+    return {name: over("axis", half - off[name]) for name, (_, half) in SECTORS.items()}
 
 
-def _shape_findings(m: Measurement, over) -> dict:
+def _shape_findings(m: Measurement, over: Over) -> dict:
     tallest, nadir = np.fmax(m.r_mv, m.rprime_mv), np.fmin(m.q_mv, m.s_mv)
-    wide = over("qrs_wide", m.qrs_ms)
-    # Broad and unsplit: nothing negative before or after R worth the name.
-    left = [
-        _and(
-            _above(m.r_mv[k], 0.3, 0.1), _above(nadir[k] / max(m.r_mv[k], 0.01), -0.3, 0.08), _above(m.r_ms[k], 70, 10)
-        )
-        for k in (I, V6)
-    ]
-    right = [_and(_above(m.s_ms[k], 40, 5), _above(-m.s_mv[k], 0.15, 0.05)) for k in (I, V6)]
-    pp = m.qrs_pp_mv
-    low_limb = _and(*_not(_above(pp[:6], *LIMITS["low_limb"])))
-    low_chest = _and(*_not(_above(pp[6:], *LIMITS["low_chest"])))
-    dominant_r = _and(_above(tallest[V1] + nadir[V1], 0, 0.05), _above(tallest[V1], 0.25, 0.1))
-    rsr = _and(_above(m.r_mv[V1], 0.04, 0.01), _above(-m.s_mv[V1], 0.07, 0.02), _above(m.rprime_mv[V1], 0.1, 0.05))
-    # A broad or notched R of right bundle branch block comes from the same delay: neither yes nor no.
-    rsr = NAN if rsr == 0 and wide != 0 and dominant_r != 0 else rsr
-    sokolow = over("sokolow", np.fmax(m.r_mv[V5], m.r_mv[V6]) - nadir[V1])
-    cornell = over("cornell", m.r_mv[AVL] - nadir[V3])
+    wide_s = [_and(over("s_wide_ms", m.s_ms[lead]), over("s_wide_mv", -m.s_mv[lead])) for lead in (I, V6)]
+    broad_r = [_broad_r(m, lead, nadir[lead], over) for lead in (I, V6)]
+    low_limb = _and(*_not(over("low_limb", m.qrs_pp_mv[:6])))
+    low_chest = _and(*_not(over("low_chest", m.qrs_pp_mv[6:])))
+    dominant_r = _and(over("dominant_r_net", tallest[V1] + nadir[V1]), over("dominant_r_mv", tallest[V1]))
+    poor_r = (_not(over("r_v3_poor", m.r_mv[V3])), _not(over("r_v4_poor", m.r_mv[V4])))
     return {
-        "dominant_r_v1": dominant_r, "rsr_v1": rsr,
+        "dominant_r_v1": dominant_r,
+        "rsr_v1": _rsr(m, dominant_r, over),
         "deep_s_v1": over("s_v1_deep", -nadir[V1]),
-        "broad_r_i_v6": _and(wide, *left), "wide_s_i_v6": _and(*right),
-        "poor_r_progression": _and(_not(over("r_v3_poor", m.r_mv[V3])), _not(_above(m.r_mv[V4], 0.6, 0.1)),
-                                   _not(_above(tallest[V1], 0.3, 0.05))),
-        "low_voltage_limb": low_limb, "low_voltage_all": _and(low_limb, low_chest),
-        "high_voltage_chest": sokolow, "cornell_voltage": cornell, "r_avl_above_1_1": over("r_avl", m.r_mv[AVL]),
-    }  # fmt: skip
+        "broad_r_i_v6": _and(over("qrs_wide", m.qrs_ms), *broad_r),
+        "wide_s_i_v6": _and(*wide_s),
+        "poor_r_progression": _and(*poor_r, _not(over("r_v1_poor", tallest[V1]))),
+        "low_voltage_limb": low_limb,
+        "low_voltage_all": _and(low_limb, low_chest),
+        "high_voltage_chest": over("sokolow", np.fmax(m.r_mv[V5], m.r_mv[V6]) - nadir[V1]),
+        "cornell_voltage": over("cornell", m.r_mv[AVL] - nadir[V3]),
+        "r_avl_above_1_1": over("r_avl", m.r_mv[AVL]),
+    }
 
 
-def _lead_findings(m: Measurement, over, limits: dict) -> dict[str, np.ndarray]:
-    """By lead, (12,): Q, ST and T."""
+def _broad_r(m: Measurement, lead: int, nadir: float, over: Over) -> float:
+    """Whether R of a lead is tall, broad and not split: little is negative before or after it."""
+    negative = over("r_broad_negative", nadir / max(m.r_mv[lead], 0.01))
+    return _and(over("r_broad_mv", m.r_mv[lead]), negative, over("r_broad_ms", m.r_ms[lead]))
+
+
+def _rsr(m: Measurement, dominant_r: float, over: Over) -> float:
+    rsr = _and(over("rsr_r", m.r_mv[V1]), over("rsr_s", -m.s_mv[V1]), over("rsr_rprime", m.rprime_mv[V1]))
+    # A broad or notched R of right bundle branch block comes from the same delay: neither yes nor no.
+    return NAN if rsr == 0 and over("qrs_wide", m.qrs_ms) != 0 and dominant_r != 0 else rsr
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Findings by territory
+
+
+def _lead_findings(m: Measurement, over: Over) -> dict:
+    """Q waves, ST and T in each territory, and over all leads."""
+    by_lead = _by_lead(m, over)
+    values: dict[str, Any] = {}
+    for name, leads in by_lead.items():
+        values |= {f"{name}:{place}": _in_territory(leads, place, name) for place in TERRITORIES}
+    del values["q_waves:avr"], values["t_inversion:avr"]  # normal there
+    values["t_upright"] = _and(*by_lead["t_upright"][[I, II, V3, V4, V5, V6]])
+    deviations = [value for key, value in values.items() if key.startswith("st_") and not key.endswith("avr")]
+    values["no_st_deviation"] = _not(_or(*deviations))
+    return values
+
+
+def _by_lead(m: Measurement, over: Over) -> dict[str, np.ndarray]:
+    """Q, ST and T of each lead, (12,)."""
     chest = np.arange(12) >= V1
     v2v3 = np.isin(np.arange(12), (V2, V3))
     # A QS complex counts as a Q wave; in V2 and V3 any Q longer than 20 ms is abnormal.
     long = np.where(v2v3, over("q_ms_v2v3", m.q_ms), over("q_ms", m.q_ms))
-    deep = np.where(v2v3, _above(-m.q_mv, 0.06, 0.01), over("q_depth", -m.q_mv))
-    q = np.where((long == 0) | (deep == 0), 0.0, long * deep)
-    up = np.where(v2v3, over("st_up_v2v3", m.st_mv), over("st_up", m.st_mv))
-    flat = _not(over("t_flat", np.abs(m.t_mv)))
+    deep = np.where(v2v3, over("q_depth_v2v3", -m.q_mv), over("q_depth", -m.q_mv))
     return {
-        "q_waves": q, "st_elevation": up, "st_depression": over("st_down", -m.st_mv),
+        "q_waves": np.where((long == 0) | (deep == 0), 0.0, long * deep),
+        "st_elevation": np.where(v2v3, over("st_up_v2v3", m.st_mv), over("st_up", m.st_mv)),
+        "st_depression": over("st_down", -m.st_mv),
         "t_inversion": over("t_inverted", -m.t_mv),
         "t_tall": np.where(chest, over("t_tall_chest", m.t_mv), over("t_tall_limb", m.t_mv)),
-        "t_flat": flat, "t_upright": over("t_upright", m.t_mv),
-    }  # fmt: skip
+        "t_flat": _not(over("t_flat", np.abs(m.t_mv))),
+        "t_upright": over("t_upright", m.t_mv),
+    }
 
 
-@lru_cache(maxsize=1)
-def finding_texts() -> dict[str, dict]:
-    """The words for every finding: key -> {en, de, negative_en?, negative_de?, criteria_source}.
-
-    Raises EcgclipError where prompts/findings.yaml is missing.
-    """
-    import yaml
-
-    from ecgclip.files import asset_path
-
-    return yaml.safe_load(asset_path("prompts/findings.yaml").read_text(encoding="utf-8"))
+def _in_territory(by_lead: np.ndarray, place: str, name: str) -> float:
+    """Present in two leads of a territory (upright T: in all but one), absent where that is impossible."""
+    leads = list(TERRITORIES[place])
+    if name == "t_inversion" and place in ("anteroseptal", "anterior"):
+        leads.remove(V1)  # inverted there in health
+    needed = min(len(leads), max(2, len(leads) - 1) if name == "t_upright" else 2)
+    by_lead = by_lead[leads]
+    if (by_lead == 1).sum() >= needed:
+        return 1.0
+    return 0.0 if (by_lead != 0).sum() < needed else NAN

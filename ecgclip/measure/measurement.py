@@ -1,7 +1,6 @@
-"""Measurements of an ECG as a cardiologist takes them, and the findings that follow from them.
+"""All numbers of one ECG as a cardiologist takes them: `measure`, or `measure_windows` for a whole recording.
 
 Signals are prepared ones: float32 (12, samples) in mV at 100 Hz, baseline removed, zeros where the mask is False.
-Entry points: `measure` (numbers), `findings` (yes, no, or too close to say), `finding_texts` (the words for them).
 
 The delineation is our own: the known libraries (neurokit2) bring pandas, matplotlib and scikit-learn into every
 installation, and delineate single leads, while the standard wants the earliest onset and latest offset over all leads.
@@ -10,19 +9,28 @@ installation, and delineate single leads, while the standard wants the earliest 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from ecgclip.measure.atrial import measure_atrial_waves
 from ecgclip.measure.beats import NAN, Beats, Bounds
-from ecgclip.measure.quality import _quality
-from ecgclip.measure.rhythm import _atria, _rhythm
-from ecgclip.measure.waves import _waves
+from ecgclip.measure.quality import measure_quality
+from ecgclip.measure.rhythm import measure_rhythm
+from ecgclip.measure.waves import measure_waves
 from ecgclip.prepare import Prepared
+
+DEFAULT_RR = 800.0  # ms, where no interval was measured
+# With intervals as irregular as in atrial fibrillation, P waves must come back this well to be believed.
+CHAOTIC, SURE_P = 0.09, 0.93
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """Numbers of one ECG. Arrays of 12 are by lead in standard order; NaN (None for bool) is "not measurable"."""
+    """The numbers of one ECG.
+
+    Arrays of 12 are by lead in standard order; NaN (None for bool) is "not measurable".
+    """
 
     mask: np.ndarray  # bool (12,), leads measured
     beats: int
@@ -30,19 +38,19 @@ class Measurement:
     rr_ms: np.ndarray  # (intervals,), those across the window's edges with them; none with a gap in the signal
     regular: bool | None
     rr_variation: float  # standard deviation over mean of R-R, without those around wide premature beats
-    rr_irregularity: (
-        float  # median change of R-R over the median, the least over lags 1 to 3: high only without a pattern
-    )
+    # median change of R-R over the median, the least over lags 1 to 3: high only without a pattern
+    rr_irregularity: float
     n_premature_narrow: int
     n_premature_wide: int
     alternating: bool | None  # every second beat premature
-    longest_pause_ms: float  # without a heartbeat: the longest R-R, or at least so long at an end of the recording
+    # without a heartbeat: the longest R-R, or the time before the first or after the last beat of the recording
+    longest_pause_ms: float
     atrial_rate: float  # per minute, of the strongest wave in the band of flutter, QRS complexes left out
     atrial_share: float  # its part of all that is as fast or faster: low in fibrillation
     atrial_contrast: float  # its part of itself and all that is slower: low beside T waves
     atrial_mv: float  # its amplitude
     p_present: bool | None  # a P wave at the same place before the QRS complexes
-    p_consistency: float  # what the P window of the beats shares, over what differs
+    p_consistency: float  # correlation of the beats in the window before QRS
     p_height_mv: float  # over the leads, root mean square
     p_duration_ms: float
     p_amplitude_mv: np.ndarray  # (12,) signed
@@ -75,49 +83,45 @@ def measure(
     around: Bounds = (NAN, NAN),
     recorded: Bounds | None = None,
 ) -> Measurement:
-    """Measure one ECG.
+    """Measure one ECG. What cannot be measured is NaN or None; nothing is raised.
 
-    signal: float32 (12, samples), mV at 100 Hz; mask: bool (12,); peaks: R positions as of `r_peaks`; around: those of the R
-    peaks before and after the signal, and recorded: from where to where there is a recording around it without a gap (None:
-    the signal itself), in samples from its start, as of `find_beats`. Raises nothing: what cannot be measured is NaN or None.
+    Parameters
+    ----------
+    signal : float32 (12, samples), mV at 100 Hz
+    mask : bool (12,)
+        True where the lead is usable.
+    peaks : int (beats,)
+        R peaks, samples, as of `r_peaks`.
+    around : (float, float)
+        The R peaks before and after the signal, in samples from its start, as of `find_beats`; NaN where there is none.
+    recorded : (float, float), optional
+        From where to where there is a recording around the signal without a gap, likewise; the signal itself if None.
     """
-    signal, mask, peaks = (np.asarray(signal, np.float64), np.asarray(mask, bool), np.asarray(peaks, int))
+    signal, mask, peaks = np.asarray(signal, np.float64), np.asarray(mask, bool), np.asarray(peaks, int)
     recorded = (0, signal.shape[1]) if recorded is None else recorded
-    values = _rhythm(signal[mask], peaks, around, recorded)
-    values |= _atria(signal, mask, peaks) | _quality(signal, mask, peaks) | _nothing()
-    rr = np.median(values["rr_ms"]) if len(values["rr_ms"]) else 800.0
+    values = _nothing() | measure_rhythm(signal[mask], peaks, around, recorded)
+    values |= measure_atrial_waves(signal, mask, peaks) | measure_quality(signal, mask, peaks)
+    rr = values["rr_ms"]
     if mask.any() and len(peaks):
-        values |= _waves(signal, mask, peaks, rr)
-    chaotic = values["rr_irregularity"] > 0.09 and values["p_consistency"] < 0.93
-    if values["p_present"] and chaotic:
-        values["p_present"] = None  # such intervals cast doubt on what looks like P waves
-    if len(values["rr_ms"]):
-        values["qtc_ms"] = values["qt_ms"] / (np.mean(values["rr_ms"]) / 1000) ** (1 / 3)
+        values |= measure_waves(signal, mask, peaks, np.median(rr) if len(rr) else DEFAULT_RR)
+    if values["p_present"] and values["rr_irregularity"] > CHAOTIC and values["p_consistency"] < SURE_P:
+        values["p_present"] = None
+    if len(rr):
+        values["qtc_ms"] = values["qt_ms"] / (np.mean(rr) / 1000) ** (1 / 3)
     return Measurement(mask=mask, beats=len(peaks), **values)
 
 
 def measure_windows(prepared: Prepared, beats: Beats) -> list[Measurement]:
-    """One measurement a window; beats as of `find_beats`."""
+    """Measure each window of a recording; beats as of `find_beats`."""
     windows = zip(
         prepared.signal, prepared.mask, prepared.length, beats.windows, beats.around, beats.recorded, strict=True
     )
     return [measure(signal[:, :n], mask, *of_beats) for signal, mask, n, *of_beats in windows]
 
 
-def _nothing() -> dict:
-    by_lead = (
-        "p_amplitude_mv",
-        "q_mv",
-        "q_ms",
-        "r_mv",
-        "r_ms",
-        "s_mv",
-        "s_ms",
-        "rprime_mv",
-        "st_mv",
-        "t_mv",
-        "qrs_pp_mv",
-    )
-    numbers = ("p_consistency", "p_height_mv", "p_duration_ms", "p_terminal_v1", "pr_ms", "qrs_ms", "qt_ms", "qtc_ms")
-    nothing = dict.fromkeys((*numbers, "axis_deg", "upstroke"), NAN) | {"p_present": None}
-    return nothing | {name: np.full(12, NAN) for name in by_lead}
+def _nothing() -> dict[str, Any]:
+    """The waves of an ECG without a beat."""
+    by_lead = "p_amplitude_mv q_mv q_ms r_mv r_ms s_mv s_ms rprime_mv st_mv t_mv qrs_pp_mv"
+    numbers = "p_consistency p_height_mv p_duration_ms p_terminal_v1 pr_ms qrs_ms qt_ms qtc_ms axis_deg upstroke"
+    nothing = dict.fromkeys(numbers.split(), NAN) | {"p_present": None}
+    return nothing | {name: np.full(12, NAN) for name in by_lead.split()}

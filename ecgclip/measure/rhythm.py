@@ -1,64 +1,130 @@
-"""R-R intervals, premature beats, pauses and atrial waves."""
+"""R-R intervals, premature beats and pauses."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from ecgclip.ecg import AVF, II, III, V1
-from ecgclip.measure.beats import GAP, NAN, Bounds, similarity
-from ecgclip.peaks import RATE, cut
+from ecgclip.measure.beats import GAP, NAN, SAME_SHAPE, Bounds, similarity
+from ecgclip.measure.limits import THRESHOLDS
+from ecgclip.peaks import RATE, cut_beats
 from ecgclip.prepare import FLAT_STD
 
+MIN_BEATS = 4  # without so many beats, a rate is measured and no rhythm
+LAGS = 3  # irregularity is the least change of R-R over so many lags: high only without a pattern
+# A premature beat, by the interval before it, of the expected one
+EARLY, EARLY_WIDE = 0.87, 0.95  # before any beat, and before a wide one
+LATE = 1.1  # after the first beat, whose interval before is not known: a pause makes it premature
+# A wide beat: its QRS complex is at least MIN_WIDE ms wide and of another shape. The more it resembles the dominant one
+# (correlation), the wider (ms) than usual it must be.
+MIN_WIDE = 80
+OTHER_SHAPES = ((0.5, None), (0.8, 15), (0.93, 40))
+NARROW_SHAPE = 0.8  # correlation with the dominant shape from which an early beat is a narrow one
+QRS_BEFORE, QRS_AFTER = 13, 15  # samples around R in which the width is measured
+FAST = 0.2  # of the fastest: QRS is faster than this
+TURN = 0.2  # of the usual interval: a smaller change is no turn from short to long
+MIN_TURNS = 4  # short and long intervals that take turns: every second beat is premature
+MIN_PREMATURE, PREMATURE_SHARE = 3, 0.4  # so many premature beats, and of all beats, mean the same
 
-def _rhythm(leads: np.ndarray, peaks: np.ndarray, around: Bounds, recorded: Bounds) -> dict:
-    every = np.array([around[0], *peaks, around[1]])
-    every = every[np.isfinite(every)]
-    # An interval with a gap in the signal is none: a beat may be missing in it.
-    holes = np.cumsum(np.append(0, ~leads.any(axis=0)))[np.clip(every, 0, leads.shape[1]).astype(int)]
-    whole = np.diff(holes) <= GAP
-    between = np.diff(every) * 1000 / RATE
-    nothing = {
-        "heart_rate": NAN, "rr_ms": between[whole], "regular": None, "rr_variation": NAN, "rr_irregularity": NAN,
-        "n_premature_narrow": 0, "n_premature_wide": 0, "alternating": None,
-        "longest_pause_ms": _pause(leads, peaks, around, recorded, between[whole]),
-    }  # fmt: skip
+
+def measure_rhythm(leads: np.ndarray, peaks: np.ndarray, around: Bounds, recorded: Bounds) -> dict[str, Any]:
+    """Measure rate, regularity, premature beats and pauses.
+
+    Parameters
+    ----------
+    leads : float (leads, samples), mV at 100 Hz
+        The usable leads.
+    peaks : int (beats,)
+        R peaks, samples.
+    around, recorded : (float, float)
+        As in `measure`.
+
+    Returns
+    -------
+    dict
+        Fields of a `Measurement`.
+    """
+    intervals, whole = _intervals(leads, peaks, around)
+    values = {
+        "heart_rate": NAN,
+        "rr_ms": intervals[whole],
+        "regular": None,
+        "rr_variation": NAN,
+        "rr_irregularity": NAN,
+        "n_premature_narrow": 0,
+        "n_premature_wide": 0,
+        "alternating": None,
+        "longest_pause_ms": _longest_pause(leads, peaks, around, recorded, intervals[whole]),
+    }
     if not whole.any() or not len(leads):
-        return nothing
-    values = nothing | {"heart_rate": 60000 / between[whole].mean()}
-    if len(peaks) < 4:
         return values
+    values["heart_rate"] = 60000 / intervals[whole].mean()
+    if len(peaks) < MIN_BEATS:
+        return values
+    narrow, wide = _premature_beats(leads, peaks, around)
+    # The intervals beside a wide beat tell nothing of the rhythm beneath; the shape of beats outside is unknown.
+    padded = np.pad(wide, tuple(int(np.isfinite(p)) for p in around))
+    plain = intervals[whole & ~(padded[1:] | padded[:-1])]
+    plain = plain if len(plain) > 2 else intervals[whole]
+    irregularity, variation = _irregularity(plain), plain.std() / plain.mean()
+    if not irregularity < THRESHOLDS["rr_chaotic"]:
+        # early beats mean something only against a rhythm that is otherwise regular
+        narrow = np.zeros(len(peaks), bool)
+    return values | {
+        "regular": bool(variation < THRESHOLDS["rr_regular"]),
+        "rr_variation": variation,
+        "rr_irregularity": irregularity,
+        "n_premature_narrow": int(narrow.sum()),
+        "n_premature_wide": int(wide.sum()),
+        "alternating": _alternates(np.diff(peaks) * 1000 / RATE, wide | narrow),
+    }
+
+
+def _intervals(leads: np.ndarray, peaks: np.ndarray, around: Bounds) -> tuple[np.ndarray, np.ndarray]:
+    """R-R intervals, ms, with those across the edges; and which of them have no gap in the signal, bool."""
+    positions = np.array([around[0], *peaks, around[1]])
+    positions = positions[np.isfinite(positions)]
+    # With a gap in the signal, a beat may be missing in the interval.
+    empty = np.cumsum(np.append(0, ~leads.any(axis=0)))
+    empty = empty[np.clip(positions, 0, leads.shape[1]).astype(int)]
+    return np.diff(positions) * 1000 / RATE, np.diff(empty) <= GAP
+
+
+def _irregularity(rr: np.ndarray) -> float:
+    """The median change of R-R intervals over their median, the least over the lags."""
+    lags = [np.median(np.abs(rr[lag:] - rr[:-lag])) for lag in range(1, LAGS + 1) if len(rr) > lag + 2]
+    return min(lags, default=NAN) / np.median(rr)
+
+
+def _premature_beats(leads: np.ndarray, peaks: np.ndarray, around: Bounds) -> tuple[np.ndarray, np.ndarray]:
+    """Which beats are premature, narrow and wide: two times bool (beats,)."""
     rr = np.diff(peaks) * 1000 / RATE
     before_rr = np.append((peaks[0] - around[0]) * 1000 / RATE, rr)
     alike = similarity(leads, peaks)
-    inside = (peaks >= 14) & (peaks + 14 <= leads.shape[1])
     # The interval to expect is the one between beats of the dominant shape; mean of short and long in bigeminy.
-    plain = rr[(alike[1:] > 0.85) & (alike[:-1] > 0.85)]
+    plain = rr[(alike[1:] > SAME_SHAPE) & (alike[:-1] > SAME_SHAPE)]
     expected = np.median(plain) if len(plain) > 2 else rr.mean()
     unknown = np.isnan(before_rr)
-    early = np.where(unknown, rr[0] > 1.1 * expected, before_rr < 0.87 * expected)
-    width = _width(leads, peaks)
-    usual = np.median(width[alike > 0.85]) if (alike > 0.85).any() else np.median(width)
-    odd = (alike < 0.5) | ((alike < 0.8) & (width >= usual + 15)) | ((alike < 0.93) & (width >= usual + 40))
-    wide = inside & odd & (width >= 80) & np.where(unknown, early, before_rr < 0.95 * expected)
-    # The intervals before and after a wide beat say nothing on the rhythm beneath; of beats outside, the shape is not known.
-    shown = np.pad(wide, tuple(int(np.isfinite(p)) for p in around))
-    own = between[whole & ~(shown[1:] | shown[:-1])]
-    own = own if len(own) > 2 else between[whole]
-    lags = [np.median(np.abs(own[lag:] - own[:-lag])) for lag in range(1, 4) if len(own) > lag + 2]
-    irregularity = min(lags, default=NAN) / np.median(own)
-    variation = own.std() / own.mean()
-    # Early beats mean something only against a rhythm that is otherwise regular.
-    narrow = early & ~wide & ~unknown & (alike > 0.8) if irregularity < 0.07 else np.zeros(len(peaks), bool)
-    premature = wide | narrow
-    return values | {
-        "regular": bool(variation < 0.08), "rr_variation": variation, "rr_irregularity": irregularity,
-        "n_premature_narrow": int(narrow.sum()), "n_premature_wide": int(wide.sum()),
-        "alternating": _alternates(rr, premature),
-    }  # fmt: skip
+    early = np.where(unknown, rr[0] > LATE * expected, before_rr < EARLY * expected)
+    early_if_wide = np.where(unknown, early, before_rr < EARLY_WIDE * expected)
+    inside = (peaks >= QRS_BEFORE + 1) & (peaks + QRS_BEFORE + 1 <= leads.shape[1])
+    wide = inside & _looks_wide(_qrs_widths(leads, peaks), alike) & early_if_wide
+    return early & ~wide & ~unknown & (alike > NARROW_SHAPE), wide
 
 
-def _pause(leads: np.ndarray, peaks: np.ndarray, around: Bounds, recorded: Bounds, rr_ms: np.ndarray) -> float:
-    """The longest time without a heartbeat, ms; without any, NaN unless the line is flat: small beats are not seen."""
+def _looks_wide(width: np.ndarray, alike: np.ndarray) -> np.ndarray:
+    """Which beats are wide and of another shape than the dominant ones, bool (beats,)."""
+    dominant = alike > SAME_SHAPE
+    usual = np.median(width[dominant]) if dominant.any() else np.median(width)
+    other = np.zeros(len(width), bool)
+    for limit, wider in OTHER_SHAPES:
+        other |= (alike < limit) & (True if wider is None else width >= usual + wider)
+    return other & (width >= MIN_WIDE)
+
+
+def _longest_pause(leads: np.ndarray, peaks: np.ndarray, around: Bounds, recorded: Bounds, rr_ms: np.ndarray) -> float:
+    """The longest time without a heartbeat, ms; without any beat, NaN unless the line is flat: beats may be small."""
     first, last = (peaks[0], peaks[-1]) if len(peaks) else (around[1], around[0])
     before = first - recorded[0] if np.isnan(around[0]) else NAN  # at least so long, and longer if it began before
     after = recorded[1] - last if np.isnan(around[1]) else NAN
@@ -71,52 +137,16 @@ def _pause(leads: np.ndarray, peaks: np.ndarray, around: Bounds, recorded: Bound
 def _alternates(rr: np.ndarray, premature: np.ndarray) -> bool:
     """Whether short and long intervals take turns at least four times, or nearly every second beat is premature."""
     turns = np.diff(rr) / np.median(rr)
-    turning = (np.abs(turns) > 0.2) & (np.append(np.sign(turns[1:]) == -np.sign(turns[:-1]), True))
+    turning = (np.abs(turns) > TURN) & (np.append(np.sign(turns[1:]) == -np.sign(turns[:-1]), True))
     run = longest = 0
     for turn in turning:
         run = run + 1 if turn else 0
         longest = max(longest, run)
-    return bool(longest >= 4 or premature.sum() >= max(3, 0.4 * len(premature)))
+    return bool(longest >= MIN_TURNS or premature.sum() >= max(MIN_PREMATURE, PREMATURE_SHARE * len(premature)))
 
 
-def _width(leads: np.ndarray, peaks: np.ndarray) -> np.ndarray:
+def _qrs_widths(leads: np.ndarray, peaks: np.ndarray) -> np.ndarray:
     """QRS width of every beat, ms: how long the leads together move faster than a fifth of their fastest."""
-    speed = np.abs(np.diff(cut(leads, peaks, 13, 15), axis=2)).sum(axis=1)
-    fast = speed > 0.2 * speed.max(axis=1, keepdims=True)
+    speed = np.abs(np.diff(cut_beats(leads, peaks, QRS_BEFORE, QRS_AFTER), axis=2)).sum(axis=1)
+    fast = speed > FAST * speed.max(axis=1, keepdims=True)
     return (fast.shape[1] - np.argmax(fast[:, ::-1], axis=1) - np.argmax(fast, axis=1)) * 1000 / RATE
-
-
-ATRIAL_LEADS = (II, III, AVF, V1)  # where flutter waves stand out
-FLUTTER_PER_MINUTE = (220, 370)
-SLOWEST, FASTEST, WIDTH, SPECTRUM = (
-    40,
-    600,
-    25,
-    2048,
-)  # waves per minute: the band looked at, half a peak's width; samples
-
-
-def _atria(signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray) -> dict:
-    """The spectrum of what is left when a line replaces each QRS complex."""
-    names = ("atrial_rate", "atrial_share", "atrial_contrast", "atrial_mv")
-    signal = signal[:, :SPECTRUM]
-    leads = [lead for lead in ATRIAL_LEADS if mask[lead]] or np.flatnonzero(mask)
-    time = np.arange(signal.shape[1])
-    between = np.ones(len(time), bool)
-    between[np.clip(peaks[:, None] + np.arange(-6, 7), 0, len(time) - 1)] = False
-    if not len(leads) or between.sum() < RATE:
-        return dict.fromkeys(names, NAN)
-    x = np.stack([np.interp(time, time[between], row[between]) for row in signal[leads]])
-    window = np.hanning(x.shape[1])
-    x = (x - x.mean(axis=1, keepdims=True)) * window
-    power = (np.abs(np.fft.rfft(x, SPECTRUM, axis=1)) ** 2).sum(axis=0) / (window**2).sum()
-    pace = np.fft.rfftfreq(SPECTRUM, 1 / RATE) * 60
-    inside = lambda low, high: (pace > low) & (pace < high)
-    flutter = np.flatnonzero(inside(*FLUTTER_PER_MINUTE))
-    rate = pace[flutter[np.argmax(power[flutter])]]
-    wave = power[inside(rate - WIDTH, rate + WIDTH)].sum()
-    fast, slow = power[inside(FLUTTER_PER_MINUTE[0], FASTEST)].sum(), power[inside(SLOWEST, 200)].sum()
-    mv = 2 * np.sqrt(
-        wave / SPECTRUM / len(leads)
-    )  # a sine's power is a quarter of its squared amplitude on either side
-    return dict(zip(names, (rate, wave / max(fast, 1e-12), wave / max(wave + slow, 1e-12), mv), strict=True))

@@ -1,4 +1,4 @@
-"""What the ECG encoder takes of a Measurement."""
+"""The numbers and findings of a Measurement as one vector, for the ECG encoder."""
 
 from __future__ import annotations
 
@@ -12,13 +12,18 @@ from ecgclip.measure.beats import NAN
 from ecgclip.measure.guideline import findings
 from ecgclip.measure.measurement import Measurement, measure
 
-LEFT_OUT = ("mask", "rr_ms")  # of the features: the encoder has the mask and the R peaks themselves
+LEFT_OUT = ("mask", "rr_ms")  # of a Measurement's fields: the encoder has the mask and the R peaks themselves
 
 
 def features(measurement: Measurement) -> np.ndarray:
-    """What the ECG encoder takes of a measurement: float32, in the order of `feature_names()`; NaN is unknown.
+    """The vector of a measurement, as the ECG encoder takes it.
 
-    Its numbers, then the findings (1 present, 0 absent) of a patient of unknown age and sex: the encoder sees the signal only.
+    The findings are those of a patient of unknown age and sex, as the encoder sees the signal only.
+
+    Returns
+    -------
+    float32 (features,)
+        The numbers, then the findings (1 present, 0 absent), in the order of `feature_names()`; NaN is unknown.
     """
     values = [getattr(measurement, f.name) for f in fields(Measurement) if f.name not in LEFT_OUT]
     values += findings(measurement).values()
@@ -27,7 +32,7 @@ def features(measurement: Measurement) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def feature_names() -> tuple[str, ...]:
-    """Such as qrs_ms, st_mv:V2 and finding:qrs_120_or_more; what ends in _mv (before a lead's name) is in mV."""
+    """The names of the features, such as qrs_ms, st_mv:V2 and finding:qrs_120_or_more; those in mV end in _mv."""
     nothing = measure(np.zeros((12, 200)), np.zeros(12, bool), np.empty(0, int))
     names = []
     for field in fields(Measurement):

@@ -1,143 +1,30 @@
-"""R peaks and median beats: found on any leads, at the right place, and nowhere else."""
-
-import os
-from pathlib import Path
+"""The beats of a whole recording, and which of them are alike."""
 
 import numpy as np
 import pytest
+from ecgs import resting
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecgclip.ecg import ECG
-from ecgclip.measure.beats import AFTER, BEFORE, dominant, find_beats, median_beat
+from ecgclip.measure.beats import dominant, find_beats
 from ecgclip.peaks import r_peaks
 from ecgclip.prepare import prepare
 from ecgclip.simulate import simulate
 
-DATA = os.environ.get("ECGCLIP_DATA")
-needs_data = pytest.mark.skipif(not DATA, reason="ECGCLIP_DATA is not set")
 
-ALL = np.ones(12, bool)
-BEAT_SYMBOLS = set("NLRBAaJSVrFejnE/fQ?")
-# Below 0.99 with two leads are 106, 108, 201, 203 and 208; 104 and 207 (muscle noise, flutter) are close. The list was
-# drawn up after the first results, so the figure over all records, which nothing is left out of, is the one to quote.
-HARD = {"104", "106", "108", "201", "203", "207", "208"}
-
-
-def one_record(condition, seed=0, **kwargs):
-    ecg = simulate(condition, seed=seed, **kwargs)
+def test_ectopic_beats_are_not_dominant():
+    ecg = simulate("pvc", seed=0)
     prepared = prepare(ecg)
-    return prepared.signal[0], prepared.mask[0], np.array(ecg.metadata["truth"]["r_peaks_s"]) * 100
-
-
-def matched(found, truth, tolerance=15):
-    """True positives, false positives, false negatives within the tolerance (samples), one to one in order."""
-    i = j = hits = 0
-    while i < len(found) and j < len(truth):
-        if abs(found[i] - truth[j]) <= tolerance:
-            hits, i, j = hits + 1, i + 1, j + 1
-        elif found[i] < truth[j]:
-            i += 1
-        else:
-            j += 1
-    return np.array([hits, len(found) - hits, len(truth) - hits])
-
-
-@pytest.mark.parametrize(
-    "condition",
-    [
-        "normal",
-        "af",
-        "flutter",
-        "sinus-tachycardia",
-        "sinus-bradycardia",
-        "complete-av-block",
-        "lbbb",
-        "rbbb",
-        "pvc",
-        "paced",
-        "lvh",
-        "anterior-stemi",
-    ],
-)
-def test_every_simulated_beat_is_found_once(condition):
-    counts = np.zeros(3, int)
-    for seed in range(4):
-        signal, mask, truth = one_record(condition, seed)
-        counts += matched(r_peaks(signal, mask), truth[(truth > 5) & (truth < 995)])
-    assert counts[0] >= 0.98 * (counts[0] + counts[2])
-    assert counts[1] <= 1 + 0.03 * counts[0]  # a beat cut by the edge may be found too
-
-
-@pytest.mark.parametrize("lead", range(12))
-def test_one_lead_is_enough(lead):
-    signal, _, truth = one_record("normal", seed=3)
-    mask = np.arange(12) == lead
-    hits, extra, missed = matched(r_peaks(signal * mask[:, None], mask), truth[(truth > 5) & (truth < 995)])
-    assert (extra, missed) == (0, 0) and hits > 8
-
-
-@given(gain=st.floats(0.4, 4), sign=st.sampled_from([-1, 1]))
-@settings(max_examples=20, deadline=None)
-def test_gain_and_polarity_do_not_matter(gain, sign):
-    signal, mask, _ = one_record("normal", seed=1)
-    np.testing.assert_array_equal(r_peaks(sign * gain * signal, mask), r_peaks(signal, mask))
-
-
-@given(
-    length=st.integers(0, 1200),
-    leads=st.integers(0, 12),
-    size=st.sampled_from([0.0, 0.01, 0.3]),
-    seed=st.integers(0, 99),
-)
-@settings(max_examples=50, deadline=None)
-def test_any_signal_gives_sorted_positions_inside_it(length, leads, size, seed):
-    signal = np.random.default_rng(seed).normal(0, size, (12, length)).astype(np.float32)
-    found = r_peaks(signal, np.arange(12) < leads)
-    assert (np.diff(found) > 0).all() and ((found >= 0) & (found < length)).all()
-
-
-@pytest.mark.parametrize("signal", [np.zeros((12, 1000)), np.full((12, 1000), 0.5)], ids=["flat", "constant"])
-def test_no_peaks_where_there_is_no_signal(signal):
-    assert len(r_peaks(signal, ALL)) == 0
-    noise = np.random.default_rng(0).normal(0, 0.01, (12, 1000))
-    assert len(r_peaks(signal + noise, ALL)) == 0
-    assert len(r_peaks(signal, ~ALL)) == 0
-
-
-def test_the_input_is_left_alone():
-    signal, mask, _ = one_record("normal")
+    signal = prepared.signal[0]
     before = signal.copy()
-    median_beat(signal, r_peaks(signal, mask))
+    peaks = r_peaks(signal, prepared.mask[0])
+    chosen = dominant(signal, peaks)
+    rr = np.diff(peaks)
+    early = np.append(False, rr < 0.75 * np.median(rr))
+    assert early.any()
+    np.testing.assert_array_equal(chosen, ~early)
     np.testing.assert_array_equal(signal, before)
-
-
-def test_the_median_beat_leaves_out_ectopic_beats():
-    signal, mask, _ = one_record("pvc", seed=0)
-    peaks = r_peaks(signal, mask)
-    kept = dominant(signal, peaks)
-    beat = median_beat(signal, peaks)
-    assert 0 < kept.sum() < len(peaks)
-    assert beat.shape == (12, BEFORE + AFTER) and beat.dtype == np.float32
-    first = peaks[kept][1]
-    alone = signal[:, first - BEFORE : first + AFTER]
-    assert np.abs(beat - alone).max() < 0.2
-
-
-def test_no_whole_beat_gives_zeros():
-    assert not median_beat(np.ones((12, 40), np.float32), np.array([20])).any()
-
-
-# --- the whole recording
-
-
-def resting(start_s, stop_s, seconds=24.0, sd=0.01, seed=1):
-    """A sinus rhythm whose heart rests for a while, at 100 Hz: what is left is noise of `sd` mV."""
-    ecg = simulate("normal", seed=seed, seconds=seconds, sampling_rate=100)
-    signal = ecg.signal.copy()
-    part = signal[:, round(start_s * 100) : round(stop_s * 100)]
-    part[:] = np.random.default_rng(seed).normal(0, sd, part.shape)
-    return ECG(signal, 100, ecg.leads)
 
 
 @pytest.mark.parametrize("condition", ["normal", "af", "pvc"])
@@ -146,7 +33,8 @@ def test_one_window_has_the_beats_of_its_signal(condition):
     beats = find_beats(prepared)
     np.testing.assert_array_equal(beats.windows[0], r_peaks(prepared.signal[0], prepared.mask[0]))
     np.testing.assert_allclose(beats.times_s * 100, beats.windows[0])
-    assert np.isnan(beats.around).all() and beats.recorded.tolist() == [[0, 1000]]
+    assert np.isnan(beats.around).all()
+    assert beats.recorded.tolist() == [[0, 1000]]
 
 
 @given(seconds=st.floats(10, 75), seed=st.integers(0, 3))
@@ -157,14 +45,17 @@ def test_the_windows_share_the_beats_of_the_recording(seconds, seed):
     beats = find_beats(prepared)
     truth = np.array(ecg.metadata["truth"]["r_peaks_s"]) * 100
     end = 100 * prepared.start_s[-1] + prepared.length[-1]
-    assert matched(beats.times_s * 100, truth[(truth > 5) & (truth < end - 5)])[2] == 0
+    truth = truth[(truth > 5) & (truth < end - 5)]
+    assert np.abs(beats.times_s * 100 - truth[:, None]).min(axis=1).max() <= 15
     for start, length, peaks, (before, after) in zip(
         prepared.start_s * 100, prepared.length, beats.windows, beats.around, strict=True
     ):
         at = beats.times_s * 100 - start
         np.testing.assert_allclose(peaks, at[(at >= 0) & (at < length)], atol=1e-6)
-        assert np.isnan(before) == (start == 0) and (np.isnan(before) or before == pytest.approx(at[at < 0].max()))
-        assert np.isnan(after) == (not (at >= length).any()) and (np.isnan(after) or length <= after < length + 120)
+        assert np.isnan(before) == (start == 0)
+        assert np.isnan(before) or before == pytest.approx(at[at < 0].max())
+        assert np.isnan(after) == (not (at >= length).any())
+        assert np.isnan(after) or length <= after < length + 120
 
 
 def test_a_lead_that_comes_and_goes_costs_no_beat():
@@ -181,7 +72,8 @@ def test_across_a_gap_without_signal_nothing_is_counted():
     signal = ecg.signal.copy()
     signal[:, 950:1350] = np.nan
     beats = find_beats(prepare(ECG(signal, 100, ecg.leads)))  # the windows 0 to 10 and 20 to 30 s
-    assert np.isnan(beats.around).all() and len(beats.windows) == 2
+    assert np.isnan(beats.around).all()
+    assert len(beats.windows) == 2
     assert beats.recorded[0] == pytest.approx((0, 950), abs=2)
 
 
@@ -197,48 +89,3 @@ def test_a_day_is_searched_in_parts_and_no_beat_is_lost_between_them(monkeypatch
     whole = find_beats(prepared)
     monkeypatch.setattr("ecgclip.measure.beats.LONGEST", 2000)
     np.testing.assert_allclose(find_beats(prepared).times_s, whole.times_s, atol=0.03)
-
-
-@pytest.fixture(scope="module")
-def mitdb():
-    """Two leads at 100 Hz, annotated beats, and the stretches of ventricular flutter, for every record."""
-    import wfdb
-    from scipy.signal import butter, resample_poly, sosfiltfilt
-
-    high_pass, records = butter(2, 0.5, "highpass", fs=100, output="sos"), {}
-    for header in sorted(Path(DATA, "mitdb").glob("*.hea")):
-        name = str(header.with_suffix(""))
-        signal = sosfiltfilt(high_pass, resample_poly(wfdb.rdrecord(name).p_signal.T, 5, 18, axis=1), axis=1)
-        notes = wfdb.rdann(name, "atr")
-        at, symbol = notes.sample / 3.6, np.array(notes.symbol)
-        beats = at[[s in BEAT_SYMBOLS for s in symbol]]
-        records[header.stem] = signal, beats, list(zip(at[symbol == "["], at[symbol == "]"], strict=True))
-    return records
-
-
-def scores(mitdb, leads):
-    """Record -> (true positives, false positives, false negatives); EC57: ventricular flutter does not count."""
-    result = {}
-    for name, (signal, beats, flutter) in mitdb.items():
-        mask = np.arange(12) < leads
-        twelve = np.zeros((12, signal.shape[1]), np.float32)
-        twelve[:leads] = signal[:leads]
-        found = r_peaks(twelve, mask)
-        for start, end in flutter:
-            found = found[(found < start) | (found > end)]
-            beats = beats[(beats < start) | (beats > end)]
-        result[name] = matched(found, beats)
-    return result
-
-
-@pytest.mark.data
-@needs_data
-@pytest.mark.parametrize("leads", [1, 2])
-def test_sensitivity_and_predictive_value_on_mitdb(mitdb, leads):
-    by_record = scores(mitdb, leads)
-    hits, extra, missed = sum(by_record.values())
-    print(f"mitdb, {leads} leads: sensitivity {hits / (hits + missed):.4f}, PPV {hits / (hits + extra):.4f}")
-    assert hits / (hits + missed) >= 0.995 and hits / (hits + extra) >= 0.995
-    for name, (hits, extra, missed) in by_record.items():
-        if name not in HARD and leads == 2:
-            assert hits / (hits + missed) >= 0.99 and hits / (hits + extra) >= 0.99, name

@@ -1,0 +1,65 @@
+"""Atrial waves between the QRS complexes, by their spectrum: flutter waves have a rate, fibrillation has many."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ecgclip.ecg import AVF, II, III, V1
+from ecgclip.measure.beats import NAN
+from ecgclip.peaks import RATE
+
+ATRIAL_LEADS = (II, III, AVF, V1)  # where flutter waves stand out
+FLUTTER_PER_MINUTE = (220, 370)  # the band that is searched for flutter waves
+SLOWEST, SLOW, FASTEST = (
+    40,
+    200,
+    600,
+)  # waves per minute: T waves lie between the first two, all atrial waves below the last
+WIDTH = 25  # waves per minute: half the width of a peak in the spectrum
+SPECTRUM = 2048  # samples
+QRS = 6  # samples on either side of R that a line replaces
+
+
+def measure_atrial_waves(signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray) -> dict[str, Any]:
+    """Measure the strongest wave in the band of flutter, in what is left when a line replaces each QRS complex.
+
+    Parameters
+    ----------
+    signal : float (12, samples), mV at 100 Hz
+    mask : bool (12,)
+    peaks : int (beats,)
+        R peaks, samples.
+
+    Returns
+    -------
+    dict
+        Fields of a `Measurement`.
+    """
+    names = ("atrial_rate", "atrial_share", "atrial_contrast", "atrial_mv")
+    signal = signal[:, :SPECTRUM]
+    leads = [lead for lead in ATRIAL_LEADS if mask[lead]] or np.flatnonzero(mask)
+    between = np.ones(signal.shape[1], bool)
+    between[np.clip(peaks[:, None] + np.arange(-QRS, QRS + 1), 0, signal.shape[1] - 1)] = False
+    if not len(leads) or between.sum() < RATE:
+        return dict.fromkeys(names, NAN)
+    power = _power(signal[leads], between)
+    pace = np.fft.rfftfreq(SPECTRUM, 1 / RATE) * 60
+    inside = lambda low, high: (pace > low) & (pace < high)
+    flutter = np.flatnonzero(inside(*FLUTTER_PER_MINUTE))
+    rate = pace[flutter[np.argmax(power[flutter])]]
+    wave = power[inside(rate - WIDTH, rate + WIDTH)].sum()
+    fast, slow = power[inside(FLUTTER_PER_MINUTE[0], FASTEST)].sum(), power[inside(SLOWEST, SLOW)].sum()
+    # the power of a sine is a quarter of its squared amplitude on either side
+    amplitude = 2 * np.sqrt(wave / SPECTRUM / len(leads))
+    return dict(zip(names, (rate, wave / max(fast, 1e-12), wave / max(wave + slow, 1e-12), amplitude), strict=True))
+
+
+def _power(leads: np.ndarray, between: np.ndarray) -> np.ndarray:
+    """The power spectrum of (leads, samples), summed over the leads, when a line replaces what is not `between`."""
+    time = np.arange(leads.shape[1])
+    x = np.stack([np.interp(time, time[between], row[between]) for row in leads])
+    window = np.hanning(x.shape[1])
+    x = (x - x.mean(axis=1, keepdims=True)) * window
+    return (np.abs(np.fft.rfft(x, SPECTRUM, axis=1)) ** 2).sum(axis=0) / (window**2).sum()

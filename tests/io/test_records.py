@@ -1,0 +1,63 @@
+"""What `find_records` promises: every record once, by whatever names it."""
+
+from pathlib import Path
+
+import pytest
+from written import write
+
+from ecgclip.ecg import EcgclipError
+from ecgclip.io.records import find_records
+from ecgclip.io.wfdb import read_ecg
+
+
+def test_find_records(tmp_path):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    one, two = write(tmp_path / "a", name="one"), write(tmp_path / "a" / "b", name="two[1]")
+    assert find_records(tmp_path) == [two, one]
+    assert find_records(one) == find_records(one + ".hea") == find_records(one + ".dat") == [one]
+    assert find_records(two + ".hea") == [two]
+    assert find_records(str(tmp_path / "*" / "o*")) == [one]
+    assert find_records(str(tmp_path / "**" / "*.hea")) == [two, one]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        assert find_records("./a/one.hea") == ["./a/one"]
+        assert find_records("./a")[1] == "./a/one"
+
+
+def test_find_records_says_when_there_are_none(tmp_path):
+    with pytest.raises(EcgclipError, match="holds no WFDB header"):
+        find_records(tmp_path)
+    with pytest.raises(EcgclipError, match="no such record"):
+        find_records(tmp_path / "x*.hea")
+
+
+def test_a_damaged_master_header_hides_no_record(tmp_path):
+    write(tmp_path, name="good")
+    Path(tmp_path, "bad.hea").write_text("bad/1 12 100 500\ngood 999\nmore 1\n")
+    assert find_records(tmp_path) == [str(tmp_path / "bad"), str(tmp_path / "good")]
+
+
+def test_a_record_may_be_called_like_a_signal_file(tmp_path):
+    path = write(tmp_path, name="x.dat", header="x.dat 1 100 300\nx.dat.dat 16 1000/mV 16 0 0 0 0 I\n")
+    assert find_records(tmp_path) == [path]
+    assert read_ecg(path).leads == ("I",)
+
+
+def test_linked_folders_are_searched_once_by_a_folder_and_by_a_glob(tmp_path, monkeypatch):
+    for name in ("archive/z/one", "archive/two", "elsewhere/deep/three"):
+        header = tmp_path / f"{name}.hea"
+        header.parent.mkdir(parents=True, exist_ok=True)
+        header.write_text("x")
+    archive = tmp_path / "archive"
+    (archive / "outside").symlink_to(tmp_path / "elsewhere")
+    (archive / "a").symlink_to("z")  # a second name of what is here
+    for circle in ("z/up", "z/round"):  # two of them: glob alone would go through 2^40 paths
+        (archive / circle).symlink_to("..")
+    wanted = [str(archive / name) for name in ("outside/deep/three", "two", "z/one")]
+    assert find_records(archive) == wanted
+    assert {Path(r).name for r in find_records(archive / "**")} == {"one", "two", "three"}
+    found = find_records(archive / "**/*.hea")
+    assert found == wanted == find_records(archive / "**/**/*.hea")
+    assert find_records(archive / "**/deep/*.hea") == wanted[:1]
+    monkeypatch.chdir(archive)
+    assert find_records("**/*.hea") == ["outside/deep/three", "two", "z/one"]
