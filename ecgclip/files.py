@@ -40,9 +40,34 @@ def write_atomic(path: Path, content: str | bytes) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON, whole or not at all; folders that are missing are made."""
+    """Write JSON that a person can read and compare, whole or not at all; makes the folder where there is none.
+
+    A line for each top-level key, and a line for each object of a list of objects, however deep it stands.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    plain = json.loads(json.dumps(content))  # tuples are lists, keys are text
+    write_atomic(path, _json_lines(plain, "", top=True) + "\n")
+
+
+def _json_lines(value: Any, indent: str, top: bool = False) -> str:
+    """`value` on one line, unless it is the whole file or a list of objects stands in it: then a line for each part."""
+    if not value or not isinstance(value, dict | list) or not (top or _holds_rows(value)):
+        return json.dumps(value, ensure_ascii=False)
+    inner = indent + " "
+    if isinstance(value, list):
+        parts, brackets = [_json_lines(part, inner) for part in value], "[]"
+    else:
+        keys = [json.dumps(key, ensure_ascii=False) for key in value]
+        parts = [f"{key}: {_json_lines(part, inner)}" for key, part in zip(keys, value.values(), strict=True)]
+        brackets = "{}"
+    return f"{brackets[0]}\n{inner}" + f",\n{inner}".join(parts) + f"\n{indent}{brackets[1]}"
+
+
+def _holds_rows(value: Any) -> bool:
+    """Whether a list of objects stands anywhere in `value`."""
+    if isinstance(value, list):
+        return any(isinstance(part, dict) or _holds_rows(part) for part in value)
+    return isinstance(value, dict) and any(map(_holds_rows, value.values()))
 
 
 def file_sha256(*paths: str | os.PathLike) -> str:

@@ -1,5 +1,6 @@
 """Files are written whole or not at all, whoever else writes them and however a program ends."""
 
+import json
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ecgclip.cli.writers import output_file
-from ecgclip.files import replacing, write_atomic
+from ecgclip.files import replacing, write_atomic, write_json
 
 ROOT = Path(__file__).parents[1]
 
@@ -76,3 +77,33 @@ def test_sigterm_leaves_nothing_half_written_and_exit_code_143(tmp_path):
         assert run.wait(30) == 143
     assert os.listdir(tmp_path) == ["out.csv"]
     assert (tmp_path / "out.csv").read_text() == "old"
+
+
+def test_json_has_a_line_for_each_key_and_for_each_object_of_a_list(tmp_path):
+    results = {
+        "macro": {"auroc": [0.5, 0.4, 0.6]},
+        "labels": [{"label": "größer", "auroc": [1, 0.25, 1e-7]}, {"label": "b", "auroc": None}],
+        "calibration": {"ece": 0.1, "bins": [{"from": 0.0}]},
+        "leads": ("I", "II"),
+        "empty": [],
+    }
+    write_json(tmp_path / "new" / "results.json", results)
+    text = (tmp_path / "new" / "results.json").read_text(encoding="utf-8")
+    assert json.loads(text) == results | {"leads": ["I", "II"]}
+    assert text.splitlines() == [
+        "{",
+        ' "macro": {"auroc": [0.5, 0.4, 0.6]},',
+        ' "labels": [',
+        '  {"label": "größer", "auroc": [1, 0.25, 1e-07]},',
+        '  {"label": "b", "auroc": null}',
+        " ],",
+        ' "calibration": {',
+        '  "ece": 0.1,',
+        '  "bins": [',
+        '   {"from": 0.0}',
+        "  ]",
+        " },",
+        ' "leads": ["I", "II"],',
+        ' "empty": []',
+        "}",
+    ]
