@@ -29,7 +29,8 @@ from ablations import ROOT, Set, apart, by_record, test_sets, wait
 
 from ecgclip.data.cases import Case
 from ecgclip.data.ptb_xl import ptb_xl
-from ecgclip.evaluate.metrics import Figures, Labels, difference, interval, label_summary, mean_figures, resample
+from ecgclip.evaluate.bootstrap import interval
+from ecgclip.evaluate.metrics import Figures, Labels, difference, label_summary, mean_figures, resample
 from ecgclip.evaluate.results import cases_hash
 from ecgclip.evaluate.truth import patient_numbers, source_trained, truth_table
 from ecgclip.files import code_version, write_atomic, write_json

@@ -43,7 +43,7 @@ def zeroshot(
         "naming": naming,
         "enrich": not no_enrich,
         "leads": [lead.strip() for lead in leads.split(",")] if leads else None,
-        "least": min_positives,
+        "min_positives": min_positives,
         "labelled": labelled_only,
         "weights": model,
     }
@@ -76,7 +76,7 @@ def probe(
         "fold": parse_folds(fold),
         "shares": parse_shares(shares),
         "seeds": seeds,
-        "least": min_positives,
+        "min_positives": min_positives,
         "labelled": labelled_only,
         "weights": model,
     }
@@ -103,7 +103,7 @@ def retrieval(
     from ecgclip.evaluate.pages import show
     from ecgclip.evaluate.retrieval import retrieval as run
 
-    show(run(dataset, check_folder(path), output, fold=parse_folds(fold), least=min_positives, weights=model))
+    show(run(dataset, check_folder(path), output, fold=parse_folds(fold), min_positives=min_positives, weights=model))
 
 
 @eval_app.command()
@@ -138,8 +138,8 @@ def robustness(
     Example:
       ecgclip eval robustness ~/ecg/ptb-xl --label-set ptb-xl-super --fold 9 -o results/robustness
     """
-    from ecgclip.evaluate.pages import interval
     from ecgclip.evaluate.robustness import robustness as run
+    from ecgclip.evaluate.tables import interval
 
     for row in run(check_folder(path), label_set, output, fold=fold, weights=model)["changes"]:
         change = row.get("mean_probability_change", 0)
@@ -165,14 +165,14 @@ def describe(
     """
     from ecgclip.evaluate.description import description as run
 
-    results = run(dataset, check_folder(path), output, fold=fold, least=min_positives, weights=model)
+    results = run(dataset, check_folder(path), output, fold=fold, min_positives=min_positives, weights=model)
     for line in _description_lines(results):
         typer.echo(line)
 
 
 def _description_lines(results: dict[str, Any]) -> Iterator[str]:
     """A line for each statement that is annotated or was said, then the means of each method."""
-    from ecgclip.evaluate.pages import interval
+    from ecgclip.evaluate.tables import interval
 
     for row in results["statements"]:
         ours = row["description"]

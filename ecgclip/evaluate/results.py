@@ -1,4 +1,4 @@
-"""Results as they are written, with what made them."""
+"""Results of an evaluation: what made them, and how they are written."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from typing import Any
 import numpy as np
 
 from ecgclip.data.cases import Case
-from ecgclip.evaluate.metrics import RESAMPLES
+from ecgclip.evaluate.bootstrap import RESAMPLES
+from ecgclip.evaluate.pages import write_page
 from ecgclip.files import code_version, write_atomic, write_json
 from ecgclip.model.weights import weights_hash
 
 
 def provenance(weights: str | Path | None, cases: Sequence[Case], seed: int) -> dict[str, Any]:
-    """What a table of results must name to be made again."""
+    """What is needed to make the results again: the bootstrap, hashes of weights and data, code version and command."""
     return {
-        "bootstrap": {"resamples": RESAMPLES, "by": "patient", "seed": seed},
+        "bootstrap": bootstrap_settings(seed),
         "weights_sha256": weights_hash(weights),
         "data_sha256": cases_hash(cases),
         "code_version": code_version(),
@@ -30,8 +31,13 @@ def provenance(weights: str | Path | None, cases: Sequence[Case], seed: int) -> 
     }
 
 
+def bootstrap_settings(seed: int) -> dict[str, Any]:
+    """How the intervals were made."""
+    return {"resamples": RESAMPLES, "by": "patient", "seed": seed}
+
+
 def command() -> str:
-    """The command line, without the folder that it writes to: the same figures are the same file wherever they lie."""
+    """The command line, with DIR for the output folder: the same figures give the same file in any folder."""
     words = sys.argv[1:]
     for i, word in enumerate(words):
         if word in ("-o", "--output") and i + 1 < len(words):
@@ -42,25 +48,34 @@ def command() -> str:
 
 
 def cases_hash(cases: Sequence[Case]) -> str:
-    """SHA-256 over the signal files and labels that were scored."""
+    """SHA-256 of the signal files of the cases and of their labels."""
     digest = hashlib.sha256()
     last = ""
     for case in cases:
-        stem = Path(case.path)
-        if case.path != last:  # stretches of one record follow each other
+        # stretches of one record follow each other: its files count once
+        if case.path != last:
+            stem = Path(case.path)
             for file in sorted(stem.parent.glob(stem.name + ".*")):
                 digest.update(file.read_bytes())
         last = case.path
-        known = sorted(case.annotated) if case.annotated else sorted(case.statements.items())
-        digest.update(json.dumps(known).encode())
+        labels = sorted(case.annotated) if case.annotated else sorted(case.statements.items())
+        digest.update(json.dumps(labels).encode())
     return digest.hexdigest()
 
 
 def save(out: str | Path | None, results: dict[str, Any], scores: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Write results.json, scores.npz and the page with its figures into `out`, where it is given → results."""
-    if out is not None:
-        from ecgclip.evaluate.pages import write_page
+    """Write results.json, the page results.md and its figures.
 
+    Parameters
+    ----------
+    out : the folder, made where there is none; None: nothing is written.
+    scores : arrays for scores.npz.
+
+    Returns
+    -------
+    `results`, as they came.
+    """
+    if out is not None:
         out = Path(out)
         out.mkdir(parents=True, exist_ok=True)
         if scores is not None:

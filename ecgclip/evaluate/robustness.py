@@ -1,4 +1,4 @@
-"""How much scores change under a gain, a shift and fewer leads."""
+"""How much scores change with the gain, a shift and fewer leads."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from ecgclip.data.cases import Case
 from ecgclip.ecg import ECG, LEADS, EcgclipError
-from ecgclip.evaluate.metrics import auroc_table
+from ecgclip.evaluate.metrics import label_table
 from ecgclip.evaluate.results import provenance, save
 from ecgclip.evaluate.truth import cases_to_test, choose_labels, patient_numbers, truth_table
 from ecgclip.evaluate.vectors import select_leads
 from ecgclip.io.wfdb import read_ecg
+from ecgclip.model.clip import ECGCLIP
+from ecgclip.model.prompts import Prompt
 from ecgclip.model.store import load_model
 from ecgclip.prepare import prepare
 
@@ -36,53 +39,78 @@ def robustness(
     *,
     fold: int = 9,
     weights: str | Path | None = None,
-    least: int = 5,
+    min_positives: int = 5,
 ) -> dict[str, Any]:
-    """How much scores of PTB-XL records change under a gain, a shift and fewer leads: mean absolute change of the probability,
-    correlation of the similarities with those of the whole record, and the macro AUROC."""
+    """How much the scores of PTB-XL records change under each of PERTURBATIONS.
+
+    Parameters
+    ----------
+    path, label_set, out, fold, weights, min_positives : as of `zeroshot`.
+
+    Returns
+    -------
+    What `out`/results.json holds: for each change the macro AUROC, the mean absolute change of the probability, and the
+    correlation of the similarities with those of the unchanged records.
+
+    Raises
+    ------
+    EcgclipError : as `zeroshot` does, and where no record can be read in every way.
+    """
     model = load_model(weights)
     cases = cases_to_test(model, "ptb-xl", Path(path), fold)
     labels = choose_labels(model, "ptb-xl", label_set, cases, "code")
     prompts = [model.prompt(n, True, labels.fixed.get(n)) for n in labels.names]
-    usable = []
-    for case in cases:
-        try:
-            ecg = read_ecg(case.path)
-            for change in PERTURBATIONS.values():  # each must leave something to look at
-                prepare(perturb(ecg, **change))
-            usable.append((case, ecg))
-        except EcgclipError as error:
-            print(f"left out: {error}", file=sys.stderr)
-    cases, ecgs = [case for case, _ in usable], [ecg for _, ecg in usable]
+    cases, ecgs = _usable(cases)
     if not cases:
         raise EcgclipError(f"{path}: no record could be read in every way that is tried")
     truth, patients = truth_table(cases, labels), patient_numbers(cases)
 
-    def ask(change: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-        results = [model.score(model.embed(perturb(e, **change)), prompts).scores for e in ecgs]
-        similarity = np.array([[s.similarity for s in r] for r in results])
-        return similarity, np.array([[s.probability for s in r] for r in results])
+    def auroc(similarity: np.ndarray) -> list[float] | None:
+        return label_table(similarity, truth, patients, labels, min_positives, 0)[1].get("auroc")
 
-    whole = ask({})
-    rows: list[dict[str, Any]] = [
-        {"change": "none", "auroc": auroc_table(whole[0], truth, patients, labels, least, 0)[1]}
-    ]
+    similarity, probability = _scores(model, prompts, ecgs, {})
+    rows: list[dict[str, Any]] = [{"change": "none", "auroc": auroc(similarity)}]
     for name, change in PERTURBATIONS.items():
-        similarity, probability = ask(change)
+        changed, changed_probability = _scores(model, prompts, ecgs, change)
         rows.append(
             {
                 "change": name,
-                "auroc": auroc_table(similarity, truth, patients, labels, least, 0)[1],
-                "mean_probability_change": round(float(np.abs(probability - whole[1]).mean()), 4),
-                "correlation": round(float(np.corrcoef(similarity.ravel(), whole[0].ravel())[0, 1]), 4),
+                "auroc": auroc(changed),
+                "mean_probability_change": round(float(np.abs(changed_probability - probability).mean()), 4),
+                "correlation": round(float(np.corrcoef(changed.ravel(), similarity.ravel())[0, 1]), 4),
             }
         )
     results = {"task": "robustness", "dataset": "ptb-xl", "fold": fold, "label_set": label_set, "records": len(cases)}
     return save(out, {**results, **provenance(weights, cases, 0), "changes": rows})
 
 
+def _usable(cases: Sequence[Case]) -> tuple[list[Case], list[ECG]]:
+    """The cases that can be prepared under every perturbation, with their ECGs; the others are named on stderr."""
+    usable, ecgs = [], []
+    for case in cases:
+        try:
+            ecg = read_ecg(case.path)
+            for change in PERTURBATIONS.values():
+                prepare(perturb(ecg, **change))
+        except EcgclipError as error:
+            print(f"left out: {error}", file=sys.stderr)
+        else:
+            usable.append(case)
+            ecgs.append(ecg)
+    return usable, ecgs
+
+
+def _scores(
+    model: ECGCLIP, prompts: Sequence[Prompt], ecgs: Sequence[ECG], change: dict[str, Any]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Similarity and probability, float (ecgs, prompts), of the perturbed ECGs."""
+    results = [model.score(model.embed(perturb(e, **change)), prompts).scores for e in ecgs]
+    similarity = np.array([[s.similarity for s in r] for r in results])
+    return similarity, np.array([[s.probability for s in r] for r in results])
+
+
 def perturb(ecg: ECG, gain: float = 1.0, shift_s: float = 0.0, leads: Sequence[str] | None = None) -> ECG:
-    """A louder or softer copy, one that starts `shift_s` later, or one with fewer leads."""
+    """The ECG multiplied by `gain`, begun `shift_s` seconds later, and with only these leads (None: all)."""
     ecg = select_leads(ecg, leads) if leads else ecg
     first = round(shift_s * ecg.sampling_rate)
     return ECG(ecg.signal[:, first:] * np.float32(gain), ecg.sampling_rate, ecg.leads, ecg.metadata, ecg.source)

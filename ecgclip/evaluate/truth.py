@@ -1,4 +1,4 @@
-"""What is tested on, and what is true of it."""
+"""The records and labels of an evaluation, and the truth of each label in each record."""
 
 from __future__ import annotations
 
@@ -20,13 +20,26 @@ from ecgclip.prepare import SAMPLING_RATE
 NAMINGS = ("code", "en", "de")
 
 
-def cases_to_test(model: ECGCLIP, dataset: str, path: Path, fold: int | Sequence[int] | None = None) -> list[Case]:
-    """The cases to test on (splits.choose_test); of a source with a test part, only that.
+def fold_to_test(dataset: str, fold: int | Sequence[int] | None) -> int | Sequence[int] | None:
+    """The fold that was asked for; by default the published test fold of the data set, None where it has none."""
+    return data_set(dataset).published_fold if fold is None else fold
 
-    fold: of ptb-xl one or more of 1 to 10, by default 10, which is the published test split; of mitdb the record sets 1 or 2
-    of the inter-patient split, by default 2. Where the model was trained on them all the same, a line on stderr says so.
+
+def cases_to_test(model: ECGCLIP, dataset: str, path: Path, fold: int | Sequence[int] | None = None) -> list[Case]:
+    """The cases to test on: those of a fold, or of the test part of a source without folds (`splits.choose_test`).
+
+    Where the model was trained on them all the same, a line on stderr says so.
+
+    Parameters
+    ----------
+    fold : of ptb-xl one or more of 1 to 10, by default 10, the published test split; of mitdb the record sets 1 or 2 of
+        the inter-patient split, by default 2.
+
+    Raises
+    ------
+    EcgclipError : for an unknown data set, or where no record is left.
     """
-    fold = data_set(dataset).published_fold if fold is None else fold
+    fold = fold_to_test(dataset, fold)
     folds = {fold} if isinstance(fold, int) else set(fold or ())
     cases, seen = choose_test(dataset, load_cases(model, dataset, path, folds), model.config.training)
     if seen:
@@ -38,18 +51,29 @@ def cases_to_test(model: ECGCLIP, dataset: str, path: Path, fold: int | Sequence
 
 
 def source_trained(model: ECGCLIP, dataset: str) -> bool | None:
-    """Whether training saw records of this data set, be it of other patients; None of a model that does not say."""
-    known = model.config.training
-    return dataset in trained_sources(known) if known else None
+    """Whether the model was trained on records of this data set, if of other patients; None where it does not say."""
+    training = model.config.training
+    return dataset in trained_sources(training) if training else None
 
 
 def load_cases(model: ECGCLIP, dataset: str, path: Path, folds: Collection[int] = ()) -> list[Case]:
-    """A data set's cases, of some folds or all (none given), as this model looks at them."""
+    """The cases of a data set, of the given folds or of all (none given), at the sampling rate that the model needs."""
     fine = model.config.ecg.sampling_rate > SAMPLING_RATE
     return load(dataset, path, model.kb, folds or None, fine=fine, every_s=10.0)  # every heartbeat once
 
 
 def choose_labels(model: ECGCLIP, dataset: str, label_set: str, cases: list[Case], naming: str) -> Labels:
+    """The labels of a label set, by the name that the user types.
+
+    Parameters
+    ----------
+    label_set : a name out of prompts/, or "annotated": every concept that one of `cases` is annotated with.
+    naming : one of NAMINGS: the label set's codes, or its English or German names.
+
+    Raises
+    ------
+    EcgclipError : for an unknown label set, one of heartbeats where none are annotated, and one that lacks such names.
+    """
     if label_set == "annotated":
         ids = sorted(set().union(*(c.annotated for c in cases)))
         if not ids:
@@ -76,14 +100,15 @@ def truth_table(cases: Sequence[Case], labels: Labels) -> np.ndarray:
         return np.array([[bool(kinds & case.annotated) for kinds in labels.beats] for case in cases], np.int8)
     if labels.classes and all(case.subclasses is not None for case in cases):
         return np.array([[c in (case.subclasses or ()) for c in labels.classes] for case in cases], np.int8)
-    return np.array([[_truth(case, c) for c in labels.concepts] for case in cases], np.int8)
+    return np.array([[truth_of(case, c) for c in labels.concepts] for case in cases], np.int8)
 
 
-def _truth(case: Case, concept: str) -> int:
-    """1 annotated, 0 not though the source annotates it, -1 unknown."""
+def truth_of(case: Case, concept: str) -> int:
+    """Whether a record has a concept: 1 annotated, 0 not annotated though its source annotates it, -1 unknown."""
     if concept in case.annotated:
         return 1
-    if not case.annotated:  # a source of classes or beats, without a list of statements: all that is known is annotated
+    # a source of classes or beats, without a list of statements: all that is known is annotated
+    if not case.annotated:
         return int(case.statements.get(concept, -1))
     if concept not in case.statements or (case.statements[concept] and not case.complete):
         return -1
@@ -94,12 +119,13 @@ def _truth(case: Case, concept: str) -> int:
 
 
 def with_a_label(cases: list[Case], labels: Labels) -> list[Case]:
-    kept = [c for c, row in zip(cases, truth_table(cases, labels), strict=True) if (row == 1).any()]
-    if not kept:
+    """The cases with at least one of the labels. Raises EcgclipError where there is none."""
+    labelled = [c for c, row in zip(cases, truth_table(cases, labels), strict=True) if (row == 1).any()]
+    if not labelled:
         raise EcgclipError("no record has a label of the set")
-    return kept
+    return labelled
 
 
 def patient_numbers(cases: Sequence[Case]) -> np.ndarray:
-    """int (cases,): 0, 1, 2 …, the same for all records of a patient, as the splits tell them (Case.person)."""
+    """int (cases,): 0, 1, 2 …, the same for all records of a patient (Case.person)."""
     return np.unique([c.person for c in cases], return_inverse=True)[1]

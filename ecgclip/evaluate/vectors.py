@@ -1,4 +1,4 @@
-"""Vectors of a data set's records and heartbeats."""
+"""The vectors of a data set's records and heartbeats, by a model and by the random encoder beside it."""
 
 from __future__ import annotations
 
@@ -25,91 +25,127 @@ BATCH = 32  # ECGs embedded at once
 def mean_vectors(
     models: Sequence[ECGCLIP], cases: Sequence[Case], leads: Sequence[str] | None = None
 ) -> tuple[list[np.ndarray], list[Case]]:
-    """For each model the records' rhythm vectors, the mean of the windows, float32 (records, dim); and the cases read.
+    """The rhythm vector of each record by each model.
 
-    A record is read, prepared and measured once for all of the models, which differ in weights alone.
+    Parameters
+    ----------
+    models : that differ in weights alone: a record is read, prepared and measured once for all of them.
+    leads : only these are shown to the models; None: all.
+
+    Returns
+    -------
+    vectors : for each model float32 (records, dim), the mean over the windows of a record, of unit length.
+    cases : the records that could be read.
     """
-    rows: list[list[np.ndarray]] = [[] for _ in models]
-    kept: list[Case] = []
-    for batch, embeddings in embedded(models[0], cases, leads):
-        kept += batch
-        for row, model in zip(rows, models, strict=True):
-            again = embeddings if model is models[0] else model.encode(embeddings)
-            row += [e.vector for e in again]
-    return [np.stack(row) for row in rows], kept
+    vectors: list[list[np.ndarray]] = [[] for _ in models]
+    read: list[Case] = []
+    for batch, by_model in embed_batches(models, cases, leads):
+        read += batch
+        for rows, embeddings in zip(vectors, by_model, strict=True):
+            rows += [e.vector for e in embeddings]
+    return [np.stack(rows) for rows in vectors], read
 
 
 def beat_vectors(
     models: Sequence[ECGCLIP], cases: Sequence[Case], leads: Sequence[str] | None = None
 ) -> tuple[list[np.ndarray], list[Case]]:
-    """As `mean_vectors`, of the heartbeats in stretches of at most one window: float32 (beats, dim), and a case for each.
+    """The vector of each annotated heartbeat that has an R peak within 150 ms, by each model.
 
-    Scored are the annotated beats for which an R peak was found within 150 ms, the tolerance of ANSI/AAMI EC57.
+    Parameters
+    ----------
+    models, leads : as of `mean_vectors`.
+    cases : records with annotated beats, or stretches of them, none longer than one window.
+
+    Returns
+    -------
+    vectors : for each model float32 (beats, dim), of unit length.
+    beats : a case for each beat, annotated with its kind alone.
+
+    Raises
+    ------
+    EcgclipError : where no annotated beat has an R peak.
     """
-    rows: list[list[np.ndarray]] = [[] for _ in models]
-    kept: list[Case] = []
-    for batch, embeddings in embedded(models[0], cases, leads):
-        matches = [_matched(c, e) for c, e in zip(batch, embeddings, strict=True)]
+    vectors: list[list[np.ndarray]] = [[] for _ in models]
+    beats: list[Case] = []
+    for batch, by_model in embed_batches(models, cases, leads):
+        matches = [_matched(c, e) for c, e in zip(batch, by_model[0], strict=True)]
         for case, matched in zip(batch, matches, strict=True):
-            for _, (at, kind) in matched:
-                kept.append(replace(case, annotated=frozenset({kind}), start_s=case.start_s + at, beats=()))
-        for row, model in zip(rows, models, strict=True):
-            again = embeddings if model is models[0] else model.encode(embeddings)
-            row += [e.beats[0][i] for e, matched in zip(again, matches, strict=True) for i, _ in matched]
-    if not kept:
+            for _, (at_s, kind) in matched:
+                beats.append(replace(case, annotated=frozenset({kind}), start_s=case.start_s + at_s, beats=()))
+        for rows, embeddings in zip(vectors, by_model, strict=True):
+            rows += [e.beats[0][i] for e, matched in zip(embeddings, matches, strict=True) for i, _ in matched]
+    if not beats:
         raise EcgclipError("no R peak was found at an annotated beat")
-    return [np.stack(row) for row in rows], kept
+    return [np.stack(rows) for rows in vectors], beats
 
 
 def _matched(case: Case, embedding: Embedding) -> list[tuple[int, tuple[float, str]]]:
-    """Each annotated beat of a case near which there is an R peak, with the index of that."""
-    nearest = match_beats(np.array([at for at, _ in case.beats]), embedding.r_peaks[0] / SAMPLING_RATE)
+    """Each annotated beat of a case that has an R peak, with the index of the nearest one (`match_beats`)."""
+    nearest = match_beats(np.array([at_s for at_s, _ in case.beats]), embedding.r_peaks[0] / SAMPLING_RATE)
     return [(int(peak), beat) for peak, beat in zip(nearest, case.beats, strict=True) if peak >= 0]
 
 
-def embed_cases(
-    model: ECGCLIP, cases: list[Case], leads: Sequence[str] | None = None
-) -> tuple[list[Embedding], list[Case]]:
-    """Read and embed every case; those that cannot be read are left out, with a line on stderr."""
-    batches = list(embedded(model, cases, leads))
-    return [e for _, embeddings in batches for e in embeddings], [c for kept, _ in batches for c in kept]
+def embed_cases(model: ECGCLIP, cases: Sequence[Case]) -> tuple[list[Embedding], list[Case]]:
+    """The embeddings of all cases that can be read, and these cases; the others are named on stderr."""
+    batches = list(embed_batches([model], cases))
+    return [e for _, (embeddings,) in batches for e in embeddings], [c for read, _ in batches for c in read]
 
 
-def embedded(
-    model: ECGCLIP, cases: Sequence[Case], leads: Sequence[str] | None = None
-) -> Iterator[tuple[list[Case], list[Embedding]]]:
-    """Batches of cases with their embeddings; a record that cannot be read is left out, with a line on stderr."""
+def embed_batches(
+    models: Sequence[ECGCLIP], cases: Sequence[Case], leads: Sequence[str] | None = None
+) -> Iterator[tuple[list[Case], list[list[Embedding]]]]:
+    """Embed the cases in batches, with a bar of progress on stderr.
+
+    Parameters
+    ----------
+    models, leads : as of `mean_vectors`.
+
+    Yields
+    ------
+    The cases of a batch that could be read, and for each model their embeddings. Those that cannot be read are named on
+    stderr.
+
+    Raises
+    ------
+    EcgclipError : at the end, where no case could be read.
+    """
     from rich.console import Console
     from rich.progress import track
 
-    last: dict[str, ECG] = {}  # of which the next case may be another stretch
-    some = False
-
-    def read(case: Case) -> ECG:
-        nonlocal last
-        if case.path not in last:
-            last = {case.path: read_ecg(case.path)}
-        ecg = last[case.path].between(case.start_s, case.stop_s)
-        return select_leads(ecg, leads) if leads else ecg
-
+    read, any_read = _Reader(leads), False
     for first in track(range(0, len(cases), BATCH), "embedding", console=Console(stderr=True)):
-        kept, embeddings = [], []
-        for case, found in model.embed_each(cases[first : first + BATCH], read):
-            if isinstance(found, EcgclipError):
-                print(f"left out: {found}", file=sys.stderr)
-            elif isinstance(found, Exception):
-                raise found
+        batch: list[Case] = []
+        embeddings: list[Embedding] = []
+        for case, embedding in models[0].embed_each(cases[first : first + BATCH], read):
+            if isinstance(embedding, EcgclipError):
+                print(f"left out: {embedding}", file=sys.stderr)
+            elif isinstance(embedding, Exception):
+                raise embedding
             else:
-                kept.append(case)
-                embeddings.append(found)
-        some = some or bool(kept)
-        yield kept, embeddings
-    if not some:
+                batch.append(case)
+                embeddings.append(embedding)
+        any_read = any_read or bool(batch)
+        yield batch, [embeddings, *(model.encode(embeddings) for model in models[1:])]
+    if not any_read:
         raise EcgclipError("no record of the data set could be read")
 
 
+class _Reader:
+    """Reads the ECG of a case; a file is read once for stretches of it that follow each other."""
+
+    def __init__(self, leads: Sequence[str] | None) -> None:
+        self.leads = leads
+        self.last: dict[str, ECG] = {}
+
+    def __call__(self, case: Case) -> ECG:
+        if case.path not in self.last:
+            self.last = {case.path: read_ecg(case.path)}
+        ecg = self.last[case.path].between(case.start_s, case.stop_s)
+        return select_leads(ecg, self.leads) if self.leads else ecg
+
+
 def select_leads(ecg: ECG, leads: Sequence[str]) -> ECG:
-    """The same ECG with only these of its leads."""
+    """The same ECG with only these of its leads. Raises EcgclipError where it has none of them."""
     rows = [i for i, lead in enumerate(ecg.leads) if lead in leads]
     if not rows:
         raise EcgclipError(f"{ecg.source}: has none of the leads {', '.join(leads)}")
@@ -117,12 +153,12 @@ def select_leads(ecg: ECG, leads: Sequence[str]) -> ECG:
 
 
 def random_encoder(model: ECGCLIP, seed: int) -> ECGCLIP:
-    """The same network with freshly drawn ECG weights: what the architecture and the text alone can do."""
+    """The same model with an ECG encoder of random weights: what the architecture and the text encoder can do alone."""
     torch.manual_seed(seed)
     other = copy.copy(model)
     encoder = ECGEncoder(model.config.ecg).eval()
     if encoder.measured is not None and model.ecg.measured is not None:
-        # the scale of the measurements is no weight: nothing but ones and zeros without it
+        # the scale of the measurements is no weight: without it, all of them would be zeros and ones
         for name, scale in model.ecg.measured.named_buffers():
             setattr(encoder.measured, name, scale)
     encoder.signal_weight = model.ecg.signal_weight

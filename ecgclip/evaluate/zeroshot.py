@@ -1,32 +1,36 @@
-"""Zero-shot evaluation: figures for each label with bootstrap intervals, beside a random encoder; two models in pairs.
+"""Zero-shot evaluation: the figures of each label of a set with 95 % intervals, beside a random encoder.
 
-cases ─embed (as a user does)─▶ similarities to the prompts ─▶ metrics, 95 % interval by patient ─▶ results.json, .md, .png
-                             └▶ descriptions ─▶ precision and recall of their statements, beside the nearest neighbour's
+cases ─embed (as a user does)─▶ similarities to the prompts ─▶ metrics, intervals by patient ─▶ results.json, .md, .png
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ecgclip.data.sets import data_set
+import numpy as np
+
+from ecgclip.data.cases import Case
 from ecgclip.ecg import LEADS, EcgclipError
-from ecgclip.evaluate.compare import scores_file
 from ecgclip.evaluate.groups import subgroups
-from ecgclip.evaluate.metrics import calibration, label_table
+from ecgclip.evaluate.metrics import Labels, calibration, label_table
 from ecgclip.evaluate.results import provenance, save
+from ecgclip.evaluate.scores import score_columns
 from ecgclip.evaluate.truth import (
     NAMINGS,
     cases_to_test,
     choose_labels,
+    fold_to_test,
     patient_numbers,
     source_trained,
     truth_table,
     with_a_label,
 )
 from ecgclip.evaluate.vectors import beat_vectors, mean_vectors, random_encoder
-from ecgclip.model.prompts import combine, leaf_vectors
+from ecgclip.model.clip import ECGCLIP
+from ecgclip.model.prompts import Prompt, combine, leaf_vectors
 from ecgclip.model.store import load_model
 
 
@@ -40,45 +44,50 @@ def zeroshot(
     naming: str = "code",
     enrich: bool = True,
     leads: Sequence[str] | None = None,
-    least: int = 5,
+    min_positives: int = 5,
     labelled: bool = False,
     weights: str | Path | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Score a data set on a label set (or "annotated": all that the data set names) and write results into `out`.
+    """Score the test records of a data set on a label set.
 
-    naming: what is typed: the label set's codes, or its English or German names. leads: only these are shown to the model.
-    least: labels with fewer positives (or negatives) are listed but not in the macro average. labelled: without the records
-    that have no label of the set, as in the published splits of PTB-XL (Strodthoff et al. 2021; MERL, Liu et al. 2024).
-    Raises EcgclipError for a data set or label set that is not there, or one without a usable label.
+    Parameters
+    ----------
+    path : folder of the data set.
+    label_set : a name out of prompts/, or "annotated": all that the data set names.
+    out : folder to write to; None: nothing is written.
+    fold : to test on; None: the published test fold.
+    naming : what is typed for a label: "code", or its English or German name, "en" or "de".
+    enrich : ask with the passages of the knowledge base; False: with the bare label.
+    leads : only these are shown to the model; None: all.
+    min_positives : a label with fewer positives, or negatives, is listed but does not count in the macro average.
+    labelled : leave out the records without a label of the set, as the published splits of PTB-XL do (Strodthoff et al.
+        2021; MERL, Liu et al. 2024).
+    weights : folder or Hugging Face repo id of the model; None: the shipped one.
+
+    Returns
+    -------
+    What `out`/results.json holds.
+
+    Raises
+    ------
+    EcgclipError : for a data set or label set that is not there, or one without a usable label.
     """
-    if naming not in NAMINGS:
-        raise EcgclipError(f"naming {naming!r} is none of {', '.join(NAMINGS)}")
-    if unknown := set(leads or ()) - set(LEADS):
-        raise EcgclipError(f"unknown lead {sorted(unknown)[0]!r}; leads are {', '.join(LEADS)}")
+    _check(naming, leads)
     model = load_model(weights)
-    fold = data_set(dataset).published_fold if fold is None else fold
+    fold = fold_to_test(dataset, fold)
     cases = cases_to_test(model, dataset, Path(path), fold)
     labels = choose_labels(model, dataset, label_set, cases, naming)
     if labelled:
         cases = with_a_label(cases, labels)
     prompts = [model.prompt(n, enrich, labels.fixed.get(n)) for n in labels.names]
-    vectors = leaf_vectors(prompts)
+    annotated_beats = sum(len(case.beats) for case in cases)
     embed = beat_vectors if labels.beats else mean_vectors
-    annotated = sum(len(case.beats) for case in cases)
-    (ours, random), cases = embed([model, random_encoder(model, seed)], cases, leads)
-    truth, patients = truth_table(cases, labels), patient_numbers(cases)
+    vectors, cases = embed([model, random_encoder(model, seed)], cases, leads)
+    truth = truth_table(cases, labels)
     if not (truth >= 0).any():
         raise EcgclipError(f"label set {label_set}: the data set {dataset} says nothing of any of its labels")
-    leaves = [leaf for prompt in prompts for leaf in prompt.leaves]
-    probability = combine(prompts, model.probability(ours @ vectors.T, leaves), whole=1)
-    similarity, chance = (combine(prompts, rhythm @ vectors.T, whole=0) for rhythm in (ours, random))
-    threshold = model.config.threshold
-    rows, macro = label_table(similarity, truth, patients, labels, least, seed, probability, threshold)
-    calibrated = calibration(probability, truth, patients, seed)
-    named = model.config.training.get("concepts")
-    for row in rows:
-        row["trained"] = None if named is None else row["concept"] in named
+    scored = _Scored(cases, labels, truth, patient_numbers(cases), *_scores(model, prompts, *vectors))
     results = {
         "task": "zeroshot",
         "dataset": dataset,
@@ -89,17 +98,63 @@ def zeroshot(
         "leads": list(leads or LEADS),
         "labelled_only": labelled,
         "source_trained": source_trained(model, dataset),
-        "records": len(cases) if not labels.beats else len({c.path for c in cases}),
-        **({"beats": {"annotated": annotated, "scored": len(cases)}} if labels.beats else {}),
-        "patients": int(patients.max()) + 1,
-        "least_positives": least,
-        "threshold": threshold,
+        "records": len({c.path for c in cases}) if labels.beats else len(cases),
+        **({"beats": {"annotated": annotated_beats, "scored": len(cases)}} if labels.beats else {}),
+        "patients": int(scored.patients.max()) + 1,
+        "least_positives": min_positives,
+        "threshold": model.config.threshold,
         **provenance(weights, cases, seed),
+        **_figures(model, scored, min_positives, seed),
+    }
+    return save(out, results, score_columns(cases, Path(path), labels, truth, scored.similarity, scored.probability))
+
+
+def _check(naming: str, leads: Sequence[str] | None) -> None:
+    """Raises EcgclipError for a naming or a lead that does not exist."""
+    if naming not in NAMINGS:
+        raise EcgclipError(f"naming {naming!r} is none of {', '.join(NAMINGS)}")
+    if unknown := set(leads or ()) - set(LEADS):
+        raise EcgclipError(f"unknown lead {sorted(unknown)[0]!r}; leads are {', '.join(LEADS)}")
+
+
+@dataclass(frozen=True, eq=False)
+class _Scored:
+    """The records (or heartbeats) that were scored; arrays (records, labels), patients (records,)."""
+
+    cases: list[Case]
+    labels: Labels
+    truth: np.ndarray
+    patients: np.ndarray
+    similarity: np.ndarray
+    probability: np.ndarray
+    random_similarity: np.ndarray  # by the random encoder
+
+
+def _scores(
+    model: ECGCLIP, prompts: Sequence[Prompt], vectors: np.ndarray, random_vectors: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Vectors (records, dim) of the model and of the random encoder → similarity, probability and random similarity."""
+    asked = leaf_vectors(prompts)
+    leaves = [leaf for prompt in prompts for leaf in prompt.leaves]
+    probability = combine(prompts, model.probability(vectors @ asked.T, leaves), whole=1)
+    similarity, random = (combine(prompts, rows @ asked.T, whole=0) for rows in (vectors, random_vectors))
+    return similarity, probability, random
+
+
+def _figures(model: ECGCLIP, scored: _Scored, min_positives: int, seed: int) -> dict[str, Any]:
+    """The part of the results that comes from the scores."""
+    truth, patients, labels = scored.truth, scored.patients, scored.labels
+    table = scored.similarity, truth, patients, labels, min_positives, seed
+    rows, macro = label_table(*table, scored.probability, model.config.threshold)
+    trained = model.config.training.get("concepts")
+    for row in rows:
+        row["trained"] = None if trained is None else row["concept"] in trained
+    calibrated = calibration(scored.probability, truth, patients, seed)
+    random_macro = label_table(scored.random_similarity, truth, patients, labels, min_positives, seed)[1]
+    return {
         "macro": {"auroc": None, **macro, "ece": calibrated["ece"][0], "brier": calibrated["brier"][0]},
-        "random_encoder": {"auroc": None, **label_table(chance, truth, patients, labels, least, seed)[1]},
+        "random_encoder": {"auroc": None, **random_macro},
         "calibration": calibrated,
-        "subgroups": subgroups(similarity, truth, cases, labels, least, seed),
+        "subgroups": subgroups(scored.similarity, truth, scored.cases, labels, min_positives, seed),
         "labels": rows,
     }
-    scores = scores_file(cases, Path(path), labels, truth, similarity, probability)
-    return save(out, results, scores)

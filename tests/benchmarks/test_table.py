@@ -58,8 +58,10 @@ def test_every_row_says_what_training_had_heard_and_seen_and_zero_shot_comes_fir
     assert any("3 of 4 groups" in line for line in table.zeroshot(tmp_path)), "what is not trained yet is said"
     head, _, first, here, abroad, *trained = rows
     assert head[4:6] == ["label named in training", "source seen in training"]
-    assert first[1:6] == ["100", "3 (≥ 5)", "33", "none", "never"] and first[6] == "0.400 (0.000–0.900)"
-    assert here[4:6] == ["none", "other patients of the same set"] and abroad[4:6] == ["none", "never"]
+    assert first[1:6] == ["100", "3 (≥ 5)", "33", "none", "never"]
+    assert first[6] == "0.400 (0.000–0.900)"
+    assert here[4:6] == ["none", "other patients of the same set"]
+    assert abroad[4:6] == ["none", "never"]
     assert [row[4] for row in trained[:3]] == ["1 of them", "2 of them", "all"]
     assert [row[5] for row in trained[:2]] == ["other patients of the same set", "never"]
     assert len(trained) == len(table.ROWS)
@@ -113,9 +115,8 @@ def test_the_best_and_the_shipped_shares_are_marked_by_what_they_are(table, tmp_
         {"fold": 9, "records": 225, "any": HALF, "conditions": 128, "probability": 0.5, "claimed": []},
     )
     text = "\n".join(table.unseen(tmp_path))
-    assert (
-        "| name 1 | 0.500" in text
-        and "| report 1, **best** | 0.500" in text
-        and "| criteria 1, **ships** | 0.500" in text
-    )
-    assert "| 1 | 1 | 3 | 2 of 9 | a |" in text and "225 normal ECGs, 0.500 (0.400–0.600)" in text
+    assert "| name 1 | 0.500" in text
+    assert "| report 1, **best** | 0.500" in text
+    assert "| criteria 1, **ships** | 0.500" in text
+    assert "| 1 | 1 | 3 | 2 of 9 | a |" in text
+    assert "225 normal ECGs, 0.500 (0.400–0.600)" in text

@@ -14,7 +14,7 @@ from ecgclip.data.cases import Case
 from ecgclip.data.mitdb import DS1, DS2
 from ecgclip.ecg import EcgclipError
 from ecgclip.evaluate import probe
-from ecgclip.evaluate.description import _training_cases
+from ecgclip.evaluate.description import training_cases
 from ecgclip.evaluate.truth import cases_to_test
 from ecgclip.files import asset_path
 from ecgclip.knowledge.base import KnowledgeBase
@@ -269,7 +269,7 @@ def test_a_probe_and_the_neighbours_of_a_description_are_of_other_patients(every
         assert source != "ptb-xl" or {c.fold for c in training} == set(range(1, 9))
         assert source != "challenge-2017" or len(names(test)) < 60
     test = cases_to_test(model, "ptb-xl", everything / "ptb-xl", 9)
-    near = _training_cases(model, "ptb-xl", everything / "ptb-xl", 9, {c.patient for c in test})
+    near = training_cases(model, "ptb-xl", everything / "ptb-xl", 9, {c.patient for c in test})
     assert not persons(near) & persons(test)
     assert {c.fold for c in near} == set(range(1, 9))
 

@@ -1,4 +1,4 @@
-"""Figures are what scikit-learn gives; intervals come from patients, not from records."""
+"""Figures are what scikit-learn gives; their intervals come from patients, not from records."""
 
 import warnings
 
@@ -9,16 +9,14 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, f1_score, recall_score, roc_auc_score
 
 from ecgclip.evaluate import metrics
+from ecgclip.evaluate.bootstrap import patient_draws
 from ecgclip.evaluate.metrics import (
     Labels,
-    auroc_table,
     calibration,
     difference,
     expected_calibration_error,
-    interval,
     label_table,
     mean_figures,
-    patient_draws,
     ranking_figures,
     resample,
 )
@@ -42,10 +40,12 @@ def test_auroc_and_average_precision_are_scikit_learns(rows):
             assert np.isnan(found[name][0])
 
 
-def table(scores, truth, least=2, seed=0, patients=None):
+def table(scores, truth, min_positives=2, seed=0, patients=None):
+    """`label_table` of labels l0, l1 …, each record of a patient of its own; of the macro only the AUROC."""
     labels = Labels([f"l{j}" for j in range(truth.shape[1])], [f"c{j}" for j in range(truth.shape[1])], {})
     patients = np.arange(len(truth)) if patients is None else patients
-    return auroc_table(scores, truth, patients, labels, least, seed)
+    rows, macro = label_table(scores, truth, patients, labels, min_positives, seed)
+    return rows, macro.get("auroc")
 
 
 @pytest.fixture
@@ -72,8 +72,9 @@ def test_a_row_for_each_label_and_a_macro_of_those_with_enough_positives(scored)
     known = truth[:, 2] >= 0
     expected = [roc_auc_score(truth[:, 0], scores[:, 0]), roc_auc_score(truth[known, 2], scores[known, 2])]
     assert [rows[0]["auroc"][0], rows[2]["auroc"][0]] == pytest.approx(expected, abs=1e-4)
-    assert macro[0] == pytest.approx(np.mean(expected), abs=1e-4) and macro[1] < macro[0] < macro[2]
-    assert table(scores, truth, least=100)[1] is None
+    assert macro[0] == pytest.approx(np.mean(expected), abs=1e-4)
+    assert macro[1] < macro[0] < macro[2]
+    assert table(scores, truth, min_positives=100)[1] is None
 
 
 def test_the_bootstrap_repeats_itself_and_draws_patients(scored):
@@ -107,7 +108,8 @@ def test_figures_at_a_threshold_are_scikit_learns(scored):
         }
         for name, value in expected.items():
             found = rows[j][name]
-            assert found[0] == pytest.approx(value, abs=1e-4) and found[1] <= found[0] <= found[2]
+            assert found[0] == pytest.approx(value, abs=1e-4)
+            assert found[1] <= found[0] <= found[2]
         assert rows[j]["brier"] == pytest.approx(((probability[known, j] - y) ** 2).mean(), abs=1e-4)
     assert macro["f1"][0] == pytest.approx((rows[0]["f1"][0] + rows[2]["f1"][0]) / 2, abs=1e-4)
 
@@ -129,41 +131,30 @@ def test_a_paired_difference_is_narrower_than_two_intervals_and_zero_for_a_copy(
     labels = Labels(list("abcd"), list("abcd"), {})
     patients = np.arange(len(truth))
     rows, macro = difference(scores, scores * 2, truth, patients, labels, 2, 0)
-    assert macro["auroc"] == [0, 0, 0] and all(r["auroc"] == [0, 0, 0] for r in rows if r["in_macro"])
+    assert macro["auroc"] == [0, 0, 0]
+    assert all(r["auroc"] == [0, 0, 0] for r in rows if r["in_macro"])
     better = scores + 0.3 * truth
     _, macro = difference(scores, better, truth, patients, labels, 2, 0)
     value, low, high = macro["auroc"]
     alone = [table(s, truth)[1] for s in (scores, better)]
-    assert value == pytest.approx(alone[1][0] - alone[0][0], abs=2e-4) and low <= value <= high
+    assert value == pytest.approx(alone[1][0] - alone[0][0], abs=2e-4)
+    assert low <= value <= high
     assert high - low < sum(a[2] - a[1] for a in alone) / 2
     assert difference(better, scores, truth, patients, labels, 2, 0)[1]["auroc"] == [-value, -high, -low]
 
 
-# --- by hand: cases small enough to know the answer ---------------------------------------------------------------------
-
-
-def test_an_interval_is_the_value_and_the_middle_95_percent_of_the_resamples():
-    draws = np.arange(1001) / 1000
-    assert interval(np.r_[7, draws]) == [7, 0.025, 0.975]
-    assert interval(np.r_[7, draws, np.nan]) == [7, 0.025, 0.975], "a resample that defines nothing does not count"
-    assert interval(np.array([1 / 3, 1 / 3, 2 / 3])) == [0.3333, 0.3417, 0.6583]
-
-
-def test_a_resample_draws_as_many_patients_as_there_are():
-    draws = patient_draws(np.array([0, 1, 1, 4, 2, 3]), 5)
-    assert draws.shape == (1001, 5) and (draws[0] == 1).all()
-    assert (draws.sum(1) == 5).all() and draws.min() == 0 and 0.9 < draws[1:].mean() < 1.1
-    assert draws[1:].mean(0).min() > 0.9 and draws[1:].mean(0).max() < 1.1, "each as often as any other"
-    assert np.array_equal(draws, patient_draws(np.arange(5), 5))
+# --- cases small enough to know the answer ----------------------------------------------------------------------------
 
 
 def test_the_records_of_a_patient_are_drawn_together():
     truth, scores = np.array([[1], [0], [1], [0]], np.int8), np.array([[4.0], [3], [2], [1]])
     (figures,) = resample(scores, truth, np.array([0, 0, 1, 1]), 0)
-    assert set(figures["auroc"]) == {0.75, 1.0} and figures["auroc"][0] == 0.75, "both patients, or one twice"
+    assert set(figures["auroc"]) == {0.75, 1.0}
+    assert figures["auroc"][0] == 0.75, "both patients, or one twice"
     (figures,) = resample(scores, truth, np.array([0, 1, 0, 1]), 0)
     undefined = np.isnan(figures["auroc"])  # one has all the positives; half of the resamples draw both
-    assert set(figures["auroc"][~undefined]) == {0.75} and 0.4 < undefined.mean() < 0.6
+    assert set(figures["auroc"][~undefined]) == {0.75}
+    assert 0.4 < undefined.mean() < 0.6
     assert np.isnan(figures["average_precision"][undefined]).all()
 
 
@@ -182,7 +173,8 @@ def test_many_records_are_resampled_in_parts_to_the_same_figures(scored, monkeyp
     whole = resample(scores, truth, np.arange(len(truth)), 0, scores, 0.5)
     monkeypatch.setattr(metrics, "BLOCK", 1000)
     parts = resample(scores, truth, np.arange(len(truth)), 0, scores, 0.5)
-    assert [set(f) for f in parts] == [set(f) for f in whole] and parts[3] == {}
+    assert [set(f) for f in parts] == [set(f) for f in whole]
+    assert parts[3] == {}
     for one, other in zip(whole, parts, strict=True):
         assert all(np.array_equal(one[k], other[k], equal_nan=True) for k in one)
 
@@ -195,7 +187,8 @@ def test_a_label_is_said_from_the_threshold_on_and_that_is_a_half():
         assert [rows[0][k][0] for k in ("sensitivity", "specificity", "f1")] == [0.5, 0.6667, 0.5]
     (row,), _ = label_table(p, truth, np.arange(5), labels, 1, 0, p, threshold=0.4)
     assert [row[k][0] for k in ("sensitivity", "specificity", "f1")] == [1, 0.3333, 0.6667]
-    assert row["ece"] == pytest.approx(np.abs([0.1, -0.2, 0]).sum() / 5) and row["brier"] == 0.206
+    assert row["ece"] == pytest.approx(np.abs([0.1, -0.2, 0]).sum() / 5)
+    assert row["brier"] == 0.206
 
 
 def test_a_label_of_which_nothing_is_known_has_an_empty_row():
@@ -211,9 +204,9 @@ def test_a_label_of_which_nothing_is_known_has_an_empty_row():
 def test_the_macro_asks_for_at_least_so_many_of_both_kinds():
     truth = np.array([[1, 0], [1, 1], [0, 1], [0, 1], [0, 1]], np.int8)
     scores = truth + np.arange(5)[:, None] / 10
-    assert [r["in_macro"] for r in table(scores, truth, least=2)[0]] == [True, False]
-    assert [r["in_macro"] for r in table(scores, truth, least=1)[0]] == [True, True]
-    assert [r["in_macro"] for r in table(scores, truth, least=3)[0]] == [False, False]
+    assert [r["in_macro"] for r in table(scores, truth, min_positives=2)[0]] == [True, False]
+    assert [r["in_macro"] for r in table(scores, truth, min_positives=1)[0]] == [True, True]
+    assert [r["in_macro"] for r in table(scores, truth, min_positives=3)[0]] == [False, False]
 
 
 def test_the_mean_over_labels_does_without_what_a_resample_left_undefined():
@@ -221,7 +214,8 @@ def test_the_mean_over_labels_does_without_what_a_resample_left_undefined():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         mean = mean_figures([one, other])
-    assert np.array_equal(mean["auroc"], [0.75, 0.5, np.nan], equal_nan=True) and mean_figures([]) == {}
+    assert np.array_equal(mean["auroc"], [0.75, 0.5, np.nan], equal_nan=True)
+    assert mean_figures([]) == {}
 
 
 def test_the_bins_of_a_reliability_plot():
@@ -230,8 +224,7 @@ def test_the_bins_of_a_reliability_plot():
     found = calibration(probability, truth, np.array([0, 1, 1]), 0)
     bins = {(b["from"], b["to"]): (b["pairs"], b["mean_probability"], b["observed"][0]) for b in found["bins"]}
     assert bins == {(0, 0.1): (1, 0.05, 0), (0.1, 0.2): (2, 0.15, 0.5), (0.7, 0.8): (1, 0.7, 1), (0.9, 1): (1, 1, 1)}
-    assert found["ece"][0] == pytest.approx((0.05 + 0.7 + 0.3) / 5) and found["brier"][0] == pytest.approx(
-        (0.05**2 + 0.85**2 + 0.15**2 + 0.3**2) / 5
-    )
+    assert found["ece"][0] == pytest.approx((0.05 + 0.7 + 0.3) / 5)
+    assert found["brier"][0] == pytest.approx((0.05**2 + 0.85**2 + 0.15**2 + 0.3**2) / 5)
     assert found["bins"][1]["observed"] == [0.5, 0, 1], "of two patients, one or both"
     assert found["ece"][1] < found["ece"][0] < found["ece"][2]

@@ -1,13 +1,14 @@
 """Retrieval: what counts as a hit, and figures that a hand can check."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from toy import write_ptb_xl
 
+from ecgclip.data.ptb_xl import ptb_xl
 from ecgclip.ecg import EcgclipError
-from ecgclip.evaluate.metrics import patient_draws
+from ecgclip.evaluate.bootstrap import patient_draws
 from ecgclip.evaluate.retrieval import Pool, precision, retrieval, search
 
 
@@ -29,7 +30,8 @@ def test_a_model_that_knows_everything_finds_everything():
     reports, texts = [0, 1, 2, 0, 1, 3], np.eye(4)
     found, rows = searched(texts[reports], pool(texts, reports, "aababb"))
     for direction in ("text_to_ecg", "ecg_to_text", "ecg_to_ecg"):
-        assert found[direction]["recall_at_1"] == [1, 1, 1] and found[direction]["median_rank"] == [1, 1, 1]
+        assert found[direction]["recall_at_1"] == [1, 1, 1]
+        assert found[direction]["median_rank"] == [1, 1, 1]
     assert found["ecg_to_ecg"]["queries"] == 4, "no other ECG has the reports 2 and 3"
     assert found["ecg_to_text"]["recall_at_1_chance"] == 0.25
     assert found["text_to_ecg"]["recall_at_1_chance"] == pytest.approx((2 + 2 + 1 + 2 + 2 + 1) / 36, abs=1e-4)
@@ -49,7 +51,8 @@ def test_reports_of_each_language_ask_apart():
 def test_equal_similarities_are_no_success():
     texts = np.eye(4)
     found, _ = searched(np.ones((4, 4)), pool(texts, [0, 1, 2, 3], "abab"))
-    assert found["ecg_to_text"]["median_rank"][0] == 4 and found["ecg_to_text"]["recall_at_1"] == [0, 0, 0]
+    assert found["ecg_to_text"]["median_rank"][0] == 4
+    assert found["ecg_to_text"]["recall_at_1"] == [0, 0, 0]
 
 
 def test_the_querys_own_patient_is_no_find():
@@ -66,26 +69,25 @@ def test_precision_at_ten_of_a_resampled_pool():
     assert precision(scores, hit, twice[None])[0] == pytest.approx(0.6), "the best five, 15 to 19, fill the ten places"
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return write_ptb_xl(tmp_path_factory.mktemp("ptb-xl"), 20, fold=9)
-
-
 def test_retrieval_of_a_data_set_is_the_same_again(data, tiny_model, tmp_path):
     for name in ("a", "b"):
-        results = retrieval("ptb-xl", data, tmp_path / name, fold=9, least=4, weights=tiny_model, seed=7)
+        results = retrieval("ptb-xl", data, tmp_path / name, fold=9, min_positives=4, weights=tiny_model, seed=7)
     text = (tmp_path / "a" / "results.json").read_text()
-    assert (tmp_path / "b" / "results.json").read_text() == text and json.loads(text) == results
-    assert results["distinct_reports"] == 5 and results["text_to_ecg"]["queries"] == 20
+    assert (tmp_path / "b" / "results.json").read_text() == text
+    assert json.loads(text) == results
+    assert results["distinct_reports"] == 5
+    assert results["text_to_ecg"]["queries"] == 20
     for part in (results, results["random_encoder"]):
         for direction in ("text_to_ecg", "ecg_to_text", "ecg_to_ecg"):
             value, low, high = part[direction]["recall_at_5"]
-            assert 0 <= low <= value <= high <= 1 and part[direction]["median_rank"][0] >= 1
+            assert 0 <= low <= value <= high <= 1
+            assert part[direction]["median_rank"][0] >= 1
         for direction in ("text_to_ecg", "ecg_to_ecg"):
             assert part[direction]["precision_at_10"][0] <= part[direction]["best"] + 1e-9
     assert results["ecg_to_ecg"] != results["random_encoder"]["ecg_to_ecg"]
     rows = {r["concept"]: r for r in results["labels"]}
-    assert rows["sinus-rhythm"]["positives"] == 16 and rows["left-bundle-branch-block"]["best"] == 0.4
+    assert rows["sinus-rhythm"]["positives"] == 16
+    assert rows["left-bundle-branch-block"]["best"] == 0.4
     assert any(row["bare_en"] != row["bare_de"] for row in rows.values()), "German is measured where it can differ"
     asking = results["text_to_ecg"]["by_language"]
     assert {k: row["queries"] for k, row in asking.items()} == {"English": 12, "German": 8}
@@ -93,13 +95,10 @@ def test_retrieval_of_a_data_set_is_the_same_again(data, tiny_model, tmp_path):
 
 
 def test_without_reports_there_is_precision_alone(data, tiny_model, monkeypatch):
-    from dataclasses import replace
-
-    from ecgclip.data.ptb_xl import ptb_xl
-
     silent = lambda *a, **k: [replace(c, report="") for c in ptb_xl(*a, **k)]
     monkeypatch.setattr("ecgclip.data.ptb_xl.ptb_xl", silent)
-    results = retrieval("ptb-xl", data, fold=9, least=4, weights=tiny_model)
-    assert results["text_to_ecg"]["queries"] == 0 and results["text_to_ecg"]["precision_at_10"]
+    results = retrieval("ptb-xl", data, fold=9, min_positives=4, weights=tiny_model)
+    assert results["text_to_ecg"]["queries"] == 0
+    assert results["text_to_ecg"]["precision_at_10"]
     with pytest.raises(EcgclipError, match="nothing to search for"):
-        retrieval("ptb-xl", data, fold=9, least=100, weights=tiny_model)
+        retrieval("ptb-xl", data, fold=9, min_positives=100, weights=tiny_model)
