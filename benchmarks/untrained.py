@@ -1,7 +1,9 @@
-"""How often a condition that training never had is claimed of a normal ECG:  python benchmarks/untrained.py $ECGCLIP_DATA/ptb-xl results/untrained [MODEL]
+"""How often a normal ECG gets a high probability of a condition that training never had.
 
-Of fold 9's records that are annotated as a normal ECG, the share with any such condition at a probability of at least one half,
-and the conditions that are claimed most often. MODEL: a folder; by default the shipped weights.
+    python benchmarks/untrained.py $ECGCLIP_DATA/ptb-xl results/untrained [MODEL]
+
+Of fold 9's records that are annotated as a normal ECG: the share with any such condition at a probability of at least
+one half, and the conditions for which that happens most often. MODEL: a folder; by default the shipped weights.
 """
 
 import sys
@@ -11,13 +13,14 @@ import numpy as np
 
 from ecgclip import load_model
 from ecgclip.data.ptb_xl import ptb_xl
-from ecgclip.evaluate.metrics import interval, patient_draws
+from ecgclip.evaluate.bootstrap import interval, patient_draws, record_weights
 from ecgclip.evaluate.results import cases_hash
 from ecgclip.evaluate.truth import patient_numbers
 from ecgclip.evaluate.vectors import embed_cases
 from ecgclip.files import code_version, write_json
 
-FOLD, CLAIMED = 9, 0.5
+FOLD = 9
+CLAIMED = 0.5  # the probability from which on a condition counts as claimed
 
 
 def main(data: Path, out: Path, weights: Path | None = None) -> None:
@@ -30,10 +33,11 @@ def main(data: Path, out: Path, weights: Path | None = None) -> None:
     probability = np.array([[s.probability for s in model.score(e, prompts).scores] for e in embeddings])
     claimed = probability >= CLAIMED  # (records, conditions)
     patients = patient_numbers(normal)
-    weight = patient_draws(patients, 0)[:, patients].astype(float)
+    sampled = record_weights(patient_draws(patients, 0), patients)
 
-    def share(said: np.ndarray) -> list[float]:
-        return interval(weight @ said / weight.sum(1))
+    def share(chosen: np.ndarray) -> list[float]:
+        """The share of the records that are chosen, bool (records,), with its interval by patient."""
+        return interval(sampled @ chosen / sampled.sum(1))
 
     rows = [{"condition": c.id, "share": share(claimed[:, j])} for j, c in enumerate(untrained) if claimed[:, j].any()]
     results = {

@@ -124,7 +124,7 @@ class _Task:
 
 
 def _probe_share(task: _Task, share: float, seeds: int) -> tuple[dict[str, Any], np.ndarray]:
-    """The results of one share, and the model's scores of the test records, (records, labels), the mean over the draws."""
+    """The results of one share, and the model's scores (test records, labels), the mean over the draws."""
     draws = draw(len(task.training_truth), share, seeds, task.seed)
     scores = [
         [fit(training[d], task.training_truth[d], test) for d in draws]
