@@ -308,8 +308,8 @@ def ablation_table(entries: Sequence[Results]) -> Lines:
     base = entries[0]
     for entry in entries:
         share = entry.get("share_of_words")
-        told = share is not None and (entry is base or share != base["share_of_words"])
-        words = f" ({share:.0%} of the words)" if told else ""
+        differs = share is not None and (entry is base or share != base["share_of_words"])
+        words = f" ({share:.0%} of the words)" if differs else ""
         validation = f"{mean(entry['validation']):.3f}" if entry["validation"] else "–"
         yield row(entry["row"] + words, entry["seeds"], validation, *(ablation_cell(entry, name) for name in SETS))
     if base["seeds"] > 1:

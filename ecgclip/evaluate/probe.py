@@ -161,7 +161,7 @@ def _macro_auroc(task: _Task, figures: list[Figures]) -> float | None:
 
 
 def split(model: ECGCLIP, dataset: str, path: Path, fold: int | Sequence[int] | None) -> tuple[list[Case], list[Case]]:
-    """Training and test cases, no patient in both (`splits.choose_probe`). Raises EcgclipError where one of them is empty."""
+    """Training and test cases, no patient in both (`splits.choose_probe`). Raises EcgclipError where one is empty."""
     training, test = choose_probe(dataset, load_cases(model, dataset, path), cases_to_test(model, dataset, path, fold))
     if not training or not test:
         raise EcgclipError(f"{path}: no patients of {dataset} to {'train' if test else 'test'} on")

@@ -2,10 +2,10 @@
 
 Two ECGs are as alike as `ecgclip similar` has them (ECGCLIP.likeness); by the random encoder, their cosine. Recall at
 k and median rank go by the real reports: a hit is an ECG (or report) with the query's own text, as many reports are
-the same word for word. Precision at 10 goes by statements: a hit is an ECG that is annotated with the condition asked
-for, or shares a statement with the ECG asked for. A condition is asked for by what the knowledge base knows, whatever
-the language of its name, and by its bare English and German names. Intervals resample patients: of the queries, or of
-the pool where the query is a name.
+the same word for word. Precision at 10 goes by statements: a hit is an ECG that is annotated with the condition, or
+shares a statement with the query ECG. A condition is asked for by what the knowledge base knows, whatever the
+language of its name, and by its bare English and German names. Intervals resample the patients of the queries or,
+where the query is a name, those of the pool.
 """
 
 from __future__ import annotations
@@ -225,16 +225,16 @@ def recall(similarity: np.ndarray, hits: np.ndarray, pool: Pool, queries: np.nda
     best_hit = np.where(hits, similarity, -np.inf).max(1, keepdims=True)
     rank = 1 + ((similarity >= best_hit) & ~hits & np.isfinite(similarity)).sum(1)
     weights = pool.weights(queries)
-    asked = np.where(weights.any(1), weights.sum(1), np.nan)  # a draw may leave out all who ask
+    drawn = np.where(weights.any(1), weights.sum(1), np.nan)  # a draw may leave out all queries
     candidates, right = np.isfinite(similarity).sum(1), hits.sum(1)
     figures: dict[str, Any] = {"queries": len(queries)}
     for k in RECALLS:
-        figures[f"recall_at_{k}"] = interval(weights @ (rank <= k) / asked)
+        figures[f"recall_at_{k}"] = interval(weights @ (rank <= k) / drawn)
         missed = np.prod([(candidates - right - i).clip(0) / (candidates - i).clip(1) for i in range(k)], axis=0)
         figures[f"recall_at_{k}_chance"] = round(float(1 - missed.mean()), 4)
     order = np.argsort(rank, kind="stable")
-    half = np.cumsum(weights[:, order], 1) >= asked[:, None] / 2
-    return figures | {"median_rank": interval(np.where(asked > 0, rank[order][half.argmax(1)], np.nan))}
+    half = np.cumsum(weights[:, order], 1) >= drawn[:, None] / 2
+    return figures | {"median_rank": interval(np.where(drawn > 0, rank[order][half.argmax(1)], np.nan))}
 
 
 def by_name(vectors: np.ndarray, pool: Pool) -> tuple[dict[str, Any], list[dict[str, Any]]]:

@@ -134,10 +134,10 @@ def _scores(
     model: ECGCLIP, prompts: Sequence[Prompt], vectors: np.ndarray, random_vectors: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Vectors (records, dim) of the model and of the random encoder → similarity, probability and random similarity."""
-    asked = leaf_vectors(prompts)
+    prompt_vectors = leaf_vectors(prompts)
     leaves = [leaf for prompt in prompts for leaf in prompt.leaves]
-    probability = combine(prompts, model.probability(vectors @ asked.T, leaves), whole=1)
-    similarity, random = (combine(prompts, rows @ asked.T, whole=0) for rows in (vectors, random_vectors))
+    probability = combine(prompts, model.probability(vectors @ prompt_vectors.T, leaves), whole=1)
+    similarity, random = (combine(prompts, rows @ prompt_vectors.T, whole=0) for rows in (vectors, random_vectors))
     return similarity, probability, random
 
 
