@@ -18,11 +18,13 @@ def patient_draws(patients: np.ndarray, seed: int) -> np.ndarray:
 
     Parameters
     ----------
-    patients : int (records,), the patient of each record: 0, 1, 2 …
+    patients : int (records,)
+        The patient of each record: 0, 1, 2 …
 
     Returns
     -------
-    int16 (1 + RESAMPLES, patients), how often each patient is drawn, after a first row of ones.
+    int16 (1 + RESAMPLES, patients)
+        How often each patient is drawn, after a first row of ones.
     """
     people = patients.max() + 1
     draws = np.random.default_rng(seed).multinomial(people, np.full(people, 1 / people), RESAMPLES)

@@ -22,16 +22,20 @@ def compare(first: str | Path, second: str | Path, out: str | Path | None = None
 
     Parameters
     ----------
-    first, second : results.json of `zeroshot` or `probe`, or its folder, with scores.npz beside it.
-    out : folder to write to; None: nothing is written.
+    first, second
+        A results.json of `zeroshot` or `probe`, or its folder, with scores.npz beside it.
+    out
+        Folder to write to; None: nothing is written.
 
     Returns
     -------
-    What `out`/results.json holds.
+    dict
+        What `out`/results.json holds.
 
     Raises
     ------
-    EcgclipError : where a file is missing, or the two have other records, patients, labels or truth.
+    EcgclipError
+        Where a file is missing, or the two have other records, patients, labels or truth.
     """
     files = [Path(p) / "results.json" if Path(p).is_dir() else Path(p) for p in (first, second)]
     (first_results, first_scores), (second_results, second_scores) = map(load_scores, files)

@@ -44,18 +44,24 @@ def description(
 
     Parameters
     ----------
-    path : folder of the data set, training folds included.
-    out : folder to write to; None: nothing is written.
-    min_positives : records that a concept needs to count in the macro average.
-    weights : folder or Hugging Face repo id of the model; None: the shipped one.
+    path
+        Folder of the data set, training folds included.
+    out
+        Folder to write to; None: nothing is written.
+    min_positives
+        Records that a concept needs to count in the macro average.
+    weights
+        Folder or Hugging Face repo id of the model; None: the shipped one.
 
     Returns
     -------
-    What `out`/results.json holds.
+    dict
+        What `out`/results.json holds.
 
     Raises
     ------
-    EcgclipError : for a data set without training folds, or where none of their records is there.
+    EcgclipError
+        For a data set without training folds, or where none of their records is there.
     """
     measured_on = [name for name, row in DATA_SETS.items() if row.main and row.folds]
     if dataset not in measured_on:
@@ -145,7 +151,8 @@ def statement_counts(stated: np.ndarray, truth: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     stated : bool (records, vocabulary)
-    truth : int8 (records, vocabulary), 1 present, 0 absent, -1 unknown.
+    truth : int8 (records, vocabulary)
+        1 present, 0 absent, -1 unknown.
 
     Returns
     -------
@@ -166,14 +173,18 @@ def statement_rates(counts: np.ndarray, patients: np.ndarray, min_positives: int
 
     Parameters
     ----------
-    counts : bool (3, records, vocabulary), as `statement_counts` returns them.
-    patients : int (records,), 0, 1, 2 …
-    min_positives : records that a concept needs to count in the macro average.
+    counts : bool (3, records, vocabulary)
+        As `statement_counts` returns them.
+    patients : int (records,)
+        0, 1, 2 …
+    min_positives
+        Records that a concept needs to count in the macro average.
 
     Returns
     -------
-    "micro", over all statements, and "macro", the mean over the concepts that count, each [value, low, high] by name;
-    "macro" is None where no concept counts.
+    dict
+        "micro", over all statements, and "macro", the mean over the concepts that count, each [value, low, high] by
+        name; "macro" is None where no concept counts.
     """
     weights = record_weights(patient_draws(patients, seed), patients)
     drawn = np.stack([weights @ part.astype(float) for part in counts])  # (3, draws, vocabulary)

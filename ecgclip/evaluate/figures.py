@@ -21,7 +21,8 @@ def draw_figures(folder: Path, results: dict[str, Any]) -> list[tuple[str, str]]
 
     Returns
     -------
-    File name and caption of each.
+    list of (str, str)
+        File name and caption of each.
     """
     rows = [row for row in results.get("labels", ()) if row.get("in_macro") and row.get("auroc")]
     if not rows:

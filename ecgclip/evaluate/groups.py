@@ -35,12 +35,15 @@ def subgroups(
     Parameters
     ----------
     scores : float (records, labels)
-    truth : int8 (records, labels), 1 present, 0 absent, -1 unknown.
-    min_positives : positives, and negatives, that a label needs in a group.
+    truth : int8 (records, labels)
+        1 present, 0 absent, -1 unknown.
+    min_positives
+        Positives, and negatives, that a label needs in a group.
 
     Returns
     -------
-    For each group "by", "group", "records", "labels" (how many count) and "auroc", [value, low, high] or None.
+    list of dict
+        For each group "by", "group", "records", "labels" (how many count) and "auroc", [value, low, high] or None.
     """
     groups = [groups_of(case) for case in cases]
     patients = patient_numbers(cases)

@@ -26,11 +26,16 @@ class Labels:
 
     Attributes
     ----------
-    names : what a user types for each label.
-    concepts : the concept of each, an id of the knowledge base; truth goes by it.
-    fixed : name → concept id, for codes, whose meaning the label set fixes.
-    classes : PTB-XL's diagnostic subclasses, where truth goes by those and not by the concepts.
-    beats : the kinds of beat that each label stands for, where every heartbeat is scored.
+    names
+        What a user types for each label.
+    concepts
+        The concept of each, an id of the knowledge base; truth goes by it.
+    fixed
+        Name → concept id, for codes, whose meaning the label set fixes.
+    classes
+        PTB-XL's diagnostic subclasses, where truth goes by those and not by the concepts.
+    beats
+        The kinds of beat that each label stands for, where every heartbeat is scored.
     """
 
     names: list[str]
@@ -57,13 +62,17 @@ def label_table(
 
     Parameters
     ----------
-    min_positives : positives, and negatives, that a label needs to count in the mean.
-    probability : where given, each label also has F1, sensitivity and specificity, ECE and Brier score.
-    threshold : the probability from which on a label counts as predicted.
+    min_positives
+        Positives, and negatives, that a label needs to count in the mean.
+    probability
+        Where given, each label also has F1, sensitivity and specificity, ECE and Brier score.
+    threshold
+        The probability from which on a label counts as predicted.
 
     Returns
     -------
-    A row for each label and the macro averages, as in `label_summary`.
+    list of dict, dict
+        A row for each label and the macro averages, as in `label_summary`.
     """
     figures = resample(scores, truth, patients, seed, probability, threshold)
     rows, macro = label_summary(figures, truth, labels, min_positives)
@@ -99,14 +108,18 @@ def label_summary(
 
     Parameters
     ----------
-    figures : of each label, as `resample` returns them.
-    min_positives : positives, and negatives, that a label needs to count in the mean.
+    figures
+        The figures of each label, as `resample` returns them.
+    min_positives
+        Positives, and negatives, that a label needs to count in the mean.
 
     Returns
     -------
-    rows : for each label its name, concept, positives, known records, figures as [value, low, high], and whether it
+    rows : list of dict
+        For each label its name, concept, positives, known records, figures as [value, low, high], and whether it
         counts in the mean.
-    macro : the mean of each figure over the labels that count, [value, low, high]; empty where none does.
+    macro : dict
+        The mean of each figure over the labels that count, [value, low, high]; empty where none does.
     """
     rows, counted = [], []
     for j, (name, concept) in enumerate(zip(labels.names, labels.concepts, strict=True)):
@@ -133,8 +146,9 @@ def resample(
 
     Returns
     -------
-    For each label AUROC and average precision and, where `probability` is given, F1, sensitivity and specificity at
-    `threshold`; an empty dict for a label without positives or without negatives.
+    list of dict
+        For each label AUROC and average precision and, where `probability` is given, F1, sensitivity and specificity
+        at `threshold`; an empty dict for a label without positives or without negatives.
     """
     draws = patient_draws(patients, seed)
     figures: list[Figures] = []
@@ -173,11 +187,13 @@ def ranking_figures(scores: np.ndarray, positive: np.ndarray, weights: np.ndarra
     ----------
     scores : (n,)
     positive : bool (n,)
-    weights : (draws, n), how often each record is drawn.
+    weights : (draws, n)
+        How often each record is drawn.
 
     Returns
     -------
-    "auroc" and "average_precision", (draws,), NaN in a draw without positives or without negatives.
+    dict
+        "auroc" and "average_precision", (draws,), NaN in a draw without positives or without negatives.
     """
     order = np.argsort(scores, kind="stable")
     # where each distinct score begins, ascending
@@ -202,11 +218,13 @@ def threshold_figures(predicted: np.ndarray, positive: np.ndarray, weights: np.n
     Parameters
     ----------
     predicted, positive : bool (n,)
-    weights : (draws, n), how often each record is drawn.
+    weights : (draws, n)
+        How often each record is drawn.
 
     Returns
     -------
-    "f1", "sensitivity" and "specificity", (draws,), NaN where a draw does not define one.
+    dict
+        "f1", "sensitivity" and "specificity", (draws,), NaN where a draw does not define one.
     """
     tp, fn, fp, tn = (
         weights @ mask.astype(float)
@@ -224,7 +242,9 @@ def calibration(probability: np.ndarray, truth: np.ndarray, patients: np.ndarray
 
     Returns
     -------
-    "ece" and "brier" (the Brier score) as [value, low, high], and the "bins" of a reliability plot, without empty ones.
+    dict
+        "ece" and "brier" (the Brier score) as [value, low, high], and the "bins" of a reliability plot, without empty
+        ones.
     """
     record, _ = np.nonzero(truth >= 0)
     p, y = probability[truth >= 0], truth[truth >= 0]

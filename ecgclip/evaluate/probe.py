@@ -57,17 +57,22 @@ def probe(
 
     Parameters
     ----------
-    path, label_set, out, fold, min_positives, labelled, weights : as of `zeroshot`.
-    shares : of the training records, each in (0, 1].
-    seeds : how often each share is drawn.
+    path, label_set, out, fold, min_positives, labelled, weights
+        As of `zeroshot`.
+    shares
+        Shares of the training records, each in (0, 1].
+    seeds
+        How often each share is drawn.
 
     Returns
     -------
-    What `out`/results.json holds; "by_draw" is the macro AUROC of each draw.
+    dict
+        What `out`/results.json holds; "by_draw" is the macro AUROC of each draw.
 
     Raises
     ------
-    EcgclipError : as `zeroshot` does, and where no training record is left.
+    EcgclipError
+        As `zeroshot` does, and where no training record is left.
     """
     if bad := [share for share in shares if not 0 < share <= 1]:
         raise EcgclipError(f"a share of {bad[0]:g}: give shares of the training records in (0, 1]")
@@ -173,8 +178,9 @@ def draw(records: int, share: float, seeds: int, seed: int) -> list[np.ndarray]:
 
     Returns
     -------
-    For each of `seeds` draws int (n,), which of the `records` it holds. The smaller share is part of the larger one
-    of the same draw. All records make one draw only.
+    list of arrays
+        For each of `seeds` draws int (n,), which of the `records` it holds. The smaller share is part of the larger
+        one of the same draw. All records make one draw only.
     """
     count = max(1, round(share * records))
     draws = [np.random.default_rng([seed, i]).permutation(records)[:count] for i in range(seeds)]
@@ -186,13 +192,16 @@ def fit(training: np.ndarray, truth: np.ndarray, test: np.ndarray) -> np.ndarray
 
     Parameters
     ----------
-    training : float (n, dim), the vectors of the training records.
-    truth : int8 (n, labels), 1 present, 0 absent, -1 unknown: not trained on.
+    training : float (n, dim)
+        The vectors of the training records.
+    truth : int8 (n, labels)
+        1 present, 0 absent, -1 unknown: not trained on.
     test : float (m, dim)
 
     Returns
     -------
-    float (m, labels), log odds; 0 for a label that has no positive or no negative.
+    float (m, labels)
+        Log odds; 0 for a label that has no positive or no negative.
     """
     try:
         from sklearn.exceptions import ConvergenceWarning

@@ -68,12 +68,15 @@ def save(out: str | Path | None, results: dict[str, Any], scores: dict[str, Any]
 
     Parameters
     ----------
-    out : the folder, made where there is none; None: nothing is written.
-    scores : arrays for scores.npz.
+    out
+        The folder, made where there is none; None: nothing is written.
+    scores
+        Arrays for scores.npz.
 
     Returns
     -------
-    `results`, as they came.
+    dict
+        `results`, as they came.
     """
     if out is not None:
         out = Path(out)

@@ -67,16 +67,20 @@ def retrieval(
 
     Parameters
     ----------
-    path, out, fold, weights : as of `zeroshot`.
-    min_positives : records that a concept needs to be asked for.
+    path, out, fold, weights
+        As of `zeroshot`.
+    min_positives
+        Records that a concept needs to be asked for.
 
     Returns
     -------
-    What `out`/results.json holds.
+    dict
+        What `out`/results.json holds.
 
     Raises
     ------
-    EcgclipError : as `zeroshot` does, and where the records have neither reports nor enough statements.
+    EcgclipError
+        As `zeroshot` does, and where the records have neither reports nor enough statements.
     """
     model = load_model(weights)
     fold = fold_to_test(dataset, fold)
@@ -166,13 +170,17 @@ def search(vectors: np.ndarray, alike: np.ndarray, pool: Pool) -> tuple[dict[str
 
     Parameters
     ----------
-    vectors : float (n, dim), the ECGs, unit length.
-    alike : float (n, n), how alike two ECGs are.
+    vectors : float (n, dim)
+        The ECGs, unit length.
+    alike : float (n, n)
+        How alike two ECGs are.
 
     Returns
     -------
-    directions : the figures of "text_to_ecg", "ecg_to_text" and "ecg_to_ecg".
-    rows : the figures of each concept that is asked for by its names.
+    directions : dict
+        The figures of "text_to_ecg", "ecg_to_text" and "ecg_to_ecg".
+    rows : list of dict
+        The figures of each concept that is asked for by its names.
     """
     by_report, to_report = _by_report(vectors, pool)
     by_name_mean, rows = by_name(vectors, pool)
@@ -216,9 +224,11 @@ def recall(similarity: np.ndarray, hits: np.ndarray, pool: Pool, queries: np.nda
 
     Parameters
     ----------
-    similarity : float (queries, candidates), -inf where there is no candidate.
+    similarity : float (queries, candidates)
+        -inf where there is no candidate.
     hits : bool (queries, candidates)
-    queries : int (queries,), the records that ask.
+    queries : int (queries,)
+        The records that ask.
     """
     if not len(queries):
         return {"queries": 0}
@@ -265,7 +275,8 @@ def precision(scores: np.ndarray, hit: np.ndarray, weights: np.ndarray) -> np.nd
     ----------
     scores : float (n,)
     hit : bool (n,)
-    weights : float (draws, n), how often each record is in the pool.
+    weights : float (draws, n)
+        How often each record is in the pool.
     """
     order = np.argsort(-scores, kind="stable")
     taken = np.diff(np.minimum(np.cumsum(weights[:, order], 1), K), axis=1, prepend=0)
@@ -277,8 +288,10 @@ def by_example(similarity: np.ndarray, others: np.ndarray, pool: Pool) -> dict[s
 
     Parameters
     ----------
-    similarity : float (n, n), -inf within a patient.
-    others : bool (n, n), whether two records are of different patients.
+    similarity : float (n, n)
+        -inf within a patient.
+    others : bool (n, n)
+        Whether two records are of different patients.
     """
     asks = np.flatnonzero(pool.classes.any(1))
     if not len(asks):

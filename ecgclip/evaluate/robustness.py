@@ -45,16 +45,19 @@ def robustness(
 
     Parameters
     ----------
-    path, label_set, out, fold, weights, min_positives : as of `zeroshot`.
+    path, label_set, out, fold, weights, min_positives
+        As of `zeroshot`.
 
     Returns
     -------
-    What `out`/results.json holds: for each change the macro AUROC, the mean absolute change of the probability, and the
-    correlation of the similarities with those of the unchanged records.
+    dict
+        What `out`/results.json holds: for each change the macro AUROC, the mean absolute change of the probability,
+        and the correlation of the similarities with those of the unchanged records.
 
     Raises
     ------
-    EcgclipError : as `zeroshot` does, and where no record can be read in every way.
+    EcgclipError
+        As `zeroshot` does, and where no record can be read in every way.
     """
     model = load_model(weights)
     cases = cases_to_test(model, "ptb-xl", Path(path), fold)

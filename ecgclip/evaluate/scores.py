@@ -26,8 +26,10 @@ def score_columns(
 
     Parameters
     ----------
-    root : folder of the data set; records are named by their path below it.
-    truth : int8 (records, labels), 1 present, 0 absent, -1 unknown.
+    root
+        Folder of the data set; records are named by their path below it.
+    truth : int8 (records, labels)
+        1 present, 0 absent, -1 unknown.
     score, probability : float (records, labels)
     """
     columns = {

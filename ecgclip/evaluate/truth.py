@@ -32,12 +32,14 @@ def cases_to_test(model: ECGCLIP, dataset: str, path: Path, fold: int | Sequence
 
     Parameters
     ----------
-    fold : of ptb-xl one or more of 1 to 10, by default 10, the published test split; of mitdb the record sets 1 or 2 of
-        the inter-patient split, by default 2.
+    fold
+        Folds of ptb-xl, one or more of 1 to 10, by default 10, the published test split; of mitdb the record sets 1 or
+        2 of the inter-patient split, by default 2.
 
     Raises
     ------
-    EcgclipError : for an unknown data set, or where no record is left.
+    EcgclipError
+        For an unknown data set, or where no record is left.
     """
     fold = fold_to_test(dataset, fold)
     folds = {fold} if isinstance(fold, int) else set(fold or ())
@@ -67,12 +69,15 @@ def choose_labels(model: ECGCLIP, dataset: str, label_set: str, cases: list[Case
 
     Parameters
     ----------
-    label_set : a name out of prompts/, or "annotated": every concept that one of `cases` is annotated with.
-    naming : one of NAMINGS: the label set's codes, or its English or German names.
+    label_set
+        A name out of prompts/, or "annotated": every concept that one of `cases` is annotated with.
+    naming
+        One of NAMINGS: the label set's codes, or its English or German names.
 
     Raises
     ------
-    EcgclipError : for an unknown label set, one of heartbeats where none are annotated, and one that lacks such names.
+    EcgclipError
+        For an unknown label set, one of heartbeats where none are annotated, and one that lacks such names.
     """
     if label_set == "annotated":
         ids = sorted(set().union(*(c.annotated for c in cases)))

@@ -29,13 +29,17 @@ def mean_vectors(
 
     Parameters
     ----------
-    models : that differ in weights alone: a record is read, prepared and measured once for all of them.
-    leads : only these are shown to the models; None: all.
+    models
+        Models that differ in weights alone: a record is read, prepared and measured once for all of them.
+    leads
+        Only these are shown to the models; None: all.
 
     Returns
     -------
-    vectors : for each model float32 (records, dim), the mean over the windows of a record, of unit length.
-    cases : the records that could be read.
+    vectors : list of arrays
+        For each model float32 (records, dim), the mean over the windows of a record, of unit length.
+    cases : list of Case
+        The records that could be read.
     """
     vectors: list[list[np.ndarray]] = [[] for _ in models]
     read: list[Case] = []
@@ -53,17 +57,22 @@ def beat_vectors(
 
     Parameters
     ----------
-    models, leads : as of `mean_vectors`.
-    cases : records with annotated beats, or stretches of them, none longer than one window.
+    models, leads
+        As of `mean_vectors`.
+    cases
+        Records with annotated beats, or stretches of them, none longer than one window.
 
     Returns
     -------
-    vectors : for each model float32 (beats, dim), of unit length.
-    beats : a case for each beat, annotated with its kind alone.
+    vectors : list of arrays
+        For each model float32 (beats, dim), of unit length.
+    beats : list of Case
+        A case for each beat, annotated with its kind alone.
 
     Raises
     ------
-    EcgclipError : where no annotated beat has an R peak.
+    EcgclipError
+        Where no annotated beat has an R peak.
     """
     vectors: list[list[np.ndarray]] = [[] for _ in models]
     beats: list[Case] = []
@@ -98,16 +107,19 @@ def embed_batches(
 
     Parameters
     ----------
-    models, leads : as of `mean_vectors`.
+    models, leads
+        As of `mean_vectors`.
 
     Yields
     ------
-    The cases of a batch that could be read, and for each model their embeddings. Those that cannot be read are named on
-    stderr.
+    list of Case, list of list of Embedding
+        The cases of a batch that could be read, and for each model their embeddings. Those that cannot be read are
+        named on stderr.
 
     Raises
     ------
-    EcgclipError : at the end, where no case could be read.
+    EcgclipError
+        At the end, where no case could be read.
     """
     from rich.console import Console
     from rich.progress import track

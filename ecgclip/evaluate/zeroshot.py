@@ -53,25 +53,37 @@ def zeroshot(
 
     Parameters
     ----------
-    path : folder of the data set.
-    label_set : a name out of prompts/, or "annotated": all that the data set names.
-    out : folder to write to; None: nothing is written.
-    fold : to test on; None: the published test fold.
-    naming : what is typed for a label: "code", or its English or German name, "en" or "de".
-    enrich : ask with the passages of the knowledge base; False: with the bare label.
-    leads : only these are shown to the model; None: all.
-    min_positives : a label with fewer positives, or negatives, is listed but does not count in the macro average.
-    labelled : leave out the records without a label of the set, as the published splits of PTB-XL do (Strodthoff et al.
+    path
+        Folder of the data set.
+    label_set
+        A name out of prompts/, or "annotated": all that the data set names.
+    out
+        Folder to write to; None: nothing is written.
+    fold
+        The fold or folds to test on; None: the published test fold.
+    naming
+        What is typed for a label: "code", or its English or German name, "en" or "de".
+    enrich
+        Ask with the passages of the knowledge base; False: with the bare label.
+    leads
+        Only these are shown to the model; None: all.
+    min_positives
+        A label with fewer positives, or negatives, is listed but does not count in the macro average.
+    labelled
+        Leave out the records without a label of the set, as the published splits of PTB-XL do (Strodthoff et al.
         2021; MERL, Liu et al. 2024).
-    weights : folder or Hugging Face repo id of the model; None: the shipped one.
+    weights
+        Folder or Hugging Face repo id of the model; None: the shipped one.
 
     Returns
     -------
-    What `out`/results.json holds.
+    dict
+        What `out`/results.json holds.
 
     Raises
     ------
-    EcgclipError : for a data set or label set that is not there, or one without a usable label.
+    EcgclipError
+        For a data set or label set that is not there, or one without a usable label.
     """
     _check(naming, leads)
     model = load_model(weights)
