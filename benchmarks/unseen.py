@@ -37,7 +37,8 @@ from ecgclip.files import code_version, write_atomic, write_json
 from ecgclip.index.workers import cores
 from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.model.clip import ECGCLIP
-from ecgclip.model.prompts import DENIAL, prompt_settings
+from ecgclip.model.passages import DENIAL
+from ecgclip.model.prompts import prompt_settings
 from ecgclip.model.store import load_model
 from ecgclip.train import calibrate
 from ecgclip.train.clip import train_clip
@@ -146,7 +147,7 @@ def choose_shares(models: Sequence[ECGCLIP], groups: list[list[str]], split: Spl
     ecgs = [embed_windows(model, split.windows) for model in models]
 
     def ask(shares: dict[str, float], denials: bool = True) -> list[Figures]:
-        with mock.patch("ecgclip.model.prompts.DENIAL", DENIAL if denials else re.compile("(?!)")):
+        with mock.patch("ecgclip.model.passages.DENIAL", DENIAL if denials else re.compile("(?!)")):
             vectors = [models[g].concept_vector(c, shares) for g, c in zip(number, concepts, strict=True)]
         scores = np.stack([ecgs[g] @ v for g, v in zip(number, vectors, strict=True)], 1)
         return resample(scores, truth, people, 0)

@@ -4,8 +4,8 @@
     model = ecgclip.load_model()
     model.classify("record.hea", labels=["AF", "STEMI"])["AF"].probability
 
-The names below load on first use, so that `import ecgclip` is quick. The single steps are functions of the modules of the
-same name and are imported from there: `from ecgclip.prepare import prepare`, and likewise `measure` and `simulate`.
+The names below load on first use, so that `import ecgclip` is quick. Single steps have the names of their modules and
+are imported from there: `from ecgclip.prepare import prepare`, and likewise `measure` and `simulate`.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -41,7 +41,7 @@ def __getattr__(name: str) -> Any:
 
         try:
             return version("ecgclip")
-        except PackageNotFoundError:  # a checkout on the path that nobody installed
+        except PackageNotFoundError:  # a checkout on the path that is not installed
             return "unknown"
     return _load(name)
 

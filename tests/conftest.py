@@ -22,7 +22,9 @@ def tiny_model(tmp_path_factory):
     import torch
 
     from ecgclip.knowledge.base import KnowledgeBase
-    from ecgclip.model.clip import ECGCLIP, ModelConfig
+    from ecgclip.model.clip import ECGCLIP
+    from ecgclip.model.config import ModelConfig
+    from ecgclip.model.passages import EmbeddedPassages
     from ecgclip.networks.config import ECGConfig
     from ecgclip.networks.tokenizer import SentencePieceTokenizer, TextConfig
 
@@ -34,7 +36,7 @@ def tiny_model(tmp_path_factory):
     model = ECGCLIP(ModelConfig(ecg, text, floor=2.0), tokenizer, kb).eval()
     model.build_text()
     # as random as the weights would make them, without embedding thousands of passages
-    model.passages, model.passage_vectors = kb.passages, unit_vectors(len(kb.passages))
+    model.knowledge = EmbeddedPassages(kb, unit_vectors(len(kb.passages)))
     model.reference = unit_vectors(64)
     folder = tmp_path_factory.mktemp("model")
     model.save(folder)

@@ -177,11 +177,11 @@ def describe(
     """
     check_format(format, ("table", "json"))
     with output_file(output) as out:
-        from ecgclip.explain.sentences import check, describe
+        from ecgclip.explain.sentences import check_options, describe
         from ecgclip.model import load_model
 
         network = load_model(model)
-        check(threshold, language)
+        check_options(threshold, language)
         writer = sentence_writer(format, out)
         notes = RecordNotes()
 

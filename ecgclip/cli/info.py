@@ -40,20 +40,17 @@ def info(records: Records) -> None:
 
 def _info_lines(ecg: ECG) -> Iterator[str]:
     from ecgclip.explain import summary
-    from ecgclip.measure import find_beats, measure_windows, observe
-    from ecgclip.prepare import prepare
+    from ecgclip.measure.examined import examine
 
-    prepared = prepare(ecg)
-    beats = find_beats(prepared)
-    measurements = measure_windows(prepared, beats)
-    recording = observe(ecg, prepared, beats, measurements)
+    examined = examine(ecg)
+    recording = examined.recording
     yield from _reading_lines(ecg)
-    yield from _preparation_lines(prepared)
-    yield from _window_lines(prepared, beats)
+    yield from _preparation_lines(examined.prepared)
+    yield from _window_lines(examined.prepared, examined.heartbeats)
     yield row("used", f"{recording.used_s:.1f} of {recording.seconds:.1f} s")
-    yield from measurement_lines(summary(measurements))
+    yield from measurement_lines(summary(examined.measurements))
     yield from _decision_lines(recording)
-    yield from _finding_lines(ecg, measurements)
+    yield from _finding_lines(ecg, examined.measurements)
     yield ""
 
 

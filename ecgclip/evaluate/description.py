@@ -16,7 +16,7 @@ from ecgclip.evaluate.bootstrap import interval, patient_draws, record_weights
 from ecgclip.evaluate.results import cases_hash, provenance, save
 from ecgclip.evaluate.truth import cases_to_test, patient_numbers
 from ecgclip.evaluate.vectors import embed_cases
-from ecgclip.explain.sentences import say
+from ecgclip.explain.sentences import stated_concepts
 from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.model.clip import ECGCLIP
 from ecgclip.model.results import Embedding
@@ -73,7 +73,7 @@ def description(
     embeddings, test = embed_cases(model, test)
     nearest = nearest_cases(embeddings, *embed_cases(model, training))
     stated: dict[str, list[Collection[str]]] = {
-        "description": [say(model, e, model.config.threshold).keys() for e in embeddings],
+        "description": [stated_concepts(model, e, model.config.threshold).keys() for e in embeddings],
         "neighbour": [case.annotated for case in nearest],
     }
     vocabulary = sorted(set().union(*(c.annotated for c in [*test, *training])))

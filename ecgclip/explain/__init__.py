@@ -1,4 +1,4 @@
-"""What lies behind a score, and an ECG described in sentences."""
+"""Explanations: what lies behind a score, and an ECG described in sentences."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ecgclip.explain.sentences import Sentence as Sentence
     from ecgclip.explain.sentences import describe as describe
 
-__all__ = ["explain", "summary", "Sentence", "describe"]
+__all__ = ["Sentence", "describe", "explain", "summary"]
 __getattr__, __dir__ = attach(
     __name__,
     {

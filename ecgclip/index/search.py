@@ -98,7 +98,7 @@ def search(store: Store, model: ECGCLIP, query: Query, k: int, where: str | None
                     best[hit.record] = hit
     ranked = sorted(best.values(), key=lambda hit: -hit.score)[:k]
     # a model that does not say which concepts it was trained on has cosines for a likeness
-    measure = "likeness" if example is not None and model._statements is not None else "cosine"
+    measure = "likeness" if example is not None and model.statements is not None else "cosine"
     return [replace(hit, rank=rank, measure=measure) for rank, hit in enumerate(ranked, 1)]
 
 

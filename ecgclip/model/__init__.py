@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 from ecgclip.lazy import attach
 
 if TYPE_CHECKING:
+    from ecgclip.measure.examined import Examined as Examined
     from ecgclip.model.calibration import Calibration as Calibration
     from ecgclip.model.clip import ECGCLIP as ECGCLIP
-    from ecgclip.model.clip import ModelConfig as ModelConfig
+    from ecgclip.model.config import ModelConfig as ModelConfig
     from ecgclip.model.prompts import Prompt as Prompt
     from ecgclip.model.prompts import combine as combine
     from ecgclip.model.prompts import leaf_vectors as leaf_vectors
     from ecgclip.model.results import Embedding as Embedding
-    from ecgclip.model.results import Examined as Examined
     from ecgclip.model.results import Result as Result
     from ecgclip.model.results import Score as Score
     from ecgclip.model.results import ranking as ranking
@@ -21,34 +21,34 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ECGCLIP",
-    "ModelConfig",
-    "load_model",
-    "weights_hash",
+    "Calibration",
     "Embedding",
     "Examined",
+    "ModelConfig",
+    "Prompt",
     "Result",
     "Score",
-    "ranking",
-    "Prompt",
     "combine",
     "leaf_vectors",
-    "Calibration",
+    "load_model",
+    "ranking",
+    "weights_hash",
 ]
 __getattr__, __dir__ = attach(
     __name__,
     {
         "ECGCLIP": "ecgclip.model.clip",
-        "ModelConfig": "ecgclip.model.clip",
-        "load_model": "ecgclip.model.store",
-        "weights_hash": "ecgclip.model.weights",
+        "Calibration": "ecgclip.model.calibration",
         "Embedding": "ecgclip.model.results",
-        "Examined": "ecgclip.model.results",
+        "Examined": "ecgclip.measure.examined",
+        "ModelConfig": "ecgclip.model.config",
+        "Prompt": "ecgclip.model.prompts",
         "Result": "ecgclip.model.results",
         "Score": "ecgclip.model.results",
-        "ranking": "ecgclip.model.results",
-        "Prompt": "ecgclip.model.prompts",
         "combine": "ecgclip.model.prompts",
         "leaf_vectors": "ecgclip.model.prompts",
-        "Calibration": "ecgclip.model.calibration",
+        "load_model": "ecgclip.model.store",
+        "ranking": "ecgclip.model.results",
+        "weights_hash": "ecgclip.model.weights",
     },
 )

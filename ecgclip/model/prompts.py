@@ -1,10 +1,10 @@
-"""Prompts: what a label is asked with."""
+"""Prompts: what a label is asked with, and how the values of its conditions are combined."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,23 +12,29 @@ import numpy as np
 from ecgclip.files import asset_path
 from ecgclip.knowledge.concepts import Concept, Passage
 
-DENIAL = re.compile(r"no (?!.*, or )", re.IGNORECASE)  # a criterion that begins so, and offers nothing else, denies
-# "Abnormal" is no one thing to be seen: what a normal ECG is not, or a rhythm that PTB-XL's cardiologists may call otherwise normal. AUROC on
-# the validation split for a record that is not normal or has such a rhythm 0.958, by the first alone 0.954, by a vector of its own 0.677.
-NORMAL, ABNORMAL, OTHER_RHYTHMS = "normal-ecg", "abnormal-ecg", ("supraventricular-arrhythmia", "paced-rhythm")
-UNKNOWN, UNTRAINED = "not in the knowledge base: plain prompt", "not trained: by its criteria"  # notes
-MAX_LABEL = 500  # characters; a longer text is no label
+# Notes of prompts
+UNKNOWN = "not in the knowledge base: plain prompt"
+UNTRAINED = "not trained: by its criteria"
 
 
 @dataclass(frozen=True, eq=False)
 class Prompt:
-    """What a label became: the text vector asked with, and where it came from.
+    """What is asked for a label: one condition, or several as `parts`.
 
-    A label of several conditions has them as `parts`, which are all asked for, or any of them; `combine` gives its value from theirs.
+    Attributes
+    ----------
+    label : as it was typed
+    vector : float32 (dim,); of a denial, that of the condition denied; of several conditions, their common direction
+    concept : that of the knowledge base, if it is known
+    passages : passages that show what the label was taken for
+    note : how the label was understood, if that is not obvious
+    denied : the absence of the condition is asked for
+    parts : the conditions of a label that names several; see `combine`
+    any_of : one of the parts is enough; else all are asked for
     """
 
     label: str
-    vector: np.ndarray  # float32 (dim,); of what is denied, where it is; with parts, the direction of all together
+    vector: np.ndarray
     concept: Concept | None
     passages: tuple[Passage, ...]
     note: str = ""
@@ -38,49 +44,64 @@ class Prompt:
 
     @property
     def leaves(self) -> tuple[Prompt, ...]:
-        """Its conditions, in the order in which they were typed."""
+        """Its single conditions, in the order in which they were typed."""
         return tuple(leaf for part in self.parts for leaf in part.leaves) if self.parts else (self,)
+
+    @property
+    def meaning(self) -> str:
+        """What was understood, such as "and: atrial fibrillation; not left bundle branch block"."""
+        if self.parts:
+            parts = [f"({part.meaning})" if part.parts else part.meaning for part in self.parts]
+            return f"{'or' if self.any_of else 'and'}: {'; '.join(parts)}"
+        name = self.concept.name if self.concept else self.label
+        return f"not {name}" if self.denied else name
+
+    def trained(self, concepts: Collection[str] | None) -> bool | None:
+        """Return whether training had ECGs of all its conditions; None if that is unknown.
+
+        concepts : ids of the concepts that training had ECGs of; None if the model does not say
+        """
+        answers: list[bool | None] = []
+        for leaf in self.leaves:
+            if leaf.concept:
+                answers.append(None if concepts is None else leaf.concept.id in concepts)
+            else:
+                answers.append(False if concepts and UNKNOWN in leaf.note else None)
+        return False if False in answers else None if None in answers else True
 
 
 def combine(prompts: Sequence[Prompt], values: np.ndarray, whole: float) -> np.ndarray:
-    """Values (..., leaves) of all leaves of the prompts, one after the other → of the prompts (..., n).
+    """Combine the values of single conditions into those of prompts: *and* is the minimum, *or* the maximum.
 
-    What is denied has `whole` less the value (1: probabilities, 0: similarities); *and* is the minimum, *or* the maximum.
+    Parameters
+    ----------
+    prompts : n prompts
+    values : (…, leaves), of all leaves of the prompts, one after the other
+    whole : a denied condition has this less its value: 1 for probabilities, 0 for similarities
+
+    Returns
+    -------
+    (…, n)
     """
-    at = iter(range(values.shape[-1]))
+    columns = iter(range(values.shape[-1]))
 
     def value(prompt: Prompt) -> np.ndarray:
         if not prompt.parts:
-            own = values[..., next(at)]
-            return whole - own if prompt.denied else own
+            column = values[..., next(columns)]
+            return whole - column if prompt.denied else column
         return (np.max if prompt.any_of else np.min)([value(part) for part in prompt.parts], axis=0)
 
     return np.stack([value(prompt) for prompt in prompts], -1)
 
 
-def _together(parts: Sequence[Prompt]) -> np.ndarray:
-    """The direction of all parts, what is denied away from it."""
-    total = np.sum([-part.vector if part.denied else part.vector for part in parts], 0)
-    return total / max(np.linalg.norm(total), 1e-6)
-
-
 def leaf_vectors(prompts: Sequence[Prompt]) -> np.ndarray:
-    """float32 (leaves, dim), as `combine` takes their values."""
+    """Return the vectors of all leaves, float32 (leaves, dim), in the order in which `combine` takes their values."""
     return np.stack([leaf.vector for prompt in prompts for leaf in prompt.leaves])
 
 
+@cache
 def prompt_settings() -> dict[str, Any]:
-    """prompts/templates.yaml."""
+    """Return the contents of prompts/templates.yaml: templates of names, and shares of the kinds of passages."""
     import yaml
 
-    if not _SETTINGS:
-        _SETTINGS.update(yaml.safe_load(asset_path("prompts/templates.yaml").read_text(encoding="utf-8")))
-    return _SETTINGS
-
-
-_SETTINGS: dict[str, Any] = {}
-
-
-def _shown(concept: Concept) -> tuple[Passage, ...]:
-    """The passages that tell a user what a label was taken for."""
-    return tuple(p for p in concept.passages if p.kind in ("definition", "criterion") and p.language == "en")
+    return yaml.safe_load(asset_path("prompts/templates.yaml").read_text(encoding="utf-8"))

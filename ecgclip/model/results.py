@@ -1,4 +1,4 @@
-"""What the model makes of a record: vectors, scores, results."""
+"""What the model returns: embeddings, scores and results."""
 
 from __future__ import annotations
 
@@ -11,25 +11,31 @@ import numpy as np
 
 from ecgclip.ecg import ECG
 from ecgclip.knowledge.concepts import Passage
-from ecgclip.measure.beats import Beats
-from ecgclip.measure.measurement import Measurement
-from ecgclip.measure.recording import Recording
-from ecgclip.prepare import Prepared
+from ecgclip.measure.examined import Examined
 
-Record: TypeAlias = str | os.PathLike | ECG  # a WFDB header by its path, or what was read from one
+Record: TypeAlias = str | os.PathLike | ECG  # the path of a record, or an ECG that was read already
 
 
 @dataclass(frozen=True)
 class Score:
-    """One label's answer for one record.
+    """The answer for one label and one record.
 
-    concept: None of a denial, and of several conditions. probability: of the whole record, from the mean of its windows;
-    max_probability: the highest, of the record or of a window; burden: the share of windows at or above the model's threshold; neither
-    is changed by softmax. trained: whether training had ECGs of it; None where nobody knows, and where the recording itself decides.
+    Attributes
+    ----------
+    label : as it was asked
+    concept : id in the knowledge base; None for a denial, several conditions or an unknown label
+    probability : that the record shows it, from the mean of its windows
+    similarity : cosine of the record and the label
+    max_probability : the highest of the record and its windows; softmax does not change it
+    burden : share of windows at or above the model's threshold; softmax does not change it
+    trained : whether training had ECGs of it; None if unknown, or if the recording itself decides
+    passages : passages of the knowledge base that the label was taken for
+    window_similarity : cosine of each window and the label
+    note : how the label was understood, if that is not obvious
     """
 
     label: str
-    concept: str | None  # id in the knowledge base
+    concept: str | None
     probability: float
     similarity: float
     max_probability: float
@@ -42,15 +48,26 @@ class Score:
 
 @dataclass(frozen=True)
 class Result:
-    """The scores of one record, in the order asked for; `result["AF"]` finds one by its label."""
+    """The scores of one record, in the order asked for; `result["AF"]` is the score of that label.
+
+    Attributes
+    ----------
+    record : its path, without .hea
+    leads : leads of the recording
+    windows : start of each window, s
+    scores : one for each label
+    notes : what was assumed, repaired or masked
+    seconds : length of the recording
+    used_s : seconds of it that the scores rest on
+    """
 
     record: str
     leads: tuple[str, ...]
-    windows: tuple[float, ...]  # start of each, s
+    windows: tuple[float, ...]
     scores: tuple[Score, ...]
     notes: tuple[str, ...] = ()
-    seconds: float = 0.0  # length of the recording
-    used_s: float = 0.0  # how much of it the scores rest on
+    seconds: float = 0.0
+    used_s: float = 0.0
 
     def __getitem__(self, label: str) -> Score:
         for score in self.scores:
@@ -59,7 +76,7 @@ class Result:
         raise KeyError(label)
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON contract of `ecgclip classify --format json`."""
+        """Return the entry of this record in the output of `ecgclip classify --format json`."""
         keys = ("label", "concept", "probability", "similarity", "max_probability", "burden", "trained", "note")
         return {
             "record": self.record,
@@ -68,47 +85,42 @@ class Result:
             "seconds": self.seconds,
             "used_s": self.used_s,
             "notes": list(self.notes),
-            "scores": [{k: getattr(s, k) for k in keys} for s in self.scores],
+            "scores": [{key: getattr(score, key) for key in keys} for score in self.scores],
         }
 
 
 @dataclass(frozen=True, eq=False)
-class Examined:
-    """One record as the encoder is given it, window by window."""
-
-    record: str
-    leads: tuple[str, ...]
-    prepared: Prepared
-    heartbeats: Beats
-    measurements: tuple[Measurement, ...]  # of each window
-    recording: Recording
-    metadata: dict[str, Any]  # that of the ECG
-    notes: tuple[str, ...]
-
-    @property
-    def r_peaks(self) -> tuple[np.ndarray, ...]:
-        """Of each window, samples at 100 Hz."""
-        return self.heartbeats.windows
-
-
-@dataclass(frozen=True, eq=False)
 class Embedding(Examined):
-    """One record's vectors. rhythm float32 (windows, dim); beats: for each window (beats, dim); all of unit length."""
+    """A recording and its vectors, all of unit length.
+
+    Attributes
+    ----------
+    rhythm : float32 (windows, dim)
+    beats : for each window float32 (beats, dim)
+    """
 
     rhythm: np.ndarray
     beats: tuple[np.ndarray, ...]
 
     @property
     def vector(self) -> np.ndarray:
-        """The whole record, float32 (dim,) of unit length: the mean of its windows."""
-        return _unit(self.rhythm.mean(0))
+        """The vector of the whole record, float32 (dim,): the mean of its windows, of unit length."""
+        return unit(self.rhythm.mean(0))
 
 
 def ranking(scores: Sequence[Score], top: int | None, answerable: bool = False) -> list[int]:
-    """The places of the `top` most probable scores (None: all), best first; answerable: without what training never had."""
-    kept = [i for i, score in enumerate(scores) if not (answerable and score.trained is False)]
-    return sorted(kept, key=lambda i: -scores[i].probability)[:top]
+    """Return the places of the most probable scores, best first.
+
+    Parameters
+    ----------
+    scores : scores of one record
+    top : how many; None for all
+    answerable : leave out conditions that training had no ECGs of
+    """
+    places = [i for i, score in enumerate(scores) if not (answerable and score.trained is False)]
+    return sorted(places, key=lambda i: -scores[i].probability)[:top]
 
 
-def _unit(vector: np.ndarray) -> np.ndarray:
+def unit(vector: np.ndarray) -> np.ndarray:
+    """Return the vector with length 1."""
     return vector / np.linalg.norm(vector)

@@ -1,4 +1,4 @@
-"""Where a model's files lie."""
+"""Where the files of a model lie: a folder, the shipped weights, or a repository of the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -12,9 +12,17 @@ from ecgclip.files import asset_path, file_sha256
 
 DEFAULT_WEIGHTS = "weights"
 FILES = ("config.json", "model.safetensors", "vectors.safetensors")
+DOWNLOADED = ["*.json", "*.safetensors", "*.model", "*.txt", "tokenizer/*"]  # never *.bin or *.pt, which are pickles
 
 
-def _weights_folder(name: str | Path | None) -> Path:
+def weights_folder(name: str | Path | None) -> Path:
+    """Return the folder with a model's files; see `load_model`.
+
+    Raises
+    ------
+    EcgclipError
+        There is no model, and the name is no Hugging Face repo id that can be downloaded.
+    """
     if name is None:
         return asset_path(DEFAULT_WEIGHTS)
     folder = Path(name)
@@ -22,33 +30,38 @@ def _weights_folder(name: str | Path | None) -> Path:
         if missing := [f for f in FILES if not (folder / f).exists()]:
             raise EcgclipError(f"{folder}: no model here ({', '.join(missing)} missing){_models_in(folder, name)}")
         return folder
+    # owner/name, unless `owner` is a folder: then a path was mistyped, and nothing is downloaded
     if folder.parent.exists() or not re.fullmatch(r"[\w.-]+/[\w.-]+", str(name)):
-        # where `owner` is a folder, a mistyped path is meant: nothing is fetched for it
         raise EcgclipError(
-            f"{name}: neither a folder with a model nor a Hugging Face repo id (owner/name){_models_in(folder.parent, name)}"
+            f"{name}: neither a folder with a model nor a Hugging Face repo id (owner/name)"
+            f"{_models_in(folder.parent, name)}"
         )
+    return _downloaded(str(name))
+
+
+def _downloaded(repo_id: str) -> Path:
     from huggingface_hub import snapshot_download
 
-    print(f"note: {name} is no folder here: asked of the Hugging Face hub", file=sys.stderr)
+    print(f"note: {repo_id} is not a folder here: downloading it from the Hugging Face hub", file=sys.stderr)
     try:
-        # never *.bin or *.pt: those are pickles
-        patterns = ["*.json", "*.safetensors", "*.model", "*.txt", "tokenizer/*"]
-        return Path(snapshot_download(str(name), allow_patterns=patterns))
+        return Path(snapshot_download(repo_id, allow_patterns=DOWNLOADED))
     except Exception as error:  # whatever the hub's client raises, the user needs one line
-        raise EcgclipError(
-            f"{name}: not to be had from the Hugging Face hub ({str(error).splitlines()[0][:100]})"
-        ) from None
+        problem = str(error).splitlines()[0][:100]
+        raise EcgclipError(f"{repo_id}: could not be downloaded from the Hugging Face hub ({problem})") from None
 
 
-def _models_in(folder: Path, name: str | Path | None) -> str:
-    """The models below a folder, nearest spelling first, as the end of an error."""
+def _models_in(folder: Path, name: str | Path) -> str:
+    """The end of an error: models in a folder, those with the most similar names first."""
     if folder == Path():
         return ""
-    found = [str(f.parent) for below in ("*", "*/*") for f in folder.glob(f"{below}/{FILES[1]}")]
-    near = get_close_matches(str(name), found, n=3, cutoff=0)
-    return f"; there is {' and '.join(near)}" if near else ""
+    models = [str(f.parent) for below in ("*", "*/*") for f in folder.glob(f"{below}/{FILES[1]}")]
+    similar = get_close_matches(str(name), models, n=3, cutoff=0)
+    return f"; there is {' and '.join(similar)}" if similar else ""
 
 
 def weights_hash(folder: str | Path | None = None) -> str:
-    """SHA-256 of model.safetensors, as tables of results name it."""
-    return file_sha256(_weights_folder(folder) / "model.safetensors")
+    """Return the SHA-256 of model.safetensors, by which results and indexes name the weights.
+
+    folder : see `load_model`
+    """
+    return file_sha256(weights_folder(folder) / "model.safetensors")

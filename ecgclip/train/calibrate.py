@@ -19,7 +19,8 @@ import numpy as np
 
 from ecgclip.data.splits import patient_folds
 from ecgclip.model.calibration import Calibration
-from ecgclip.model.clip import ECGCLIP, ModelConfig
+from ecgclip.model.clip import ECGCLIP
+from ecgclip.model.config import ModelConfig
 
 if TYPE_CHECKING:
     from ecgclip.train.sources import Split
@@ -119,7 +120,7 @@ def statements(
 ) -> tuple[np.ndarray, np.ndarray]:
     """→ int (THRESHOLDS, 3, records): statements of a description that are right, wrong and missing; the records' folds."""
     from ecgclip.evaluate.description import statement_counts, statement_table, statement_truth
-    from ecgclip.explain.sentences import consistent
+    from ecgclip.explain.sentences import choose_statements
     from ecgclip.train.validation import embed_windows
 
     split, kb = next(iter(held_out.values())), model.kb
@@ -136,11 +137,12 @@ def statements(
     similarity = means / np.linalg.norm(means, axis=1, keepdims=True) @ vectors.T
     features = Calibration().features(similarity, model.reference @ vectors.T)
     chosen = [model.config.calibration if curves is None else curves[k] for k in folds]
-    probability = np.stack([curve.curve(row) for curve, row in zip(chosen, features, strict=True)])
+    rows = [curve.curve(row) for curve, row in zip(chosen, features, strict=True)]
+    probability = [dict(zip(concepts, row, strict=True)) for row in rows]
 
     def counts(threshold: float) -> np.ndarray:
-        said = [consistent(kb, [concepts[j] for j in np.flatnonzero(row >= threshold)]) for row in probability]
-        return statement_counts(statement_table(kb, said, vocabulary), truth).sum(2)
+        stated = [choose_statements(kb, by_concept, threshold) for by_concept in probability]
+        return statement_counts(statement_table(kb, stated, vocabulary), truth).sum(2)
 
     return np.stack([counts(threshold) for threshold in THRESHOLDS]), folds
 

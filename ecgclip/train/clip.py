@@ -15,7 +15,8 @@ from ecgclip.ecg import EcgclipError
 from ecgclip.evaluate.vectors import random_encoder
 from ecgclip.files import code_version
 from ecgclip.knowledge.base import KnowledgeBase
-from ecgclip.model.clip import ECGCLIP, ModelConfig
+from ecgclip.model.clip import ECGCLIP
+from ecgclip.model.config import ModelConfig
 from ecgclip.networks.tokenizer import TextConfig, load_tokenizer
 from ecgclip.train.aligner import Aligner
 from ecgclip.train.batches import Batches

@@ -6,13 +6,11 @@ import copy
 import math
 
 import numpy as np
-import torch
 
 from ecgclip.data.windows import Windows
 from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.model.clip import ECGCLIP
 from ecgclip.networks.config import ECGFeatures
-from ecgclip.train.loop import _device
 from ecgclip.train.sources import Split
 from ecgclip.train.wording import targets
 
@@ -22,25 +20,16 @@ def embed_windows(model: ECGCLIP, windows: Windows, rows: np.ndarray | None = No
     return encode_windows(model, windows, rows).rhythm.numpy()
 
 
-@torch.no_grad()
 def encode_windows(
     model: ECGCLIP, windows: Windows, rows: np.ndarray | None = None, measured: bool = True
 ) -> ECGFeatures:
     """All that the encoder gives for the given windows (all of them by default); not measured: from the signal alone."""
     rows = np.arange(len(windows)) if rows is None else rows
     model.eval()
-    device = _device(model)
-    parts = []
-    for part in np.array_split(rows, max(1, len(rows) // 64)):
-        arrays = (
-            windows.signal[part].astype(np.float32),
-            windows.mask[part],
-            windows.r_peaks[part],
-            windows.length[part],
-            *([windows.features[part, 0]] if measured else []),
-        )
-        parts.append(model.ecg(*(torch.from_numpy(np.ascontiguousarray(a)).to(device) for a in arrays)))
-    return ECGFeatures.cat(parts)
+    inputs = [windows.signal, windows.mask, windows.r_peaks, windows.length]
+    if measured:
+        inputs.append(windows.features[:, 0])
+    return ECGFeatures.cat(list(model.encode_windows(inputs, np.array_split(rows, max(1, len(rows) // 64)))))
 
 
 def validation_prompts(model: ECGCLIP, held_out: dict[str, Split], least: int = 3) -> tuple[np.ndarray, np.ndarray]:

@@ -261,7 +261,7 @@ def test_a_bug_in_one_record_does_not_lose_the_others(classify, records, monkeyp
             raise ZeroDivisionError("so it\ngoes")
         return read_ecg(record)
 
-    monkeypatch.setattr("ecgclip.model.clip.read_ecg", read)
+    monkeypatch.setattr("ecgclip.model.embed.read_ecg", read)
     code, out, err = classify(records, "--labels", "AF", "--format", "json")
     assert code == 1
     assert len(json.loads(out)) == 2
@@ -273,7 +273,7 @@ def test_an_interrupt_ends_quietly_and_leaves_no_file(classify, records, tmp_pat
     def read(record):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ecgclip.model.clip.read_ecg", read)
+    monkeypatch.setattr("ecgclip.model.embed.read_ecg", read)
     code, _, err = classify(records, "--labels", "AF", "--format", "csv", "--output", tmp_path / "scores.csv")
     assert (code, err.strip()) == (130, "")
     assert not list(tmp_path.iterdir())

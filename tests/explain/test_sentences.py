@@ -21,7 +21,7 @@ from ecgclip.io.wfdb import read_ecg
 from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.knowledge.concepts import CATEGORIES
 from ecgclip.model.calibration import Calibration
-from ecgclip.model.clip import ModelConfig
+from ecgclip.model.config import ModelConfig
 from ecgclip.model.store import load_model
 from ecgclip.simulate import simulate
 from ecgclip.train import calibrate

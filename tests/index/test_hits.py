@@ -7,7 +7,7 @@ from ecgclip.index.hits import Hit, shared
 
 def test_a_hit_says_what_its_score_measures(circle, model, monkeypatch):
     assert {h.measure for h in circle.search(like=NORTH)} == {"cosine"}, "all that a model without statements has"
-    monkeypatch.setitem(vars(model), "_statements", "known")
+    monkeypatch.setitem(vars(model), "statements", "known")
     monkeypatch.setattr(model, "like", lambda vector: vector)
     monkeypatch.setattr(model, "likeness", lambda mine, others: 1 - mine @ others.T)
     assert {h.measure for h in circle.search(like=NORTH)} == {"likeness"}

@@ -17,10 +17,11 @@ from ecgclip.ecg import ECG, EcgclipError
 from ecgclip.io.wfdb import read_ecg
 from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.model.calibration import Calibration
-from ecgclip.model.clip import ModelConfig
+from ecgclip.model.config import ModelConfig
+from ecgclip.model.passages import EmbeddedPassages
 from ecgclip.model.prompts import prompt_settings
 from ecgclip.model.store import load_model
-from ecgclip.model.weights import _weights_folder, weights_hash
+from ecgclip.model.weights import weights_folder, weights_hash
 from ecgclip.networks.config import ECGFeatures
 from ecgclip.networks.encoder import ECGEncoder
 from ecgclip.simulate import simulate
@@ -355,7 +356,7 @@ def test_what_denies_and_what_is_of_one_heartbeat_stands_for_no_label(tiny_model
     other = next(i for i, p in enumerate(model.passages) if p.concept == "atrial-flutter")
     model.passage_vectors[other] = own + model.passage_vectors[other] * 0.5
     model.passage_vectors[other] /= np.linalg.norm(model.passage_vectors[other])
-    model.__dict__.pop("_index")
+    model.knowledge = EmbeddedPassages(model.kb, model.passage_vectors)
     prompt = model.prompt(label)
     assert prompt.concept.id == "atrial-flutter"
     assert not any(kind in (p.kind, model.kb.concepts[p.concept].category) for p in prompt.passages)
@@ -608,7 +609,7 @@ def test_a_config_of_another_network_is_one_line(copy, change):
 @pytest.mark.parametrize("name", ["/nowhere/at/all", "nonsense"])
 def test_no_model_there(name):
     with pytest.raises(EcgclipError, match="neither a folder"):
-        _weights_folder(name)
+        weights_folder(name)
 
 
 def test_a_mistyped_path_is_not_asked_of_the_hub(tiny_model, tmp_path, monkeypatch):
@@ -623,7 +624,10 @@ def test_a_mistyped_path_is_not_asked_of_the_hub(tiny_model, tmp_path, monkeypat
 def test_what_is_asked_of_the_hub_is_said(tiny_model, monkeypatch, capsys):
     monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(tiny_model))
     assert load_model("nobody/nothing").kb.concepts
-    assert capsys.readouterr().err == "note: nobody/nothing is no folder here: asked of the Hugging Face hub\n"
+    assert (
+        capsys.readouterr().err
+        == "note: nobody/nothing is not a folder here: downloading it from the Hugging Face hub\n"
+    )
 
 
 def test_nothing_to_embed(model):
@@ -867,7 +871,9 @@ def test_an_id_of_the_hub_is_fetched_without_pickles(tiny_model, monkeypatch):
         raise ConnectionError("no route\nto host")
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", offline)
-    with pytest.raises(EcgclipError, match=r"owner/name: not to be had from the Hugging Face hub \(no route\)"):
+    with pytest.raises(
+        EcgclipError, match=r"owner/name: could not be downloaded from the Hugging Face hub \(no route\)"
+    ):
         load_model("owner/name")
 
 

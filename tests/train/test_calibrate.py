@@ -13,7 +13,7 @@ from ecgclip.data.cases import Case  # noqa: E402
 from ecgclip.data.splits import patient_folds  # noqa: E402
 from ecgclip.knowledge.base import KnowledgeBase  # noqa: E402
 from ecgclip.model.calibration import Calibration  # noqa: E402
-from ecgclip.model.clip import ModelConfig
+from ecgclip.model.config import ModelConfig
 from ecgclip.model.store import load_model
 from ecgclip.train.calibrate import (
     UNRELATED,

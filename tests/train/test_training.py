@@ -30,7 +30,8 @@ from ecgclip.files import asset_path
 from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.measure.guideline import finding_texts
 from ecgclip.measure.vector import feature_names
-from ecgclip.model.clip import ECGCLIP, ModelConfig
+from ecgclip.model.clip import ECGCLIP
+from ecgclip.model.config import ModelConfig
 from ecgclip.model.store import load_model
 from ecgclip.model.weights import weights_hash
 from ecgclip.networks.tokenizer import TextConfig, load_tokenizer

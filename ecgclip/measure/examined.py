@@ -1,0 +1,71 @@
+"""One recording prepared and measured: all that is known of it before a network sees it.
+
+examined = examine(read_ecg("record.hea"))
+examined.measurements[0].heart_rate
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ecgclip.ecg import ECG
+from ecgclip.measure.beats import Beats, find_beats
+from ecgclip.measure.measurement import Measurement, measure_windows
+from ecgclip.measure.recording import Recording, observe
+from ecgclip.prepare import SAMPLING_RATE, Prepared, prepare
+
+
+@dataclass(frozen=True, eq=False)
+class Examined:
+    """One recording as the ECG encoder is given it, window by window.
+
+    Attributes
+    ----------
+    record : path of the record; empty for an ECG that was not read from a file
+    leads : leads of the recording
+    prepared : the signal, its lead mask and its windows
+    heartbeats : R peaks of the recording and of each window
+    measurements : one for each window
+    recording : what the recording itself decides, such as asystole
+    metadata : that of the ECG
+    notes : what was assumed, repaired or masked
+    """
+
+    record: str
+    leads: tuple[str, ...]
+    prepared: Prepared
+    heartbeats: Beats
+    measurements: tuple[Measurement, ...]
+    recording: Recording
+    metadata: dict[str, Any]
+    notes: tuple[str, ...]
+
+    @property
+    def r_peaks(self) -> tuple[np.ndarray, ...]:
+        """R peaks of each window, int (beats,), samples at 100 Hz from the start of the window."""
+        return self.heartbeats.windows
+
+
+def examine(ecg: ECG, sampling_rate: int = SAMPLING_RATE) -> Examined:
+    """Prepare and measure one recording.
+
+    Parameters
+    ----------
+    ecg : the recording
+    sampling_rate : of the encoder, Hz; measurements are taken at 100 Hz at any rate
+
+    Raises
+    ------
+    EcgclipError
+        No lead has a signal in any window.
+    """
+    prepared = prepare(ecg, sampling_rate)
+    beats = find_beats(prepared)
+    measurements = tuple(measure_windows(prepared, beats))
+    recording = observe(ecg, prepared, beats, measurements)
+    exchange = [recording.exchange] if recording.exchange else []
+    notes = (*ecg.notes, *prepared.notes, *exchange)
+    return Examined(ecg.source or "", ecg.leads, prepared, beats, measurements, recording, ecg.metadata, notes)

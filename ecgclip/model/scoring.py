@@ -1,0 +1,114 @@
+"""From vectors and prompts to scores.
+
+similarity ─calibration─▶ probability of each condition ─what the recording decides─▶ combine ─▶ Score of each label
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ecgclip.measure.recording import Decision
+from ecgclip.model.config import ModelConfig
+from ecgclip.model.prompts import UNTRAINED, Prompt, combine, leaf_vectors
+from ecgclip.model.results import Embedding, Result, Score
+from ecgclip.prepare import SAMPLING_RATE
+
+
+@dataclass(frozen=True, eq=False)
+class Scorer:
+    """Scores embeddings for prompts, by one model's calibration.
+
+    Attributes
+    ----------
+    config : calibration, threshold, and what training had
+    reference : float32 (ECGs, dim), the reference ECGs
+    """
+
+    config: ModelConfig
+    reference: np.ndarray
+
+    def probability(self, similarity: np.ndarray, leaves: Sequence[Prompt]) -> np.ndarray:
+        """Similarities (n, leaves) → probabilities (n, leaves); see `ECGCLIP.probability`."""
+        bank = self.reference @ leaf_vectors(leaves).T
+        probability = self.config.calibration(similarity, bank)
+        untrained = [j for j, leaf in enumerate(leaves) if leaf.trained(self.config.trained_concepts) is False]
+        if untrained and self.config.untrained is not None:
+            probability[:, untrained] = self.config.untrained(similarity[:, untrained], bank[:, untrained])
+        return probability
+
+    def likely(self, prompt: Prompt, vectors: np.ndarray) -> np.ndarray:
+        """Vectors of ECGs (n, dim) → bool (n,); see `ECGCLIP.likely`."""
+        leaves, prompt_vectors = prompt.leaves, leaf_vectors([prompt]).T
+        usual: np.ndarray | float = np.inf
+        if len(self.reference):
+            usual = self.probability(self.reference @ prompt_vectors, leaves).mean(0)
+        present = self.probability(vectors @ prompt_vectors, leaves) >= np.minimum(usual, self.config.threshold)
+        return combine([prompt], present.astype(int), whole=1)[:, 0] > 0
+
+    def score(self, embedding: Embedding, prompts: Sequence[Prompt], softmax: bool = False) -> Result:
+        """An embedding and prompts → scores; see `ECGCLIP.score`."""
+        leaves = [leaf for prompt in prompts for leaf in prompt.leaves]
+        rows = np.vstack([embedding.vector, embedding.rhythm])  # the record, then its windows
+        similarity = rows @ leaf_vectors(prompts).T
+        probability = self.probability(similarity, leaves)
+        decided = embedding.recording.decides()
+        _decide(probability, leaves, embedding, decided)
+        similarity, probability = combine(prompts, similarity, whole=0), combine(prompts, probability, whole=1)
+        record = _softmax(probability[0]) if softmax else probability[0]
+        scores = [
+            self._score(prompt, float(record[j]), similarity[:, j], probability[:, j], decided)
+            for j, prompt in enumerate(prompts)
+        ]
+        prepared = embedding.prepared
+        windows = tuple(float(start) for start in prepared.start_s)
+        length = prepared.seconds, prepared.used_s
+        return Result(embedding.record, embedding.leads, windows, tuple(scores), embedding.notes, *length)
+
+    def _score(
+        self,
+        prompt: Prompt,
+        answer: float,
+        similarity: np.ndarray,
+        probability: np.ndarray,
+        decided: Mapping[str, Decision],
+    ) -> Score:
+        """The score of one prompt; similarity and probability: (1 + windows,), of the record and of its windows."""
+        concepts = [leaf.concept.id for leaf in prompt.leaves if leaf.concept]
+        measured = [decided[concept].words for concept in concepts if concept in decided]
+        note = prompt.note.replace(UNTRAINED, "").strip("; ") if measured else prompt.note
+        return Score(
+            label=prompt.label,
+            concept=prompt.concept.id if prompt.concept and not prompt.denied else None,
+            probability=answer,
+            similarity=float(similarity[0]),
+            max_probability=float(probability.max()),
+            burden=float((probability[1:] >= self.config.threshold).mean()),
+            trained=None if measured else prompt.trained(self.config.trained_concepts),
+            passages=prompt.passages,
+            window_similarity=tuple(similarity[1:].tolist()),
+            note="; ".join(filter(None, [note, *measured])),
+        )
+
+
+def _decide(
+    probability: np.ndarray, leaves: Sequence[Prompt], embedding: Embedding, decided: Mapping[str, Decision]
+) -> None:
+    """Put in, in place, the probabilities (1 + windows, leaves) that the recording itself decides.
+
+    The record gets them, and of its windows those in which it was measured.
+    """
+    starts = embedding.prepared.start_s
+    stops = starts + embedding.prepared.length / SAMPLING_RATE
+    for j, leaf in enumerate(leaves):
+        if leaf.concept and (decision := decided.get(leaf.concept.id)):
+            within = (starts < decision.stop_s) & (stops > decision.start_s)
+            probability[np.append(True, within), j] = decision.probability
+
+
+def _softmax(probability: np.ndarray) -> np.ndarray:
+    """Probabilities (labels,) that sum to one, in the proportion of their odds."""
+    odds = probability / (1 - probability).clip(1e-9)
+    return odds / odds.sum()
