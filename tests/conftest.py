@@ -35,7 +35,7 @@ def tiny_model(tmp_path_factory):
     tokenizer = SentencePieceTokenizer.train([p.text for p in kb.passages], text)
     model = ECGCLIP(ModelConfig(ecg, text, floor=2.0), tokenizer, kb).eval()
     model.build_text()
-    # as random as the weights would make them, without embedding thousands of passages
+    # random vectors, as those of random weights are: embedding thousands of passages takes long
     model.knowledge = EmbeddedPassages(kb, unit_vectors(len(kb.passages)))
     model.reference = unit_vectors(64)
     folder = tmp_path_factory.mktemp("model")
