@@ -29,21 +29,27 @@ def explain(model: ECGCLIP, embedding: Embedding, prompts: Sequence[Prompt], res
 
     Parameters
     ----------
-    model : the one that scored
-    embedding : of the record
-    prompts : those of the scores, in the same order
-    result : of `model.score`
+    model
+        The one that scored.
+    embedding
+        Vectors of the record.
+    prompts
+        Prompts of the scores, in the same order.
+    result
+        What `model.score` gave.
 
     Returns
     -------
-    for each score a dict, ready for JSON:
-        name : what was understood; None if the knowledge base has no such concept
-        definition : of its concepts; None likewise
-        passages : [{kind, text, source}], where source is a key of `sources`
-        sources : {key: literature}
-        windows : similarity of each window
-        beats : [{time_s, rr_s, similarity}] of the most similar beats; rr_s is the interval before the beat
-        leads : {lead: what it adds to the similarity}; None for a lead that is masked, or is the only one
+    list of dict
+        One for each score, ready for JSON:
+
+        - name: what was understood; None if the knowledge base has no such concept
+        - definition: of its concepts; None likewise
+        - passages: [{kind, text, source}], where source is a key of `sources`
+        - sources: {key: literature}
+        - windows: similarity of each window
+        - beats: [{time_s, rr_s, similarity}] of the most similar beats; rr_s is the interval before the beat
+        - leads: {lead: what it adds to the similarity}; None for a lead that is masked, or is the only one
     """
     evidence = model.lead_evidence(embedding, prompts)
     sources = model.kb.sources
@@ -96,16 +102,19 @@ def summary(measurements: Sequence[Measurement]) -> dict[str, Any]:
 
     Parameters
     ----------
-    measurements : one for each window
+    measurements
+        One for each window.
 
     Returns
     -------
-    a dict, ready for JSON; None where no window can be measured:
-        heart_rate (/min), rr_variation (standard deviation over mean of R–R), pr_ms, qrs_ms, qt_ms,
-        qtc_ms (Fridericia), axis_deg,
-        longest_rr_s : the longest time without a heartbeat in any window
-        st_mv, t_mv, r_mv, s_mv : by lead, the level of ST at J + 60 ms, the largest deflection of T, and the
-            tallest positive and deepest negative wave of QRS
+    dict
+        Ready for JSON; None where no window can be measured:
+
+        - heart_rate (/min), rr_variation (standard deviation over mean of R–R), pr_ms, qrs_ms, qt_ms,
+          qtc_ms (Fridericia), axis_deg
+        - longest_rr_s: the longest time without a heartbeat in any window
+        - by lead: st_mv (level of ST at J + 60 ms), t_mv (the largest deflection of T), r_mv and s_mv (the tallest
+          positive and the deepest negative wave of QRS)
     """
     intervals = {
         name: [getattr(m, name) for m in measurements]

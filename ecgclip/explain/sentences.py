@@ -47,14 +47,19 @@ def describe(
 
     Parameters
     ----------
-    model : a trained model
-    record : a path, an ECG or its embedding
-    threshold : probability from which on a concept is stated; None for the model's own
-    language : "en" or "de"
+    model
+        A trained model.
+    record
+        A path, an ECG or its embedding.
+    threshold
+        Probability from which on a concept is stated; None for the model's own.
+    language
+        "en" or "de".
 
     Returns
     -------
-    sentences; none if no concept is probable enough
+    list of Sentence
+        Empty if no concept is probable enough.
 
     Raises
     ------
@@ -92,13 +97,17 @@ def choose_statements(kb: KnowledgeBase, probability: Mapping[str, float], thres
 
     Parameters
     ----------
-    kb : the knowledge base
-    probability : of each concept (id) that may be stated
-    threshold : probability from which on a concept is stated
+    kb
+        Tells what is broader or contradicts.
+    probability
+        Probability of each concept (id) that may be stated.
+    threshold
+        Probability from which on a concept is stated.
 
     Returns
     -------
-    the concepts stated and their probabilities, by id
+    dict
+        Probability of each concept stated, by id.
     """
     probable = {concept: p for concept, p in probability.items() if p >= threshold}
     return {concept: probable[concept] for concept in sorted(consistent(kb, probable))}

@@ -1,7 +1,7 @@
 """Measurements of an ECG as a cardiologist takes them, and the findings that follow from them.
 
 `measure` gives the numbers (a `Measurement`), `findings` judges them by the guidelines, `features` makes them a vector
-for the encoder, and `observe` tells what a recording decides by itself.
+for the encoder, `observe` tells what a recording decides by itself, and `examine` does all of it.
 """
 
 from typing import TYPE_CHECKING
@@ -11,6 +11,8 @@ from ecgclip.lazy import attach
 if TYPE_CHECKING:
     from ecgclip.measure.beats import Beats as Beats
     from ecgclip.measure.beats import find_beats as find_beats
+    from ecgclip.measure.examined import Examined as Examined
+    from ecgclip.measure.examined import examine as examine
     from ecgclip.measure.guideline import finding_texts as finding_texts
     from ecgclip.measure.guideline import findings as findings
     from ecgclip.measure.measurement import Measurement as Measurement
@@ -35,6 +37,8 @@ __all__ = [
     "Recording",
     "Decision",
     "observe",
+    "Examined",
+    "examine",
 ]
 __getattr__, __dir__ = attach(
     __name__,
@@ -51,5 +55,7 @@ __getattr__, __dir__ = attach(
         "Recording": "ecgclip.measure.recording",
         "Decision": "ecgclip.measure.recording",
         "observe": "ecgclip.measure.recording",
+        "Examined": "ecgclip.measure.examined",
+        "examine": "ecgclip.measure.examined",
     },
 )

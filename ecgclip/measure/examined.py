@@ -24,14 +24,22 @@ class Examined:
 
     Attributes
     ----------
-    record : path of the record; empty for an ECG that was not read from a file
-    leads : leads of the recording
-    prepared : the signal, its lead mask and its windows
-    heartbeats : R peaks of the recording and of each window
-    measurements : one for each window
-    recording : what the recording itself decides, such as asystole
-    metadata : that of the ECG
-    notes : what was assumed, repaired or masked
+    record
+        Path of the record; empty for an ECG that was not read from a file.
+    leads
+        Leads of the recording.
+    prepared
+        The signal, its lead mask and its windows.
+    heartbeats
+        R peaks of the recording and of each window.
+    measurements
+        One for each window.
+    recording
+        What the recording itself decides, such as asystole.
+    metadata
+        Metadata of the ECG: age, sex, comments.
+    notes
+        What was assumed, repaired or masked.
     """
 
     record: str
@@ -54,8 +62,10 @@ def examine(ecg: ECG, sampling_rate: int = SAMPLING_RATE) -> Examined:
 
     Parameters
     ----------
-    ecg : the recording
-    sampling_rate : of the encoder, Hz; measurements are taken at 100 Hz at any rate
+    ecg
+        The recording.
+    sampling_rate
+        Rate of the encoder's signal, Hz; measurements are taken at 100 Hz at any rate.
 
     Raises
     ------

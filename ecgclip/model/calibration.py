@@ -16,8 +16,10 @@ class Calibration:
 
     Attributes
     ----------
-    weights : of the four features, see `features`
-    bias : intercept of the curve
+    weights
+        Weights of the four features, see `features`.
+    bias
+        Intercept of the curve.
     """
 
     weights: tuple[float, ...] = (0.0, 1.0, 0.0, 0.0)
@@ -34,11 +36,13 @@ class Calibration:
         Parameters
         ----------
         similarity : (n, labels)
-        bank : (reference ECGs, labels), their similarities to the same labels
+        bank : (reference ECGs, labels)
+            Their similarities to the same labels.
 
         Returns
         -------
-        (n, labels, 4): the similarity, its z-score in the bank, its rank in the bank (0 to 1), and the bank's mean
+        (n, labels, 4)
+            The similarity, its z-score in the bank, its rank in the bank (0 to 1), and the bank's mean.
         """
         mean, sd = bank.mean(0), bank.std(0) + 1e-6
         below = [np.searchsorted(b, s) for b, s in zip(np.sort(bank, 0).T, similarity.T, strict=True)]

@@ -42,10 +42,14 @@ class ECGCLIP(Encoders):
 
     Attributes
     ----------
-    config : sizes, calibration, and what training had
-    knowledge : the knowledge base and the vectors of its passages
-    reference : float32 (ECGs, dim), vectors of training ECGs, which tell how unusual a similarity is
-    folder : where the weights were loaded from, if they were
+    config
+        Sizes, calibration, and what training had.
+    knowledge
+        The knowledge base and the vectors of its passages.
+    reference : float32 (ECGs, dim)
+        Vectors of training ECGs, which tell how unusual a similarity is.
+    folder
+        Where the weights were loaded from, if they were.
     """
 
     def __init__(self, config: ModelConfig, tokenizer: Tokenizer, kb: KnowledgeBase):
@@ -111,13 +115,17 @@ class ECGCLIP(Encoders):
 
         Parameters
         ----------
-        vector : of the text, (dim,)
-        k : how many passages
-        conditions : only passages that explain a label: of conditions, not of single beats or of an absence
+        vector : (dim,)
+            Vector of the text.
+        k
+            How many passages.
+        conditions
+            Only passages that explain a label: of conditions, not of single beats or of an absence.
 
         Returns
         -------
-        passages with their cosines, closest first
+        list of tuple
+            Passages with their cosines, closest first.
         """
         return self.knowledge.nearest(vector, k, conditions)
 
@@ -129,12 +137,15 @@ class ECGCLIP(Encoders):
 
         Parameters
         ----------
-        concept : id in the knowledge base
-        shares : weight of each kind of passage; None for those of prompts/templates.yaml
+        concept
+            Id in the knowledge base.
+        shares
+            Weight of each kind of passage; None for those of prompts/templates.yaml.
 
         Returns
         -------
-        float32 (dim,), of unit length
+        float32 (dim,)
+            Of unit length.
         """
         if shares is None:
             shares = prompt_settings()["enrich_untrained" if self.trained(concept) is False else "enrich"]
@@ -161,9 +172,12 @@ class ECGCLIP(Encoders):
 
         Parameters
         ----------
-        label : in words; "AF without LBBB" becomes two conditions, one of them denied (see `ecgclip.knowledge.grammar`)
-        enrich : ask with what the knowledge base says of the condition, not with the bare label
-        concept : id of the concept that the label stands for, whatever it says; label sets give it
+        label
+            In words; "AF without LBBB" becomes two conditions, one of them denied (see `ecgclip.knowledge.grammar`).
+        enrich
+            Ask with what the knowledge base says of the condition, not with the bare label.
+        concept
+            Id of the concept that the label stands for, whatever it says; label sets give it.
 
         Raises
         ------
@@ -179,9 +193,12 @@ class ECGCLIP(Encoders):
 
         Parameters
         ----------
-        labels : see `prompt`; None for all conditions that training had ECGs of, or that a recording decides by itself
-        enrich : see `prompt`
-        concepts : label → id of its concept, for labels that a label set defines
+        labels
+            See `prompt`; None for all conditions that training had ECGs of, or that a recording decides by itself.
+        enrich
+            See `prompt`.
+        concepts
+            Label → id of its concept, for labels that a label set defines.
 
         Raises
         ------
@@ -216,15 +233,21 @@ class ECGCLIP(Encoders):
 
         Parameters
         ----------
-        record : a path or an ECG, or a list of them
-        labels : see `prompt`; None for all conditions that training had ECGs of, best first
-        top : only so many of the most probable labels, best first
-        enrich, concepts : see `prompts`
-        softmax : exactly one label is true: probabilities over the labels sum to one
+        record
+            A path or an ECG, or a list of them.
+        labels
+            See `prompt`; None for all conditions that training had ECGs of, best first.
+        top
+            Only so many of the most probable labels, best first.
+        enrich, concepts
+            See `prompts`.
+        softmax
+            Exactly one label is true: probabilities over the labels sum to one.
 
         Returns
         -------
-        one Result, or one for each record of a list
+        Result, or list of Result
+            One for each record of a list.
 
         Raises
         ------
@@ -255,9 +278,12 @@ class ECGCLIP(Encoders):
 
         Parameters
         ----------
-        embedding : of the record
-        prompts : of the labels, in the order of the scores
-        softmax : probabilities sum to one
+        embedding
+            Vectors of the record.
+        prompts
+            Prompts of the labels, in the order of the scores.
+        softmax
+            Exactly one label is true: probabilities sum to one.
         """
         return self._scorer.score(embedding, prompts, softmax)
 
@@ -266,12 +292,15 @@ class ECGCLIP(Encoders):
 
         Parameters
         ----------
-        similarity : (n, leaves), of n ECGs
-        leaves : prompts of single conditions
+        similarity : (n, leaves)
+            Cosines of ECGs and prompts.
+        leaves
+            Prompts of single conditions.
 
         Returns
         -------
-        (n, leaves), by a curve of their own for conditions that training had no ECGs of
+        (n, leaves)
+            Probabilities; by a curve of their own for conditions that training had no ECGs of.
         """
         return self._scorer.probability(similarity, leaves)
 
@@ -283,12 +312,15 @@ class ECGCLIP(Encoders):
 
         Parameters
         ----------
-        prompt : of the label
-        vectors : of n ECGs, (n, dim)
+        prompt
+            Prompt of the label.
+        vectors : (n, dim)
+            Vectors of ECGs.
 
         Returns
         -------
-        bool (n,), True if the ECG probably shows it
+        bool (n,)
+            True if the ECG probably shows it.
         """
         return self._scorer.likely(prompt, vectors)
 
@@ -297,12 +329,15 @@ class ECGCLIP(Encoders):
 
         Parameters
         ----------
-        embedding : of the record
-        prompts : n prompts
+        embedding
+            Vectors of the record.
+        prompts
+            Prompts of n labels.
 
         Returns
         -------
-        float32 (n, 12), the mean over the windows; NaN for a lead that is masked anyway, or is the only one
+        float32 (n, 12)
+            The mean over the windows; NaN for a lead that is masked anyway, or is the only one.
         """
         mask = embedding.prepared.mask
         evidence = np.full((len(prompts), mask.shape[1]), np.nan, np.float32)
@@ -344,11 +379,13 @@ class ECGCLIP(Encoders):
 
         Parameters
         ----------
-        rhythm : vector of an ECG, (dim,)
+        rhythm : (dim,)
+            Vector of an ECG.
 
         Returns
         -------
-        (dim,), of unit length; `rhythm` itself if the model does not say what it was trained on
+        (dim,)
+            Of unit length; `rhythm` itself if the model does not say what it was trained on.
         """
         return rhythm if self.statements is None else self.statements.like(rhythm)
 
@@ -360,11 +397,14 @@ class ECGCLIP(Encoders):
 
         Parameters
         ----------
-        ecgs : vectors (m, dim)
-        others : vectors (n, dim)
+        ecgs : (m, dim)
+            Vectors of ECGs.
+        others : (n, dim)
+            Vectors of the ECGs that they are compared with.
 
         Returns
         -------
-        (m, n) from 0 to 1; cosines if the model does not say what it was trained on
+        (m, n)
+            From 0 to 1; cosines if the model does not say what it was trained on.
         """
         return ecgs @ others.T if self.statements is None else self.statements.likeness(ecgs, others)

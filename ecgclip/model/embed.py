@@ -117,11 +117,13 @@ class Encoders(nn.Module):
 
         Parameters
         ----------
-        records : paths or ECGs
+        records
+            Paths or ECGs.
 
         Returns
         -------
-        float32 (records, dim) of unit length; a longer record is the mean of its windows
+        float32 (records, dim)
+            Of unit length; a longer record is the mean of its windows.
 
         Raises
         ------
@@ -144,12 +146,15 @@ class Encoders(nn.Module):
 
         Parameters
         ----------
-        records : paths, ECGs, or whatever `read` takes
-        read : gives a path or an ECG for each of `records`
+        records
+            Paths, ECGs, or whatever `read` takes.
+        read
+            Gives a path or an ECG for each of `records`.
 
         Yields
         ------
-        each of `records`, in order, with its embedding or with the exception that it raised
+        tuple
+            Each of `records`, in order, with its embedding or with the exception that it raised.
         """
         waiting: list[tuple[R, Examined | Exception]] = []
         windows = 0
@@ -203,14 +208,19 @@ class Encoders(nn.Module):
 
         Parameters
         ----------
-        prepared : at least one window
-        peaks : R peaks of each window, samples at 100 Hz
-        measurements : of each window
+        prepared
+            At least one window.
+        peaks
+            R peaks of each window, samples at 100 Hz.
+        measurements
+            Measurements of each window.
 
         Returns
         -------
-        rhythm : float32 (windows, dim), of unit length
-        beats : for each window float32 (R peaks, dim), of unit length
+        rhythm : float32 (windows, dim)
+            Of unit length.
+        beats
+            For each window float32 (its R peaks, dim), of unit length.
         """
         seconds = np.full((len(peaks), max(1, *map(len, peaks))), np.nan, np.float32)
         for row, samples in zip(seconds, peaks, strict=True):
@@ -234,14 +244,17 @@ class Encoders(nn.Module):
 
         Parameters
         ----------
-        inputs : one row a window each: signal (n, 12, samples), mV at the encoder's rate; lead mask bool (n, 12);
-            R peaks (n, beats), s, padded with NaN; length int (n,), samples; and, where they are to be used,
-            measurements (n, values), see `ecgclip.measure.features`
-        batches : rows of each batch
+        inputs
+            Arrays with a row for each window: signal (n, 12, samples), mV at the encoder's rate; lead mask bool
+            (n, 12); R peaks (n, beats), s, padded with NaN; length int (n,), samples; and, if they are to be used,
+            measurements (n, values) as of `ecgclip.measure.features`.
+        batches
+            Rows of each batch.
 
         Yields
         ------
-        all that the encoder gives for a batch, on the model's device
+        ECGFeatures
+            All that the encoder gives for a batch, on the model's device.
         """
         for rows in batches:
             yield self.ecg(*(self._placed(array[rows]) for array in inputs))
@@ -259,12 +272,15 @@ class Encoders(nn.Module):
 
         Parameters
         ----------
-        texts : in any wording
-        batch : how many the text encoder gets at once
+        texts
+            In any wording.
+        batch
+            How many the text encoder gets at once.
 
         Returns
         -------
-        float32 (texts, dim) of unit length, in the space of the ECGs
+        float32 (texts, dim)
+            Of unit length, in the space of the ECGs.
         """
         many = [texts] if isinstance(texts, str) else list(texts)
         encoder = self.build_text()
@@ -278,12 +294,15 @@ class Encoders(nn.Module):
 
         Parameters
         ----------
-        labels : as they are put into the templates
-        languages : "en" or "de" for each label; None: English
+        labels
+            As they are put into the templates.
+        languages
+            "en" or "de" for each label; None: English.
 
         Returns
         -------
-        float32 (labels, dim): the mean over the templates, of unit length
+        float32 (labels, dim)
+            The mean over the templates, of unit length.
         """
         languages = languages or ["en"] * len(labels)
         texts = [

@@ -18,11 +18,16 @@ class Statements:
 
     Attributes
     ----------
-    vectors : float32 (n, dim), their prompts
-    bank : (reference ECGs, n), similarities of the reference ECGs
-    calibration : similarity → probability
-    usual : (n,), mean probability among the reference ECGs
-    classes : bool (n,), True for the five diagnostic classes of PTB-XL
+    vectors : float32 (n, dim)
+        Their prompts.
+    bank : (reference ECGs, n)
+        Similarities of the reference ECGs.
+    calibration
+        Similarity → probability.
+    usual : (n,)
+        Mean probability among the reference ECGs.
+    classes : bool (n,)
+        True for the five diagnostic classes of PTB-XL.
     """
 
     vectors: np.ndarray

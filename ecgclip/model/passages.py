@@ -23,8 +23,10 @@ class EmbeddedPassages:
 
     Attributes
     ----------
-    kb : the knowledge base
-    vectors : float32 (passages, dim) of unit length, in the order of `kb.passages`; no rows before they are embedded
+    kb
+        The knowledge base.
+    vectors : float32 (passages, dim)
+        Of unit length, in the order of `kb.passages`; no rows before they are embedded.
     """
 
     kb: KnowledgeBase

@@ -31,11 +31,16 @@ class Prompter:
 
     Attributes
     ----------
-    knowledge : the knowledge base and its vectors
-    floor : cosine from which on the nearest passages explain a label that the knowledge base lacks
-    trained : whether training had ECGs of a concept, by its id
-    concept_vector : the vector of a concept, by its id
-    plain_vectors : the vectors of labels in plain templates, (labels, dim)
+    knowledge
+        The knowledge base and its vectors.
+    floor
+        Cosine from which on the nearest passages explain a label that the knowledge base lacks.
+    trained
+        Whether training had ECGs of a concept, by its id.
+    concept_vector
+        The vector of a concept, by its id.
+    plain_vectors
+        The vectors of labels in plain templates, (labels, dim).
     """
 
     knowledge: EmbeddedPassages

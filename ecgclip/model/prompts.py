@@ -23,14 +23,22 @@ class Prompt:
 
     Attributes
     ----------
-    label : as it was typed
-    vector : float32 (dim,); of a denial, that of the condition denied; of several conditions, their common direction
-    concept : that of the knowledge base, if it is known
-    passages : passages that show what the label was taken for
-    note : how the label was understood, if that is not obvious
-    denied : the absence of the condition is asked for
-    parts : the conditions of a label that names several; see `combine`
-    any_of : one of the parts is enough; else all are asked for
+    label
+        As it was typed.
+    vector : float32 (dim,)
+        Of a denial, that of the condition denied; of several conditions, their common direction.
+    concept
+        What the knowledge base knows of it, if anything.
+    passages
+        Passages that show what the label was taken for.
+    note
+        How the label was understood, if that is not obvious.
+    denied
+        The absence of the condition is asked for.
+    parts
+        The conditions of a label that names several; see `combine`.
+    any_of
+        One of the parts is enough; else all are asked for.
     """
 
     label: str
@@ -75,9 +83,12 @@ def combine(prompts: Sequence[Prompt], values: np.ndarray, whole: float) -> np.n
 
     Parameters
     ----------
-    prompts : n prompts
-    values : (…, leaves), of all leaves of the prompts, one after the other
-    whole : a denied condition has this less its value: 1 for probabilities, 0 for similarities
+    prompts
+        Prompts of n labels.
+    values : (…, leaves)
+        Of all leaves of the prompts, one after the other.
+    whole
+        A denied condition has this less its value: 1 for probabilities, 0 for similarities.
 
     Returns
     -------

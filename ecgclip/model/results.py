@@ -22,16 +22,26 @@ class Score:
 
     Attributes
     ----------
-    label : as it was asked
-    concept : id in the knowledge base; None for a denial, several conditions or an unknown label
-    probability : that the record shows it, from the mean of its windows
-    similarity : cosine of the record and the label
-    max_probability : the highest of the record and its windows; softmax does not change it
-    burden : share of windows at or above the model's threshold; softmax does not change it
-    trained : whether training had ECGs of it; None if unknown, or if the recording itself decides
-    passages : passages of the knowledge base that the label was taken for
-    window_similarity : cosine of each window and the label
-    note : how the label was understood, if that is not obvious
+    label
+        As it was asked.
+    concept
+        Id in the knowledge base; None for a denial, several conditions or an unknown label.
+    probability
+        How likely the record shows it, by the mean of its windows.
+    similarity
+        Cosine of the record and the label.
+    max_probability
+        The highest of the record and its windows; softmax does not change it.
+    burden
+        Share of windows at or above the model's threshold; softmax does not change it.
+    trained
+        Whether training had ECGs of it; None if unknown, or if the recording itself decides.
+    passages
+        Passages of the knowledge base that the label was taken for.
+    window_similarity
+        Cosine of each window and the label.
+    note
+        How the label was understood, if that is not obvious.
     """
 
     label: str
@@ -52,13 +62,20 @@ class Result:
 
     Attributes
     ----------
-    record : its path, without .hea
-    leads : leads of the recording
-    windows : start of each window, s
-    scores : one for each label
-    notes : what was assumed, repaired or masked
-    seconds : length of the recording
-    used_s : seconds of it that the scores rest on
+    record
+        Its path, without .hea.
+    leads
+        Leads of the recording.
+    windows
+        Start of each window, s.
+    scores
+        One for each label.
+    notes
+        What was assumed, repaired or masked.
+    seconds
+        Length of the recording.
+    used_s
+        Seconds of it that the scores rest on.
     """
 
     record: str
@@ -96,7 +113,8 @@ class Embedding(Examined):
     Attributes
     ----------
     rhythm : float32 (windows, dim)
-    beats : for each window float32 (beats, dim)
+    beats
+        For each window float32 (beats, dim).
     """
 
     rhythm: np.ndarray
@@ -113,9 +131,12 @@ def ranking(scores: Sequence[Score], top: int | None, answerable: bool = False) 
 
     Parameters
     ----------
-    scores : scores of one record
-    top : how many; None for all
-    answerable : leave out conditions that training had no ECGs of
+    scores
+        Scores of one record.
+    top
+        How many; None for all.
+    answerable
+        Leave out conditions that training had no ECGs of.
     """
     places = [i for i, score in enumerate(scores) if not (answerable and score.trained is False)]
     return sorted(places, key=lambda i: -scores[i].probability)[:top]

@@ -23,8 +23,10 @@ class Scorer:
 
     Attributes
     ----------
-    config : calibration, threshold, and what training had
-    reference : float32 (ECGs, dim), the reference ECGs
+    config
+        Calibration, threshold, and what training had.
+    reference : float32 (ECGs, dim)
+        The reference ECGs.
     """
 
     config: ModelConfig

@@ -23,8 +23,10 @@ def load_model(name: str | Path | None = None, knowledge_base: str | Path | None
 
     Parameters
     ----------
-    name : a folder, or a Hugging Face repo id ("owner/name"); None for the shipped weights
-    knowledge_base : a folder of your own instead of the shipped one; its passages are then embedded anew
+    name
+        A folder, or a Hugging Face repo id ("owner/name"); None for the shipped weights.
+    knowledge_base
+        A folder of your own instead of the shipped one; its passages are then embedded anew.
 
     Raises
     ------
