@@ -40,7 +40,7 @@ def info(records: Records) -> None:
 
 def _info_lines(ecg: ECG) -> Iterator[str]:
     from ecgclip.explain import summary
-    from ecgclip.measure.examined import examine
+    from ecgclip.measure import examine
 
     examined = examine(ecg)
     recording = examined.recording
