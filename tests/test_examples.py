@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -190,3 +191,14 @@ def test_a_denial_is_answered_by_its_complement(ask):
             assert answer[typed] == pytest.approx(1 - answer[present], abs=1e-6)
         assert answer["auffälliges EKG"] >= answer["not normal"] - 1e-6, "or another rhythm"
     assert ask("af", "auffälliges EKG")["auffälliges EKG"] > 0.8
+
+
+def test_the_conditions_of_the_page_on_extending_load(tmp_path):
+    page = (ROOT / "docs/extending.md").read_text(encoding="utf-8")
+    entry = page.split("```yaml\n")[1].split("```")[0]
+    for file in (ROOT / "knowledge_base").glob("*.yaml"):
+        shutil.copy(file, tmp_path)
+    (tmp_path / "my-condition.yaml").write_text(entry, encoding="utf-8")
+    found = KnowledgeBase.load(tmp_path).find("MyC")
+    assert found is not None
+    assert found.id == "my-condition"
