@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -214,3 +215,14 @@ def test_abnormal_is_not_normal_or_another_rhythm(ask, name):
     assert answer["auffälliges EKG"] >= answer["not normal"] - 1e-6
     if name == "af":
         assert answer["auffälliges EKG"] > 0.8
+
+
+def test_the_conditions_of_the_page_on_extending_load(tmp_path):
+    page = (ROOT / "docs/extending.md").read_text(encoding="utf-8")
+    entry = page.split("```yaml\n")[1].split("```")[0]
+    for file in (ROOT / "knowledge_base").glob("*.yaml"):
+        shutil.copy(file, tmp_path)
+    (tmp_path / "my-condition.yaml").write_text(entry, encoding="utf-8")
+    found = KnowledgeBase.load(tmp_path).find("MyC")
+    assert found is not None
+    assert found.id == "my-condition"

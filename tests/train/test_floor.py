@@ -1,0 +1,90 @@
+"""The floor of a model: which misspelt labels are understood, and that what is strange to it is not."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn", reason="needs ecgclip[train]")
+
+from ecgclip.knowledge.base import KnowledgeBase  # noqa: E402
+from ecgclip.train.calibrate import KEYS, RIGHT, UNRELATED, choose_floor, nonsense  # noqa: E402
+
+
+class Typed:
+    """A model that finds the misspelt names by cosines from a list, the first of them rightly."""
+
+    def __init__(self, kb, cosines, n_right, strange=0.0):
+        self.kb, self.cosines, self.n_right, self.strange = kb, cosines, n_right, strange
+        self.typed, self.unrelated = [], []
+
+    def plain_vectors(self, texts):
+        if set(UNRELATED) <= set(texts):
+            self.unrelated = texts
+            return [("strange", text) for text in texts]
+        self.typed = texts
+        return list(enumerate(texts))
+
+    def nearest_passages(self, vector, k, conditions):
+        assert k == 1
+        assert conditions
+        place, text = vector
+        if place == "strange":
+            return [(self.kb.passages[0], self.strange(text) if callable(self.strange) else self.strange)]
+        meant = meaning(self.kb, text)
+        passages = (p for p in self.kb.passages if (p.concept == meant) == (place < self.n_right))
+        return [(next(passages), self.cosines[place] if place < len(self.cosines) else 0.1)]
+
+
+def meaning(kb, text):
+    names = (p for p in kb.passages if p.kind in ("name", "alias"))
+    return next(p.concept for p in names if text in {p.text[:i] + p.text[i + 1 :] for i in range(1, len(p.text) - 1)})
+
+
+@pytest.fixture(scope="module")
+def kb():
+    return KnowledgeBase.load()
+
+
+def test_a_user_who_mistypes_misses_one_letter_inside_a_name_or_an_alias_of_a_condition(kb):
+    model = Typed(kb, [], 0)
+    choose_floor(model)
+    names = {p.text: p for p in kb.passages if p.kind in ("name", "alias")}
+    for text in model.typed:
+        sources = [n for n in names if any(text == n[:i] + n[i + 1 :] for i in range(1, len(n) - 1))]
+        assert sources, f"{text}: a letter that is neither the first nor the last is missing"
+        assert any(kb.concepts[names[n].concept].category != "beat" for n in sources)
+    assert min(map(len, model.typed)) == 7, "names of eight letters are the shortest that are still themselves"
+    kinds = {p.kind for n, p in names.items() for text in model.typed if len(n) == len(text) + 1 and text[:3] == n[:3]}
+    assert kinds == {"name", "alias"}
+
+
+def test_four_of_five_above_the_floor_are_found_rightly(kb):
+    right, wrong = 8, 2
+    cosines = [0.9] * right + [0.8] * wrong + [0.7]
+    assert RIGHT == 0.8
+    assert choose_floor(Typed(kb, cosines, right)) == 0.8, "eight of ten are enough, eight of eleven are not"
+    assert choose_floor(Typed(kb, [0.9] * 8 + [0.8] * 3, right)) == 0.9
+
+
+def test_what_is_strange_stays_below_the_floor_unless_it_shares_no_word_with_the_names(kb):
+    cosines = [0.5] * 10
+    low = choose_floor(Typed(kb, cosines, 10))
+    assert low == 0.5
+    assert choose_floor(Typed(kb, cosines, 10, strange=0.7)) >= low
+    spoken = Typed(kb, cosines, 10, strange=lambda text: 0.9 if kb.speaks(text) else 0.1)
+    silent = Typed(kb, cosines, 10, strange=lambda text: 0.1 if kb.speaks(text) else 0.9)
+    choose_floor(spoken)
+    share = np.mean([kb.speaks(text) for text in spoken.unrelated])
+    assert 0 < share < 0.5
+    assert choose_floor(silent) == 0.5, "a text without a word of the names is never taken for one of them"
+
+
+def test_nonsense_is_of_five_kinds():
+    labels = nonsense(np.random.default_rng(0), 500)
+    letters, words, keys, numbers, signs = (labels[i::5] for i in range(5))
+    assert all(text.isalpha() and text.isascii() and 2 <= len(text) <= 11 for text in letters)
+    assert len({len(text) for text in letters}) == 10
+    assert all(len(part) in range(2, 8) for text in words for part in text.split())
+    assert {len(text.split()) for text in words} == {2}
+    assert all(any(text in row for row in KEYS) and 3 <= len(text) <= 7 for text in keys)
+    assert all(text.isdigit() for text in numbers)
+    assert all(set(text) <= set("-_.!?#*/()") and 1 <= len(text) <= 4 for text in signs)
