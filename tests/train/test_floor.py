@@ -70,10 +70,10 @@ def test_what_is_strange_stays_below_the_floor_unless_it_shares_no_word_with_the
     low = choose_floor(Typed(kb, cosines, 10))
     assert low == 0.5
     assert choose_floor(Typed(kb, cosines, 10, strange=0.7)) >= low
-    spoken = Typed(kb, cosines, 10, strange=lambda text: 0.9 if kb.speaks(text) else 0.1)
-    silent = Typed(kb, cosines, 10, strange=lambda text: 0.1 if kb.speaks(text) else 0.9)
+    spoken = Typed(kb, cosines, 10, strange=lambda text: 0.9 if kb.shares_words(text) else 0.1)
+    silent = Typed(kb, cosines, 10, strange=lambda text: 0.1 if kb.shares_words(text) else 0.9)
     choose_floor(spoken)
-    share = np.mean([kb.speaks(text) for text in spoken.unrelated])
+    share = np.mean([kb.shares_words(text) for text in spoken.unrelated])
     assert 0 < share < 0.5
     assert choose_floor(silent) == 0.5, "a text without a word of the names is never taken for one of them"
 
