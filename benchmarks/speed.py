@@ -1,10 +1,11 @@
 """Speed, as ratios measured in one run on one machine:  python benchmarks/speed.py
 
-- cold start, as whole processes over `python -c "import torch"`: `ecgclip classify` on an example; `ecgclip search` in an index
-  of the examples for conditions that the knowledge base names, and for free words, which the text encoder has to read
-- embedding: a 12 x 1000 ECG through the shipped encoder over an 18-layer 1-D ResNet (64-512 channels) at 12 x 5000, the same
-  threads, one by one and in batches of 16; beside it what the R peaks and the measurements take before the encoder
-- whole recordings, from the signal to the vectors: an ECG of `embed_many` with 16 at once over one by `embed`
+- Cold start, as whole processes, over `python -c "import torch"`: `ecgclip classify` on an example; `ecgclip search`
+  in an index of the examples, for conditions that the knowledge base names and for free words, which the text encoder
+  reads.
+- Embedding: a 12 x 1000 ECG through the shipped encoder over an 18-layer 1-D ResNet (64-512 channels) at 12 x 5000, on
+  the same threads, one by one and in batches of 16. Beside it: what R peaks and measurements take before the encoder.
+- Whole recordings, from the signal to the vectors: an ECG of `embed_many`, 16 at once, over one by `embed`.
 """
 
 import json

@@ -176,7 +176,7 @@ def keep_leads(rng: np.random.Generator) -> np.ndarray:
 def _subset_features(
     signal: np.ndarray, leads: np.ndarray, of_beats: tuple[Any, Any, Any], whole: Measurement
 ) -> np.ndarray:
-    """float32 (variants, features): measured in each lead subset, of which the first is that of the `whole` measurement.
+    """Return float32 (variants, features), measured in each subset of the leads; the first is the `whole` measurement.
 
     of_beats: the window's `peaks`, `around` and `recorded` for `measure`.
     """
