@@ -14,7 +14,9 @@ from ecgclip.cli.options import DataFolder, OutputFolder, RecipeName, Threads
 
 @train_app.command("text")
 def train_text(recipe: RecipeName, data: DataFolder, output: OutputFolder, threads: Threads = None) -> None:
-    """Train the tokenizer and the text encoder on the data's reports and the knowledge base.
+    """Train the tokenizer on the data's reports and the knowledge base, and make the text encoder to begin with.
+
+    The encoder is pretrained on masked words if the recipe has epochs of that; the default recipe has none.
 
     \b
     Example:

@@ -1,4 +1,9 @@
-"""Training a model."""
+"""Training a model: a recipe, a text encoder, alignment with ECGs, and what is fitted afterwards.
+
+    Recipe ─▶ train_text ─▶ tokenizer and text encoder ─▶ train_clip ─▶ a folder for `load_model`
+
+`loop` trains every stage, `objectives/` are the losses, `batches` what they see, `calibrate` and `finish` what follows.
+"""
 
 from typing import TYPE_CHECKING
 

@@ -1,98 +1,65 @@
-"""The model and its losses."""
+"""The model together with its objectives: one forward pass of a batch gives every loss by name."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Mapping
+from typing import cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ecgclip.model.clip import ECGCLIP
-from ecgclip.train.loop import _gather, _world
-from ecgclip.train.losses import (
-    SigmoidBank,
-    attended_similarity,
-    clinical_similarity,
-    clip_loss,
-    ranking_loss,
-    synonym_loss,
-    view_loss,
-)
+from ecgclip.train.objectives import OBJECTIVES, objective
+from ecgclip.train.objectives.base import Batch, Encoded, Objective
+from ecgclip.train.recipe import Recipe
 
 
 class Aligner(nn.Module):
-    """The model and its losses: one forward pass of a batch gives every loss by name."""
+    """Both encoders and all objectives, some of which have parameters of their own."""
 
-    def __init__(self, model: ECGCLIP, taught: float):
+    def __init__(self, model: ECGCLIP, recipe: Recipe):
         super().__init__()
         model.build_text()
-        self.model, self.taught = model, taught  # the teacher's share of the say
-        self.statements, self.findings, self.beats = SigmoidBank(), SigmoidBank(), SigmoidBank()
-        self.log_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+        self.model = model
+        self.objectives = nn.ModuleDict({name: objective(name)(recipe) for name in OBJECTIVES})
+        self.log_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))  # of clip, as CLIP begins with
 
-    def forward(self, batch: dict[str, Tensor], weights: dict[str, float]) -> dict[str, Tensor]:
-        """→ each loss whose weight is above 0."""
-        from open_clip.loss import gather_features
+    def forward(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
+        """The losses whose weight is above 0, as far as the batch has their columns."""
+        objectives = cast("Mapping[str, Objective]", self.objectives)
+        active = {
+            name: loss
+            for name, loss in objectives.items()
+            if weights.get(name, 0) > 0 and batch.keys() >= set(loss.columns)
+        }
+        encoded = self._encode(batch, active.values())
+        return {name: loss(encoded, batch) for name, loss in active.items()}
 
-        on = {k for k, w in weights.items() if w > 0}
-        rank, world = _world()
-        given = (batch.get(name) for name in ("signal", "mask", "r_peaks", "length", "measured"))
-        features, views = self.model.ecg.with_views(*given, views=2 if "views" in on else 0)
-        losses = {}
-        if on & {"statements", "ranking", "findings", "beats"}:
-            concept, finding = self._bank(batch, "statement"), self._bank(batch, "finding")
-            with torch.autocast(concept.device.type, enabled=False):  # bfloat16 ties what a scale of 60 tells apart
-                similarity, found = (features.rhythm.float() @ bank.float().T for bank in (concept, finding))
-            if "statements" in on:
-                losses["statements"] = self.statements(
-                    similarity, batch["statement_truth"], batch["statement_soft"], self.taught
-                )
-            if "ranking" in on:
-                losses["ranking"] = ranking_loss(similarity, batch["statement_truth"])
-            if "findings" in on:
-                losses["findings"] = self.findings(found, batch["finding_truth"])
-            if "beats" in on:
-                bank = torch.cat([concept, finding])
-                truth = torch.cat([batch["statement_truth"], batch["finding_truth"]], 1)
-                local = self.beats(attended_similarity(features.beats, features.beat_mask, bank), truth)
-                n = batch["r_peaks"].shape[1]
-                annotated = batch["beat_truth"].amax(-1) >= 0  # (b, n)
-                if annotated.any():
-                    beats = features.beats[:, :n][annotated] @ concept[batch["beat_columns"]].T
-                    local = local + self.beats(beats, batch["beat_truth"][annotated])
-                losses["beats"] = local
-        if "clip" in on:
-            reported = batch["reported"]  # rows of the batch that have a text of their own
-            with torch.set_grad_enabled("statement_vectors" not in batch):
-                text = self.model.text(batch["text_ids"], batch["text_mask"])
-            ecg, meaning = features.rhythm[reported], batch["meaning"]
-            if world > 1:
-                # gathering needs as many rows of each process, but not all processes have as many reports
-                spare = len(features.rhythm) - len(reported)
-                ecg, text = gather_features(
-                    F.pad(ecg, (0, 0, 0, spare)),
-                    F.pad(text, (0, 0, 0, spare)),
-                    local_loss=False,
-                    gather_with_grad=True,
-                    rank=rank,
-                    world_size=world,
-                )
-                meaning = _gather(F.pad(meaning, (0, spare), value=-1), world)
-                ecg, text, meaning = (x[meaning >= 0] for x in (ecg, text, meaning))
-            losses["clip"] = clip_loss(
-                ecg, text, meaning[:, None] == meaning[None], self.log_scale.exp().clamp(max=100)
-            )
-        if "synonyms" in on and "synonym_ids" in batch:
-            losses["synonyms"] = synonym_loss(
-                self.model.text(batch["synonym_ids"], batch["synonym_mask"]).unflatten(0, (2, -1))
-            )
-        if "views" in on:
-            alike = clinical_similarity(batch["present"], batch["rarity"])
-            losses["views"] = view_loss(views[0].float(), views[1].float(), alike)
-        return losses
+    def lock(self, scale: float) -> None:
+        """Tell the objectives that the text encoder is locked."""
+        for loss in cast("Mapping[str, Objective]", self.objectives).values():
+            loss.lock(scale)
 
-    def _bank(self, batch: dict[str, Tensor], name: str) -> Tensor:
+    def _encode(self, batch: Batch, active: Collection[Objective]) -> Encoded:
+        inputs = {name: batch.get(name) for name in ("length", "measured")}
+        views = max((loss.views for loss in active), default=0)
+        features, others = self.model.ecg.with_views(
+            batch["signal"], batch["mask"], batch["r_peaks"], **inputs, views=views
+        )
+        scale = self.log_scale.exp().clamp(max=100)
+        encoded = Encoded(features, others, encode=self.model.build_text(), scale=scale)
+        if any(loss.banks for loss in active):
+            encoded.vectors = {name: self._bank(batch, name) for name in ("statement", "finding")}
+            # bfloat16 makes similarities equal that a scale of 60 tells apart
+            with torch.autocast(features.rhythm.device.type, enabled=False):
+                encoded.similarity = {
+                    name: features.rhythm.float() @ vectors.float().T for name, vectors in encoded.vectors.items()
+                }
+        return encoded
+
+    def _bank(self, batch: Batch, name: str) -> Tensor:
+        """(k, dim): the vectors that a locked text encoder gave, or those of the tokens."""
         if f"{name}_vectors" in batch:
             return batch[f"{name}_vectors"]
-        return self.model.text(batch[f"{name}_ids"], batch[f"{name}_mask"])
+        return self.model.build_text()(batch[f"{name}_ids"], batch[f"{name}_mask"])

@@ -1,7 +1,8 @@
-"""What is fitted after training, and saving."""
+"""After training: what is fitted on the validation split, and saving."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -12,82 +13,47 @@ import torch.nn.functional as F
 
 from ecgclip.data.splits import patient_folds
 from ecgclip.model.clip import ECGCLIP
-from ecgclip.train.loop import _device, _rounded
+from ecgclip.train.calibrate import calibrate, choose_threshold, cross_fit, cross_fitted_f1
+from ecgclip.train.floor import choose_floor
+from ecgclip.train.loop import device_of
 from ecgclip.train.recipe import Recipe
-from ecgclip.train.sources import Split, data_hash, learnt_from, trained_concepts
+from ecgclip.train.sources import Split, Splits, data_hash, learnt_from, trained_concepts
 from ecgclip.train.validation import embed_windows, encode_windows, macro_auroc, validation_auroc, validation_prompts
 
 SIGNAL_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)  # tried
-
-
-def weigh_signal(model: ECGCLIP, held_out: dict[str, Split]) -> dict[str, Any]:
-    """Weigh the signal beside the measurements, by the validation split → what to keep of it.
-
-    auroc: cross-fitted, each fold of patients by the weight (signal_weights) that the others choose.
-    """
-    if model.ecg.measured is None:
-        return {"auroc": validation_auroc(model, held_out)}
-    split = next(iter(held_out.values()))
-    folds = patient_folds([split.cases[i] for i in split.windows.case])
-    similarity, truth = weighted_similarity(model, held_out)
-    scores = weight_scores(similarity, truth)
-    model.ecg.signal_weight.fill_(SIGNAL_WEIGHTS[int(np.argmax(scores))])
-    print("validation by the signal's weight:", dict(zip(SIGNAL_WEIGHTS, scores.round(4).tolist(), strict=True)))
-    apart, chosen = similarity[0, 0].copy(), []
-    for k in range(folds.max() + 1):
-        best = int(np.argmax(weight_scores(similarity[:, :, folds != k], truth[folds != k])))
-        apart[folds == k] = similarity[best, 0, folds == k]
-        chosen.append(SIGNAL_WEIGHTS[best])
-    return {"auroc": macro_auroc(apart, truth), "signal_weights": chosen}
-
-
-def signal_weights(model: ECGCLIP, held_out: dict[str, Split]) -> dict[float, float]:
-    """Weight of the signal beside the measurements → validation AUROC, half of it from all leads, half from subsets of them."""
-    return dict(zip(SIGNAL_WEIGHTS, weight_scores(*weighted_similarity(model, held_out)).tolist(), strict=True))
-
-
-def weight_scores(similarity: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """similarity (weights, variants, windows, concepts), truth (windows, concepts) → AUROC of each weight; 0 where there is none."""
-    scores = np.array([[macro_auroc(s, truth) for s in variants] for variants in similarity])
-    return np.nan_to_num((scores[:, 0] + scores[:, min(1, scores.shape[1] - 1) :].mean(1)) / 2)
-
-
-@torch.no_grad()
-def weighted_similarity(model: ECGCLIP, held_out: dict[str, Split]) -> tuple[np.ndarray, np.ndarray]:
-    """→ (SIGNAL_WEIGHTS, lead subsets, windows, concepts) of the validation windows, and their truth."""
-    windows, (truth, prompts) = next(iter(held_out.values())).windows, validation_prompts(model, held_out)
-    similarity = np.zeros((len(SIGNAL_WEIGHTS), windows.leads.shape[1], *truth.shape), np.float32)
-    model.eval()
-    for variant in range(windows.leads.shape[1]):
-        some = replace(windows, mask=windows.leads[:, variant])
-        signal = encode_windows(model, some, measured=False).rhythm
-        measured = model.ecg.measured(torch.tensor(windows.features[:, variant], device=_device(model))).cpu()
-        for i, weight in enumerate(SIGNAL_WEIGHTS):
-            similarity[i, variant] = F.normalize(measured + weight * signal, dim=-1).numpy() @ prompts.T
-    return similarity, truth
+REFERENCE = 512  # windows of the reference bank
 
 
 def finish(
     model: ECGCLIP,
     recipe: Recipe,
-    splits: dict[str, Split],
-    held_out: dict[str, Split],
+    splits: Splits,
+    held_out: Splits,
     data: Path,
     out: Path,
     seconds: float,
     version: str,
 ) -> None:
-    """Weigh the signal, embed the knowledge base, draw the reference bank, choose the floor, calibrate by the validation split, save."""
-    from ecgclip.train.calibrate import calibrate, choose_floor, choose_threshold, cross_fit, cross_fitted_f1
+    """Fit what a trained model needs to answer, and save it to `out`/model.
 
+    In this order, as each depends on what is before: the signal's weight, the knowledge base's vectors, the reference
+    bank, what training had, floor and calibration, the threshold of a description.
+
+    Parameters
+    ----------
+    model : ECGCLIP
+        Changed in place; its matrices are rounded to half precision.
+    splits, held_out : dict
+        Training and validation windows.
+    seconds, version
+        How long training took, and the version of the code that did it.
+    """
     model.eval()
     model.round_matrices()  # before anything is fitted: these are the weights that will be loaded
     figures = weigh_signal(model, held_out)
     model.set_knowledge(model.kb)
-    main = splits[recipe.main]
-    rows = np.random.default_rng(recipe.seed).permutation(len(main.windows))[:512]
-    model.reference = embed_windows(model, main.windows, rows)
-    facts = {
+    model.reference = _reference_bank(model, splits[recipe.main], recipe.seed)
+    training = {
         "recipe": asdict(recipe),
         "code_version": version,
         "seconds": round(seconds),
@@ -95,12 +61,80 @@ def finish(
         "split": learnt_from(recipe, splits, held_out),
         "concepts": sorted(trained_concepts(splits) & model.kb.concepts.keys()),
     }
-    model.config = replace(model.config, training=facts)  # prompts depend on it, and calibration on prompts
-    model.config = replace(model.config, floor=choose_floor(model), calibration=calibrate(model, held_out))
-    curves, figures["ece"] = cross_fit(model, held_out)
-    figures["f1"] = cross_fitted_f1(model, held_out, curves)
-    facts["cross_fitted"] = {k: v if isinstance(v, list) else _rounded(v) for k, v in figures.items()}
-    print("cross-fitted on validation:", facts["cross_fitted"])
-    threshold = choose_threshold(model, held_out, curves)
-    model.config = replace(model.config, threshold=threshold, training=facts)
+    model.config = replace(model.config, training=training)  # prompts depend on it, and calibration on prompts
+    _calibrate(model, held_out, figures)
     model.save(out / "model")
+
+
+def weigh_signal(model: ECGCLIP, held_out: Splits) -> dict[str, Any]:
+    """Set the weight of the signal beside the measurements to the best one on the validation split.
+
+    Returns
+    -------
+    dict
+        auroc: cross-fitted, each fold of patients with the weight that the others choose; signal_weights: these
+        weights. Of a model without measurements the AUROC alone.
+    """
+    if model.ecg.measured is None:
+        return {"auroc": validation_auroc(model, held_out)}
+    split = next(iter(held_out.values()))
+    folds = patient_folds([split.cases[i] for i in split.windows.case])
+    similarity, truth = weighted_similarity(model, held_out)
+    scores = weight_scores(similarity, truth)
+    signal_weight: Any = model.ecg.signal_weight  # a buffer, which the type checker takes for a module
+    signal_weight.fill_(SIGNAL_WEIGHTS[int(np.argmax(scores))])
+    print("validation by the signal's weight:", dict(zip(SIGNAL_WEIGHTS, scores.round(4).tolist(), strict=True)))
+    cross_fitted, chosen = similarity[0, 0].copy(), []
+    for k in range(folds.max() + 1):
+        best = int(np.argmax(weight_scores(similarity[:, :, folds != k], truth[folds != k])))
+        cross_fitted[folds == k] = similarity[best, 0, folds == k]
+        chosen.append(SIGNAL_WEIGHTS[best])
+    return {"auroc": macro_auroc(cross_fitted, truth), "signal_weights": chosen}
+
+
+def weight_scores(similarity: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """The AUROC of each weight, half of it from all leads and half from subsets of them; 0 where there is none.
+
+    similarity : (weights, variants, windows, concepts), the first variant with all leads
+    truth : (windows, concepts)
+    """
+    scores = np.array([[macro_auroc(s, truth) for s in variants] for variants in similarity])
+    return np.nan_to_num((scores[:, 0] + scores[:, min(1, scores.shape[1] - 1) :].mean(1)) / 2)
+
+
+@torch.no_grad()
+def weighted_similarity(model: ECGCLIP, held_out: Splits) -> tuple[np.ndarray, np.ndarray]:
+    """Similarity (SIGNAL_WEIGHTS, lead subsets, windows, concepts) of the validation windows, and their truth."""
+    windows, (truth, prompts) = next(iter(held_out.values())).windows, validation_prompts(model, held_out)
+    similarity = np.zeros((len(SIGNAL_WEIGHTS), windows.leads.shape[1], *truth.shape), np.float32)
+    branch = model.ecg.measured
+    assert branch is not None
+    model.eval()
+    for variant in range(windows.leads.shape[1]):
+        of_variant = replace(windows, mask=windows.leads[:, variant])
+        signal = encode_windows(model, of_variant, measured=False).rhythm
+        measured = branch(torch.tensor(windows.features[:, variant], device=device_of(model))).cpu()
+        for i, weight in enumerate(SIGNAL_WEIGHTS):
+            similarity[i, variant] = F.normalize(measured + weight * signal, dim=-1).numpy() @ prompts.T
+    return similarity, truth
+
+
+def _reference_bank(model: ECGCLIP, split: Split, seed: int) -> np.ndarray:
+    rows = np.random.default_rng(seed).permutation(len(split.windows))[:REFERENCE]
+    return embed_windows(model, split.windows, rows)
+
+
+def _calibrate(model: ECGCLIP, held_out: Splits, figures: dict[str, Any]) -> None:
+    """Choose the floor, the curve and the threshold, and keep what cross-fitting says of them beside `figures`."""
+    model.config = replace(model.config, floor=choose_floor(model), calibration=calibrate(model, held_out))
+    curves, ece = cross_fit(model, held_out)
+    figures = figures | {"ece": ece, "f1": cross_fitted_f1(model, held_out, curves)}
+    cross_fitted = {k: v if isinstance(v, list) else _rounded(v) for k, v in figures.items()}
+    print("cross-fitted on validation:", cross_fitted)
+    training = model.config.training | {"cross_fitted": cross_fitted}
+    model.config = replace(model.config, threshold=choose_threshold(model, held_out, curves), training=training)
+
+
+def _rounded(figure: float) -> float | None:
+    """For JSON, which has no NaN."""
+    return None if math.isnan(figure) else round(figure, 4)

@@ -1,127 +1,261 @@
-"""Parts of a training loop."""
+"""The training loop of all stages.
+
+for each step:  seed ─▶ (first step of a stage: begin) ─▶ learning rates ─▶ batch ─▶ losses ─▶ gradients, clipped
+                ─▶ optimiser ─▶ moving average
+for each epoch: (validation) ─▶ a row of log.csv ─▶ checkpoint, from which an interrupted training goes on
+"""
 
 from __future__ import annotations
 
 import csv
-import json
 import math
-from dataclasses import asdict
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from ecgclip.ecg import EcgclipError
 from ecgclip.files import replacing
+from ecgclip.train.checkpoint import load_checkpoint, save_checkpoint
 from ecgclip.train.recipe import Recipe
 
-STATE = "state.safetensors"  # of last/
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+    from rich.progress import Progress
+
+CHECKPOINT = "last"  # folder of the checkpoint, beside log.csv
+VALIDATED_EVERY = 5  # epochs
+Batch = dict[str, Tensor]
 
 
-def _needs_extra() -> None:
-    try:
-        import accelerate  # noqa: F401
-        import open_clip  # noqa: F401
-        import sklearn  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise EcgclipError(f'training needs {error.name}: pip install "ecgclip[train]"') from None
+@dataclass(frozen=True)
+class Stage:
+    """Epochs that share a schedule of the learning rate and the weights of the losses.
+
+    Attributes
+    ----------
+    epochs : int
+    rates : sequence of float
+        The highest learning rate of each of the optimiser's groups.
+    weights : dict
+        Name of a loss → its weight.
+    begin : callable, optional
+        Called before the first step: with True, or with False where an interrupted training goes on within the stage.
+    validate : callable, optional
+        Gives further figures for log.csv, every few epochs.
+    """
+
+    epochs: int
+    rates: Sequence[float]
+    weights: dict[str, float]
+    begin: Callable[[bool], None] | None = None
+    validate: Callable[[], dict[str, float]] | None = None
 
 
-def _threads(threads: int | None) -> None:
-    if threads:
-        torch.set_num_threads(threads)
+@dataclass
+class Loop:
+    """Everything that the stages of a training share; `run` trains.
+
+    Attributes
+    ----------
+    name : str
+        Shown beside the progress bar.
+    recipe : Recipe
+    model : nn.Module
+        Called with a batch and the weights of the losses, it gives the losses by name.
+    optimiser : torch.optim.Optimizer
+    draw : callable
+        Step → batch.
+    seed_of : callable
+        Step → the seed of torch's generator; None: it goes on from the step before.
+    steps_per_epoch : int
+    device : torch.device
+    averaged, source : nn.Module, optional
+        A copy that becomes the moving average of `source`, a part of the model.
+    folder : Path, optional
+        Where log.csv and the checkpoint lie; None: neither is written.
+    columns : sequence of str
+        Of log.csv, after epoch and seconds.
+    share_of : callable, optional
+        Batch → its share in the mean of an epoch; None: the same for all steps.
+    accelerator : Accelerator, optional
+        Where several processes train together.
+    mixed : bool
+        Whether the model computes in bfloat16 where the processor has it.
+    """
+
+    name: str
+    recipe: Recipe
+    model: nn.Module
+    optimiser: torch.optim.Optimizer
+    draw: Callable[[int], Batch]
+    seed_of: Callable[[int], int | None]
+    steps_per_epoch: int
+    device: torch.device
+    averaged: nn.Module | None = None
+    source: nn.Module | None = None
+    folder: Path | None = None
+    columns: Sequence[str] = ()
+    share_of: Callable[[Batch], float] | None = None
+    accelerator: Accelerator | None = None
+    mixed: bool = True
+    started: float = field(default_factory=time.time)
+
+    def __post_init__(self) -> None:
+        self.forward = self.accelerator.prepare(self.model) if self.accelerator else self.model
+        self.main = self.accelerator is None or self.accelerator.is_main_process
+        if self.averaged is not None:
+            self.averaged.to(self.device)
+
+    def run(self, stages: Sequence[Stage]) -> None:
+        """Train through all stages, from the checkpoint on where there is one.
+
+        Raises EcgclipError where another recipe made the checkpoint, or where a loss is no longer a number.
+        """
+        step = self._resume()
+        steps = sum(stage.epochs for stage in stages) * self.steps_per_epoch
+        if step >= steps:
+            return
+        with _progress() as bar:
+            task = bar.add_task(self.name, total=steps, completed=step, visible=self.main)
+            first = 0
+            for stage in stages:
+                last = first + stage.epochs * self.steps_per_epoch
+                if step < last:
+                    self._run_stage(stage, range(step, last), first, steps, lambda: bar.advance(task))
+                    step = last
+                first = last
+
+    def _run_stage(self, stage: Stage, remaining: range, first: int, steps: int, advance: Callable[[], None]) -> None:
+        """The remaining steps of a stage that begins with step `first`, out of `steps` in all."""
+        means: dict[str, float] = {}
+        for step in remaining:
+            if (seed := self.seed_of(step)) is not None:
+                torch.manual_seed(seed)
+            if step == remaining[0] and stage.begin:
+                stage.begin(step == first)
+            self._set_rates(stage, step - first)
+            batch = {k: v.to(self.device) for k, v in self.draw(step).items()}
+            losses = self._train_on(batch, stage.weights, step)
+            self._average(step - first)
+            share = self.share_of(batch) if self.share_of else 1 / self.steps_per_epoch
+            for name, loss in losses.items():
+                means[name] = means.get(name, 0.0) + loss * share
+            advance()
+            if (step + 1) % self.steps_per_epoch == 0:
+                self._finish_epoch(stage, step + 1, steps, means)
+                means = {}
+
+    def _set_rates(self, stage: Stage, step: int) -> None:
+        factor = cosine(step, stage.epochs * self.steps_per_epoch, self.recipe.warmup)
+        for group, rate in zip(self.optimiser.param_groups, stage.rates, strict=True):
+            group["lr"] = rate * factor
+
+    def _train_on(self, batch: Batch, weights: dict[str, float], step: int) -> dict[str, float]:
+        """One step of the optimiser; the losses by name."""
+        self.forward.train()
+        with autocast(self.device.type, self.mixed):
+            losses = self.forward(batch, weights)
+        loss = torch.stack([weights[name] * value for name, value in losses.items()]).sum()
+        if not torch.isfinite(loss):
+            raise EcgclipError(f"the loss is no longer a number at step {step}; lower lr in the recipe and start again")
+        self.optimiser.zero_grad()
+        if self.accelerator:
+            self.accelerator.backward(loss)
+        else:
+            loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimiser.step()
+        return {name: value.item() for name, value in losses.items()}
+
+    @torch.no_grad()
+    def _average(self, step: int) -> None:
+        """Move `averaged` towards `source`; in the first steps of a stage faster, so that it forgets where it began."""
+        if self.averaged is None or self.source is None:
+            return
+        keep = min(self.recipe.average, (step + 1) / (step + 20))
+        for old, new in zip(self.averaged.state_dict().values(), self.source.state_dict().values(), strict=True):
+            if old.dtype.is_floating_point:
+                old.lerp_(new, 1 - keep)
+            else:
+                old.copy_(new)
+
+    def _finish_epoch(self, stage: Stage, done: int, steps: int, means: dict[str, float]) -> None:
+        """Validate, log and save after `done` steps; processes wait for the one that does."""
+        epoch = done // self.steps_per_epoch
+        if self.main and self.folder:
+            if stage.validate and (epoch % VALIDATED_EVERY == 0 or done == steps):
+                means = means | stage.validate()
+            write_log(self.folder / "log.csv", epoch, means, time.time() - self.started, self.columns)
+            save_checkpoint(self.folder / CHECKPOINT, self.recipe, self._modules, self.optimiser, done)
+        if self.accelerator:
+            self.accelerator.wait_for_everyone()
+
+    @property
+    def _modules(self) -> dict[str, nn.Module]:
+        return {"model": self.model} | ({} if self.averaged is None else {"average": self.averaged})
+
+    def _resume(self) -> int:
+        if self.folder is None:
+            return 0
+        return load_checkpoint(self.folder / CHECKPOINT, self.recipe, self._modules, self.optimiser)
 
 
-def _rounded(figure: float) -> float | None:
-    return None if math.isnan(figure) else round(figure, 4)
+def parameter_groups(parameters: Iterable[nn.Parameter], rate: float, weight_decay: float) -> list[dict[str, Any]]:
+    """Two groups for an optimiser: matrices, and scales and biases, which weight decay would rob of their meaning."""
+    parameters = list(parameters)
+    return [
+        {"params": [p for p in parameters if p.ndim > 1], "lr": rate, "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "lr": rate, "weight_decay": 0.0},
+    ]
 
 
-def _device(model: nn.Module) -> torch.device:
-    return next(model.parameters()).device
-
-
-def _autocast(device: str) -> torch.autocast:
-    # bfloat16 halves the time on processors that have it; others would emulate it, in more time than float32 takes
-    has_it = device != "cpu" or (torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    return torch.autocast(device, torch.bfloat16, enabled=has_it)
-
-
-def _cosine(step: int, steps: int, warmup: float) -> float:
+def cosine(step: int, steps: int, warmup: float) -> float:
+    """Factor of the learning rate: it rises over the part `warmup` of the steps, then falls by a cosine to 0."""
     rise = max(1.0, warmup * steps)
     if step < rise:
         return (step + 1) / rise
     return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1.0, steps - rise)))
 
 
-def _world() -> tuple[int, int]:
-    import torch.distributed as dist
-
-    return (dist.get_rank(), dist.get_world_size()) if dist.is_available() and dist.is_initialized() else (0, 1)
-
-
-def _gather(x: Tensor, world: int) -> Tensor:
-    import torch.distributed as dist
-
-    parts = [torch.zeros_like(x) for _ in range(world)]
-    dist.all_gather(parts, x)
-    return torch.cat(parts)
+def autocast(device: str, wanted: bool = True) -> torch.autocast:
+    """bfloat16 where the processor has it, which halves the time; others emulate it, slower than float32."""
+    has_it = device != "cpu" or (torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return torch.autocast(device, torch.bfloat16, enabled=wanted and has_it)
 
 
-@torch.no_grad()
-def _average(averaged: nn.Module, model: nn.Module, keep: float) -> None:
-    for old, new in zip(averaged.state_dict().values(), model.state_dict().values(), strict=True):
-        if old.dtype.is_floating_point:
-            old.lerp_(new, 1 - keep)
-        else:
-            old.copy_(new)
-
-
-def _save(
-    folder: Path, recipe: Recipe, modules: dict[str, nn.Module], optimiser: torch.optim.Optimizer, step: int
-) -> None:
-    """Into one file, so that however a run ends there is the checkpoint before or this one, whole."""
-    from safetensors.torch import save_file
-
-    folder.mkdir(exist_ok=True)
-    for left in folder.glob(f"{STATE}.*.partial"):  # of a run that was killed while it wrote
-        left.unlink()
-    tensors = {f"{name}.{k}": v for name, module in modules.items() for k, v in module.state_dict().items()}
-    for i, state in optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser.{i}.{k}": v for k, v in state.items()}
-    facts = {"step": str(step), "recipe": json.dumps(asdict(recipe))}
-    with replacing(folder / STATE) as partial:
-        save_file({k: v.contiguous().clone() for k, v in tensors.items()}, partial, facts)
-
-
-def _resume(folder: Path, recipe: Recipe, modules: dict[str, nn.Module], optimiser: torch.optim.Optimizer) -> int:
-    """Load what `_save` wrote → its step; 0 where there is none."""
-    from safetensors import safe_open
-
-    if not (folder / STATE).exists():
-        return 0
-    with safe_open(folder / STATE, "pt") as stored:
-        facts = stored.metadata() or {}
-        if facts.get("recipe") != json.dumps(asdict(recipe)):
-            raise EcgclipError(f"{folder}: was made by another recipe; give another -o or remove it")
-        tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118 - no dict
-    for name, module in modules.items():
-        own = f"{name}."
-        module.load_state_dict({k.removeprefix(own): v for k, v in tensors.items() if k.startswith(own)})
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        if key.startswith("optimiser."):
-            _, i, name = key.split(".", 2)
-            state.setdefault(int(i), {})[name] = value
-    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
-    return int(facts["step"])
-
-
-def _log(path: Path, epoch: int, sums: dict[str, float], seconds: float, columns: tuple[str, ...]) -> None:
-    """One row an epoch; rows that an interruption left behind the last checkpoint are written anew."""
+def write_log(path: Path, epoch: int, figures: dict[str, float], seconds: float, columns: Sequence[str]) -> None:
+    """Add a row for an epoch; rows that an interruption left behind the last checkpoint are replaced."""
     rows: list[list[str]] = []
     if path.exists():
         with path.open(newline="") as file:
             rows = [row for row in list(csv.reader(file))[1:] if int(row[0]) < epoch]
-    rows.append([str(epoch), str(round(seconds)), *(f"{sums[c]:.4f}" if c in sums else "" for c in columns)])
+    rows.append([str(epoch), str(round(seconds)), *(f"{figures[c]:.4f}" if c in figures else "" for c in columns)])
     with replacing(path) as partial, partial.open("w", newline="") as file:
         csv.writer(file).writerows([["epoch", "seconds", *columns], *rows])
+
+
+def device_of(model: nn.Module) -> torch.device:
+    return next(model.parameters()).device
+
+
+def prepare_training(threads: int | None) -> None:
+    """Set the number of CPU threads, None: torch's choice. Raises EcgclipError without packages of ecgclip[train]."""
+    try:
+        import accelerate  # noqa: F401
+        import open_clip  # noqa: F401
+        import sklearn  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise EcgclipError(f'training needs {error.name}: pip install "ecgclip[train]"') from None
+    if threads:
+        torch.set_num_threads(threads)
+
+
+def _progress() -> Progress:
+    from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
+
+    return Progress(*Progress.get_default_columns(), TimeElapsedColumn(), MofNCompleteColumn())

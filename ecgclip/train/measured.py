@@ -1,62 +1,74 @@
-"""The branch of the measurements."""
+"""Training of the branch that reads the measurements, after alignment."""
 
 from __future__ import annotations
 
 import copy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ecgclip.model.clip import ECGCLIP
+from ecgclip.networks.measured import Measured
 from ecgclip.train.batches import Batches
-from ecgclip.train.loop import _average, _cosine, _device
-from ecgclip.train.losses import SigmoidBank, ranking_loss
+from ecgclip.train.loop import Batch, Loop, Stage, device_of, parameter_groups
+from ecgclip.train.objectives.banks import Findings, Statements
+from ecgclip.train.objectives.base import Encoded
+from ecgclip.train.objectives.ranking import Ranking
 from ecgclip.train.recipe import Recipe
 
 
+class MeasuredAligner(nn.Module):
+    """The branch with its own objectives; each of its members is taught by itself."""
+
+    def __init__(self, branch: Measured, recipe: Recipe):
+        super().__init__()
+        self.branch, scale = branch, recipe.locked["scale"]
+        self.objectives = nn.ModuleDict(
+            {
+                "statements": Statements(recipe, scale),
+                "ranking": Ranking(recipe),
+                "findings": Findings(recipe, scale),
+            }
+        )
+
+    def forward(self, batch: Batch, weights: dict[str, float]) -> dict[str, Tensor]:
+        """batch: as of `Batches.measurements`; every loss by name."""
+        members = self.branch.members(batch["measured"])  # (b, members, dim)
+        repeated = {k: v.repeat(1, members.shape[1]) for k, v in batch.items() if k.endswith(("_truth", "_soft"))}
+        similarity = {
+            name: (members @ batch[f"{name}_vectors"].T).flatten(1)  # (b, members × texts)
+            for name in ("statement", "finding")
+        }
+        encoded = Encoded(similarity=similarity)
+        return {name: loss(encoded, repeated) for name, loss in self.objectives.items()}
+
+
 def train_measured(model: ECGCLIP, batches: Batches, recipe: Recipe) -> None:
-    """Teach the measurements' branch, alone, on the prompts that inference asks with.
+    """Train the branch of the measurements of `model` by itself, on the prompts that inference asks with.
 
-    Taught together with the signal it would learn half of what it can, beside a network that knows its training ECGs by heart.
+    Trained together with the signal it would learn less, beside a network that soon knows its training ECGs by heart.
+    Nothing is done for a model without that branch.
     """
-    from rich.progress import track
-
-    branch, options = model.ecg.measured, recipe.measured
-    if branch is None:
+    if model.ecg.measured is None:
         return
-    torch.manual_seed(recipe.seed)
-    if not batches.vectors:
+    if not batches.locked:
         batches.lock(model)
-    device = _device(model)
-    banks = nn.ModuleDict({name: SigmoidBank(recipe.locked["scale"]) for name in ("statement", "finding")}).to(device)
-    trained = nn.ModuleList([branch, banks])
-    averaged = copy.deepcopy(trained)
-    optimiser = torch.optim.AdamW(
-        [
-            {"params": [p for p in trained.parameters() if p.ndim > 1], "weight_decay": recipe.weight_decay},
-            {"params": [p for p in trained.parameters() if p.ndim <= 1], "weight_decay": 0.0},
-        ],
-        options["lr"],
-        fused=True,
+    device, options = device_of(model), recipe.measured
+    aligner = MeasuredAligner(model.ecg.measured, recipe).to(device)
+    averaged = copy.deepcopy(aligner)
+    loop = Loop(
+        "measured",
+        recipe,
+        aligner,
+        torch.optim.AdamW(parameter_groups(aligner.parameters(), options["lr"], recipe.weight_decay), fused=True),
+        batches.measurements,
+        lambda step: recipe.seed if step == 0 else None,
+        batches.steps_per_epoch,
+        device,
+        averaged,
+        aligner,
+        mixed=False,
     )
-    steps = options["epochs"] * batches.steps_per_epoch
-    model.train()
-    for step in track(range(steps), "measured"):
-        for group in optimiser.param_groups:
-            group["lr"] = options["lr"] * _cosine(step, steps, recipe.warmup)
-        batch = {k: v.to(device) for k, v in batches.measurements(step).items()}
-        members = branch.members(batch["measured"])  # each is taught by itself
-        loss = torch.zeros((), device=device)
-        for name, bank in banks.items():
-            similarity = (members @ batch[f"{name}_vectors"].T).flatten(1)
-            truth = batch[f"{name}_truth"].repeat(1, members.shape[1])
-            taught = (batch["statement_soft"].repeat(1, members.shape[1]), recipe.teacher["share"])
-            loss = loss + options[f"{name}s"] * bank(similarity, truth, *(taught if name == "statement" else ()))
-            if name == "statement":
-                loss = loss + options["ranking"] * ranking_loss(similarity, truth)
-        optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(trained.parameters(), 1.0)
-        optimiser.step()
-        _average(averaged, trained, min(recipe.average, (step + 1) / (step + 20)))
-    trained.load_state_dict(averaged.state_dict())
+    weights = {name: options[name] for name in aligner.objectives}
+    loop.run([Stage(options["epochs"], [options["lr"]] * 2, weights)])
+    aligner.load_state_dict(averaged.state_dict())

@@ -12,13 +12,14 @@ from ecgclip.ecg import EcgclipError
 from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.networks.config import ECGConfig
 from ecgclip.networks.tokenizer import TextConfig
+from ecgclip.train.objectives import OBJECTIVES
 
-LOGGED = ("clip", "statements", "ranking", "findings", "beats", "synonyms", "views", "validation_auroc")
+LOGGED = (*OBJECTIVES, "validation_auroc")  # columns of log.csv
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """An experiment; the fields of a YAML file in recipes/."""
+    """An experiment; the fields of a YAML file in recipes/, where the default one explains them."""
 
     name: str
     seed: int
@@ -28,7 +29,7 @@ class Recipe:
     epochs: int
     locked: dict[str, Any]
     teacher: dict[str, Any]
-    wording: float  # with the text encoder locked, the share of prompts other than those that inference asks with
+    wording: float  # with the text encoder locked, the share of statements asked in other words than inference does
     measured: dict[str, Any]
     lr: float
     text_lr: float
@@ -37,44 +38,47 @@ class Recipe:
     average: float
     losses: dict[str, float]
     augment: dict[str, float]
-    test_part: dict[str, int] = field(
-        default_factory=dict
-    )  # source → one patient in so many, beside those of splits.py
+    test_part: dict[str, int] = field(default_factory=dict)  # source → one patient in so many is kept for testing
     ecg: dict[str, Any] = field(default_factory=dict)
     text: dict[str, Any] = field(default_factory=dict)
-    reports: float = 0.5  # part of the texts that are the real report, where there is one
+    reports: float = 0.5  # how often the text of an ECG is its real report, where there is one
     unseen: list[str] = field(default_factory=list)  # concepts that no text and no label of the training may name
 
     @classmethod
     def load(cls, path: str | Path) -> Recipe:
+        """Read a YAML file. Raises EcgclipError, on one line, for one that cannot be read or built."""
         import yaml
 
         try:
             recipe = cls(**yaml.safe_load(Path(path).read_text(encoding="utf-8")))
-            recipe.ecg_config, recipe.text_config  # noqa: B018 - their fields are checked, too
-            if recipe.ecg_config.measured and not recipe.measured["epochs"]:
-                raise TypeError("ecg.measured without measured.epochs: that branch would stay untrained")
-            if lacking := {"epochs", "lr", "statements", "findings", "ranking"} - recipe.measured.keys():
-                raise TypeError(f"measured lacks {', '.join(sorted(lacking))}")
-            named = recipe.losses.keys() | recipe.locked["losses"].keys()
-            if strange := named - set(LOGGED):
-                raise TypeError(f"no loss {sorted(strange)[0]!r}; there are {', '.join(LOGGED[:-1])}")
-            if not isinstance(recipe.unseen, list):
-                raise TypeError(f"unseen {recipe.unseen!r} is no list of concepts")
-            if recipe.unseen:
-                KnowledgeBase.load().without(recipe.unseen)  # which knows them, or says so
-            check_data(recipe.data, recipe.test_part)
+            recipe._check()
         except (OSError, TypeError, ValueError, AttributeError, yaml.YAMLError) as error:
-            raise EcgclipError(
-                f"{path}: not a recipe ({str(error).splitlines()[0]}); see recipes/default.yaml"
-            ) from None
+            problem = str(error).splitlines()[0]
+            raise EcgclipError(f"{path}: not a recipe ({problem}); see recipes/default.yaml") from None
         except EcgclipError as error:
             raise EcgclipError(f"{path}: {error}") from None
-        if not recipe.data.keys() & set(MAIN):
-            raise EcgclipError(
-                f"{path}: data needs one of {', '.join(MAIN)}, the sources with a full list of statements"
-            )
         return recipe
+
+    def _check(self) -> None:
+        """Raises TypeError or EcgclipError for what cannot be built."""
+        _ = self.ecg_config, self.text_config
+        self._check_measured()
+        named = self.losses.keys() | self.locked["losses"].keys()
+        if strange := named - OBJECTIVES.keys():
+            raise TypeError(f"no loss {sorted(strange)[0]!r}; there are {', '.join(OBJECTIVES)}")
+        if not isinstance(self.unseen, list):
+            raise TypeError(f"unseen {self.unseen!r} is no list of concepts")
+        if self.unseen:
+            KnowledgeBase.load().without(self.unseen)  # raises for a concept that it does not know
+        check_data(self.data, self.test_part)
+        if not self.data.keys() & set(MAIN):
+            raise EcgclipError(f"data needs one of {', '.join(MAIN)}, the sources with a full list of statements")
+
+    def _check_measured(self) -> None:
+        if self.ecg_config.measured and not self.measured["epochs"]:
+            raise TypeError("ecg.measured without measured.epochs: that branch would stay untrained")
+        if lacking := {"epochs", "lr", "statements", "findings", "ranking"} - self.measured.keys():
+            raise TypeError(f"measured lacks {', '.join(sorted(lacking))}")
 
     @property
     def main(self) -> str:
@@ -83,7 +87,8 @@ class Recipe:
 
     @property
     def ecg_config(self) -> ECGConfig:
-        return ECGConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in self.ecg.items()})
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in self.ecg.items()}
+        return ECGConfig(**fields)
 
     @property
     def text_config(self) -> TextConfig:

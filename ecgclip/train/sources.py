@@ -21,90 +21,107 @@ from ecgclip.train.recipe import Recipe
 
 @dataclass(frozen=True)
 class Split:
-    """Cases and their windows, a source at a time."""
+    """Cases of one source and their windows."""
 
     cases: list[Case]
     windows: Windows
 
 
-def load_split(recipe: Recipe, data: Path, kb: KnowledgeBase, validation: bool) -> dict[str, Split]:
-    """The training cases of each source, or the validation cases of the main one."""
-    splits, rest = {}, kb.without(recipe.unseen)
+Splits = dict[str, Split]  # by source
+
+
+def load_split(recipe: Recipe, data: Path, kb: KnowledgeBase, validation: bool) -> Splits:
+    """The training cases of each source, or the validation cases of the main one, without the recipe's unseen concepts.
+
+    Raises EcgclipError where data is missing or no record can be read.
+    """
+    splits, remaining = {}, kb.without(recipe.unseen)
+    rate, variants = recipe.ecg_config.sampling_rate, VARIANTS if recipe.augment["drop_leads"] else 1
     for source in [recipe.main] if validation else recipe.data:
         parts = source_parts(recipe, source, data, kb)
-        chosen = [forget(c, rest) for c in (parts.validation if validation else parts.training)]
-        variants = VARIANTS if recipe.augment["drop_leads"] else 1
-        rate, workers = recipe.ecg_config.sampling_rate, cores()
-        splits[source] = Split(chosen, load_windows(chosen, windows_cache(), workers, rate, variants))
+        cases = [forget(c, remaining) for c in (parts.validation if validation else parts.training)]
+        windows = load_windows(cases, windows_cache(), cores(), rate, variants)
+        splits[source] = Split(cases, windows)
     return splits
 
 
 def source_parts(recipe: Recipe, source: str, data: Path, kb: KnowledgeBase, signals: bool = True) -> Parts:
-    """What a recipe does with each case of a source. signals=False: rows without a signal too, for their reports."""
+    """A source divided as the recipe says; signals=False: with rows that have no signal, for their reports."""
     fine = recipe.ecg_config.sampling_rate > SAMPLING_RATE
     cases = load(source, data / recipe.data[source]["path"], kb, fine=fine, signals=signals)
     validation_part = recipe.validation_part if source == recipe.main else 0
     return divide(source, cases, recipe.data[source].get("folds"), validation_part, recipe.test_part.get(source, 0))
 
 
-def learnt_from(recipe: Recipe, *parts: dict[str, Split]) -> dict[str, dict[str, Any]]:
+def learnt_from(recipe: Recipe, *splits: Splits) -> dict[str, dict[str, Any]]:
     """What a model's config keeps of each source, by which `eval` knows what it was trained on."""
-    cases = {source: [c for part in parts if source in part for c in part[source].cases] for source in recipe.data}
-    return {source: split_record(source, known, recipe.test_part.get(source, 0)) for source, known in cases.items()}
+    cases = {source: [c for part in splits if source in part for c in part[source].cases] for source in recipe.data}
+    return {source: split_record(source, c, recipe.test_part.get(source, 0)) for source, c in cases.items()}
 
 
 def forget(case: Case, kb: KnowledgeBase) -> Case:
-    """The case without its statements and beats that `kb` does not have, and without a report that tells of them."""
+    """The case without the statements and beats that `kb` does not have, and without a report that tells of them.
+
+    kb : KnowledgeBase
+        As `KnowledgeBase.without` gives it.
+    """
     if kb.hidden_names is None:
         return case
-    present = {c for c, there in case.statements.items() if there} | case.annotated
-    silent = not present <= kb.concepts.keys() or kb.hidden_names.search(case.report)
+    present = {c for c, is_present in case.statements.items() if is_present} | case.annotated
+    tells = not present <= kb.concepts.keys() or kb.hidden_names.search(case.report)
     return replace(
         case,
-        statements={c: there for c, there in case.statements.items() if c in kb.concepts},
+        statements={c: is_present for c, is_present in case.statements.items() if c in kb.concepts},
         annotated=case.annotated & kb.concepts.keys(),
         beats=tuple(beat for beat in case.beats if beat[1] in kb.concepts),
-        report="" if silent else case.report,
+        report="" if tells else case.report,
     )
 
 
-def spoken_findings(kb: KnowledgeBase) -> dict[str, dict[str, list[str]]]:
-    """The words for every finding, but those with a name that `kb` is without; no finding of which no words are left."""
-    spoken = {
+def finding_words(kb: KnowledgeBase) -> dict[str, dict[str, list[str]]]:
+    """The texts of each finding, without those that name a concept hidden from `kb`; findings without any are gone."""
+    words = {
         key: {
             kind: [t for t in entry.get(kind, []) if not (kb.hidden_names and kb.hidden_names.search(t))]
             for kind in ("en", "de", "negative_en", "negative_de")
         }
         for key, entry in finding_texts().items()
     }
-    return {key: entry for key, entry in spoken.items() if entry["en"]}
+    return {key: entry for key, entry in words.items() if entry["en"]}
 
 
 def windows_cache() -> Path:
+    """The folder that keeps prepared windows."""
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ecgclip"
 
 
 def corpus(recipe: Recipe, data: Path, kb: KnowledgeBase) -> list[str]:
-    """All text there is: reports of training patients (those without a signal too), the knowledge base, findings."""
-    rest = kb.without(recipe.unseen)
-    texts = [p.text for p in rest.passages]
-    texts += [t for entry in spoken_findings(rest).values() for said in entry.values() for t in said]
+    """All texts to train a tokenizer on: the knowledge base, findings, and the reports of training patients.
+
+    Reports without a signal are among them.
+    """
+    remaining = kb.without(recipe.unseen)
+    texts = [p.text for p in remaining.passages]
+    texts += [
+        t for entry in finding_words(remaining).values() for texts_of_kind in entry.values() for t in texts_of_kind
+    ]
     for source in (s for s in recipe.data if data_set(s).reports):
         parts = source_parts(recipe, source, data, kb)  # of a small folder, who validates depends on who has a signal
-        apart = {c.person for c in [*parts.validation, *parts.test]}
+        not_trained_on = {c.person for c in [*parts.validation, *parts.test]}
         cases = source_parts(recipe, source, data, kb, signals=False).training
-        texts += [report for c in cases if c.person not in apart and (report := forget(c, rest).report)]
+        reports = (forget(c, remaining).report for c in cases if c.person not in not_trained_on)
+        texts += [report for report in reports if report]
     return texts
 
 
-def trained_concepts(splits: dict[str, Split], least: int = 5) -> set[str]:
-    """Concepts that at least so many training cases have: the others are asked by their criteria first."""
+def trained_concepts(splits: Splits, min_positives: int = 5) -> set[str]:
+    """Concepts that enough training cases have; the others are asked by their criteria first."""
     counts: dict[str, int] = {}
     for split in splits.values():
         for case in split.cases:
             for concept, present in case.statements.items():
                 counts[concept] = counts.get(concept, 0) + present
-    return {c for c, n in counts.items() if n >= least} | set(MEASURED_CONCEPTS)
+    return {c for c, count in counts.items() if count >= min_positives} | set(MEASURED_CONCEPTS)
 
 
 def data_hash(recipe: Recipe, data: Path) -> str:

@@ -1,4 +1,4 @@
-"""The validation split scored."""
+"""Scores of the validation split, by which training is watched and its choices are made."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from ecgclip.data.windows import Windows
 from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.model.clip import ECGCLIP
 from ecgclip.networks.config import ECGFeatures
-from ecgclip.train.sources import Split
-from ecgclip.train.wording import targets
+from ecgclip.train.sources import Splits
+from ecgclip.train.targets import targets
 
 
 def embed_windows(model: ECGCLIP, windows: Windows, rows: np.ndarray | None = None) -> np.ndarray:
-    """Rhythm vectors float32 (n, dim) of the given windows."""
+    """Rhythm vectors, float32 (rows, dim), of windows; rows: which of them, None: all."""
     return encode_windows(model, windows, rows).rhythm.numpy()
 
 
 def encode_windows(
     model: ECGCLIP, windows: Windows, rows: np.ndarray | None = None, measured: bool = True
 ) -> ECGFeatures:
-    """All that the encoder gives for the given windows (all of them by default); not measured: from the signal alone."""
+    """All that the ECG encoder gives for windows, on the CPU; measured=False: from the signal alone."""
     rows = np.arange(len(windows)) if rows is None else rows
     model.eval()
     inputs = [windows.signal, windows.mask, windows.r_peaks, windows.length]
@@ -32,22 +32,34 @@ def encode_windows(
     return ECGFeatures.cat(list(model.encode_windows(inputs, np.array_split(rows, max(1, len(rows) // 64)))))
 
 
-def validation_prompts(model: ECGCLIP, held_out: dict[str, Split], least: int = 3) -> tuple[np.ndarray, np.ndarray]:
-    """Truth (windows, concepts), 1, 0 or -1, of what enough held-out patients have and lack, and the enriched prompts' vectors."""
+def validation_prompts(model: ECGCLIP, held_out: Splits, min_cases: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """What is known of the held-out windows, and the enriched prompts of the same concepts.
+
+    Concepts count that at least `min_cases` windows have, and as many lack.
+
+    Returns
+    -------
+    int8 (windows, concepts)
+        1 present, 0 absent, -1 unknown.
+    float32 (concepts, dim)
+    """
     split = next(iter(held_out.values()))
     concepts = tuple(sorted({c for case in split.cases for c in case.statements}))
     truth = targets(split.cases, split.windows, concepts)
-    keep = ((truth == 1).sum(0) >= least) & ((truth == 0).sum(0) >= least)
-    chosen = [c for c, enough in zip(concepts, keep, strict=True) if enough]
+    enough = ((truth == 1).sum(0) >= min_cases) & ((truth == 0).sum(0) >= min_cases)
+    chosen = [concepts[j] for j in np.flatnonzero(enough)]
     if not chosen:  # a small folder
-        return truth[:, keep], np.zeros((0, model.config.ecg.dim), np.float32)
+        return truth[:, enough], np.zeros((0, model.config.ecg.dim), np.float32)
     asking = copy.copy(model)  # the same weights, of which only these passages are embedded
     asking.set_knowledge(KnowledgeBase({c: model.kb.concepts[c] for c in chosen}, model.kb.sources, ""))
-    return truth[:, keep], np.stack([asking.concept_vector(c) for c in chosen])
+    return truth[:, enough], np.stack([asking.concept_vector(c) for c in chosen])
 
 
 def macro_auroc(similarity: np.ndarray, truth: np.ndarray) -> float:
-    """Mean over the concepts that some have and some lack; NaN without any."""
+    """Mean over the concepts that some windows have and some lack; NaN without any.
+
+    similarity, truth : (windows, concepts), truth 1 present, 0 absent, -1 unknown
+    """
     from sklearn.metrics import roc_auc_score
 
     both = (truth == 1).any(0) & (truth == 0).any(0)
@@ -55,9 +67,9 @@ def macro_auroc(similarity: np.ndarray, truth: np.ndarray) -> float:
     return float(np.mean([roc_auc_score(t, s) for s, t in columns])) if columns else math.nan
 
 
-def validation_auroc(model: ECGCLIP, held_out: dict[str, Split], measured: bool = True) -> float:
-    """Macro AUROC of the enriched prompts over the concepts with enough positives among the held-out patients."""
+def validation_auroc(model: ECGCLIP, held_out: Splits, measured: bool = True) -> float:
+    """Macro AUROC of the enriched prompts; measured=False: of the signal alone."""
     model.eval()
     truth, prompts = validation_prompts(model, held_out)
-    ecgs = encode_windows(model, next(iter(held_out.values())).windows, measured=measured).rhythm.numpy()
-    return macro_auroc(ecgs @ prompts.T, truth)
+    vectors = encode_windows(model, next(iter(held_out.values())).windows, measured=measured).rhythm.numpy()
+    return macro_auroc(vectors @ prompts.T, truth)

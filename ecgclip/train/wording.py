@@ -1,8 +1,7 @@
-"""Text for the ECGs: what is known of a record, said in words drawn afresh each epoch.
+"""Words for what is known of an ECG, drawn afresh for each batch.
 
-Three kinds (design: Pairs): the real report; sentences made from the coded statements through the knowledge base; and
-measured sentences, in the words that the knowledge base's criteria use. Statements and findings also stand in two *banks*:
-one text for each concept and each finding, with every ECG of the batch known to have it, known to lack it, or unknown.
+A `Wording` says one thing in many ways. A `Bank` holds the wordings of all statements or all findings, tokenised. A
+`Composer` writes a whole text for an ECG: its report, or sentences from its statements and measurements.
 """
 
 from __future__ import annotations
@@ -14,82 +13,90 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ecgclip.data.cases import DOUBTED_CONCEPTS, MEASURED_CONCEPTS, UNKNOWN, Case
-from ecgclip.data.windows import Windows
+from ecgclip.data.cases import Case
 from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.networks.tokenizer import Tokenizer, clean
 
-MEASURED = 3  # measured sentences in a composed text, at most
+MEASURED_SENTENCES = 3  # in a composed text, at most
 
 
 @dataclass(frozen=True)
 class Wording:
-    """All ways to say one thing, by language, and ways to deny it."""
+    """All ways to affirm one thing and to deny it, by language ("en", "de")."""
 
-    said: dict[str, list[str]]
-    denied: dict[str, list[str]]
+    affirm: dict[str, list[str]]
+    deny: dict[str, list[str]]
 
     def draw(self, rng: np.random.Generator, present: bool = True, language: str | None = None) -> str:
-        by_language = self.said if present else self.denied
-        choices = by_language.get(language or str(rng.choice(["en", "de"]))) or by_language["en"]
-        return choices[rng.integers(len(choices))]
+        """A text that affirms or denies; in English where there is none in the language."""
+        by_language = self.affirm if present else self.deny
+        texts = by_language.get(language or str(rng.choice(["en", "de"]))) or by_language["en"]
+        return texts[rng.integers(len(texts))]
 
 
 def concept_wording(kb: KnowledgeBase, concept: str, templates: dict[str, list[str]]) -> Wording:
-    """Names, aliases in templates, report sentences, definition and criteria of one concept."""
-    said: dict[str, list[str]] = {"en": [], "de": []}
-    denied: dict[str, list[str]] = {"en": [], "de": []}
+    """Names and aliases in templates, report sentences, definition, all criteria together, and negations of a concept.
+
+    templates : language → templates, as `prompt_settings()["plain"]`
+    """
+    affirm: dict[str, list[str]] = {"en": [], "de": []}
+    deny: dict[str, list[str]] = {"en": [], "de": []}
     for passage in kb.concepts[concept].passages:
         if passage.kind in ("name", "alias"):
             # the bare word as often as all templates together: that is what users type
-            said[passage.language] += [t.format(passage.text) for t in templates[passage.language]]
+            affirm[passage.language] += [t.format(passage.text) for t in templates[passage.language]]
         elif passage.kind == "negation":
-            denied[passage.language].append(passage.text)
+            deny[passage.language].append(passage.text)
         elif passage.kind != "criterion":  # a single criterion does not make the diagnosis; all of them together do
-            said[passage.language] += [passage.text] * 2
-    return Wording(said, denied)
+            affirm[passage.language] += [passage.text] * 2
+    return Wording(affirm, deny)
 
 
-def finding_wordings(texts: dict[str, dict[str, list[str]]]) -> dict[str, Wording]:
+def finding_wordings(words: dict[str, dict[str, list[str]]]) -> dict[str, Wording]:
+    """The wording of each finding, from entries such as those of `finding_texts`."""
     return {
         key: Wording(
             {"en": entry["en"], "de": entry["de"]},
             {"en": entry.get("negative_en", []), "de": entry.get("negative_de", [])},
         )
-        for key, entry in texts.items()
+        for key, entry in words.items()
     }
 
 
 class Bank:
-    """Things that are known of an ECG or not, a row each, and every way to say or deny them, tokenised once."""
+    """A row for each thing that can be asked, with all its texts, tokenised once."""
 
     def __init__(self, wordings: dict[str, Wording], tokenizer: Tokenizer):
-        self.keys, self.most, self.pad = tuple(wordings), tokenizer.max_tokens, tokenizer.pad
-        self.texts: list[list[int]] = []
-        self.rows = [(self._add(w.said, tokenizer), self._add(w.denied, tokenizer)) for w in wordings.values()]
+        self.keys, self.max_tokens, self.pad = tuple(wordings), tokenizer.max_tokens, tokenizer.pad
+        self.texts: list[list[int]] = []  # token ids
+        # of each row the indices of the texts that affirm and of those that deny
+        self.rows = [(self._add(w.affirm, tokenizer), self._add(w.deny, tokenizer)) for w in wordings.values()]
 
     def _add(self, texts: dict[str, list[str]], tokenizer: Tokenizer) -> range:
         first = len(self.texts)
-        flat = [t for v in texts.values() for t in v]
+        flat = [text for texts_of_language in texts.values() for text in texts_of_language]
         if flat:
             ids, mask = tokenizer(flat)
-            self.texts += [row[keep].tolist() for row, keep in zip(ids, mask, strict=True)]
+            self.texts += [row[real].tolist() for row, real in zip(ids, mask, strict=True)]
         return range(first, len(self.texts))
 
     def draw(self, rng: np.random.Generator, rows: np.ndarray, deny: float = 0.1) -> tuple[np.ndarray, Tensor]:
-        """→ index of a text for each row, denied bool (rows,): for these rows the ECGs that have it are the negatives."""
+        """A text for each row, which denies with the chance `deny` where the row has such texts.
+
+        Returns the texts' indices (rows,) and bool (rows,), True where the text denies.
+        """
         drawn, denied = [], []
-        for said, against in (self.rows[i] for i in rows):
-            no = len(against) > 0 and rng.random() < deny
-            drawn.append(rng.choice(against if no else said))
-            denied.append(no)
+        for affirming, denying in (self.rows[i] for i in rows):
+            denies = len(denying) > 0 and rng.random() < deny
+            drawn.append(rng.choice(denying if denies else affirming))
+            denied.append(denies)
         return np.array(drawn), torch.tensor(denied)
 
-    def tokens(self, which: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Indices of texts → ids (n, length), mask."""
-        drawn = [self.texts[i] for i in which]
+    def tokens(self, texts: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Indices of texts (n,) → ids (n, length), mask (n, length)."""
+        drawn = [self.texts[i] for i in texts]
         # a multiple of 16 tokens: new shapes cost more than padding, as each is compiled for on its first use
-        length = min(-(-max(map(len, drawn)) // 16) * 16, self.most)
+        length = min(-(-max(map(len, drawn)) // 16) * 16, self.max_tokens)
         ids = torch.full((len(drawn), length), self.pad)
         for row, tokens in zip(ids, drawn, strict=True):
             row[: len(tokens)] = torch.tensor(tokens)
@@ -97,47 +104,36 @@ class Bank:
 
     @torch.inference_mode()
     def vectors(self, encode: Callable[[Tensor, Tensor], Tensor], device: torch.device, batch: int = 256) -> Tensor:
-        """Every text's vector, (texts, dim); encode: ids, mask → vectors."""
+        """The vectors (texts, dim) of all texts, on the CPU; encode: ids, mask → vectors."""
         parts = np.array_split(np.arange(len(self.texts)), max(1, len(self.texts) // batch))
         return torch.cat([encode(*(x.to(device) for x in self.tokens(part))).cpu() for part in parts])
 
 
-def targets(cases: list[Case], windows: Windows, concepts: tuple[str, ...]) -> np.ndarray:
-    """int8 (windows, concepts): 1 present, 0 absent, -1 unknown, from statements and measurement."""
-    table = np.full((len(windows), len(concepts)), UNKNOWN, np.int8)
-    column = {c: j for j, c in enumerate(concepts)}
-    for i, case in enumerate(windows.case):
-        for concept, present in cases[case].statements.items():
-            if concept in column:
-                table[i, column[concept]] = present
-    for concept, keys in (MEASURED_CONCEPTS | DOUBTED_CONCEPTS).items():
-        if concept in column:
-            j = column[concept]
-            chosen = [k for k, name in enumerate(windows.finding_keys) if name.startswith(keys)]
-            found = windows.findings[:, chosen]
-            if concept in MEASURED_CONCEPTS:  # a coded statement stands; where none is coded, the measurement decides
-                measured = np.where((found == 1).any(1), 1, np.where((found == 0).all(1), 0, UNKNOWN))
-                table[:, j] = np.where(table[:, j] == 1, 1, measured)
-            else:
-                table[(table[:, j] == 0) & (found == 1).any(1), j] = UNKNOWN
-    return table
-
-
 class Composer:
-    """Writes a report for a window: the real one, or sentences from its statements and measurements."""
+    """Writes the text of a window: the report of its record, or sentences from its statements and measurements."""
 
-    def __init__(self, kb: KnowledgeBase, finding_texts: dict, concepts: tuple[str, ...]):
+    def __init__(self, kb: KnowledgeBase, finding_words: dict[str, dict[str, list[str]]], concepts: tuple[str, ...]):
         self.reports = {c: Wording({"en": kb.concepts[c].report, "de": kb.concepts[c].report_de}, {}) for c in concepts}
-        self.findings = finding_wordings(finding_texts)
+        self.findings = finding_wordings(finding_words)
 
     def write(
         self, case: Case, statements: list[str], findings: list[str], rng: np.random.Generator, real: float = 0.5
     ) -> tuple[str, str]:
-        """→ the text, and a key that texts of the same meaning share."""
+        """A text, and a key that texts of the same meaning share.
+
+        Parameters
+        ----------
+        case : Case
+        statements, findings : list of str
+            What is present: ids of concepts and keys of findings.
+        rng : np.random.Generator
+        real : float
+            The chance that the report is taken, where there is one.
+        """
         if case.report and rng.random() < real:
             return case.report, clean(case.report)
         language = str(rng.choice(["en", "de"]))
-        said = [self.reports[s].draw(rng, language=language) for s in rng.permutation(statements)]
-        some = rng.permutation(findings)[: rng.integers(0, MEASURED + 1)]
-        measured = [self.findings[f].draw(rng, language=language) + "." for f in some]
-        return " ".join(said + measured) or "ecg.", "|".join(sorted(statements)) + "+" + "|".join(sorted(some))
+        sentences = [self.reports[s].draw(rng, language=language) for s in rng.permutation(statements)]
+        measured = rng.permutation(findings)[: rng.integers(0, MEASURED_SENTENCES + 1)]
+        sentences += [self.findings[f].draw(rng, language=language) + "." for f in measured]
+        return " ".join(sentences) or "ecg.", "|".join(sorted(statements)) + "+" + "|".join(sorted(measured))

@@ -4,7 +4,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ecgclip.train.losses import SigmoidBank, attended_similarity, clip_loss, ranking_loss
+from ecgclip.train.objectives.banks import SigmoidBank
+from ecgclip.train.objectives.beats import attended_similarity
+from ecgclip.train.objectives.clip import clip_loss
+from ecgclip.train.objectives.ranking import ranking_loss
 
 
 def unit(*shape, seed=0):

@@ -1,0 +1,57 @@
+"""What every objective is given, and what it has to say of itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from ecgclip.train.recipe import Recipe
+
+Batch = dict[str, Tensor]
+
+
+@dataclass
+class Encoded:
+    """A batch after the encoders: b ECGs of n beats, and two banks of texts, "statement" and "finding".
+
+    The measurements' branch, which is trained without the encoders, fills in `similarity` alone.
+
+    features : ECGFeatures
+        rhythm (b, dim), beats (b, n, dim) and the tokens of the ECGs.
+    views : list of (b, dim)
+        Rhythm vectors of the same ECGs under other dropout masks; as many as the objectives ask for.
+    vectors : (k, dim) of each bank
+        The texts of a bank.
+    similarity : (b, k) of each bank
+        Cosine of every rhythm vector and every text.
+    encode : ids (n, length), mask (n, length) → (n, dim)
+        The text encoder, for texts that only one objective reads.
+    scale : scalar
+        The learnt factor of cosines in a softmax (CLIP's logit scale).
+    """
+
+    features: Any = None
+    views: list[Tensor] = field(default_factory=list)
+    vectors: dict[str, Tensor] = field(default_factory=dict)
+    similarity: dict[str, Tensor] = field(default_factory=dict)
+    encode: Any = None
+    scale: Any = None
+
+
+class Objective(nn.Module):
+    """A loss: `forward(encoded, batch)` returns a scalar.
+
+    It is computed where its weight in the recipe is above 0 and the batch has its columns.
+    """
+
+    columns: ClassVar[tuple[str, ...]] = ()  # of a batch, that it reads
+    banks: ClassVar[bool] = False  # whether it reads `Encoded.vectors` or `Encoded.similarity`
+    views: ClassVar[int] = 0  # how many `Encoded.views` it reads
+
+    def __init__(self, recipe: Recipe):
+        super().__init__()
+
+    def lock(self, scale: float) -> None:
+        """Called once, when the text encoder is locked; scale: `locked.scale` of the recipe."""
