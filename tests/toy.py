@@ -209,3 +209,9 @@ def some_leads(ecg: ECG, leads: list[str]) -> ECG:
     """The same ECG as if only these leads had been recorded, in this order."""
     rows = [ecg.leads.index(lead) for lead in leads]
     return ECG(ecg.signal[rows], ecg.sampling_rate, leads)
+
+
+def read_log(folder: Path) -> list[dict[str, str]]:
+    """The rows of a training's log.csv."""
+    with (folder / "log.csv").open() as file:
+        return list(csv.DictReader(file))

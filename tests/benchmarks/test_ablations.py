@@ -22,7 +22,8 @@ def test_every_row_changes_its_base_by_a_recipe_that_can_be_built(ablations):
     seen = set()
     for rows in ablations.groups().values():
         base, *others = (ablations.recipe_of(changes, "row", 0) for changes in rows.values())
-        assert base[1] == "" and all(other != base for other in others)
+        assert base[1] == ""
+        assert all(other != base for other in others)
         for recipe, patch in (base, *others):
             assert recipe.ecg_config.dim == recipe.text_config.dim
             assert not patch or callable(getattr(ablations, patch.split()[0]))
@@ -56,12 +57,12 @@ def test_a_row_that_fails_costs_no_other_and_is_the_only_one_trained_again(ablat
 
 
 def test_rows_that_share_a_text_encoder_would_have_trained_the_same(ablations):
-    kept = {}
+    settings = {}
     for rows in ablations.groups().values():
         for name, changes in rows.items():
             plan = ablations.recipe_of(changes, name, 0)[0]
-            given = (plan.text, plan.unseen, plan.pretraining) if plan.epochs else "that of the shipped weights"
-            assert kept.setdefault(ablations.text_of(plan, FILE.parent), given) == given, name
+            own = (plan.text, plan.unseen, plan.pretraining) if plan.epochs else "that of the shipped weights"
+            assert settings.setdefault(ablations.text_of(plan, FILE.parent), own) == own, name
 
 
 def test_an_interval_widens_by_how_far_seeds_lie_apart(ablations):
@@ -70,12 +71,13 @@ def test_an_interval_widens_by_how_far_seeds_lie_apart(ablations):
         more = {"set": [v + 0.1 for v in base["set"]], "set, less base": [[0.1, 0.08, 0.12]] * seeds}
         return [base, more, {"set": [0.9], "set, less base": [[0.2, 0.18, 0.22]]}]
 
-    found = {}
-    for name, given in (("close", rows(0.0)), ("far", rows(0.05)), ("single", rows(0.0, 1))):
-        ablations.widen(given, ["set"])
-        found[name] = [row["set, less base"] for row in given[1:]]
-    assert np.allclose(found["close"], [[0.1, 0.08, 0.12], [0.2, 0.18, 0.22]])
-    assert np.allclose([v[0] for v in found["far"]], [0.1, 0.2])
-    widths = [high - low for _, low, high in found["far"]]
-    assert widths[0] > 0.1 and widths[1] > widths[0], "one seed tells less than three"
-    assert found["single"][0] == [0.1, None, None], "of single seeds, nothing is known of how far they lie apart"
+    widened = {}
+    for name, group in (("close", rows(0.0)), ("far", rows(0.05)), ("single", rows(0.0, 1))):
+        ablations.widen(group, ["set"])
+        widened[name] = [row["set, less base"] for row in group[1:]]
+    assert np.allclose(widened["close"], [[0.1, 0.08, 0.12], [0.2, 0.18, 0.22]])
+    assert np.allclose([v[0] for v in widened["far"]], [0.1, 0.2])
+    widths = [high - low for _, low, high in widened["far"]]
+    assert widths[0] > 0.1
+    assert widths[1] > widths[0], "one seed tells less than three"
+    assert widened["single"][0] == [0.1, None, None], "of single seeds, nothing is known of how far they lie apart"

@@ -1,4 +1,4 @@
-"""benchmarks/unseen.py: groups that hide a condition with all that would name it, and labels scored by who never heard of them."""
+"""benchmarks/unseen.py: groups hide a condition with all that names it, and labels are scored by models without it."""
 
 import json
 import shutil
@@ -39,9 +39,9 @@ def test_what_must_be_hidden_together_is_in_one_group_and_everything_in_exactly_
         "conduction-disturbance",
     }
     positives = Counter({c: 10 * len(c) for c in statements} | {"sinus-rhythm": 4000, "normal-ecg": 3000})
-    found = unseen.families(kb, statements)
-    groups = unseen.balanced(found, positives)
-    assert sorted(c for group in groups for c in group) == sorted(statements) and len(groups) == 4
+    groups = unseen.balanced(unseen.families(kb, statements), positives)
+    assert sorted(c for group in groups for c in group) == sorted(statements)
+    assert len(groups) == 4
     number = {c: i for i, group in enumerate(groups) for c in group}
     for one in statements:
         for other in statements - kb.without([one]).concepts.keys():
@@ -71,12 +71,13 @@ def test_only_what_is_missing_is_trained_each_without_its_group(unseen, tmp_path
 
 
 def test_a_model_that_has_heard_of_its_group_scores_nothing(unseen, tmp_path, monkeypatch):
-    facts = {"recipe": {"unseen": ["a", "b"]}, "concepts": ["c"]}
-    monkeypatch.setattr(unseen, "load_model", lambda *given: SimpleNamespace(config=SimpleNamespace(training=facts)))
+    training = {"recipe": {"unseen": ["a", "b"]}, "concepts": ["c"]}
+    model = SimpleNamespace(config=SimpleNamespace(training=training))
+    monkeypatch.setattr(unseen, "load_model", lambda *arguments: model)
     assert unseen.load_unseen(tmp_path, ["a", "b"])
     with pytest.raises(SystemExit, match="another group"):
         unseen.load_unseen(tmp_path, ["a", "c"])
-    facts["concepts"] = ["b"]
+    training["concepts"] = ["b"]
     with pytest.raises(SystemExit, match="another group"):
         unseen.load_unseen(tmp_path, ["a", "b"])
 
@@ -99,8 +100,8 @@ class Fake:
 @pytest.fixture
 def fakes(unseen, monkeypatch):
     """Two groups, a and b; eight records, a patient each, of which every second has a and every fourth b."""
-    known = SimpleNamespace(name="name", passages=())
-    kb = SimpleNamespace(concepts={"a": known, "b": known})
+    concept = SimpleNamespace(name="name", passages=())
+    kb = SimpleNamespace(concepts={"a": concept, "b": concept})
     cases = []
     for i in range(8):
         statements = {"a": i % 2 == 0, "b": i % 4 < 1}
@@ -119,11 +120,13 @@ def test_every_label_is_scored_by_the_model_that_never_heard_of_it(unseen, fakes
     for groups, value in (([["a"], ["b"]], 1.0), ([["b"], ["a"]], 0.0)):
         result, figures = unseen.unseen_table(models, groups, shipped, scored, "cpsc2018")
         assert [row["knowledge base"][0] for row in result["labels"]] == [value] * 2
-        assert result["macro"]["shipped"][0] == 0.0 and result["records"] == 8
+        assert result["macro"]["shipped"][0] == 0.0
+        assert result["records"] == 8
         assert [row["trained"] for row in result["labels"]] == [value == 0.0] * 2
         assert [row["shipped_trained"] for row in result["labels"]] == [True, False]
         assert result["source_trained"] is False, "of another hospital than PTB-XL"
-        assert [row["positives"] for row in result["labels"]] == [4, 2] and len(figures["shipped"]) == 2
+        assert [row["positives"] for row in result["labels"]] == [4, 2]
+        assert len(figures["shipped"]) == 2
 
 
 def test_the_shares_are_the_best_of_their_own_table_and_what_choosing_is_worth_is_told(unseen, fakes, monkeypatch):
@@ -135,27 +138,24 @@ def test_the_shares_are_the_best_of_their_own_table_and_what_choosing_is_worth_i
             ask(c) * (1 if "criteria" in shares or good[c] in shares else -1)
         )
     monkeypatch.setattr(unseen, "SHARES", [{"name": 1.0}, {"report": 1.0}, {"criteria": 1.0}])
-    monkeypatch.setattr(unseen, "LEAST", 1)
+    monkeypatch.setattr(unseen, "MIN_CASES", 1)
     split = SimpleNamespace(cases=cases, windows=windows)
-    found = unseen.choose_shares(models, [["a"], ["b"]], split)
-    assert found["best"] == {"criteria": 1.0} and found["conditions"] == 2
-    assert [row["auroc"][0] for row in found["tried"]] == [0.5, 0.5, 1.0]
-    assert found["chosen_elsewhere"][0] == 0.0, "each group asked as is best for the other, of equal ones the first"
+    shares = unseen.choose_shares(models, [["a"], ["b"]], split)
+    assert shares["best"] == {"criteria": 1.0}
+    assert shares["conditions"] == 2
+    assert [row["auroc"][0] for row in shares["tried"]] == [0.5, 0.5, 1.0]
+    assert shares["chosen_elsewhere"][0] == 0.0, "each group asked as is best for the other, of equal ones the first"
 
 
 def test_the_calibration_goes_into_a_config_that_is_otherwise_as_it_was(unseen, tiny_model, tmp_path, monkeypatch):
     from ecgclip.train import calibrate
 
-    given = []
-    monkeypatch.setattr(
-        calibrate,
-        "calibrate_untrained",
-        lambda parts: given.extend(parts) or Calibration((1, 2, 3, 4), -3),
-        raising=False,
-    )
+    inputs = []
+    curve = Calibration((1, 2, 3, 4), -3)
+    monkeypatch.setattr(calibrate, "calibrate_untrained", lambda parts: inputs.extend(parts) or curve)
     shutil.copytree(tiny_model, tmp_path / "model")
     before = json.loads((tmp_path / "model/config.json").read_text())
     unseen.write_calibration(tmp_path / "model", ["one", "two"], [["a"], ["b"]], {"ptb-xl": "split"})
-    assert given == [("one", {"ptb-xl": "split"}, ["a"]), ("two", {"ptb-xl": "split"}, ["b"])]
+    assert inputs == [("one", {"ptb-xl": "split"}, ["a"]), ("two", {"ptb-xl": "split"}, ["b"])]
     after = json.loads((tmp_path / "model/config.json").read_text())
     assert after == before | {"untrained": {"weights": [1, 2, 3, 4], "bias": -3}}

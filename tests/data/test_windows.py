@@ -10,7 +10,7 @@ from toy import CONDITIONS, write_ptb_xl
 from ecgclip.data import windows
 from ecgclip.data.cases import UNKNOWN, Case
 from ecgclip.data.ptb_xl import ptb_xl
-from ecgclip.data.windows import MAX_BEATS, load_windows
+from ecgclip.data.windows import LIMB, MAX_BEATS, keep_leads, load_windows
 from ecgclip.ecg import EcgclipError
 from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.simulate import simulate, write_record
@@ -113,3 +113,13 @@ def test_windows_at_500_hz_are_those_of_100_hz_seen_finer(tmp_path):
     assert fine.features.shape[1] == 1
     one, other = fine.signal[0, :, ::5].astype(float), coarse.signal[0].astype(float)
     assert min(np.corrcoef(a, b)[0, 1] for a, b in zip(one, other, strict=True)) > 0.99
+
+
+def test_leads_are_kept_as_devices_have_them():
+    rng = np.random.default_rng(0)
+    subsets = [keep_leads(rng) for _ in range(2000)]
+    assert all(leads.any() for leads in subsets)
+    assert all(leads[LIMB].sum() in (0, 1, 6) for leads in subsets), "two limb leads give all six"
+    single = [int(np.flatnonzero(leads)[0]) for leads in subsets if leads.sum() == 1]
+    assert len(single) > 600
+    assert set(single) == set(range(12))

@@ -1,12 +1,14 @@
 """The floor of a model: which misspelt labels are understood, and that what is strange to it is not."""
 
+import re
+
 import numpy as np
 import pytest
 
 pytest.importorskip("sklearn", reason="needs ecgclip[train]")
 
 from ecgclip.knowledge.base import KnowledgeBase  # noqa: E402
-from ecgclip.train.calibrate import KEYS, RIGHT, UNRELATED, choose_floor, nonsense  # noqa: E402
+from ecgclip.train.floor import KEYBOARD, MIN_RIGHT, UNRELATED, choose_floor, nonsense  # noqa: E402
 
 
 class Typed:
@@ -60,7 +62,7 @@ def test_a_user_who_mistypes_misses_one_letter_inside_a_name_or_an_alias_of_a_co
 def test_four_of_five_above_the_floor_are_found_rightly(kb):
     right, wrong = 8, 2
     cosines = [0.9] * right + [0.8] * wrong + [0.7]
-    assert RIGHT == 0.8
+    assert MIN_RIGHT == 0.8
     assert choose_floor(Typed(kb, cosines, right)) == 0.8, "eight of ten are enough, eight of eleven are not"
     assert choose_floor(Typed(kb, [0.9] * 8 + [0.8] * 3, right)) == 0.9
 
@@ -85,6 +87,58 @@ def test_nonsense_is_of_five_kinds():
     assert len({len(text) for text in letters}) == 10
     assert all(len(part) in range(2, 8) for text in words for part in text.split())
     assert {len(text.split()) for text in words} == {2}
-    assert all(any(text in row for row in KEYS) and 3 <= len(text) <= 7 for text in keys)
+    assert all(any(text in row for row in KEYBOARD) and 3 <= len(text) <= 7 for text in keys)
     assert all(text.isdigit() for text in numbers)
     assert all(set(text) <= set("-_.!?#*/()") and 1 <= len(text) <= 4 for text in signs)
+
+
+class Scripted:
+    """A model that finds the right passage for a misspelt name at a cosine of `near`, and any for others at `far`."""
+
+    def __init__(self, near, far, wrong=0.0):
+        self.kb, self.near, self.far = KnowledgeBase.load(), near, far
+        self.rng, self.wrong = np.random.default_rng(0), wrong
+        self.asked = []
+        self.names = [p for p in self.kb.passages if p.kind in ("name", "alias") and len(p.text) >= 8]
+
+    def plain_vectors(self, texts):
+        strange = set(UNRELATED) <= set(texts)
+        self.asked = self.asked if strange else texts
+        return [("unrelated" if strange else "typed", text) for text in texts]
+
+    def nearest_passages(self, vector, k, conditions):
+        kind, text = vector
+        assert conditions, "a heartbeat's passage, or one that denies, can stand for no label"
+        if kind == "unrelated":
+            return [(self.names[0], self.far)]
+        meant = next(p for p in self.names if any(text == p.text[:i] + p.text[i + 1 :] for i in range(len(p.text))))
+        if self.rng.random() < self.wrong:
+            return [(next(p for p in self.names if p.concept != meant.concept), 0.5)]
+        return [(meant, self.near)]
+
+
+def test_the_floor_lets_misspelt_names_in_and_keeps_the_unrelated_out():
+    model = Scripted(near=0.9, far=0.7)
+    assert 0.7 <= choose_floor(model) <= 0.9
+    assert len(model.asked) > 500
+    assert len(set(model.asked) & {p.text for p in model.kb.passages}) < 10, "a letter is missing"
+
+
+def test_the_floor_rises_above_what_is_often_wrong():
+    assert choose_floor(Scripted(near=0.9, far=0.2, wrong=0.4)) > 0.5
+
+
+def test_nonsense_has_nothing_in_common_with_the_names_of_conditions():
+    kb = KnowledgeBase.load()
+    labels = nonsense(np.random.default_rng(3), 200)
+    assert labels == nonsense(np.random.default_rng(3), 200)
+    assert len(set(labels)) > 150
+    assert sum(map(kb.shares_words, labels)) <= 4
+
+
+def test_the_unrelated_are_words_as_users_type_them_and_none_is_of_the_knowledge_base():
+    kb = KnowledgeBase.load()
+    assert len(set(UNRELATED)) == len(UNRELATED) >= 40
+    for label in UNRELATED:
+        assert kb.find(label) is None, label
+        assert all(re.fullmatch(r"[A-ZÄÖÜ]?[a-zäöüß]+(-[a-z]+)?", word) for word in label.split()), label
