@@ -1,4 +1,6 @@
-"""Train on a folder of one's own: WFDB records whose headers have a `#Dx` line.  python examples/train_on_folder.py FOLDER OUT
+"""Train on a folder of one's own: WFDB records whose headers have a `#Dx` line.
+
+    python examples/train_on_folder.py FOLDER OUT
 
 Without arguments it makes a toy folder of simulated records and trains a tiny model on it, in about a minute.
 Needs `pip install "ecgclip[train]"`.
