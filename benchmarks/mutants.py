@@ -1,8 +1,11 @@
-"""What the tests would not notice:  python benchmarks/mutants.py metrics data --sample 60 --seed 0 --output results/mutants
+"""What the tests would not notice.
 
-mutmut makes the mutants of a module, one small change each; a sample of them, drawn by seed, meets the tests that are listed for
-the module below. A mutant that fails a test (or hangs) is killed. Every mutant runs in a process of its own, one after the other;
-the heavy libraries are imported once, before. The file on disk stays as it is, so commands that tests start see no mutant.
+    python benchmarks/mutants.py evaluate.metrics data.splits --sample 60 --seed 0 --output results/mutants
+
+mutmut makes the mutants of a module (or of all modules of a package), one small change each. A sample of them, drawn by
+seed, meets the tests that are listed for it below. A mutant that fails a test, or hangs, is killed. Every mutant runs
+in a process of its own, one after the other; the heavy libraries are imported once, before. The file on disk stays as
+it is, so commands that tests start see no mutant.
 """
 
 import argparse
@@ -14,11 +17,13 @@ import random
 import signal
 import sys
 import time
+from dataclasses import dataclass
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-TESTS = {  # module → test files that answer for it, the quickest to find a fault first
+# Module or package → test files that answer for it, the quickest to find a fault first
+TESTS = {
     "evaluate.metrics": ["evaluate/test_metrics"],
     "data.cases": ["data/test_sets", "data/test_folder"],
     "data.ptb_xl": ["data/test_ptb_xl"],
@@ -28,34 +33,53 @@ TESTS = {  # module → test files that answer for it, the quickest to find a fa
     "measure.rhythm": ["measure/test_rhythm", "measure/test_measurement"],
     "measure.waves": ["measure/test_waves", "measure/test_measurement"],
     "train.calibrate": ["train/test_calibrate"],
+    "train.floor": ["train/test_floor"],
     "model": ["model/test_clip", "explain/test_sentences"],
 }
-LIBRARIES = ("numpy", "scipy.signal", "sklearn.linear_model", "torch", "faiss", "sentencepiece", "wfdb", "yaml", "pytest", "hypothesis")  # fmt: skip
+LIBRARIES = (
+    "numpy", "scipy.signal", "sklearn.linear_model", "torch", "faiss", "sentencepiece", "wfdb", "yaml", "pytest",
+    "hypothesis",
+)  # fmt: skip
 PATIENCE = 5  # times what the tests take without a mutant, and 10 s: longer is a hang
 
 
-def mutants(module: str, sample: int | None, seed: int) -> tuple[int, list[tuple[int, list[str], str]]]:
-    """How many mutants a module of ecgclip has, and of a sample: line of the change, lines taken away and put in, whole source."""
+@dataclass(frozen=True)
+class Mutant:
+    """A changed module: the line of the change, the lines taken away and put in, the whole source."""
+
+    module: str
+    line: int
+    change: list[str]
+    source: str
+
+
+def mutants(name: str, sample: int | None, seed: int) -> tuple[int, list[Mutant]]:
+    """How many mutants a module or package of ecgclip has, and a sample of them."""
     from mutmut.mutation.file_mutation import create_mutations
 
-    path = ROOT / "ecgclip" / f"{module}.py"
-    code = path.read_text(encoding="utf-8")
-    tree, every, *_ = create_mutations(str(path), code)
+    path = ROOT / "ecgclip" / name.replace(".", "/")
+    every = []
+    for file in sorted(path.glob("*.py")) if path.is_dir() else [path.with_suffix(".py")]:
+        code = file.read_text(encoding="utf-8")
+        tree, mutations, *_ = create_mutations(str(file), code)
+        every += [(file, code, tree, mutation) for mutation in mutations]
     drawn = []
     for i in sorted(random.Random(seed).sample(range(len(every)), min(sample or len(every), len(every)))):
-        source = tree.deep_replace(every[i].original_node, every[i].mutated_node).code
+        file, code, tree, mutation = every[i]
+        source = tree.deep_replace(mutation.original_node, mutation.mutated_node).code
         diff = list(difflib.unified_diff(code.splitlines(), source.splitlines(), n=0, lineterm=""))[2:]
         line = int(diff[0].split()[1].lstrip("-").split(",")[0])
-        drawn.append((line, [" ".join(d.split()) for d in diff if d[0] in "+-"], source))
+        module = ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        drawn.append(Mutant(module, line, [" ".join(d.split()) for d in diff if d[0] in "+-"], source))
     return len(every), drawn
 
 
-def survives(module: str, source: str | None, limit_s: float) -> bool:
-    """Whether the module's tests pass with `source` in its place (None: as it is)."""
+def survives(name: str, mutant: Mutant | None, limit_s: float) -> bool:
+    """Whether the tests of a module or package pass with the mutant in place (None: as it is)."""
     child = os.fork()
     if child == 0:
         try:
-            os._exit(_tests(module, source))
+            os._exit(_tests(name, mutant))
         finally:
             os._exit(70)
     end = time.monotonic() + limit_s
@@ -69,41 +93,39 @@ def survives(module: str, source: str | None, limit_s: float) -> bool:
     return False
 
 
-def _tests(module: str, source: str | None) -> int:
+def _tests(name: str, mutant: Mutant | None) -> int:
     os.setpgid(0, 0)
     quiet = os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 1)
     os.dup2(quiet, 2)
-    if source is not None:
-        stored, name = SourceFileLoader.get_code, f"ecgclip.{module}"
-        SourceFileLoader.get_code = lambda self, full: (
-            compile(source, self.path, "exec") if full == name else stored(self, full)
+    if mutant is not None:
+        stored = SourceFileLoader.get_code
+        SourceFileLoader.get_code = lambda self, module: (
+            compile(mutant.source, self.path, "exec") if module == mutant.module else stored(self, module)
         )
     import pytest
 
-    files = [str(ROOT / "tests" / f"test_{name}.py") for name in TESTS[module]]
+    files = [str(ROOT / "tests" / f"{file}.py") for file in TESTS[name]]
     options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-o", "addopts=", "-m", "not data"]
     return int(pytest.main([*options, "--hypothesis-seed=0", *files]))
 
 
-def run(module: str, sample: int | None, seed: int) -> dict:
-    every, drawn = mutants(module, sample, seed)
+def run(name: str, sample: int | None, seed: int) -> dict:
+    """Test a sample of the mutants of a module or package; the entry of results.json."""
+    every, drawn = mutants(name, sample, seed)
     start = time.monotonic()
-    if not survives(module, None, 600):
-        sys.exit(f"{module}: its tests fail without any mutant")
+    if not survives(name, None, 600):
+        sys.exit(f"{name}: its tests fail without any mutant")
     limit_s = PATIENCE * (time.monotonic() - start) + 10
     survived = []
-    for count, (line, change, source) in enumerate(drawn, 1):
-        if survives(module, source, limit_s):
-            survived.append({"line": line, "change": change})
-            print(f"{module}:{line}", *change, sep="\n    ", flush=True)
+    for count, mutant in enumerate(drawn, 1):
+        if survives(name, mutant, limit_s):
+            survived.append({"module": mutant.module, "line": mutant.line, "change": mutant.change})
+            print(f"{mutant.module}:{mutant.line}", *mutant.change, sep="\n    ", flush=True)
         if count % 20 == 0:
-            print(f"{module}: {count} of {len(drawn)}, {len(survived)} survived", file=sys.stderr, flush=True)
+            print(f"{name}: {count} of {len(drawn)}, {len(survived)} survived", file=sys.stderr, flush=True)
     killed = len(drawn) - len(survived)
-    print(
-        f"{module}: {killed} of {len(drawn)} killed ({killed / len(drawn):.0%}; {every} mutants in all)",
-        flush=True,
-    )
+    print(f"{name}: {killed} of {len(drawn)} killed ({killed / len(drawn):.0%}; {every} mutants in all)", flush=True)
     return {
         "mutants": every,
         "seed": seed,
@@ -117,7 +139,7 @@ def run(module: str, sample: int | None, seed: int) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("modules", nargs="*", default=list(TESTS), help=", ".join(TESTS))
-    parser.add_argument("--sample", type=int, help="mutants of each module; all without it")
+    parser.add_argument("--sample", type=int, help="mutants of each; all without it")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, help="folder for results.json; other modules and seeds in it are kept")
     args = parser.parse_args()
@@ -127,12 +149,12 @@ def main() -> None:
     sys.dont_write_bytecode = True
     for library in LIBRARIES:
         importlib.import_module(library)
-    for module in args.modules:
-        found = run(module, args.sample, args.seed)
+    for name in args.modules:
+        entry = run(name, args.sample, args.seed)
         if args.output:
             path = args.output / "results.json"
             results = json.loads(path.read_text()) if path.exists() else {}
-            results.setdefault(module, {})[f"seed {args.seed}"] = found
+            results.setdefault(name, {})[f"seed {args.seed}"] = entry
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
 
