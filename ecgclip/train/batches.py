@@ -6,11 +6,11 @@ import hashlib
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ecgclip.model.clip import ECGCLIP
 from ecgclip.train.augment import IN_MV, augment, draw_variant
 from ecgclip.train.objectives import columns_of
+from ecgclip.train.objectives.base import Batch
 from ecgclip.train.questions import Questions
 from ecgclip.train.recipe import Recipe
 from ecgclip.train.sources import Splits, finding_words
@@ -53,7 +53,7 @@ class Reports:
         self.composer = Composer(model.kb, finding_words(model.kb), targets.concepts)
         self.real = recipe.reports
 
-    def add(self, batch: dict[str, Tensor], rows: dict[str, np.ndarray], rng: np.random.Generator) -> None:
+    def add(self, batch: Batch, rows: dict[str, np.ndarray], rng: np.random.Generator) -> None:
         """Add text_ids and text_mask (texts, length), meaning (texts,) and reported (texts,), the ECGs that have them.
 
         rows : source → indices of its windows, in the order of the batch
@@ -113,11 +113,11 @@ class Batches:
         self.sampler = Sampler(self.recipe, self.splits, 0, 1)
         return self
 
-    def __call__(self, step: int) -> dict[str, Tensor]:
+    def __call__(self, step: int) -> Batch:
         """The columns that the objectives read (`ecgclip.train.objectives`)."""
         rng = np.random.default_rng([self.recipe.seed, 1, step, self.sampler.rank])
         rows = {source: self.sampler.rows(source, step) for source in self.splits}
-        texts: dict[str, Tensor] = {}
+        texts: Batch = {}
         if not self.locked or "text_ids" in columns_of(self.recipe.locked["losses"]):
             self.reports.add(texts, rows, rng)
         arrays = augment(self._windows(rows), self.recipe.augment, rng)
@@ -130,7 +130,7 @@ class Batches:
             self.questions.ask_synonyms(batch, rng)
         return batch | texts
 
-    def measurements(self, step: int) -> dict[str, Tensor]:
+    def measurements(self, step: int) -> Batch:
         """The batch of a step without its signals: measurements and what is asked of them, of a locked text encoder."""
         rng = np.random.default_rng([self.recipe.seed, 2, step, self.sampler.rank])
         parts = []

@@ -22,7 +22,7 @@ from ecgclip.networks.tokenizer import TextConfig, load_tokenizer
 from ecgclip.train.aligner import Aligner
 from ecgclip.train.batches import Batches
 from ecgclip.train.finish import finish
-from ecgclip.train.loop import Loop, Stage, parameter_groups, prepare_training
+from ecgclip.train.loop import Journal, Loop, MovingAverage, Stage, parameter_groups, prepare_training
 from ecgclip.train.measured import train_measured
 from ecgclip.train.recipe import LOGGED, Recipe
 from ecgclip.train.sources import Splits, load_split
@@ -74,7 +74,7 @@ def train_clip(recipe: Recipe, data: Path, text: Path, out: Path, threads: int |
     held_out = load_split(recipe, data, kb, validation=True)
     model = build_model(recipe, splits, text, kb)
     batches = Batches(recipe, splits, model, accelerator.process_index, accelerator.num_processes)
-    averaged = align(model, batches, recipe, accelerator, out, started, held_out)
+    averaged = align(model, batches, recipe, accelerator, Journal(out, LOGGED, started), held_out)
     if accelerator.is_main_process:  # what is left is the work of one process
         train_measured(averaged, batches.alone(), recipe)
         finish(averaged, recipe, splits, held_out, data, out, time.time() - started, version)
@@ -82,8 +82,10 @@ def train_clip(recipe: Recipe, data: Path, text: Path, out: Path, threads: int |
 
 
 def build_model(recipe: Recipe, splits: Splits, text: Path, kb: KnowledgeBase) -> ECGCLIP:
-    """The model that training begins with: the text encoder in `text`, a random ECG encoder, its knowledge base without
-    the recipe's unseen concepts, and the scale of the measurements."""
+    """The model that training begins with: the text encoder in `text`, and a random ECG encoder.
+
+    Its knowledge base is without the recipe's unseen concepts, its measurements' branch has their scale.
+    """
     from safetensors.torch import load_file
 
     config = TextConfig.from_dict(json.loads((text / "text.json").read_text()))
@@ -101,8 +103,7 @@ def align(
     batches: Batches,
     recipe: Recipe,
     accelerator: Accelerator,
-    out: Path,
-    started: float,
+    journal: Journal,
     held_out: Splits,
 ) -> ECGCLIP:
     """Train both encoders together, then the ECG encoder with the text encoder locked; the moving average of both."""
@@ -119,30 +120,20 @@ def align(
         lambda step: recipe.seed * 1_000_003 + step * world + rank,  # dropout is part of what resumes
         batches.steps_per_epoch,
         accelerator.device,
-        averaged,
-        aligner.model,
-        out,
-        LOGGED,
+        MovingAverage(averaged, aligner.model, recipe.average),
+        journal,
         accelerator=accelerator,
-        started=started,
     )
 
     def validation(measured: bool) -> Callable[[], dict[str, float]]:
         return lambda: {"validation_auroc": validation_auroc(averaged, held_out, measured=measured)}
 
     locked, rates = recipe.locked, [group["lr"] for group in optimiser.param_groups]
-    loop.run(
-        [
-            Stage(recipe.epochs, rates, recipe.losses, validate=validation(measured=True)),
-            Stage(
-                locked["epochs"],
-                [locked["lr"]] * len(rates),
-                locked["losses"],
-                begin=_lock(aligner, averaged, batches, recipe),
-                validate=validation(measured=False),
-            ),
-        ]
-    )
+    begin = _lock(aligner, averaged, batches, recipe)
+    locked_rates = [locked["lr"]] * len(rates)
+    both = Stage(recipe.epochs, rates, recipe.losses, validate=validation(measured=True))
+    ecg_alone = Stage(locked["epochs"], locked_rates, locked["losses"], begin, validation(measured=False))
+    loop.run([both, ecg_alone])
     return averaged
 
 

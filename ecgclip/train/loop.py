@@ -16,20 +16,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ecgclip.ecg import EcgclipError
 from ecgclip.files import replacing
 from ecgclip.train.checkpoint import load_checkpoint, save_checkpoint
+from ecgclip.train.objectives.base import Batch
 from ecgclip.train.recipe import Recipe
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
     from rich.progress import Progress
 
-CHECKPOINT = "last"  # folder of the checkpoint, beside log.csv
 VALIDATED_EVERY = 5  # epochs
-Batch = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -57,6 +56,52 @@ class Stage:
 
 
 @dataclass
+class MovingAverage:
+    """`module`, a copy of `source`, follows it as the exponential moving average of its weights."""
+
+    module: nn.Module
+    source: nn.Module
+    keep: float  # how much of the average stays at each step
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Move towards `source`; in the first steps of a stage faster, so that the average forgets where it began."""
+        keep = min(self.keep, (step + 1) / (step + 20))
+        for old, new in zip(self.module.state_dict().values(), self.source.state_dict().values(), strict=True):
+            if old.dtype.is_floating_point:
+                old.lerp_(new, 1 - keep)
+            else:
+                old.copy_(new)
+
+
+@dataclass
+class Journal:
+    """What a training leaves in its folder: a row of log.csv and a checkpoint for each epoch.
+
+    columns : of log.csv, after epoch and seconds
+    """
+
+    folder: Path
+    columns: Sequence[str]
+    started: float = field(default_factory=time.time)
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "last"
+
+    def log(self, epoch: int, figures: dict[str, float]) -> None:
+        """Add a row; rows that an interruption left behind the last checkpoint are replaced."""
+        path, rows = self.folder / "log.csv", []
+        if path.exists():
+            with path.open(newline="") as file:
+                rows = [row for row in list(csv.reader(file))[1:] if int(row[0]) < epoch]
+        row = [f"{figures[column]:.4f}" if column in figures else "" for column in self.columns]
+        rows.append([str(epoch), str(round(time.time() - self.started)), *row])
+        with replacing(path) as partial, partial.open("w", newline="") as file:
+            csv.writer(file).writerows([["epoch", "seconds", *self.columns], *rows])
+
+
+@dataclass
 class Loop:
     """Everything that the stages of a training share; `run` trains.
 
@@ -74,12 +119,10 @@ class Loop:
         Step → the seed of torch's generator; None: it goes on from the step before.
     steps_per_epoch : int
     device : torch.device
-    averaged, source : nn.Module, optional
-        A copy that becomes the moving average of `source`, a part of the model.
-    folder : Path, optional
-        Where log.csv and the checkpoint lie; None: neither is written.
-    columns : sequence of str
-        Of log.csv, after epoch and seconds.
+    average : MovingAverage, optional
+        Of a part of the model.
+    journal : Journal, optional
+        None: nothing is logged or saved.
     share_of : callable, optional
         Batch → its share in the mean of an epoch; None: the same for all steps.
     accelerator : Accelerator, optional
@@ -96,27 +139,26 @@ class Loop:
     seed_of: Callable[[int], int | None]
     steps_per_epoch: int
     device: torch.device
-    averaged: nn.Module | None = None
-    source: nn.Module | None = None
-    folder: Path | None = None
-    columns: Sequence[str] = ()
+    average: MovingAverage | None = None
+    journal: Journal | None = None
     share_of: Callable[[Batch], float] | None = None
     accelerator: Accelerator | None = None
     mixed: bool = True
-    started: float = field(default_factory=time.time)
 
     def __post_init__(self) -> None:
         self.forward = self.accelerator.prepare(self.model) if self.accelerator else self.model
         self.main = self.accelerator is None or self.accelerator.is_main_process
-        if self.averaged is not None:
-            self.averaged.to(self.device)
+        if self.average:
+            self.average.module.to(self.device)
 
     def run(self, stages: Sequence[Stage]) -> None:
         """Train through all stages, from the checkpoint on where there is one.
 
         Raises EcgclipError where another recipe made the checkpoint, or where a loss is no longer a number.
         """
-        step = self._resume()
+        step = 0
+        if self.journal:
+            step = load_checkpoint(self.journal.checkpoint, self.recipe, self._modules, self.optimiser)
         steps = sum(stage.epochs for stage in stages) * self.steps_per_epoch
         if step >= steps:
             return
@@ -141,7 +183,8 @@ class Loop:
             self._set_rates(stage, step - first)
             batch = {k: v.to(self.device) for k, v in self.draw(step).items()}
             losses = self._train_on(batch, stage.weights, step)
-            self._average(step - first)
+            if self.average:
+                self.average.update(step - first)
             share = self.share_of(batch) if self.share_of else 1 / self.steps_per_epoch
             for name, loss in losses.items():
                 means[name] = means.get(name, 0.0) + loss * share
@@ -172,37 +215,20 @@ class Loop:
         self.optimiser.step()
         return {name: value.item() for name, value in losses.items()}
 
-    @torch.no_grad()
-    def _average(self, step: int) -> None:
-        """Move `averaged` towards `source`; in the first steps of a stage faster, so that it forgets where it began."""
-        if self.averaged is None or self.source is None:
-            return
-        keep = min(self.recipe.average, (step + 1) / (step + 20))
-        for old, new in zip(self.averaged.state_dict().values(), self.source.state_dict().values(), strict=True):
-            if old.dtype.is_floating_point:
-                old.lerp_(new, 1 - keep)
-            else:
-                old.copy_(new)
-
     def _finish_epoch(self, stage: Stage, done: int, steps: int, means: dict[str, float]) -> None:
         """Validate, log and save after `done` steps; processes wait for the one that does."""
         epoch = done // self.steps_per_epoch
-        if self.main and self.folder:
+        if self.main and self.journal:
             if stage.validate and (epoch % VALIDATED_EVERY == 0 or done == steps):
                 means = means | stage.validate()
-            write_log(self.folder / "log.csv", epoch, means, time.time() - self.started, self.columns)
-            save_checkpoint(self.folder / CHECKPOINT, self.recipe, self._modules, self.optimiser, done)
+            self.journal.log(epoch, means)
+            save_checkpoint(self.journal.checkpoint, self.recipe, self._modules, self.optimiser, done)
         if self.accelerator:
             self.accelerator.wait_for_everyone()
 
     @property
     def _modules(self) -> dict[str, nn.Module]:
-        return {"model": self.model} | ({} if self.averaged is None else {"average": self.averaged})
-
-    def _resume(self) -> int:
-        if self.folder is None:
-            return 0
-        return load_checkpoint(self.folder / CHECKPOINT, self.recipe, self._modules, self.optimiser)
+        return {"model": self.model} | ({"average": self.average.module} if self.average else {})
 
 
 def parameter_groups(parameters: Iterable[nn.Parameter], rate: float, weight_decay: float) -> list[dict[str, Any]]:
@@ -226,17 +252,6 @@ def autocast(device: str, wanted: bool = True) -> torch.autocast:
     """bfloat16 where the processor has it, which halves the time; others emulate it, slower than float32."""
     has_it = device != "cpu" or (torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
     return torch.autocast(device, torch.bfloat16, enabled=wanted and has_it)
-
-
-def write_log(path: Path, epoch: int, figures: dict[str, float], seconds: float, columns: Sequence[str]) -> None:
-    """Add a row for an epoch; rows that an interruption left behind the last checkpoint are replaced."""
-    rows: list[list[str]] = []
-    if path.exists():
-        with path.open(newline="") as file:
-            rows = [row for row in list(csv.reader(file))[1:] if int(row[0]) < epoch]
-    rows.append([str(epoch), str(round(seconds)), *(f"{figures[c]:.4f}" if c in figures else "" for c in columns)])
-    with replacing(path) as partial, partial.open("w", newline="") as file:
-        csv.writer(file).writerows([["epoch", "seconds", *columns], *rows])
 
 
 def device_of(model: nn.Module) -> torch.device:

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from ecgclip.model.clip import ECGCLIP
 from ecgclip.networks.measured import Measured
 from ecgclip.train.batches import Batches
-from ecgclip.train.loop import Batch, Loop, Stage, device_of, parameter_groups
+from ecgclip.train.loop import Loop, MovingAverage, Stage, device_of, parameter_groups
 from ecgclip.train.objectives.banks import Findings, Statements
-from ecgclip.train.objectives.base import Encoded
+from ecgclip.train.objectives.base import Batch, Encoded
 from ecgclip.train.objectives.ranking import Ranking
 from ecgclip.train.recipe import Recipe
 
@@ -65,8 +65,7 @@ def train_measured(model: ECGCLIP, batches: Batches, recipe: Recipe) -> None:
         lambda step: recipe.seed if step == 0 else None,
         batches.steps_per_epoch,
         device,
-        averaged,
-        aligner,
+        MovingAverage(averaged, aligner, recipe.average),
         mixed=False,
     )
     weights = {name: options[name] for name in aligner.objectives}

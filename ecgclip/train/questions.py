@@ -11,6 +11,7 @@ from ecgclip.model.clip import ECGCLIP
 from ecgclip.model.prompts import prompt_settings
 from ecgclip.networks.tokenizer import Tokenizer
 from ecgclip.train.loop import device_of
+from ecgclip.train.objectives.base import Batch
 from ecgclip.train.sources import finding_words
 from ecgclip.train.targets import Targets
 from ecgclip.train.wording import Bank, concept_wording, finding_wordings
@@ -61,7 +62,7 @@ class Questions:
         enriched = np.stack([model.concept_vector(c) for c in self.concepts])
         self.enriched = torch.from_numpy(enriched.astype(np.float32))
 
-    def ask(self, batch: dict[str, Tensor], rng: np.random.Generator) -> None:
+    def ask(self, batch: Batch, rng: np.random.Generator) -> None:
         """Add the texts of both banks (or their vectors) to a batch, and fit its truth to what they ask.
 
         Columns of statement_truth, statement_soft, finding_truth and beat_truth that are not asked for go; where a text
@@ -78,7 +79,7 @@ class Questions:
             if name == "statement":
                 self._follow(batch, columns, denied)
 
-    def ask_synonyms(self, batch: dict[str, Tensor], rng: np.random.Generator) -> None:
+    def ask_synonyms(self, batch: Batch, rng: np.random.Generator) -> None:
         """Add two wordings of some concepts: synonym_ids and synonym_mask, (2 × concepts, length)."""
         count = len(self.synonyms.keys)
         concepts = rng.choice(count, min(SYNONYMS, count), replace=False)
@@ -100,7 +101,7 @@ class Questions:
         enriched = torch.from_numpy(rng.random(len(texts)) >= self.wording)
         return torch.where(enriched[:, None], self.enriched, vectors), denied & ~enriched
 
-    def _follow(self, batch: dict[str, Tensor], columns: np.ndarray, denied: Tensor) -> None:
+    def _follow(self, batch: Batch, columns: np.ndarray, denied: Tensor) -> None:
         """Fit the teacher's opinion, and the truth of single beats, to what is asked of the statements."""
         soft = batch["statement_soft"][:, columns]
         batch["statement_soft"] = torch.where(denied, 1 - soft, soft)

@@ -19,7 +19,8 @@ from ecgclip.files import replacing, write_atomic
 from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.networks.text import TextEncoder
 from ecgclip.networks.tokenizer import MASK, HuggingFaceTokenizer, SentencePieceTokenizer, TextConfig, Tokenizer
-from ecgclip.train.loop import Batch, Loop, Stage, prepare_training
+from ecgclip.train.loop import Journal, Loop, Stage, prepare_training
+from ecgclip.train.objectives.base import Batch
 from ecgclip.train.recipe import Recipe
 from ecgclip.train.sources import corpus
 
@@ -90,8 +91,7 @@ def pretrain(encoder: TextEncoder, tokenizer: Tokenizer, texts: list[str], recip
         batches.seed_of,
         batches.steps_per_epoch,
         device,
-        folder=out,
-        columns=("masked_word",),
+        journal=Journal(out, ["masked_word"]),
         share_of=lambda batch: len(batch["ids"]) / len(texts),
     )
     loop.run([Stage(options["epochs"], [options["lr"]], {"masked_word": 1.0})])

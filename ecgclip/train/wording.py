@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ecgclip.data.cases import Case
 from ecgclip.knowledge.base import KnowledgeBase
-from ecgclip.networks.tokenizer import Tokenizer, clean
+from ecgclip.networks.tokenizer import Tokenizer, clean, pad_tokens
 
 MEASURED_SENTENCES = 3  # in a composed text, at most
 
@@ -95,12 +95,8 @@ class Bank:
     def tokens(self, texts: np.ndarray) -> tuple[Tensor, Tensor]:
         """Indices of texts (n,) → ids (n, length), mask (n, length)."""
         drawn = [self.texts[i] for i in texts]
-        # a multiple of 16 tokens: new shapes cost more than padding, as each is compiled for on its first use
-        length = min(-(-max(map(len, drawn)) // 16) * 16, self.max_tokens)
-        ids = torch.full((len(drawn), length), self.pad)
-        for row, tokens in zip(ids, drawn, strict=True):
-            row[: len(tokens)] = torch.tensor(tokens)
-        return ids, torch.arange(length) < torch.tensor([len(tokens) for tokens in drawn])[:, None]
+        ids = pad_tokens(drawn, self.pad, self.max_tokens)
+        return ids, torch.arange(ids.shape[1]) < torch.tensor([len(tokens) for tokens in drawn])[:, None]
 
     @torch.inference_mode()
     def vectors(self, encode: Callable[[Tensor, Tensor], Tensor], device: torch.device, batch: int = 256) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ecgclip.train.recipe import Recipe
 
-Batch = dict[str, Tensor]
+Batch = dict[str, Tensor]  # columns by name
 
 
 @dataclass
