@@ -430,7 +430,7 @@ def main() -> None:
     parser.add_argument("do", choices=("train", "table"))
     parser.add_argument("data", type=Path)
     parser.add_argument("runs", type=Path)
-    parser.add_argument("rest", nargs="*")
+    parser.add_argument("rest", nargs="*", help="train: rows or groups, by default all; table: a folder")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=1)
     args = parser.parse_intermixed_args()

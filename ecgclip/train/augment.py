@@ -54,8 +54,8 @@ def augment(
     _crop(changed, strength["crop"], rng)
     signal *= mask[..., None]
     signal *= np.arange(signal.shape[-1]) < length[:, None, None]
-    rest = {k: v for k, v in batch.items() if k not in ("leads", "features")}
-    return rest | changed | {"mask": mask, "measured": measured}
+    others = {k: v for k, v in batch.items() if k not in ("leads", "features")}
+    return others | changed | {"mask": mask, "measured": measured}
 
 
 def _disturb(signal: np.ndarray, strength: dict[str, float], rng: np.random.Generator) -> None:

@@ -74,10 +74,10 @@ class Reports:
     def _write(self, source: str, row: int, rng: np.random.Generator) -> tuple[str, str]:
         targets, windows = self.targets, self.splits[source].windows
         case = self.splits[source].cases[windows.case[row]]
-        stated = (targets.concepts[j] for j in np.flatnonzero(targets.truth[source][row] == 1))
-        statements = [concept for concept in stated if concept in case.statements]
-        found = windows.findings[row, targets.finding_columns] == 1
-        findings = [key for key, present in zip(targets.findings, found, strict=True) if present]
+        present = np.flatnonzero(targets.truth[source][row] == 1)
+        statements = [targets.concepts[j] for j in present if targets.concepts[j] in case.statements]
+        present = np.flatnonzero(windows.findings[row, targets.finding_columns] == 1)
+        findings = [targets.findings[j] for j in present]
         return self.composer.write(case, statements, findings, rng, self.real)
 
 

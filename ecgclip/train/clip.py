@@ -155,7 +155,7 @@ def _lock(aligner: Aligner, averaged: ECGCLIP, batches: Batches, recipe: Recipe)
         if first:
             if recipe.locked["whiten"]:
                 batches.whiten(averaged, recipe.locked["whiten"])
-            # the ECG encoder is what overfits few ECGs: it starts anew, its branches trained apart
+            # few ECGs are soon learnt by heart: the ECG encoder starts anew, and its branches are trained one by one
             averaged.ecg.load_state_dict(random_encoder(averaged, recipe.seed).ecg.state_dict())
             aligner.model.load_state_dict(averaged.state_dict())
             aligner.lock(recipe.locked["scale"])

@@ -1,4 +1,4 @@
-"""What every objective is given, and what it has to say of itself."""
+"""The interface of an objective: what it reads, and what it says of itself."""
 
 from __future__ import annotations
 
