@@ -76,16 +76,6 @@ class Tokenizer(Protocol):
         """Write what `load_tokenizer` reads."""
 
 
-def pad_tokens(rows: list[list[int]], pad: int, max_tokens: int) -> Tensor:
-    """Token ids of texts as int64 (texts, length), filled up with `pad`."""
-    # a multiple of 16: new shapes cost more than padding, as each is compiled for on its first use
-    length = min(-(-max(map(len, rows), default=1) // 16) * 16, max_tokens)
-    ids = torch.full((len(rows), length), pad)
-    for row, tokens in zip(ids, rows, strict=True):
-        row[: len(tokens)] = torch.tensor(tokens)
-    return ids
-
-
 class SentencePieceTokenizer:
     """A unigram model (Kudo & Richardson, 2018), as bytes."""
 
