@@ -42,10 +42,9 @@ class Aligner(nn.Module):
             loss.lock(scale)
 
     def _encode(self, batch: Batch, active: Collection[Objective]) -> Encoded:
-        inputs = {name: batch.get(name) for name in ("length", "measured")}
         views = max((loss.views for loss in active), default=0)
         features, others = self.model.ecg.with_views(
-            batch["signal"], batch["mask"], batch["r_peaks"], **inputs, views=views
+            batch["signal"], batch["mask"], batch["r_peaks"], batch.get("length"), batch.get("measured"), views
         )
         scale = self.log_scale.exp().clamp(max=100)
         encoded = Encoded(features, others, encode=self.model.build_text(), scale=scale)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ecgclip.model.clip import ECGCLIP
-from ecgclip.networks.measured import Measured
+from ecgclip.networks.measurements import MeasurementBranch
 from ecgclip.train.batches import Batches
 from ecgclip.train.loop import Loop, MovingAverage, Stage, device_of, parameter_groups
 from ecgclip.train.objectives.banks import Findings, Statements
@@ -20,7 +20,7 @@ from ecgclip.train.recipe import Recipe
 class MeasuredAligner(nn.Module):
     """The branch with its own objectives; each of its members is taught by itself."""
 
-    def __init__(self, branch: Measured, recipe: Recipe):
+    def __init__(self, branch: MeasurementBranch, recipe: Recipe):
         super().__init__()
         self.branch, scale = branch, recipe.locked["scale"]
         self.objectives = nn.ModuleDict(

@@ -19,7 +19,7 @@ class Encoded:
     The measurements' branch, which is trained without the encoders, fills in `similarity` alone.
 
     features : ECGFeatures
-        rhythm (b, dim), beats (b, n, dim) and the tokens of the ECGs.
+        rhythm (b, dim) and beats (b, n, dim) of the ECGs.
     views : list of (b, dim)
         Rhythm vectors of the same ECGs under other dropout masks; as many as the objectives ask for.
     vectors : (k, dim) of each bank
