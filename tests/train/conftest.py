@@ -55,7 +55,8 @@ def untrained(toy):
     import torch
 
     from ecgclip.knowledge.base import KnowledgeBase
-    from ecgclip.model.clip import ECGCLIP, ModelConfig
+    from ecgclip.model.clip import ECGCLIP
+    from ecgclip.model.config import ModelConfig
     from ecgclip.networks.tokenizer import TextConfig, load_tokenizer
 
     config = TextConfig(**json.loads((toy / "text" / "text.json").read_text()))

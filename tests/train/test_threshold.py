@@ -36,7 +36,7 @@ def test_the_threshold_is_the_one_that_parts_stated_from_unstated(tiny_model, mo
     ]
     # the condition of each record has the probability 0.6, the other one 0.4
     ecgs = np.stack([vectors[concepts[i % 2]] * 0.6 + vectors[concepts[(i + 1) % 2]] * 0.4 for i in range(6)])
-    monkeypatch.setattr("ecgclip.train.validation.embed_windows", lambda model, windows: ecgs)
+    monkeypatch.setattr("ecgclip.train.calibrate.embed_windows", lambda model, windows: ecgs)
     split = SimpleNamespace(cases=cases, windows=SimpleNamespace(case=np.arange(6)))
     assert 0.4 < calibrate.choose_threshold(model, {"ptb-xl": split}) <= 0.6
     bare = SimpleNamespace(cases=[replace(c, annotated=frozenset()) for c in cases], windows=split.windows)
