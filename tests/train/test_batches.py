@@ -6,6 +6,7 @@ import torch
 from toy import recipe
 
 from ecgclip.measure.vector import feature_names
+from ecgclip.model.clip import ECGCLIP
 from ecgclip.train.aligner import Aligner
 from ecgclip.train.batches import Batches
 from ecgclip.train.questions import deny
@@ -47,12 +48,9 @@ def test_once_texts_are_locked_whole_ones_are_drawn_only_for_losses_that_read_th
 
 def test_the_truth_of_findings_goes_with_their_texts(untrained, splits):
     """Where a condition is hidden, and with it the findings that name it."""
-    plan, kb = recipe(unseen=["st-depression"]), untrained.kb
-    untrained.kb = kb.without(plan.unseen)
-    try:
-        draw = Batches(plan, splits, untrained)
-    finally:
-        untrained.kb = kb
+    plan = recipe(unseen=["st-depression"])
+    model = ECGCLIP(untrained.config, untrained.tokenizer, untrained.kb.without(plan.unseen))
+    draw = Batches(plan, splits, model)
     assert not any(key.startswith("st_depression") for key in draw.questions.banks["finding"].keys)
     for step in range(4):
         batch = draw(step)
