@@ -9,14 +9,15 @@ of that training names one of its conditions, a narrower one or a namesake. What
 again, and an interrupted training goes on.
 
 Then, on the validation split alone, each condition is asked of the model that never heard of it. That gives the best
-`enrich_untrained` for prompts/templates.yaml and, with --into, the calibration of untrained conditions for a model's
-config.json. Last come the figures.
+`enrich_untrained` for prompts/templates.yaml and the curve of untrained conditions. With --into, a model's config.json
+gets this curve, and its own calibration is fitted again. Last come the figures.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 import sys
 from collections import Counter
@@ -34,20 +35,30 @@ from ecgclip.data.cases import Case
 from ecgclip.data.ptb_xl import ptb_xl
 from ecgclip.data.windows import Windows
 from ecgclip.evaluate.bootstrap import interval
-from ecgclip.evaluate.metrics import Figures, Labels, difference, label_summary, mean_figures, resample
+from ecgclip.evaluate.metrics import (
+    Figures,
+    Labels,
+    difference,
+    expected_calibration_error,
+    label_summary,
+    mean_figures,
+    resample,
+)
 from ecgclip.evaluate.results import cases_hash
 from ecgclip.evaluate.truth import patient_numbers, source_trained, truth_table
 from ecgclip.files import code_version, write_atomic, write_json
 from ecgclip.index.workers import cores
 from ecgclip.knowledge.base import KnowledgeBase
+from ecgclip.model.calibration import Calibration
 from ecgclip.model.clip import ECGCLIP
 from ecgclip.model.passages import DENIAL
 from ecgclip.model.prompts import prompt_settings
 from ecgclip.model.store import load_model
 from ecgclip.train import calibrate
 from ecgclip.train.clip import train_clip
+from ecgclip.train.finish import calibrate_model
 from ecgclip.train.recipe import Recipe
-from ecgclip.train.sources import Split, forget, load_split
+from ecgclip.train.sources import Split, Splits, forget, load_split
 from ecgclip.train.targets import targets
 from ecgclip.train.text import train_text
 from ecgclip.train.validation import embed_windows
@@ -62,6 +73,7 @@ SETS = {  # of ablations.test_sets → the data set
     "other challenge 2020": "challenge-2020",
 }
 MIN_CASES = 3  # validation windows that have a condition, and that lack it, for it to count in choosing the shares
+RARE = (1.0, 0.2, 0.1, 0.05, 0.03, 0.02)  # tried: at most this share of the training ECGs has a hidden condition
 CRITERIA = {"criterion": 1.0, "criteria": 1.0}
 SHARES: list[dict[str, float]] = [  # tried for the prompt of a condition that training never had
     {"name": 1.0},
@@ -172,14 +184,37 @@ def choose_shares(models: Sequence[ECGCLIP], groups: list[list[str]], split: Spl
     }
 
 
-def write_calibration(
-    model: Path, models: Sequence[ECGCLIP], groups: list[list[str]], held_out: dict[str, Split]
-) -> None:
-    """Fit the curve of untrained conditions on hidden ones, and write it into a model's config.json."""
-    fitted = calibrate.calibrate_untrained([(m, held_out, group) for m, group in zip(models, groups, strict=True)])
-    config = json.loads((model / "config.json").read_text(encoding="utf-8"))
-    write_atomic(model / "config.json", json.dumps(config | {"untrained": asdict(fitted)}, indent=1))
-    print(f"{model}/config.json: untrained {fitted}")
+def fit_curve(models: Sequence[ECGCLIP], groups: list[list[str]], cases: list[Case], split: Splits) -> dict[str, Any]:
+    """Fit the curve of untrained conditions on hidden ones that are rare, as what training never had is rare.
+
+    How rare is chosen by the ECE of the groups, each calibrated by what the three others give.
+    """
+    positives = Counter(c for case in cases for c in case.annotated)
+    tried = []
+    for share in RARE:
+        rare = [[c for c in group if positives[c] <= share * len(cases)] for group in groups]
+        hidden = [(model, split, group) for model, group in zip(models, rare, strict=True)]
+        ece = [left_out_ece(hidden, i) for i in range(len(hidden))] if len(hidden) > 1 else [math.nan]
+        tried.append({"share": share, "conditions": sum(map(len, rare)), "ece": [round(e, 4) for e in ece]})
+        tried[-1]["curve"] = asdict(calibrate.calibrate_untrained(hidden))
+    best = min(tried, key=lambda row: sum(row["ece"]))
+    return {"best": best, "tried": [{k: v for k, v in row.items() if k != "curve"} for row in tried]}
+
+
+def left_out_ece(hidden: list[tuple[ECGCLIP, Splits, list[str]]], i: int) -> float:
+    """The ECE of one group's hidden conditions by the curve of the others'."""
+    curve = calibrate.calibrate_untrained(hidden[:i] + hidden[i + 1 :])
+    features, truth = calibrate.examples(*hidden[i])
+    return expected_calibration_error(curve.curve(features)[truth >= 0], truth[truth >= 0])
+
+
+def recalibrate(folder: Path, curve: dict[str, Any], held_out: Splits) -> None:
+    """Calibrate a model by its own prompts and by the curve of untrained conditions; config.json alone is rewritten."""
+    model = load_model(folder)
+    stored = model.config.training["cross_fitted"]
+    calibrate_model(model, held_out, {k: v for k, v in stored.items() if k in ("auroc", "signal_weights")})
+    config = replace(model.config, untrained=Calibration(**curve))
+    write_atomic(folder / "config.json", json.dumps(asdict(config), indent=1))
 
 
 # --- figures ----------------------------------------------------------------------------------------------------------
@@ -336,12 +371,16 @@ def main() -> None:
     held_out = load_split(recipe, args.data, shipped.kb, validation=True)
     shares = choose_shares(models, groups, next(iter(held_out.values())))
     print_shares(shares)
+    calibration = fit_curve(models, groups, cases, held_out)
+    for tried in calibration["tried"]:
+        print("curve of untrained conditions:", tried)
     if args.into:
-        write_calibration(args.into, models, groups, held_out)
+        recalibrate(args.into, calibration["best"]["curve"], held_out)
     results: dict[str, Any] = {"task": "unseen", **set_tables(models, groups, shipped, sets)}
     results |= {
         "groups": [group_summary(shipped.kb, cases, group, model) for group, model in zip(groups, models, strict=True)],
         "groups_in_all": len(every_group),
+        "calibration": calibration,
         "shares": shares | {"ships": prompt_settings()["enrich_untrained"]},
         "prompts": prompt_rows(shipped, sets),
         "weights_sha256": shipped.weights_sha256,

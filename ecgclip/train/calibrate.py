@@ -28,6 +28,7 @@ from ecgclip.train.sources import Splits
 from ecgclip.train.targets import targets
 from ecgclip.train.validation import embed_windows
 
+RISING = (0, 1, 2)  # of Calibration.features: the similarity, its distance from the bank's mean, and its rank
 THRESHOLDS = np.arange(2, 39) / 40  # tried; a finer grid would only follow the noise of a small split
 
 
@@ -83,6 +84,9 @@ def examples(
 def fit(features: np.ndarray, truth: np.ndarray) -> Calibration:
     """The curve of examples; the default one where they are not of both kinds.
 
+    A feature that rises with the similarity but gets a weight below 0 is left out: no label becomes less probable when
+    an ECG is more similar to it.
+
     features : (…, 4)
     truth : (…), 1 present, 0 absent, -1 unknown, left out
     """
@@ -91,8 +95,16 @@ def fit(features: np.ndarray, truth: np.ndarray) -> Calibration:
     known = truth >= 0
     if np.unique(truth[known]).size < 2:  # a validation split of a few records
         return Calibration()
-    curve = LogisticRegression(C=10.0, max_iter=1000).fit(features[known], truth[known])
-    return Calibration(tuple(map(float, curve.coef_[0])), float(curve.intercept_[0]))
+    columns = list(range(features.shape[-1]))
+    while True:
+        curve = LogisticRegression(C=10.0, max_iter=1000).fit(features[known][:, columns], truth[known])
+        weights = dict(zip(columns, map(float, curve.coef_[0]), strict=True))
+        falling = [c for c in columns if c in RISING and weights[c] < 0]
+        if not falling:
+            return Calibration(
+                tuple(weights.get(c, 0.0) for c in range(features.shape[-1])), float(curve.intercept_[0])
+            )
+        columns.remove(min(falling, key=weights.__getitem__))
 
 
 def cross_fit(model: ECGCLIP, held_out: Splits) -> tuple[list[Calibration], float]:

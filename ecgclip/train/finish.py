@@ -62,8 +62,29 @@ def finish(
         "concepts": sorted(trained_concepts(splits) & model.kb.concepts.keys()),
     }
     model.config = replace(model.config, training=training)  # prompts depend on it, and calibration on prompts
-    _calibrate(model, held_out, figures)
+    calibrate_model(model, held_out, figures)
     model.save(out / "model")
+
+
+def calibrate_model(model: ECGCLIP, held_out: Splits, figures: dict[str, Any]) -> None:
+    """Choose the floor, the curve and the threshold, and keep what cross-fitting says of them beside `figures`.
+
+    Parameters
+    ----------
+    model : ECGCLIP
+        Its config is replaced.
+    held_out : dict
+        Validation windows.
+    figures : dict
+        What `weigh_signal` returned.
+    """
+    model.config = replace(model.config, floor=choose_floor(model), calibration=calibrate(model, held_out))
+    curves, ece = cross_fit(model, held_out)
+    figures = figures | {"ece": ece, "f1": cross_fitted_f1(model, held_out, curves)}
+    cross_fitted = {k: v if isinstance(v, list) else _rounded(v) for k, v in figures.items()}
+    print("cross-fitted on validation:", cross_fitted)
+    training = model.config.training | {"cross_fitted": cross_fitted}
+    model.config = replace(model.config, threshold=choose_threshold(model, held_out, curves), training=training)
 
 
 def weigh_signal(model: ECGCLIP, held_out: Splits) -> dict[str, Any]:
@@ -122,17 +143,6 @@ def weighted_similarity(model: ECGCLIP, held_out: Splits) -> tuple[np.ndarray, n
 def _reference_bank(model: ECGCLIP, split: Split, seed: int) -> np.ndarray:
     rows = np.random.default_rng(seed).permutation(len(split.windows))[:REFERENCE]
     return embed_windows(model, split.windows, rows)
-
-
-def _calibrate(model: ECGCLIP, held_out: Splits, figures: dict[str, Any]) -> None:
-    """Choose the floor, the curve and the threshold, and keep what cross-fitting says of them beside `figures`."""
-    model.config = replace(model.config, floor=choose_floor(model), calibration=calibrate(model, held_out))
-    curves, ece = cross_fit(model, held_out)
-    figures = figures | {"ece": ece, "f1": cross_fitted_f1(model, held_out, curves)}
-    cross_fitted = {k: v if isinstance(v, list) else _rounded(v) for k, v in figures.items()}
-    print("cross-fitted on validation:", cross_fitted)
-    training = model.config.training | {"cross_fitted": cross_fitted}
-    model.config = replace(model.config, threshold=choose_threshold(model, held_out, curves), training=training)
 
 
 def _rounded(figure: float) -> float | None:

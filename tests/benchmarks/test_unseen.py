@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -147,15 +148,40 @@ def test_the_shares_are_the_best_of_their_own_table_and_what_choosing_is_worth_i
     assert shares["chosen_elsewhere"][0] == 0.0, "each group asked as is best for the other, of equal ones the first"
 
 
-def test_the_calibration_goes_into_a_config_that_is_otherwise_as_it_was(unseen, tiny_model, tmp_path, monkeypatch):
-    from ecgclip.train import calibrate
-
-    inputs = []
-    curve = Calibration((1, 2, 3, 4), -3)
-    monkeypatch.setattr(calibrate, "calibrate_untrained", lambda parts: inputs.extend(parts) or curve)
+def test_calibrating_a_model_changes_its_curves_and_nothing_else_of_its_config(
+    unseen, tiny_model, tmp_path, monkeypatch
+):
     shutil.copytree(tiny_model, tmp_path / "model")
-    before = json.loads((tmp_path / "model/config.json").read_text())
-    unseen.write_calibration(tmp_path / "model", ["one", "two"], [["a"], ["b"]], {"ptb-xl": "split"})
-    assert inputs == [("one", {"ptb-xl": "split"}, ["a"]), ("two", {"ptb-xl": "split"}, ["b"])]
-    after = json.loads((tmp_path / "model/config.json").read_text())
-    assert after == before | {"untrained": {"weights": [1, 2, 3, 4], "bias": -3}}
+    file = tmp_path / "model/config.json"
+    before = json.loads(file.read_text())
+    before["training"] = {"cross_fitted": {"auroc": 0.9, "ece": 0.1}}
+    file.write_text(json.dumps(before))
+
+    def fitted(model, held_out, figures):
+        assert held_out == "split"
+        assert figures == {"auroc": 0.9}, "the weight of the signal is not chosen again"
+        model.config = replace(model.config, threshold=0.25)
+
+    monkeypatch.setattr(unseen, "calibrate_model", fitted)
+    unseen.recalibrate(tmp_path / "model", {"weights": (1, 2, 3, 4), "bias": -3}, "split")
+    after = json.loads(file.read_text())
+    assert after == before | {"untrained": {"weights": [1, 2, 3, 4], "bias": -3}, "threshold": 0.25}
+
+
+def test_the_curve_is_fitted_on_conditions_as_rare_as_predicts_the_groups_that_are_left_out_best(unseen, monkeypatch):
+    cases = [Case("s", f"r{i}", str(i), annotated=frozenset("a" if i < 50 else "b")) for i in range(51)]
+    error = {("a", "b"): 0.3, ("b",): 0.1}
+    monkeypatch.setattr(unseen, "RARE", (1.0, 0.05))
+    monkeypatch.setattr(
+        unseen, "left_out_ece", lambda hidden, i: error[tuple(c for _, _, group in hidden for c in group)]
+    )
+    monkeypatch.setattr(
+        unseen.calibrate,
+        "calibrate_untrained",
+        lambda hidden: Calibration((0.0,) * 4, float(sum(len(group) for _, _, group in hidden))),
+    )
+    found = unseen.fit_curve(["one", "two"], [["a"], ["b"]], cases, "split")
+    assert found["best"]["share"] == 0.05
+    assert found["best"]["conditions"] == 1
+    assert found["best"]["curve"]["bias"] == 1.0
+    assert [row["ece"] for row in found["tried"]] == [[0.3, 0.3], [0.1, 0.1]]

@@ -161,3 +161,14 @@ def test_what_is_given_seven_tenths_is_there_in_seven_of_ten(monkeypatch):
     one, three, four = (calibrate(model, {"s": split}, min_positives=n) for n in (1, 3, 4))
     assert near(one, three)
     assert not near(one, four), "a condition counts from so many ECGs on"
+
+
+def test_no_label_becomes_less_probable_when_an_ecg_is_more_similar_to_it():
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(2000, 1, 4))
+    truth = rng.random((2000, 1)) < 1 / (1 + np.exp(-features @ [2.0, -1.0, 0.5, -1.5]))
+    curve = fit(features, truth)
+    assert curve.weights[1] == 0
+    assert curve.weights[0] > 1
+    assert curve.weights[2] > 0.2
+    assert curve.weights[3] < -1, "of the bank's mean, which is the same for all ECGs"
