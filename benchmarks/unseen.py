@@ -187,7 +187,8 @@ def choose_shares(models: Sequence[ECGCLIP], groups: list[list[str]], split: Spl
 def fit_curve(models: Sequence[ECGCLIP], groups: list[list[str]], cases: list[Case], split: Splits) -> dict[str, Any]:
     """Fit the curve of untrained conditions on hidden ones that are rare, as what training never had is rare.
 
-    How rare is chosen by the ECE of the groups, each calibrated by what the three others give.
+    How rare is chosen by the ECE of the groups, each calibrated by what the three others give. A curve that does without
+    the similarity itself is no choice: it cannot tell apart ECGs that are more similar than the whole reference bank.
     """
     positives = Counter(c for case in cases for c in case.annotated)
     tried = []
@@ -197,7 +198,8 @@ def fit_curve(models: Sequence[ECGCLIP], groups: list[list[str]], cases: list[Ca
         ece = [left_out_ece(hidden, i) for i in range(len(hidden))] if len(hidden) > 1 else [math.nan]
         tried.append({"share": share, "conditions": sum(map(len, rare)), "ece": [round(e, 4) for e in ece]})
         tried[-1]["curve"] = asdict(calibrate.calibrate_untrained(hidden))
-    best = min(tried, key=lambda row: sum(row["ece"]))
+    rising = [row for row in tried if row["curve"]["weights"][0] > 0]
+    best = min(rising or tried, key=lambda row: sum(row["ece"]))
     return {"best": best, "tried": [{k: v for k, v in row.items() if k != "curve"} for row in tried]}
 
 

@@ -178,10 +178,18 @@ def test_the_curve_is_fitted_on_conditions_as_rare_as_predicts_the_groups_that_a
     monkeypatch.setattr(
         unseen.calibrate,
         "calibrate_untrained",
-        lambda hidden: Calibration((0.0,) * 4, float(sum(len(group) for _, _, group in hidden))),
+        lambda hidden: Calibration((1.0, 0.0, 0.0, 0.0), float(sum(len(group) for _, _, group in hidden))),
     )
     found = unseen.fit_curve(["one", "two"], [["a"], ["b"]], cases, "split")
     assert found["best"]["share"] == 0.05
     assert found["best"]["conditions"] == 1
     assert found["best"]["curve"]["bias"] == 1.0
     assert [row["ece"] for row in found["tried"]] == [[0.3, 0.3], [0.1, 0.1]]
+    flat = {2.0: (1.0, 0.0, 0.0, 0.0), 1.0: (0.0, 0.0, 1.0, 0.0)}
+    monkeypatch.setattr(
+        unseen.calibrate,
+        "calibrate_untrained",
+        lambda hidden: Calibration(flat[float(sum(len(group) for _, _, group in hidden))], 0.0),
+    )
+    found = unseen.fit_curve(["one", "two"], [["a"], ["b"]], cases, "split")
+    assert found["best"]["share"] == 1.0, "the other is flat beyond the bank"
