@@ -187,8 +187,8 @@ def choose_shares(models: Sequence[ECGCLIP], groups: list[list[str]], split: Spl
 def fit_curve(models: Sequence[ECGCLIP], groups: list[list[str]], cases: list[Case], split: Splits) -> dict[str, Any]:
     """Fit the curve of untrained conditions on hidden ones that are rare, as what training never had is rare.
 
-    How rare is chosen by the ECE of the groups, each calibrated by what the three others give. A curve that does without
-    the similarity itself is no choice: it cannot tell apart ECGs that are more similar than the whole reference bank.
+    How rare is chosen by the ECE of the groups, each calibrated by what the three others give. Curves that do without
+    the similarity itself are left out: they cannot tell apart ECGs that are more similar than the whole reference bank.
     """
     positives = Counter(c for case in cases for c in case.annotated)
     tried = []
