@@ -1,17 +1,14 @@
-"""The model: ECG and text encoders in one space, and what users ask of them."""
+"""The model: ECG and text encoders in one space, prompts, scores and calibration."""
 
 from typing import TYPE_CHECKING
 
 from ecgclip.lazy import attach
 
 if TYPE_CHECKING:
-    from ecgclip.measure.examined import Examined as Examined
     from ecgclip.model.calibration import Calibration as Calibration
     from ecgclip.model.clip import ECGCLIP as ECGCLIP
     from ecgclip.model.config import ModelConfig as ModelConfig
     from ecgclip.model.prompts import Prompt as Prompt
-    from ecgclip.model.prompts import combine as combine
-    from ecgclip.model.prompts import leaf_vectors as leaf_vectors
     from ecgclip.model.results import Embedding as Embedding
     from ecgclip.model.results import Result as Result
     from ecgclip.model.results import Score as Score
@@ -23,13 +20,10 @@ __all__ = [
     "ECGCLIP",
     "Calibration",
     "Embedding",
-    "Examined",
     "ModelConfig",
     "Prompt",
     "Result",
     "Score",
-    "combine",
-    "leaf_vectors",
     "load_model",
     "ranking",
     "weights_hash",
@@ -40,13 +34,10 @@ __getattr__, __dir__ = attach(
         "ECGCLIP": "ecgclip.model.clip",
         "Calibration": "ecgclip.model.calibration",
         "Embedding": "ecgclip.model.results",
-        "Examined": "ecgclip.measure.examined",
         "ModelConfig": "ecgclip.model.config",
         "Prompt": "ecgclip.model.prompts",
         "Result": "ecgclip.model.results",
         "Score": "ecgclip.model.results",
-        "combine": "ecgclip.model.prompts",
-        "leaf_vectors": "ecgclip.model.prompts",
         "load_model": "ecgclip.model.store",
         "ranking": "ecgclip.model.results",
         "weights_hash": "ecgclip.model.weights",
