@@ -12,11 +12,8 @@ from ecgclip.peaks import RATE
 
 ATRIAL_LEADS = (II, III, AVF, V1)  # where flutter waves stand out
 FLUTTER_PER_MINUTE = (220, 370)  # the band that is searched for flutter waves
-SLOWEST, SLOW, FASTEST = (
-    40,
-    200,
-    600,
-)  # waves per minute: T waves lie between the first two, all atrial waves below the last
+SLOWEST, SLOW = 40, 200  # waves per minute: the band of T waves
+FASTEST = 600  # waves per minute: all atrial waves are slower
 WIDTH = 25  # waves per minute: half the width of a peak in the spectrum
 SPECTRUM = 2048  # samples
 QRS = 6  # samples on either side of R that a line replaces
