@@ -20,12 +20,12 @@ MAX_THRESHOLD = 0.6  # among flutter waves or artefacts the threshold rises, up 
 NOISE_GAIN, NOISE_TENTH = 1.4, 3  # ... to so many times the third tenth (30 %) of the candidates around
 LOW_THRESHOLD = 0.2  # where a beat is overdue
 OVERDUE = 1.6  # times the usual gap
-T_WINDOW, T_RATIO = 36, 0.6  # so soon after a QRS complex (samples), what is smaller than this part of it is its T wave
-MAX_SHARE = 4.0  # times its usual energy: more does not make a complex any surer
+T_WINDOW, T_RATIO = 36, 0.6  # within so many samples after a QRS complex, a peak below this part of it is its T wave
+MAX_SHARE = 4.0  # times its usual energy: the feature does not rise beyond
 ENERGY_WINDOW = 11  # samples over which energy is averaged, a QRS complex
 BLOCK = 3 * RATE // 2  # samples: a block holds a beat down to 40 bpm
 SMOOTHING = 7  # blocks: the usual height of a peak is a median over so many
-NEIGHBOURS = 31  # candidates that tell the noise around one
+NEIGHBOURS = 31  # candidates from which the noise around one is estimated
 REFINE = 8  # samples on either side in which the largest deflection is searched for
 
 

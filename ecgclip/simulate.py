@@ -252,7 +252,7 @@ def _check_arguments(condition: str, seed: int, seconds: float, sampling_rate: f
 
 @dataclass(frozen=True)
 class _Patient:
-    """The person behind a seed.
+    """The parameters of one simulated patient, drawn by the seed.
 
     rate: ventricular beats a minute
     pr, qtc: ms
@@ -365,7 +365,9 @@ def _schedule(
         p_onsets = onsets - patient.pr / 1000
     else:
         onsets = _onsets(rr * rng.normal(1, 0.003, count), rng)
-    if kind.rhythm == "complete":  # the atria keep their own time; the escape rises above or below the branching
+    if (
+        kind.rhythm == "complete"
+    ):  # the atria beat independently; the escape rhythm starts above or below the bifurcation
         p_onsets = _sinus(60 / rng.uniform(74, 88), 3 * count, patient, rng)
         name = str(rng.choice(["normal", "rbbb"]))
     beats = [(onset, name) for onset in onsets]
@@ -377,7 +379,7 @@ def _schedule(
 def _with_premature_beats(
     beats: list[Beat], onsets: np.ndarray, p_onsets: np.ndarray, rr: float, rng: np.random.Generator
 ) -> tuple[list[Beat], np.ndarray]:
-    """Some sinus beats come early as ventricular ones. The sinus node keeps its time; its P wave there is hidden."""
+    """Replace some sinus beats by early ventricular ones. The sinus rhythm is not reset; the P wave there is hidden."""
     beats, count = list(beats), len(beats)
     gaps = [rng.integers(1, 3), *rng.integers(3, 6, count)]
     ectopic = np.searchsorted(onsets, 0) + np.cumsum(gaps)
@@ -393,7 +395,7 @@ def _onsets(intervals: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _sinus(rr: float, count: int, patient: _Patient, rng: np.random.Generator) -> np.ndarray:
-    """Onsets of a sinus rhythm, s: it breathes, and varies a little from beat to beat."""
+    """Onsets of a sinus rhythm, s: it varies with respiration, and a little from beat to beat."""
     breath = np.sin(2 * np.pi * patient.breaths * rr * np.arange(count))
     return _onsets(rr * (1 + 0.025 * breath + rng.normal(0, 0.012, count)), rng)
 

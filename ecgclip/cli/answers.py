@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What lies behind the scores of one record (`classify --explain`)."""
+    """The evidence behind the scores of one record (`classify --explain`)."""
 
     scores: list[dict[str, Any]]  # one for each score, see `ecgclip.explain.explain`
     record: dict[str, Any]  # measurements, and the nearest cases of an index where one is given

@@ -32,7 +32,9 @@ def classify(
     records: Records,
     labels: Annotated[
         str | None,
-        typer.Option(metavar="A,B", help="Conditions in words or abbreviations; one with a comma in quotes."),
+        typer.Option(
+            metavar="A,B", help="Conditions in words or abbreviations; put one that contains a comma in quotes."
+        ),
     ] = None,
     labels_file: Annotated[
         Path | None, typer.Option(metavar="F", help="One label a line; lines with # are comments.")
@@ -53,12 +55,14 @@ def classify(
     ] = False,
     model: Model = None,
     knowledge_base: Knowledge = None,
-    explain: Annotated[bool, typer.Option("--explain", help="Also what lies behind each score, as numbers.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Also print the evidence behind each score, in numbers.")
+    ] = False,
     index: Annotated[
         Path | None, typer.Option(metavar="DIR", help="With --explain: the nearest cases of an index too.")
     ] = None,
 ) -> None:
-    """Score ECGs for conditions in words; without labels, for all conditions that training had ECGs of.
+    """Score ECGs for conditions in words; without labels, for all conditions that the model was trained on.
 
     \b
     Example:
@@ -134,7 +138,7 @@ class _Classifier:
         return replace(result, scores=tuple(result.scores[i] for i in best)), [self.prompts[i] for i in best]
 
     def explain(self, embedding: Embedding, result: Result, prompts: list[Prompt]) -> Evidence | None:
-        """What lies behind the scores of `result`; None if nobody asked."""
+        """The evidence behind the scores of `result`; None without --explain."""
         if not self.with_evidence:
             return None
         from ecgclip.explain import explain, summary
@@ -165,7 +169,8 @@ def describe(
     output: OutputFile = None,
     language: Annotated[str, typer.Option(metavar="en|de", help="Language of the sentences.")] = "en",
     threshold: Annotated[
-        float | None, typer.Option(metavar="P", help="Least probability of a sentence; default: the model's own.")
+        float | None,
+        typer.Option(metavar="P", help="Lowest probability of a sentence; default: the model's own threshold."),
     ] = None,
     model: Model = None,
 ) -> None:

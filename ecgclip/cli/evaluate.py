@@ -21,10 +21,16 @@ def zeroshot(
     output: OutputFolder,
     fold: Fold = None,
     naming: Annotated[
-        str, typer.Option("--naming", "--language", metavar="code|en|de", help="What is typed for a label.")
+        str,
+        typer.Option(
+            "--naming",
+            "--language",
+            metavar="code|en|de",
+            help="How the labels are named: by code, or in English or German.",
+        ),
     ] = "code",
     no_enrich: Annotated[bool, typer.Option("--no-enrich", help="Ask with the bare label.")] = False,
-    leads: Annotated[str | None, typer.Option(metavar="I,II", help="Leads that the model is shown.")] = None,
+    leads: Annotated[str | None, typer.Option(metavar="I,II", help="Show the model only these leads.")] = None,
     min_positives: MinPositives = 5,
     labelled_only: LabelledOnly = False,
     model: Model = None,
@@ -57,7 +63,7 @@ def probe(
     label_set: LabelSet,
     output: OutputFolder,
     fold: Fold = None,
-    shares: Annotated[str, typer.Option(metavar="P,P", help="Per cent of the training records.")] = "1,10,100",
+    shares: Annotated[str, typer.Option(metavar="P,P", help="Percentages of the training records.")] = "1,10,100",
     seeds: Annotated[int, typer.Option(metavar="N", min=1, help="How often each share is drawn.")] = 3,
     min_positives: MinPositives = 5,
     labelled_only: LabelledOnly = False,
@@ -150,7 +156,7 @@ def robustness(
 def describe(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="Folder of the data set.")],
     dataset: Annotated[str, typer.Option(metavar="NAME", help="ptb-xl.")],
-    fold: Annotated[int, typer.Option(metavar="N", help="To test on; the training folds are the baseline's.")],
+    fold: Annotated[int, typer.Option(metavar="N", help="Fold to test on; the baseline uses the training folds.")],
     output: OutputFolder,
     min_positives: Annotated[
         int, typer.Option("--least", metavar="N", min=1, help="Positives that a statement needs for the macro average.")
@@ -171,14 +177,14 @@ def describe(
 
 
 def _description_lines(results: dict[str, Any]) -> Iterator[str]:
-    """A line for each statement that is annotated or was said, then the means of each method."""
+    """A line for each statement that is annotated or predicted, then the means of each method."""
     from ecgclip.evaluate.tables import interval
 
     for row in results["statements"]:
         ours = row["description"]
         if row["positives"] or ours["predicted"]:
             yield (
-                f"{row['concept']:<44} {row['positives']:>4} positives, {ours['predicted']:>4} said, "
+                f"{row['concept']:<44} {row['positives']:>4} positives, {ours['predicted']:>4} predicted, "
                 f"precision {ours['precision']:.3f}, recall {ours['recall']:.3f}"
             )
     for name, method in results["methods"].items():

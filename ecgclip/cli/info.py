@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @app.command()
 def info(records: Records) -> None:
-    """What was read, assumed, derived and masked; windows, R peaks, measurements, findings, and what they alone decide.
+    """What was read, assumed, derived and masked; windows, R peaks, measurements, findings and measured diagnoses.
 
     \b
     Example:

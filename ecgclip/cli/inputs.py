@@ -1,4 +1,4 @@
-"""What is typed for an option, checked and parsed. Each function raises EcgclipError for what makes no sense."""
+"""Values of options, checked and parsed. Each function raises EcgclipError for a value that makes no sense."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def choose_labels(
 
     Returns
     -------
-    labels : None without any of the three: all conditions that training had
-    concepts : label → id in the knowledge base, where a label set fixes it
+    labels : None without any of the three: all conditions that the model was trained on
+    concepts : label → id in the knowledge base, where a label set defines it
     """
     if sum(option is not None for option in (labels, labels_file, label_set)) > 1:
         raise EcgclipError("give one of --labels, --labels-file and --label-set")
@@ -95,8 +95,8 @@ def parse_folds(text: str | None) -> int | list[int] | None:
 
 
 def parse_shares(text: str) -> list[float]:
-    """Per cents, "1,10,100" → [0.01, 0.1, 1.0]."""
+    """Percentages, "1,10,100" → [0.01, 0.1, 1.0]."""
     try:
         return [float(share) / 100 for share in text.split(",")]
     except ValueError:
-        raise EcgclipError(f"--shares {text!r}: give per cents, such as 1,10,100") from None
+        raise EcgclipError(f"--shares {text!r}: give percentages, such as 1,10,100") from None

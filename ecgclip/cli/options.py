@@ -44,7 +44,7 @@ Threads = Annotated[int | None, typer.Option(metavar="N", min=1, help="CPU threa
 DataPath = Annotated[Path, typer.Argument(metavar="PATH", help="Folder of the data set.")]
 DataSet = Annotated[str, typer.Option(metavar="NAME", help="ptb-xl, challenge-2020, challenge-2017 …")]
 LabelSet = Annotated[
-    str, typer.Option(metavar="NAME", help="Such as ptb-xl-super; annotated: all that the data set names.")
+    str, typer.Option(metavar="NAME", help="Such as ptb-xl-super; annotated: all conditions that the data set names.")
 ]
 Fold = Annotated[
     str | None,

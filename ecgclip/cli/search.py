@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 def index_build(
     records: Records,
     output: OutputFolder,
-    workers: Annotated[int | None, typer.Option(metavar="N", min=1, help="Processes; default: one a core.")] = None,
+    workers: Annotated[int | None, typer.Option(metavar="N", min=1, help="Processes; default: one per core.")] = None,
     engine: Annotated[
         str, typer.Option(metavar="local|ray", help="ray: over the machines of a Ray cluster.")
     ] = "local",
@@ -54,7 +54,7 @@ def index_build(
 ) -> None:
     """Embed records into a new index, or add to one: what is unchanged, or has only moved, is not embedded again.
 
-    Interrupted, it goes on where it stopped when run again. PTB-XL's table of reports is found by itself.
+    Interrupted, it goes on where it stopped when run again. PTB-XL's table of reports is found automatically.
 
     \b
     Example:

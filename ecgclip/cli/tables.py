@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ecgclip.model import Result
 
 FILE_WIDTH = 110  # characters of a line where the output is no terminal
-COMMON_LABELS = 6  # labels shown that like cases share
+COMMON_LABELS = 6  # number of labels listed that similar cases share
 TEXT: dict[str, Any] = {"overflow": "fold"}  # two kinds of column
 NUMBER: dict[str, Any] = {"justify": "right"}
 
@@ -96,7 +96,7 @@ def print_description(page: Page, answer: Description) -> None:
     """Print the sentences on one record."""
     page.lines(answer.record)
     if not answer.sentences:
-        page.lines("\n nothing is probable enough to be said\n")
+        page.lines("\n nothing is probable enough to be stated\n")
         return
     rows = [[sentence.text, f"{sentence.probability:.3f}", sentence.concept] for sentence in answer.sentences]
     page.table({"sentence": TEXT, "probability": NUMBER, "concept": TEXT}, rows)

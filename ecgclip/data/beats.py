@@ -16,7 +16,7 @@ def match_beats(times_s: np.ndarray, others_s: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     times_s, others_s : float (times,) and (others,)
-        In s; NaN is near nothing.
+        In s; NaN matches nothing.
 
     Returns
     -------

@@ -16,8 +16,9 @@ from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.knowledge.concepts import Concept
 
 UNKNOWN = -1
-# Concepts that a measurement decides, whoever wrote the report (a cardiologist rarely codes what is plain to see):
-# present with any of these findings, absent without all of them. A key that ends in ":" stands for all its territories.
+# Concepts that the measurement decides where no statement is coded (cardiologists rarely code what is plain to see):
+# present if any of these findings is present, absent if all are absent. A key that ends in ":" stands for all its
+# territories.
 MEASURED_CONCEPTS = {
     "tachycardia": ("rate_above_100",),
     "bradycardia": ("rate_below_60",),
@@ -31,8 +32,8 @@ MEASURED_CONCEPTS = {
     "st-elevation": ("st_elevation:",),
     "tall-t-waves": ("t_tall:",),
 }
-# Concepts that PTB-XL's cardiologists code where nothing else explains the finding, and others wherever they see it:
-# not coded means absent only where it is not measured either.
+# PTB-XL's cardiologists code these concepts only where nothing else explains the finding; other data sets code them
+# wherever they are seen. So a concept that is not coded counts as absent only if the finding is not measured either.
 DOUBTED_CONCEPTS = {
     "sinus-bradycardia": ("rate_below_60",),
     "st-depression": ("st_depression:",),
@@ -94,7 +95,7 @@ class Case:
 
     @property
     def person(self) -> str:
-        """The same for all records of a patient, and for all of a source that does not tell which are of one."""
+        """An id that all records of a patient share, or all records of a source that does not identify its patients."""
         return self.source if self.source in PATIENTS_UNKNOWN else f"{self.source}/{self.patient}"
 
     def share(self, parts: int) -> int:

@@ -48,7 +48,7 @@ class Metadata:
     other: dict[str, Any] = field(default_factory=dict)
 
     def updated(self, new: Metadata) -> Metadata:
-        """These, with what `new` says in their place."""
+        """A copy in which the values of `new` replace these."""
         given = {name: getattr(new, name) for name in ("report", "labels", "age", "sex")}
         given = {name: value for name, value in given.items() if value is not None}
         return replace(self, **given, other=self.other | new.other)
@@ -85,12 +85,12 @@ def load_metadata(
     for file in _ptb_xl_tables(paths):
         _read_into(by_record, file, kb, records)
     if table:
-        row_count, stranger_count, stranger = _read_into(by_record, Path(os.path.abspath(table)), kb, records)
-        if stranger_count == row_count:
-            where = f": its first is {stranger}" if stranger else ""
+        row_count, unmatched, first_unmatched = _read_into(by_record, Path(os.path.abspath(table)), kb, records)
+        if unmatched == row_count:
+            where = f": its first is {first_unmatched}" if first_unmatched else ""
             raise EcgclipError(f"{table}: none of its {row_count:,} rows names a record that is given{where}")
-        if stranger_count:
-            note = f"{stranger_count:,} of {row_count:,} rows name no record that is given"
+        if unmatched:
+            note = f"{unmatched:,} of {row_count:,} rows name no record that is given"
             print(f"note: {table}: {note}", file=sys.stderr)
     return by_record
 
@@ -105,18 +105,18 @@ def _ptb_xl_tables(paths: Iterable[str | os.PathLike]) -> list[Path]:
 def _read_into(
     by_record: dict[str, Metadata], table: Path, kb: KnowledgeBase, records: Collection[str]
 ) -> tuple[int, int, str]:
-    """Add what a table says of `records` → its rows, those that name none of the records, the first record of those."""
-    row_count, stranger_count, stranger = 0, 0, ""
+    """Add what a table says of `records`; returns its rows, those without a match (numbers), and the first of these."""
+    row_count, unmatched, first_unmatched = 0, 0, ""
     for row_metadata in _rows(table, kb):
         row_count += 1
-        ours = [metadata for metadata in row_metadata if metadata.file in records]
-        for metadata in ours:
+        matched = [metadata for metadata in row_metadata if metadata.file in records]
+        for metadata in matched:
             old = by_record.get(metadata.file)
             by_record[metadata.file] = old.updated(metadata) if old else metadata
-        if not ours:
-            stranger_count += 1
-            stranger = stranger or (row_metadata[0].file if row_metadata else "")
-    return row_count, stranger_count, stranger
+        if not matched:
+            unmatched += 1
+            first_unmatched = first_unmatched or (row_metadata[0].file if row_metadata else "")
+    return row_count, unmatched, first_unmatched
 
 
 def _rows(table: Path, kb: KnowledgeBase) -> Iterator[list[Metadata]]:

@@ -23,9 +23,9 @@ def mimic_iv_ecg(root: Path, kb: KnowledgeBase, signals: bool = True) -> list[Ca
     """Load MIMIC-IV-ECG as on PhysioNet (Gow et al. 2023): record_list.csv, machine_measurements.csv, files/p…/s…/….
 
     A report is the device's lines, report_0 to report_17; a statement is a line, or a part of one, that the knowledge
-    base knows by name. What the device states somewhere is absent where it is not stated; what it hedges ("possible …")
-    is unknown, and all that is broader. Rows whose file is not there are left out; signals=False keeps them, for their
-    reports.
+    base knows by name. A concept that the device states in some record is absent from the records where it
+    does not; a hedged one ("possible …") is unknown, and so are all broader ones. Rows without a file are left out;
+    signals=False keeps them for their reports.
     """
     for name in (RECORDS, REPORTS):
         if not (root / name).exists():

@@ -1,4 +1,4 @@
-"""The data sets: a row each, in which stands all that the package knows of one.
+"""The data sets: one row each, with everything that the package knows about it.
 
 A new data set is a loader in this package and a row in `DATA_SETS`.
 """
@@ -42,7 +42,7 @@ class DataSet:
     same_records_as : str
         Another data set that holds some of the same records.
     patients_unknown : frozenset of str
-        Sources with several records of many patients that do not tell which records are of one.
+        Sources with several records per patient that do not say which records belong to the same patient.
     label_sets : mapping of str to str
         Short names of label sets, for use with this data set, and the names that they stand for.
     subclass_labels : str

@@ -1,10 +1,10 @@
-"""Who is trained on, who validates and who is tested on: decided here for every data set, by patient.
+"""The split of every data set into training, validation and test, by patient.
 
     folder ──load──▶ cases ─┬─divide──────▶ training, validation, test: what a recipe learns from
                             ├─choose_test─▶ what a model is tested on
                             └─choose_probe▶ training and test cases of a linear probe
 
-What a published split tests on is never trained on. All records of a patient (`Case.person`) are in one part.
+The test part of a published split is never trained on. All records of a patient (`Case.person`) are in one part.
 """
 
 from __future__ import annotations
@@ -263,7 +263,7 @@ def choose_probe(name: str, cases: list[Case], test: list[Case]) -> tuple[list[C
 
 
 def patient_folds(cases: Sequence[Case]) -> np.ndarray:
-    """Number cases by folds, as large as can be, for cross-fitting.
+    """Assign cases to folds of equal numbers of patients, for cross-fitting.
 
     Returns
     -------

@@ -40,7 +40,8 @@ def description(
     Beside the description stands a baseline: the annotation of the nearest ECG, by cosine, of the model's training
     folds, without the patients of the fold under test. Statements are compared over all concepts that the data set
     annotates in these records, on both sides with all broader ones: "inferior infarct" also says infarct, as PTB-XL's
-    superclasses do. Where a record's annotation leaves a concept open, saying it counts neither way.
+    superclasses do. A statement of a
+    concept that the record's annotation leaves open counts neither as right nor as wrong.
 
     Parameters
     ----------
@@ -199,7 +200,7 @@ def statement_rates(counts: np.ndarray, patients: np.ndarray, min_positives: int
 
 
 def _not_judged(kb: KnowledgeBase, stated: Sequence[Collection[str]], vocabulary: Sequence[str]) -> int:
-    """How many statements the data set has no word for, nor for anything broader: neither right nor wrong."""
+    """How many statements are neither right nor wrong, as the data set annotates neither them nor anything broader."""
     words = set(vocabulary)
     return sum(not ({c} | kb.ancestors(c)) & words for concepts in stated for c in concepts)
 

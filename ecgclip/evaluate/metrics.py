@@ -27,7 +27,7 @@ class Labels:
     Attributes
     ----------
     names
-        What a user types for each label.
+        The name of each label, as it is asked.
     concepts
         The concept of each, an id of the knowledge base; truth goes by it.
     fixed

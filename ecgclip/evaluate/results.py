@@ -76,7 +76,7 @@ def save(out: str | Path | None, results: dict[str, Any], scores: dict[str, Any]
     Returns
     -------
     dict
-        `results`, as they came.
+        `results`, unchanged.
     """
     if out is not None:
         out = Path(out)

@@ -1,6 +1,6 @@
 """Retrieval: text → ECG, ECG → text and ECG → ECG within one pool of records, beside the random encoder.
 
-Two ECGs are as alike as `ecgclip similar` has them (ECGCLIP.likeness); by the random encoder, their cosine. Recall at
+Two ECGs are compared as in `ecgclip similar` (ECGCLIP.likeness), and for the random encoder by their cosine. Recall at
 k and median rank go by the real reports: a hit is an ECG (or report) with the query's own text, as many reports are
 the same word for word. Precision at 10 goes by statements: a hit is an ECG that is annotated with the condition, or
 shares a statement with the query ECG. A condition is asked for by what the knowledge base knows, whatever the
@@ -35,7 +35,7 @@ RECALLS = (1, 5, 10)
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """The n records that are searched, and what they are asked with."""
+    """The n records that are searched, and the queries."""
 
     patients: np.ndarray  # int (n,)
     draws: np.ndarray  # (1 + resamples, patients), as `patient_draws` returns them
@@ -43,7 +43,7 @@ class Pool:
     texts: np.ndarray  # float (texts, dim), unit length
     truth: np.ndarray  # int8 (n, concepts): 1, 0, -1
     languages: np.ndarray  # str (n,): that of the record's report, "" where it is unknown
-    names: dict[str, np.ndarray]  # a way to ask → float (concepts, dim), what each concept is asked with
+    names: dict[str, np.ndarray]  # kind of prompt → float (concepts, dim), the prompt of each concept
     classes: np.ndarray  # bool (n, classes): two ECGs are alike if they share one
 
     def weights(self, records: np.ndarray) -> np.ndarray:
@@ -142,7 +142,7 @@ def make_pool(model: ECGCLIP, cases: Sequence[Case], concepts: Labels, seed: int
 
 
 def _name_vectors(model: ECGCLIP, concepts: Labels) -> dict[str, np.ndarray]:
-    """What each concept is asked with, float (concepts, dim), by the knowledge base and by its bare names."""
+    """The prompts of each concept, float (concepts, dim): by the knowledge base and by its bare names."""
     entries = [model.kb.concepts[c] for c in concepts.concepts]
     german = [(c.aliases.get("de") or [c.name])[0] for c in entries]
     prompts = {

@@ -28,7 +28,7 @@ def fold_to_test(dataset: str, fold: int | Sequence[int] | None) -> int | Sequen
 def cases_to_test(model: ECGCLIP, dataset: str, path: Path, fold: int | Sequence[int] | None = None) -> list[Case]:
     """The cases to test on: those of a fold, or of the test part of a source without folds (`splits.choose_test`).
 
-    Where the model was trained on them all the same, a line on stderr says so.
+    If the model was trained on them, a line on stderr says so.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def cases_to_test(model: ECGCLIP, dataset: str, path: Path, fold: int | Sequence
     folds = {fold} if isinstance(fold, int) else set(fold or ())
     cases, seen = choose_test(dataset, load_cases(model, dataset, path, folds), model.config.training)
     if seen:
-        print("note: the model was trained on these records: the figures say nothing of new ones", file=sys.stderr)
+        print("note: the model was trained on these records: the figures do not hold for new ones", file=sys.stderr)
     if not cases:
         of = f" of fold {', '.join(map(str, sorted(folds)))}" if folds else ""
         raise EcgclipError(f"{path}: holds no record of {dataset}{of} to test on")
@@ -65,7 +65,7 @@ def load_cases(model: ECGCLIP, dataset: str, path: Path, folds: Collection[int] 
 
 
 def choose_labels(model: ECGCLIP, dataset: str, label_set: str, cases: list[Case], naming: str) -> Labels:
-    """The labels of a label set, by the name that the user types.
+    """The labels of a label set, named as `naming` says.
 
     Parameters
     ----------

@@ -103,7 +103,7 @@ def embed_cases(model: ECGCLIP, cases: Sequence[Case]) -> tuple[list[Embedding],
 def embed_batches(
     models: Sequence[ECGCLIP], cases: Sequence[Case], leads: Sequence[str] | None = None
 ) -> Iterator[tuple[list[Case], list[list[Embedding]]]]:
-    """Embed the cases in batches, with a bar of progress on stderr.
+    """Embed the cases in batches, with a progress bar on stderr.
 
     Parameters
     ----------

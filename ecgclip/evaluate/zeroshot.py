@@ -56,13 +56,13 @@ def zeroshot(
     path
         Folder of the data set.
     label_set
-        A name out of prompts/, or "annotated": all that the data set names.
+        A name out of prompts/label_sets/, or "annotated": all conditions that the data set names.
     out
         Folder to write to; None: nothing is written.
     fold
         The fold or folds to test on; None: the published test fold.
     naming
-        What is typed for a label: "code", or its English or German name, "en" or "de".
+        How the labels are named: "code", or by their English or German names, "en" or "de".
     enrich
         Ask with the passages of the knowledge base; False: with the bare label.
     leads

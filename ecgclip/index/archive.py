@@ -168,18 +168,18 @@ class ECGIndex:
             raise EcgclipError(f"unknown kind {kind!r} of index: auto, {', '.join(KINDS)}")
         self._check_weights()
         records = {os.path.abspath(record): record for path in paths for record in find_records(path)}
-        known_facts = load_metadata(paths, facts, self.model.kb, records)
+        table_facts = load_metadata(paths, facts, self.model.kb, records)
         with self.store.errors_in_one_line(), self.store.writing():
-            next_kind(self.store, kind)  # if it cannot be, better now than after hours
+            next_kind(self.store, kind)  # raises now, rather than after hours, if that kind is not possible
             jobs, unchanged, unnameable = self._records.compare(records)
-            self._records.update(unchanged, unnameable, known_facts)
-            jobs, moved = self._records.move(jobs, known_facts)
+            self._records.update(unchanged, unnameable, table_facts)
+            jobs, moved = self._records.move(jobs, table_facts)
             counts: Counter[str] = Counter(unchanged=len(unchanged), failed=len(unnameable), moved=moved)
             done = len(records) - len(jobs)
             report = progress or (lambda done, total: None)
             report(done, len(records))
             batches = embed_records(jobs, self.model, workers, engine, self.folder)
-            for outcomes in self._put_all(batches, known_facts, kind):
+            for outcomes in self._put_all(batches, table_facts, kind):
                 counts.update(outcomes)
                 done += len(outcomes)
                 report(done, len(records))

@@ -2,8 +2,8 @@
 
     batches ──Ray Data──▶ Embedder, an actor for each core ──▶ DIR/shards, a file for each task ──▶ rows of the index
 
-Ray carries names only. Vectors go by file, so that a worker that dies costs the shard it was writing, and the next run
-finds what this one left. DIR, records and weights must have the same paths on all machines.
+Ray passes only names. Vectors are written to files, so that a worker that dies costs the shard it was writing, and the
+next run finds what this one left. DIR, records and weights must have the same paths on all machines.
 Entry point: `embed_by_ray`.
 """
 
@@ -25,8 +25,8 @@ from ecgclip.index.workers import cores, load_in_worker
 from ecgclip.model.clip import ECGCLIP
 
 MAX_TASKS = 10_000  # Ray Data starts some hundred a second: of ten million records, a task has several batches
-DIED = "its worker died twice, perhaps for want of memory: run the same command again, with fewer --workers"
-QUIET = {  # no usage reports, no log of Ray's C++ half, and no news of dead workers, which are dealt with here
+DIED = "its worker died twice, perhaps out of memory: run the same command again, with fewer --workers"
+QUIET = {  # no usage reports, no log of Ray's C++ part, and no messages about dead workers, which are handled here
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_BACKEND_LOG_LEVEL": "fatal",
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".",

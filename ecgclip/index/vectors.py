@@ -265,7 +265,7 @@ def _made(kind: str, chunks: Chunks, dim: int) -> tuple[Any, dict[str, Any]]:
     index = _empty_exact(dim) if kind == "exact" else _trained_ivf(chunks, dim)
     for ids, vectors in chunks():
         index.add_with_ids(vectors, ids)
-    return index, _measured(index, chunks) if kind == "ivf" else {"nprobe": 1, "recall": 1.0}
+    return index, _choose_nprobe(index, chunks) if kind == "ivf" else {"nprobe": 1, "recall": 1.0}
 
 
 def _empty_exact(dim: int) -> Any:
@@ -314,7 +314,7 @@ def _principal_axes(sample: np.ndarray) -> np.ndarray:
 # --- recall -----------------------------------------------------------------------------------------------------------
 
 
-def _measured(index: Any, chunks: Chunks) -> dict[str, Any]:
+def _choose_nprobe(index: Any, chunks: Chunks) -> dict[str, Any]:
     """How many lists (nprobe) an ivf must look into for MIN_RECALL, and the recall@10 that this gives.
 
     Measured with a sample of its own vectors.

@@ -51,7 +51,7 @@ def embed_by_processes(batches: Sequence[Sequence[Job]], model: ECGCLIP, workers
                 yield future.result()
     except BrokenProcessPool:
         raise EcgclipError(
-            "a worker process died, perhaps for want of memory: run the same again with fewer workers, what is done is "
+            "a worker process died, perhaps out of memory: run the same again with fewer workers, what is done is "
             "kept (a script of your own needs `if __name__ == '__main__':` for more than one)"
         ) from None
     finally:

@@ -27,7 +27,7 @@ SILENCE_MARGIN = RATE // 2  # samples at either end of electrical silence that m
 # Which beats look alike, by the QRS complex
 QRS = 25  # samples of a QRS complex that are compared
 SAME_SHAPE = 0.85  # correlation from which two complexes have the same shape
-EARLY = 0.8  # of the usual R-R interval: an earlier beat is none of the dominant ones
+EARLY = 0.8  # of the usual R-R interval: an earlier beat is not counted among the dominant ones
 MAX_SAMPLE = 60  # beats that the dominant shape is chosen from
 
 

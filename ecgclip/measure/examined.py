@@ -1,4 +1,4 @@
-"""One recording prepared and measured: all that is known of it before a network sees it.
+"""One recording, read, prepared and measured: the input of the ECG encoder.
 
 examined = examine(read_ecg("record.hea"))
 examined.measurements[0].heart_rate

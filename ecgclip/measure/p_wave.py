@@ -18,7 +18,7 @@ AFTER_T = 5  # 10 ms after the T wave of the beat before
 LONGEST_PR, SHORTEST_PR = 190, 55  # 380 and 110 ms before QRS, at most and at least
 BEFORE_QRS = 2  # up to 4 ms before QRS
 SLOPE_REACH = 40  # 80 ms: the steepest rise and fall lie so near the peak
-MIN_COURSES = 3  # beats without which it is not told whether P comes back
+MIN_COURSES = 3  # with fewer beats, the consistency of P is not measured
 # Sinus rhythm has P waves that come back in each beat (consistency: a correlation) and stand out (height, mV);
 # fibrillatory waves do not. The values separate sinus rhythm from atrial fibrillation in PTB-XL's training folds.
 ABSENT_CONSISTENCY, ABSENT_MV = 0.6, 0.015  # below either, there is no P wave

@@ -10,7 +10,7 @@ from ecgclip.measure.beats import NAN
 from ecgclip.peaks import cut_beats
 
 LEVEL_BEFORE, LEVEL_UNTIL = 10, 5  # samples before R: the level before QRS is taken from 100 to 50 ms before
-MIN_BEATS = 4  # without so many, wander is not told
+MIN_BEATS = 4  # with fewer, baseline wander is not measured
 MIN_LEADS = 8  # usable leads of an otherwise complete recording
 
 

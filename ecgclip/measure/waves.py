@@ -32,22 +32,22 @@ LOW_BEFORE, LOW_AFTER = 0.07, 0.09  # of the fastest: slow, before and after QRS
 LOW_NOISE = 1.5  # times the usual speed beside QRS: slow as well, in a noisy beat
 BESIDE_BEFORE, BESIDE_AFTER = 45, 15  # beside QRS: from 90 ms before, and from 30 ms after what is fast
 EDGE = 60  # 120 ms: how far from the fast part the edges are looked for
-QUIET = 6  # 12 ms: so long it has to stay slow
-NEVER_QUIET = 12  # 24 ms: the edge where it never does
+QUIET = 6  # 12 ms: how long it has to stay slow
+NEVER_QUIET = 12  # 24 ms: where the edge is set if it never stays slow
 UPSTROKE = 20  # 40 ms: the start of QRS
 # Levels and waves
 LEVEL_BEFORE, LEVEL_UNTIL = 12, 1  # the reference level is taken from 24 to 2 ms before QRS
 J60, ST_HALF = round(60 / STEP), 3  # ST is measured 60 ms after J, as a mean over 14 ms
-MIN_WAVE_MV = 0.05  # Q, R and S are as high at least
-MIN_AREA = 2  # mV x ms: the axis of a smaller QRS area is not told
+MIN_WAVE_MV = 0.05  # smallest Q, R or S wave
+MIN_AREA = 2  # mV x ms: the axis of a smaller QRS area is not measured
 # The T wave
 T_PEAK_RR, T_PEAK_MS, T_PEAK_MAX_MS = 0.55, 60, 520  # its peak lies before this part of R-R plus so many ms
 T_END_RR, T_END_MIN_MS = 0.72, 300  # its end lies before this part of R-R
 T_BEFORE_PEAK, T_AFTER_QRS = 50, 25  # its height is looked for so long before its peak, and so long after QRS
 T_LAST, T_WINDOW = 30, 10  # its peak lies 60 ms before the end of the beat; it is looked for in 20 ms at least
-MAX_TAIL, MIN_TAIL = 100, 15  # 200 and 30 ms: its end lies so near its peak; with less signal, the end is not told
-FOOT = 0.12  # of the height: T ends at the latest where it has fallen so far
-MAX_FOOT = 15  # 30 ms: and so soon after the tangent
+MAX_TAIL, MIN_TAIL = 100, 15  # its end lies at most 200 ms after its peak; it is not measured with under 30 ms left
+FOOT = 0.12  # of the height: T ends no later than where it has fallen to this
+MAX_FOOT = 15  # 30 ms: nor later than this after the end by the tangent
 
 
 class _QRS(NamedTuple):

@@ -1,4 +1,4 @@
-"""The model: both encoders, a knowledge base, and what users ask of them.
+"""The model: both encoders, a knowledge base and a calibration.
 
 record ─examine─▶ windows ─ECG encoder─▶ vectors ─┐
 label ─knowledge base─▶ prompt ─text encoder─▶ vector ─┴▶ similarity ─calibration─▶ probability
@@ -36,7 +36,7 @@ from ecgclip.networks.tokenizer import Tokenizer
 
 
 class ECGCLIP(Encoders):
-    """Encoders that know conditions: they answer for labels in words.
+    """Both encoders, a knowledge base and a calibration: scores ECGs for labels in words.
 
     `load_model` gives one that is trained; training builds its own.
 
@@ -61,7 +61,7 @@ class ECGCLIP(Encoders):
 
     @cached_property
     def weights_sha256(self) -> str:
-        """How results and indexes name these weights; only of a model that was loaded."""
+        """The hash by which results and indexes name these weights; only for a model that was loaded from files."""
         return weights_hash(self.folder)
 
     def save(self, folder: str | Path) -> None:
@@ -132,8 +132,8 @@ class ECGCLIP(Encoders):
     def concept_vector(self, concept: str, shares: dict[str, float] | None = None) -> np.ndarray:
         """Return the enriched prompt of a concept: its passages, averaged by kind, then over the kinds.
 
-        A criterion that denies ("no P waves …") counts against it, as a text encoder hears what is denied, but not
-        that it is.
+        A criterion that denies ("no P waves …") is subtracted, as a text encoder represents what is denied, but not
+        the denial.
 
         Parameters
         ----------
@@ -154,7 +154,7 @@ class ECGCLIP(Encoders):
     def trained(self, asked: str | Prompt) -> bool | None:
         """Return whether training had ECGs of a concept (an id), or of all conditions of a prompt.
 
-        None if nobody knows: for labels without a concept, and for a model that does not say what it was trained on.
+        None if that is unknown: for labels without a concept, and for a model that does not say what it was trained on.
         """
         concepts = self.config.trained_concepts
         if isinstance(asked, Prompt):
@@ -365,7 +365,7 @@ class ECGCLIP(Encoders):
 
     @cached_property
     def statements(self) -> Statements | None:
-        """The concepts that training had ECGs of, by which ECGs are alike; None if the model does not say."""
+        """The concepts that training had ECGs of, by which ECGs are compared; None if the model does not say."""
         concepts = [c for c in self.config.trained_concepts or () if c in self.kb.concepts]
         if not concepts:
             return None
@@ -373,9 +373,9 @@ class ECGCLIP(Encoders):
         return Statements.of(concepts, vectors, self.reference, self.config.calibration)
 
     def like(self, rhythm: np.ndarray) -> np.ndarray:
-        """Return the vector to search similar cases with: the ECG's statements, by how unusually probable they are.
+        """Return the vector to search similar cases with: the statements, weighted by how unusually probable they are.
 
-        Vectors also lie close by rate and shape, but who asks for similar cases means the diagnoses.
+        Vectors of ECGs are also close if rate and shape are alike, but similar cases are those of the same diagnoses.
 
         Parameters
         ----------

@@ -31,8 +31,8 @@ from ecgclip.networks.tokenizer import Tokenizer
 from ecgclip.prepare import SAMPLING_RATE, Prepared
 
 BATCH = 64  # windows that the ECG encoder gets at once
-TEXT = "text."  # how the names of the text encoder's weights begin
-OBSOLETE = "caption."  # the same of a caption decoder, which models of version 0.1.0 had
+TEXT = "text."  # prefix of the text encoder's weights
+OBSOLETE = "caption."  # prefix of the caption decoder's weights in models of version 0.1.0; they are skipped
 R = TypeVar("R")
 _BUILDING = threading.Lock()  # one for all models: a model with a lock of its own could not be copied
 
@@ -77,7 +77,7 @@ class Encoders(nn.Module):
 
     @property
     def _example(self) -> Tensor:
-        """A parameter that tells the device and the precision of all."""
+        """A parameter, to read the device and the precision from."""
         return next(self.ecg.parameters())
 
     def stored_state(self) -> dict[str, Tensor]:
@@ -183,7 +183,7 @@ class Encoders(nn.Module):
     def encode(self, examined: Sequence[Examined]) -> list[Embedding]:
         """Return the vectors of examined records.
 
-        Embeddings of another model will do as well: they get the vectors of this one.
+        Embeddings of another model are accepted, too: their vectors are computed anew with this one.
         """
         if not examined:
             return []

@@ -1,6 +1,6 @@
 """From a label in words to the prompt that is asked with.
 
-label ─parse─▶ conditions ─knowledge base─▶ concept, or own words ─▶ text vector and note
+label ─parse─▶ conditions ─knowledge base─▶ concept, or the label as it stands ─▶ text vector and note
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ecgclip.model.passages import EmbeddedPassages, explaining_passages
 from ecgclip.model.prompts import UNKNOWN, UNTRAINED, Prompt
 from ecgclip.model.results import unit
 
-# "Abnormal" is not one thing to be seen. It is asked as "not normal", or one of the rhythms that PTB-XL's
+# "Abnormal" is not a single finding. It is asked as "not normal", or one of the rhythms that PTB-XL's
 # cardiologists may still call normal otherwise.
 NORMAL, ABNORMAL, OTHER_RHYTHMS = "normal-ecg", "abnormal-ecg", ("supraventricular-arrhythmia", "paced-rhythm")
 MAX_LABEL = 500  # characters
@@ -27,7 +27,7 @@ MAX_LABEL = 500  # characters
 
 @dataclass(frozen=True, eq=False)
 class Prompter:
-    """Makes prompts of labels, as one model understands them.
+    """Turns labels into prompts for one model.
 
     Attributes
     ----------
@@ -150,16 +150,16 @@ class Prompter:
             stored = self.knowledge.name_vector(label)
             return Prompt(label, self.plain_vectors([label])[0] if stored is None else stored, None, ())
         if concept := self.kb.concepts[concept_id] if concept_id else self.kb.find(label):
-            return self._known(label, concept)
+            return self._concept_prompt(label, concept)
         if concept := self.kb.find_misspelt(label):
-            return self._known(label, concept, f"read as {concept.name}")
-        return self._own_words(label)
+            return self._concept_prompt(label, concept, f"read as {concept.name}")
+        return self._unlisted_prompt(label)
 
-    def _known(self, label: str, concept: Concept, note: str = "") -> Prompt:
+    def _concept_prompt(self, label: str, concept: Concept, note: str = "") -> Prompt:
         return Prompt(label, self.concept_vector(concept.id), concept, explaining_passages(concept), note)
 
-    def _own_words(self, label: str) -> Prompt:
-        """A label that is no name: half its own words, as they may be narrower, and half the concept it is near to."""
+    def _unlisted_prompt(self, label: str) -> Prompt:
+        """The prompt of a label that is no name: the mean of its own vector and that of the nearest concept."""
         vector = self.plain_vectors([label])[0]
         if concept := self.kb.find_within(label):
             passages, note = explaining_passages(concept), f"read as {concept.name}"

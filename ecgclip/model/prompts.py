@@ -1,4 +1,4 @@
-"""Prompts: what a label is asked with, and how the values of its conditions are combined."""
+"""Prompts: the text vectors of a label, and how the values of its conditions are combined."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Prompt:
     label
         As it was typed.
     vector : float32 (dim,)
-        Of a denial, that of the condition denied; of several conditions, their common direction.
+        For a denial, that of the denied condition; for several conditions, their common direction.
     concept
         What the knowledge base knows of it, if anything.
     passages
@@ -88,7 +88,7 @@ def combine(prompts: Sequence[Prompt], values: np.ndarray, whole: float) -> np.n
     values : (…, leaves)
         Of all leaves of the prompts, one after the other.
     whole
-        A denied condition has this less its value: 1 for probabilities, 0 for similarities.
+        The value of a denied condition is subtracted from this: 1 for probabilities, 0 for similarities.
 
     Returns
     -------

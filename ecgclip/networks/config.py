@@ -1,4 +1,4 @@
-"""The sizes of the ECG encoder, the constants of its beats, and what it returns."""
+"""The sizes of the ECG encoder, the constants of its beats, and its output."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class TextConfig:
     dim
         Dimension of the embedding space that text shares with the ECG.
     dropout
-        Dropout rate of the transformer; 0, as every text is said in many ways already.
+        Dropout rate of the transformer; 0, as every statement has many wordings already.
     hf_model
         A Hugging Face repo id or folder, used instead of ecgclip's own encoder.
     hf_config
@@ -107,7 +107,7 @@ class SentencePieceTokenizer:
             character_coverage=1.0,
             normalization_rule_name="nmt_nfkc_cf",
             hard_vocab_limit=False,
-            num_threads=1,  # several threads give other pieces from run to run
+            num_threads=1,  # with several threads the pieces differ from run to run
             minloglevel=2,
             pad_id=PAD,
             unk_id=UNKNOWN,
@@ -170,7 +170,7 @@ def load_tokenizer(folder: Path, config: TextConfig) -> Tokenizer:
         If it is damaged or, for a Hugging Face encoder, missing.
     """
     if config.hf_model:
-        if not (folder / "tokenizer").is_dir():  # a relative path that is not there would be asked of the hub
+        if not (folder / "tokenizer").is_dir():  # the hub would be asked for a relative path that does not exist
             raise EcgclipError(f"{folder}: its folder tokenizer is missing")
         return HuggingFaceTokenizer(str(folder / "tokenizer"), config.max_tokens)
     return SentencePieceTokenizer((folder / "tokenizer.model").read_bytes(), config.max_tokens)

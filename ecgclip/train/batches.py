@@ -1,4 +1,4 @@
-"""The batch of a training step: windows, augmented, with what is known of them and the texts that they meet."""
+"""The batch of a training step: augmented windows, their targets and the texts that they are compared with."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ecgclip.train.sources import Splits, finding_words
 from ecgclip.train.targets import Targets
 from ecgclip.train.wording import Composer
 
-REPORTED = 32  # ECGs of a source that get a text of their own in a batch: text costs more than the ECGs do
+REPORTED = 32  # ECGs of a source with a text of their own in a batch: encoding text costs more than encoding ECGs
 
 
 class Sampler:
@@ -82,7 +82,7 @@ class Reports:
 
 
 class Batches:
-    """Draws the batch of a step: the same one for the same seed, step and rank."""
+    """Draws the batch of a step; the same seed, step and rank give the same batch."""
 
     def __init__(self, recipe: Recipe, splits: Splits, model: ECGCLIP, rank: int = 0, world: int = 1):
         self.recipe, self.splits = recipe, splits
@@ -145,7 +145,7 @@ class Batches:
         return batch
 
     def _windows(self, rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The windows of all sources as they lie on disk, with what is known of them."""
+        """The windows of all sources as they lie on disk, with their targets."""
         parts = []
         for source, indices in rows.items():
             windows = self.splits[source].windows
@@ -168,5 +168,5 @@ def _joined(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
 
 
 def _number(meaning: str) -> int:
-    """A key as a number that a tensor can hold."""
+    """The hash of a key, as an integer of 56 bits that a tensor can hold."""
     return int.from_bytes(hashlib.blake2b(meaning.encode(), digest_size=7).digest(), "big")

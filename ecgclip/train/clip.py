@@ -75,7 +75,7 @@ def train_clip(recipe: Recipe, data: Path, text: Path, out: Path, threads: int |
     model = build_model(recipe, splits, text, kb)
     batches = Batches(recipe, splits, model, accelerator.process_index, accelerator.num_processes)
     averaged = align(model, batches, recipe, accelerator, Journal(out, LOGGED, started), held_out)
-    if accelerator.is_main_process:  # what is left is the work of one process
+    if accelerator.is_main_process:  # the rest runs in one process
         train_measured(averaged, batches.alone(), recipe)
         finish(averaged, recipe, splits, held_out, data, out, time.time() - started, version)
     return out / "model"
@@ -155,7 +155,7 @@ def _lock(aligner: Aligner, averaged: ECGCLIP, batches: Batches, recipe: Recipe)
         if first:
             if recipe.locked["whiten"]:
                 batches.whiten(averaged, recipe.locked["whiten"])
-            # few ECGs are soon learnt by heart: the ECG encoder starts anew, and its branches are trained one by one
+            # few ECGs are soon overfitted: the ECG encoder starts anew, and its branches are trained one by one
             averaged.ecg.load_state_dict(random_encoder(averaged, recipe.seed).ecg.state_dict())
             aligner.model.load_state_dict(averaged.state_dict())
             aligner.lock(recipe.locked["scale"])

@@ -7,9 +7,9 @@ import numpy as np
 from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.model.clip import ECGCLIP
 
-MIN_RIGHT = 0.8  # of the misspelt names above the floor find their own concept; many others find a neighbour of it
-MIN_REFUSED = 0.95  # of the UNRELATED and of nonsense are taken for no concept
-MIN_LETTERS = 8  # of a name that is still itself without one of them
+MIN_RIGHT = 0.8  # of the misspelt names above the floor that must find their own concept; many others find one near it
+MIN_REFUSED = 0.95  # of UNRELATED and of nonsense that must match no concept
+MIN_LETTERS = 8  # of a name that can still be recognised with one letter missing
 UNRELATED = (
     "appendicitis", "asthma", "bone density", "broken hip", "cataract", "chest x-ray", "common cold", "dental caries",
     "diabetic retinopathy", "epilepsy", "football match", "gallstones", "green bananas", "hearing loss",

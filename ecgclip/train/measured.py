@@ -18,7 +18,7 @@ from ecgclip.train.recipe import Recipe
 
 
 class MeasuredAligner(nn.Module):
-    """The branch with its own objectives; each of its members is taught by itself."""
+    """The branch with its own objectives; every member has losses of its own."""
 
     def __init__(self, branch: MeasurementBranch, recipe: Recipe):
         super().__init__()
@@ -46,7 +46,7 @@ class MeasuredAligner(nn.Module):
 def train_measured(model: ECGCLIP, batches: Batches, recipe: Recipe) -> None:
     """Train the branch of the measurements of `model` by itself, on the prompts that inference asks with.
 
-    Trained together with the signal it would learn less, beside a network that soon knows its training ECGs by heart.
+    Trained together with the signal it would learn less, as the network over signals soon overfits the training ECGs.
     Nothing is done for a model without that branch.
     """
     if model.ecg.measured is None:

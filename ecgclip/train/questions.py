@@ -1,4 +1,4 @@
-"""What a batch is asked: a bank of statements, a bank of findings, and two wordings of some concepts."""
+"""The texts that a batch is compared with: a bank of statements, one of findings, and two wordings of some concepts."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from ecgclip.train.sources import finding_words
 from ecgclip.train.targets import Targets
 from ecgclip.train.wording import Bank, concept_wording, finding_wordings
 
-# Text costs more than the ECGs do, so that a batch meets only a part of it.
+# Encoding text costs more than encoding ECGs, so that a batch is compared with a part of the texts only.
 BANK_SHARE = 0.5  # of the concepts and findings are asked of a batch
-SYNONYMS = 24  # concepts of which two wordings meet
+SYNONYMS = 24  # concepts of which two wordings are compared
 
 
 class Questions:
-    """The banks of texts, and what a batch is asked of them.
+    """The banks of texts, and which of them a batch is compared with.
 
     After `lock`, a batch gets vectors of a text encoder that no longer changes, and of whole banks, as these then cost
     nothing.

@@ -1,4 +1,4 @@
-"""What is known of each window: statements, findings and kinds of beats, and a teacher's opinion on the statements."""
+"""The targets of each window: statements, findings and kinds of beats, and a teacher's opinion on the statements."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Targets:
     truth, soft : dict of source → (windows, concepts)
         1 present, 0 absent, -1 unknown; the teacher's probabilities, NaN where it has none.
     rarity : float32 (concepts,)
-        How much a shared statement says of how alike two ECGs are: little, where most have it.
+        Weight of a statement that two ECGs share: the rarer it is, the higher.
     """
 
     def __init__(self, recipe: Recipe, splits: Splits, kb: KnowledgeBase):

@@ -1,4 +1,4 @@
-"""A teacher for training: what trees over the measurements say of every ECG, statement by statement.
+"""A teacher for training: the probability of each statement, by trees over the measurements.
 
 On a few thousand ECGs, trees over what `measure` finds do better than a network over signals. So the target of the
 statements is in part what was coded and in part the trees' opinion (distillation, Hinton et al. 2015), which is there

@@ -25,7 +25,7 @@ from ecgclip.train.recipe import Recipe
 from ecgclip.train.sources import corpus
 
 HIDDEN = 0.2  # of the words of a text
-SORTED = 40  # batches whose texts are sorted by length together
+SORTED = 40  # number of batches whose texts are sorted by length together
 
 
 def train_text(recipe: Recipe, data: Path, out: Path, threads: int | None = None) -> Path:
@@ -75,7 +75,7 @@ def train_text(recipe: Recipe, data: Path, out: Path, threads: int | None = None
 
 
 def pretrain(encoder: TextEncoder, tokenizer: Tokenizer, texts: list[str], recipe: Recipe, out: Path) -> None:
-    """Train `encoder` to name hidden words of the texts, for as many epochs as the recipe has (which may be none)."""
+    """Train `encoder` to predict masked words of the texts, for the epochs of the recipe (there may be none)."""
     from accelerate import PartialState
 
     options, device = recipe.pretraining, PartialState().device
@@ -98,7 +98,7 @@ def pretrain(encoder: TextEncoder, tokenizer: Tokenizer, texts: list[str], recip
 
 
 class MaskedWords(nn.Module):
-    """A text encoder with a layer that names the hidden words."""
+    """A text encoder with a layer that predicts the masked words."""
 
     def __init__(self, encoder: TextEncoder):
         super().__init__()
@@ -113,7 +113,7 @@ class MaskedWords(nn.Module):
 
 
 class WordBatches:
-    """Batches of texts of like length with hidden words; an epoch is drawn from its first step on.
+    """Batches of texts of similar length with masked words; an epoch is drawn from its first step on.
 
     ids, mask : (texts, length), as a tokenizer gives them.
     """
@@ -138,7 +138,7 @@ class WordBatches:
 
     def _draw(self, generator: torch.Generator) -> Iterator[Batch]:
         order = torch.randperm(len(self.ids), generator=generator)
-        # batches of like length save padding; they are shuffled again afterwards
+        # texts of similar length need less padding; the batches are shuffled again afterwards
         blocks = [block[self.mask[block].sum(1).argsort()] for block in order.split(SORTED * self.size)]
         parts = [part for block in blocks for part in block.split(self.size)]
         for i in torch.randperm(len(parts), generator=generator):

@@ -1,4 +1,4 @@
-"""Scores of the validation split, by which training is watched and its choices are made."""
+"""Scores of the validation split, to monitor training and to choose by."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Words for what is known of an ECG, drawn afresh for each batch.
+"""Texts for the statements and findings of an ECG, drawn afresh for each batch.
 
-A `Wording` says one thing in many ways. A `Bank` holds the wordings of all statements or all findings, tokenised. A
-`Composer` writes a whole text for an ECG: its report, or sentences from its statements and measurements.
+A `Wording` holds all texts for one statement or finding. A `Bank` holds the wordings of all statements or all findings,
+tokenised. A `Composer` writes a whole text for an ECG: its report, or sentences from its statements and measurements.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ecgclip.data.cases import Case
 from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.networks.tokenizer import Tokenizer, clean, pad_tokens
 
-MEASURED_SENTENCES = 3  # in a composed text, at most
+MAX_FINDINGS = 3  # sentences about findings in a composed text
 
 
 @dataclass(frozen=True)
@@ -130,6 +130,6 @@ class Composer:
             return case.report, clean(case.report)
         language = str(rng.choice(["en", "de"]))
         sentences = [self.reports[s].draw(rng, language=language) for s in rng.permutation(statements)]
-        measured = rng.permutation(findings)[: rng.integers(0, MEASURED_SENTENCES + 1)]
+        measured = rng.permutation(findings)[: rng.integers(0, MAX_FINDINGS + 1)]
         sentences += [self.findings[f].draw(rng, language=language) + "." for f in measured]
         return " ".join(sentences) or "ecg.", "|".join(sorted(statements)) + "+" + "|".join(sorted(measured))

@@ -1,4 +1,4 @@
-"""The interface of an objective: what it reads, and what it says of itself."""
+"""The interface of an objective: the columns and encodings that it reads, and the scalar that it returns."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Objective(nn.Module):
     It is computed where its weight in the recipe is above 0 and the batch has its columns.
     """
 
-    columns: ClassVar[tuple[str, ...]] = ()  # of a batch, that it reads
+    columns: ClassVar[tuple[str, ...]] = ()  # those of a batch that it reads
     banks: ClassVar[bool] = False  # whether it reads `Encoded.vectors` or `Encoded.similarity`
     views: ClassVar[int] = 0  # how many `Encoded.views` it reads
 

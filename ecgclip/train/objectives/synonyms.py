@@ -1,6 +1,6 @@
 """synonyms: two wordings of one concept against those of others (SapBERT, Liu et al. 2021).
 
-So the concepts that no ECG of the training data has keep a place of their own.
+This keeps concepts without training ECGs apart from each other.
 """
 
 from __future__ import annotations

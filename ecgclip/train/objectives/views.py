@@ -1,6 +1,6 @@
 """views: two dropout masks of one ECG against those of the others (MERL's uni-modal alignment).
 
-ECGs that share statements are positives in proportion (the clinical similarity of CLEF), so that an ECG finds its like.
+ECGs that share statements are positives in proportion (the clinical similarity of CLEF), and so end up close together.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def view_loss(one: Tensor, other: Tensor, alike: Tensor, scale: float = 10.0) ->
 
 
 def clinical_similarity(present: Tensor, weight: Tensor) -> Tensor:
-    """Cosine of weighted sets of statements; an empty set is like none.
+    """Cosine of weighted sets of statements; 0 for an empty set.
 
     present bool (b, k), weight (k,) → (b, b).
     """
