@@ -34,9 +34,9 @@ HIGHPASS_STEEPNESS = 8  # that of a Butterworth filter of fourth order run forwa
 LOWPASS = (42.0, 49.0)  # Hz: gain 1 and gain 0; removes 50 Hz mains, and makes records of all rates alike
 WIDEST = (140.0, 150.0)  # Hz: what an encoder of 500 Hz sees; to 150 Hz, the same recommendations ask of a recorder
 # Where there is no signal
-LARGEST = 1e6  # mV: larger values are no voltages of a heart
+LARGEST = 1e6  # mV: larger values are not a cardiac signal
 GAP = 0.1  # s: a shorter gap is interpolated and counts as signal
-FLAT = 2.0  # s: a value held for longer comes from no heart (a noiseless simulation of a pause may hold it for less)
+FLAT = 2.0  # s: a value held for longer is not a cardiac signal (a noiseless simulated pause may be shorter)
 EDGE = 0.2  # s: a value held for longer at either end of a recording is the device starting or stopping
 # An extreme value, held for longer than EDGE and so far off the others, is the end of the recorder's range
 RAIL = 1.0  # mV
@@ -46,15 +46,16 @@ LARGEST_TYPICAL = 5  # mV: a larger typical amplitude means a wrong unit
 # Electrical silence
 SILENCE = 2.0  # s: no diastole is so long
 BLOCK = 20  # samples, 200 ms: in each, a lead rests or shows a wave
-LIVE = 0.1  # of the blocks: a lead with waves in fewer tells nothing about silence
+LIVE = 0.1  # of the blocks: a lead with waves in fewer is not used to detect silence
 # Steps of the baseline. A QRS complex or a pacing spike comes back, so medians on either side must differ as well.
-STEP = 1.0  # mV: a baseline that jumps by so much within 20 ms, and stays there for a second, is no heartbeat
+STEP = 1.0  # mV: a baseline that jumps by so much within 20 ms, and stays there for a second, is not a heartbeat
 JUMP = 0.7  # of STEP: smaller jumps are not looked at
 AGREEMENT = (0.8, 1.25)  # how far the medians before and after may differ from the step, as a ratio
 # Leads that are disconnected
 SMALL = 0.25  # of the usual standard deviation: only leads below may be disconnected; true ones are seldom so small
 PEAKED, PEAKED_QUANTILE = 4, 0.995  # standard deviations that this quantile exceeds in a lead with heartbeats
-# Times what noise alone leaves of itself in the median over the beats; from PTB-XL's and challenge-2011's leads
+# Amplitude of the median beat over that expected of noise alone: below, a lead shows no beats; from the leads of PTB-XL
+# and challenge-2011
 NO_BEAT = 1.5
 MEDIAN_NOISE = 1.25  # the standard error of a median, over that of a mean
 BEAT_BEFORE, BEAT_AFTER = 15, 45  # samples around R of the median beat
@@ -185,7 +186,7 @@ def _rows(ecg: ECG, raw: np.ndarray, present: np.ndarray, rate: float) -> tuple[
 
 
 def _remainder_notes(samples: int) -> list[str]:
-    """samples: how much of the recording lies behind the last window."""
+    """samples: how many of the recording follow the last window."""
     return [f"the last {samples / SAMPLING_RATE:.1f} s are too short for a window"] if samples > 0 else []
 
 
@@ -446,7 +447,7 @@ def _disconnected(signal: np.ndarray, usable: np.ndarray) -> np.ndarray:
     middle = (np.maximum(usable.sum(1, keepdims=True), 1) - 1) // 2
     usual = np.take_along_axis(np.sort(np.where(usable, size, np.inf), axis=1), middle, axis=1)  # their lower median
     doubtful = usable & (size < SMALL * usual)
-    for w, lead in np.argwhere(doubtful):  # heartbeats stand out of what lies between them
+    for w, lead in np.argwhere(doubtful):  # heartbeats stand out from the signal between them
         doubtful[w, lead] = np.quantile(np.abs(signal[w, lead]), PEAKED_QUANTILE) < PEAKED * size[w, lead]
     for w in np.flatnonzero(doubtful.any(1)):
         sure = usable[w] & ~doubtful[w]
@@ -478,7 +479,7 @@ def _silent(signal: np.ndarray, valid: np.ndarray) -> np.ndarray:
     on = valid[:, : blocks * BLOCK].reshape(parts.shape).all(axis=2)
     rests = parts.std(axis=2) < FLAT_STD
     live = (on & ~rests).mean(axis=1) > LIVE
-    on &= live[:, None] if live.any() else True  # a lead that never shows a wave tells nothing, unless none does
+    on &= live[:, None] if live.any() else True  # a lead that never shows a wave is not counted, unless none does
     at_rest = on.any(axis=0) & (rests | ~on).all(axis=0)
     silent = np.zeros(n, bool)
     for start, stop in find_runs(at_rest, SILENCE * SAMPLING_RATE / BLOCK - 1):

@@ -455,7 +455,7 @@ def _noise(
     slow = np.stack([np.sin(2 * np.pi * f * time + rng.uniform(0, 2 * np.pi)) for f in rng.uniform(0.05, 0.4, 4)])
     noise += (0.20 if heavy else 0.015) * rng.normal(0, 1, (8, 5)) @ np.vstack([slow, respiration])
     if heavy:
-        if sampling_rate > 100:  # at 100 Hz and below the mains is no signal but an alias
+        if sampling_rate > 100:  # at 100 Hz and below, the mains would only appear as an alias
             noise += 0.08 * rng.uniform(0.4, 1.4, (8, 1)) * np.sin(2 * np.pi * 50 * time)
         for start in np.arange(rng.uniform(0.3, 1.5), time[-1], 2.5):  # an electrode slips and settles
             size = rng.normal(0, 0.7, (8, 1)) * (rng.random((8, 1)) < 0.3)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ecgclip.cli.answers import Classification, Description, Evidence
     from ecgclip.model import Result
 
-FILE_WIDTH = 110  # characters of a line where the output is no terminal
+FILE_WIDTH = 110  # characters of a line where the output is not a terminal
 COMMON_LABELS = 6  # number of labels listed that similar cases share
 TEXT: dict[str, Any] = {"overflow": "fold"}  # two kinds of column
 NUMBER: dict[str, Any] = {"justify": "right"}

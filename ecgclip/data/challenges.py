@@ -72,5 +72,5 @@ def _reference(root: Path, *tables: str) -> list[tuple[Path, str]]:
         raise EcgclipError(f"{root}: no {' or '.join(reversed(tables))} here")
     records = {file.stem: file.with_suffix("") for file in root.rglob("*.hea")}
     with table.open(newline="", encoding="utf-8") as rows:
-        # the public file has no header row, some copies have one: its "record" is no record
+        # the public file has no header row, some copies have one: its "record" is not a record
         return [(records[row[0]], row[1]) for row in csv.reader(rows) if len(row) > 1 and row[0] in records]

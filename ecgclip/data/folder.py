@@ -1,4 +1,4 @@
-"""A folder of one's own: WFDB records with diagnoses in their headers, or in a CSV table."""
+"""A user's own folder: WFDB records with diagnoses in their headers, or in a CSV table."""
 
 from __future__ import annotations
 

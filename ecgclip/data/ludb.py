@@ -32,7 +32,7 @@ def _concept(line: str, kb: KnowledgeBase) -> str | None:
     """The concept that a comment line names, if any."""
     heading, _, value = line.strip(" .").partition(": ")
     if heading == "Electric axis of the heart":
-        text = value if "deviation" in value else ""  # "normal" is no normal ECG
+        text = value if "deviation" in value else ""  # a normal axis is not a normal ECG
     else:  # "Rhythm: Atrial flutter, typical"; "Ischemia: anterior wall": the finding, and more about it
         text = (value if heading == "Rhythm" else heading).split(",")[0]
     concept = kb.find(LUDB_WORDS.get(text.lower(), text)) if text else None

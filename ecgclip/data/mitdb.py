@@ -75,7 +75,7 @@ def _stretches(record: Path, kb: KnowledgeBase, every_s: float) -> Iterator[Case
         yield Case(
             "mitdb",
             str(record),
-            "201" if record.name == "202" else record.name,  # the same man
+            "201" if record.name == "202" else record.name,  # the same patient
             _statements(kb, filling, {concept for _, concept in inside}),
             fold=FOLD_OF.get(record.name, 0),
             start_s=float(start),

@@ -113,7 +113,7 @@ DATA_SETS: dict[str, DataSet] = {
     "mimic-iv-ecg": DataSet("ecgclip.data.mimic:mimic_iv_ecg", options=("signals",), main=True, reports=True),
     "challenge-2017": DataSet("ecgclip.data.challenges:challenge_2017", test_part=5),
     "challenge-2011": DataSet("ecgclip.data.challenges:challenge_2011"),
-    # fold 1 is DS1, 2 is DS2, 0 are the paced records; record 201 of DS1 is of the man of record 202 in DS2
+    # fold 1 is DS1, 2 is DS2, 0 are the paced records; record 201 of DS1 is of the same patient as record 202 of DS2
     "mitdb": DataSet(
         "ecgclip.data.mitdb:mitdb",
         options=("every_s",),

@@ -55,7 +55,7 @@ def check_data(data: dict[str, dict[str, Any]], test_part: dict[str, int]) -> No
     """
     for name, table in (("data", data), ("test_part", test_part)):
         if not isinstance(table, dict):
-            raise EcgclipError(f"{name}: {table!r} is no list of data sets, each `name: …` on a line of its own")
+            raise EcgclipError(f"{name}: {table!r} is not a list of data sets, each `name: …` on a line of its own")
     for name, options in data.items():
         row = data_set(name)
         _check_options(name, options)

@@ -41,7 +41,7 @@ class Row:
         try:
             return int(self.cells.get(column, ""))
         except ValueError:
-            raise self.wrong(f"{column} {self.cells.get(column, '')[:40]!r} is no whole number") from None
+            raise self.wrong(f"{column} {self.cells.get(column, '')[:40]!r} is not a whole number") from None
 
     def path_of(self, record: str) -> Path:
         """Where a record lies whose path from the table is `record`. One outside the table's folder is wrong."""
@@ -50,7 +50,7 @@ class Row:
         if ".." in Path(record).parts or not path.is_relative_to(folder):
             raise self.wrong(f"record {record[:80]!r} leads out of the folder {folder}")
         if path == folder:
-            raise self.wrong(f"record {record!r} is no record")
+            raise self.wrong(f"record {record!r} is not a record")
         return path
 
     def age(self) -> float | None:
@@ -117,7 +117,7 @@ def years(text: str) -> float | None:
         return None
     age = number(text.strip())
     if age is None or not 0 <= age <= 130:
-        raise ValueError(f"age {text[:40]!r} is no number from 0 to 130")
+        raise ValueError(f"age {text[:40]!r} is not a number from 0 to 130")
     return float(age)
 
 

@@ -1,6 +1,6 @@
 """The bootstrap by patient: 95 % intervals of whatever is computed from records.
 
-A resample draws as many patients as there are, with replacement: two records of one patient are no independent
+A resample draws as many patients as there are, with replacement: two records of one patient are not independent
 evidence. It is computed with weights, how often each record is drawn. Row 0 of the weights is the data as they are,
 so that the first element of every resampled figure is its value.
 """

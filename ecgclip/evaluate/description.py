@@ -47,12 +47,10 @@ def description(
     ----------
     path
         Folder of the data set, training folds included.
-    out
-        Folder to write to; None: nothing is written.
     min_positives
         Records that a concept needs to count in the macro average.
-    weights
-        Folder or Hugging Face repo id of the model; None: the shipped one.
+    out, weights
+        As of `zeroshot`.
 
     Returns
     -------

@@ -170,7 +170,7 @@ def random_encoder(model: ECGCLIP, seed: int) -> ECGCLIP:
     other = copy.copy(model)
     encoder = ECGEncoder(model.config.ecg).eval()
     if encoder.measured is not None and model.ecg.measured is not None:
-        # the scale of the measurements is no weight: without it, all of them would be zeros and ones
+        # the scale of the measurements is not a weight: without it, all of them would be zeros and ones
         for name, scale in model.ecg.measured.named_buffers():
             setattr(encoder.measured, name, scale)
     encoder.signal_weight = model.ecg.signal_weight

@@ -82,7 +82,7 @@ def check_options(threshold: float | None, language: str) -> None:
     if language not in LANGUAGES:
         raise EcgclipError(f"no language {language!r}; there are {', '.join(LANGUAGES)}")
     if threshold is not None and not 0 <= threshold <= 1:
-        raise EcgclipError(f"a threshold of {threshold:g} is no probability: give one from 0 to 1")
+        raise EcgclipError(f"a threshold of {threshold:g} is not a probability: give one from 0 to 1")
 
 
 def stated_concepts(model: ECGCLIP, embedding: Embedding, threshold: float) -> dict[str, float]:
@@ -116,7 +116,7 @@ def choose_statements(kb: KnowledgeBase, probability: Mapping[str, float], thres
 def consistent(kb: KnowledgeBase, concepts: Iterable[str]) -> set[str]:
     """Leave out broader concepts beside narrower ones, and normal ones beside abnormal ones.
 
-    The abnormal one stays even if it is less probable: to miss it costs more than to state it in vain.
+    The abnormal one stays even if it is less probable: missing it costs more than a false alarm.
     """
     concepts = set(concepts)
     family = {c: {c} | kb.ancestors(c) for c in concepts}

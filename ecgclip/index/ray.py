@@ -140,7 +140,7 @@ class Embedder:
             return [Row(file, record, f"{file}: {DIED}")]
         rows = [row for job in jobs for row in self._embed([job], alone=True)]
         if len(rows) > 1 and all(row.error.endswith(DIED) for row in rows):
-            raise EcgclipError(rows[0].error)  # the cause is not the records
+            raise EcgclipError(rows[0].error)  # the records are not the cause
         return rows
 
 

@@ -88,7 +88,7 @@ class Store:
         if self.folder.exists() and (
             not self.folder.is_dir() or any(not re.fullmatch(unfinished, f.name) for f in self.folder.iterdir())
         ):
-            raise EcgclipError(f"{self.folder}: is no index and not empty; give a new folder")
+            raise EcgclipError(f"{self.folder}: is not an index and not empty; give a new folder")
         with self.errors_in_one_line():
             self.folder.mkdir(parents=True, exist_ok=True)
             with self.lock():
@@ -127,7 +127,7 @@ class Store:
         return db
 
     def _check_schema(self) -> None:
-        """Raise if it is no index, or of another format, or has views or triggers, which could run foreign code."""
+        """Raise if it is not an index, or of another format, or has views or triggers, which could run foreign code."""
         db = self._db
         if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
             raise sqlite3.DatabaseError("a database of another program")

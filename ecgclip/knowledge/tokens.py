@@ -109,7 +109,7 @@ def _without_punctuation(word: str) -> str:
 
 
 def _split_at_slashes(word: str, lookup: Lookup) -> list[Token]:
-    """ "LBBB/RBBB" and "left/right" become alternatives, if names have each piece and the whole is no name."""
+    """ "LBBB/RBBB" and "left/right" become alternatives, if names have each piece and the whole is not one."""
     pieces = word.split("/")
     each_known = all(lookup.find(piece) or (len(piece) > 2 and lookup.has_word(piece)) for piece in pieces)
     if len(pieces) == 1 or not each_known or lookup.find(word):

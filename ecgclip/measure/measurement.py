@@ -21,7 +21,7 @@ from ecgclip.measure.waves import measure_waves
 from ecgclip.prepare import Prepared
 
 DEFAULT_RR = 800.0  # ms, where no interval was measured
-# With intervals as irregular as in atrial fibrillation, P waves must come back this well to be believed.
+# With intervals as irregular as in atrial fibrillation, P waves must be at least this consistent to count as present.
 CHAOTIC, SURE_P = 0.09, 0.93
 
 

@@ -86,7 +86,7 @@ def _by_lead(p: np.ndarray, mask: np.ndarray) -> dict[str, Any]:
 
 
 def p_present(consistency: float, height: float, repeats: bool) -> bool | None:
-    """Whether there is a P wave; None if it cannot be told. Waves that repeat may be flutter."""
+    """Whether there is a P wave; None if that is uncertain. Waves that repeat may be flutter."""
     if np.isnan(consistency):
         return None
     if consistency < ABSENT_CONSISTENCY or height < ABSENT_MV:

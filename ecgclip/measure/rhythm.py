@@ -23,7 +23,7 @@ OTHER_SHAPES = ((0.5, None), (0.8, 15), (0.93, 40))
 NARROW_SHAPE = 0.8  # correlation with the dominant shape from which an early beat is a narrow one
 QRS_BEFORE, QRS_AFTER = 13, 15  # samples around R in which the width is measured
 FAST = 0.2  # of the fastest: QRS is faster than this
-TURN = 0.2  # of the usual interval: a smaller change is no turn from short to long
+TURN = 0.2  # of the usual interval: a smaller change does not count as a turn from short to long
 MIN_TURNS = 4  # short and long intervals that take turns: every second beat is premature
 MIN_PREMATURE, PREMATURE_SHARE = 3, 0.4  # so many premature beats, and of all beats, mean the same
 
@@ -63,7 +63,7 @@ def measure_rhythm(leads: np.ndarray, peaks: np.ndarray, around: Bounds, recorde
     if len(peaks) < MIN_BEATS:
         return values
     narrow, wide = _premature_beats(leads, peaks, around)
-    # The intervals beside a wide beat tell nothing of the rhythm beneath; the shape of beats outside is unknown.
+    # The intervals beside a wide beat are not those of the underlying rhythm; the shape of beats outside is unknown.
     padded = np.pad(wide, tuple(int(np.isfinite(p)) for p in around))
     plain = intervals[whole & ~(padded[1:] | padded[:-1])]
     plain = plain if len(plain) > 2 else intervals[whole]

@@ -134,7 +134,7 @@ def _find_spike(beats: np.ndarray) -> int | None:
 def _qrs_edges(speed: np.ndarray) -> tuple[int, int]:
     """Where QRS starts and ends: speed first stays low for 12 ms, seen from its maximum."""
     top = R - TOP_BEFORE + int(np.argmax(speed[R - TOP_BEFORE : R + TOP_AFTER]))
-    # A spike that was not recognised is faster than any QRS complex, so the fastest sample alone is no reference.
+    # A spike that was not recognised is faster than any QRS complex, so the fastest sample alone is not a reference.
     usual = np.quantile(speed[R - REFERENCE_BEFORE : R + REFERENCE_AFTER], REFERENCE_QUANTILE)
     fast = min(speed[top], 2 * usual)
     active = R - REACH_BEFORE + np.flatnonzero(speed[R - REACH_BEFORE : R + REACH_AFTER] >= FAST * fast)

@@ -119,7 +119,7 @@ class Prompter:
         leaf = replace(self._leaf(condition.text, enrich, concept), denied=condition.denied)
         if condition.denied and not (leaf.concept or self.kb.find(condition.text)):
             raise EcgclipError(
-                f"{condition.text!r} is no condition of the knowledge base, so that its absence cannot be told; "
+                f"{condition.text!r} is not a condition of the knowledge base, so that its absence cannot be judged; "
                 "name one of `ecgclip kb list`"
             )
         if condition.hedged and leaf.concept and not leaf.note:
@@ -129,7 +129,7 @@ class Prompter:
         return leaf
 
     def _abnormal(self, leaf: Prompt, enrich: bool) -> Prompt:
-        """Ask for an abnormal ECG, or a denied one, by what makes an ECG abnormal."""
+        """The prompt of "abnormal ECG", asserted or denied, from the conditions that make an ECG abnormal."""
         parts = []
         for concept in (NORMAL, *OTHER_RHYTHMS):
             if concept in self.kb.concepts:
@@ -159,7 +159,7 @@ class Prompter:
         return Prompt(label, self.concept_vector(concept.id), concept, explaining_passages(concept), note)
 
     def _unlisted_prompt(self, label: str) -> Prompt:
-        """The prompt of a label that is no name: the mean of its own vector and that of the nearest concept."""
+        """The prompt of a label that is not a name: the mean of its own vector and that of the nearest concept."""
         vector = self.plain_vectors([label])[0]
         if concept := self.kb.find_within(label):
             passages, note = explaining_passages(concept), f"read as {concept.name}"

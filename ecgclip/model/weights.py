@@ -21,7 +21,7 @@ def weights_folder(name: str | Path | None) -> Path:
     Raises
     ------
     EcgclipError
-        There is no model, and the name is no Hugging Face repo id that can be downloaded.
+        There is no model, and the name is not a Hugging Face repo id that can be downloaded.
     """
     if name is None:
         return asset_path(DEFAULT_WEIGHTS)

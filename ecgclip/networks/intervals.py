@@ -61,7 +61,7 @@ def rr_statistics(r_peaks: Tensor) -> Tensor:
     Tensor
         (b, 8): the median interval in seconds and its inverse; SD and RMSSD relative to the mean; the share of
         successive differences above RR_JUMP_S; shortest and longest interval relative to the mean; a tenth of the
-        number of intervals. All 0 below two intervals, of which no rhythm can be told.
+        number of intervals. All 0 with fewer than two intervals, too few for a rhythm.
     """
     rr = rr_intervals(r_peaks)
     is_known = ~rr.isnan()

@@ -1,4 +1,4 @@
-"""Texts become token ids: a SentencePiece model of one's own, or a tokenizer of the Hugging Face hub."""
+"""Texts become token ids: a SentencePiece model that ecgclip trained, or a tokenizer of the Hugging Face hub."""
 
 from __future__ import annotations
 

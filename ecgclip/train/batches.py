@@ -108,8 +108,8 @@ class Batches:
         """From now on, draw vectors that `model`'s text encoder gives (`Questions.lock`)."""
         self.questions.lock(model)
 
-    def alone(self) -> Batches:
-        """The batches of one process that trains without others."""
+    def for_one_process(self) -> Batches:
+        """Draw from now on for a single process; returns the batches."""
         self.sampler = Sampler(self.recipe, self.splits, 0, 1)
         return self
 

@@ -2,7 +2,7 @@
 
 It is fitted on the validation split over all its labels at once, each record–label pair one example. The features say
 how large the similarity is and how unusual beside the reference bank, so the curve is defined for labels never seen.
-From which probability on a description states a label is chosen on the same split, afterwards.
+The threshold from which a description states a label is chosen afterwards, on the same split.
 
 Both are measured by cross-fitting: validation patients are in five folds, and each fold gets its probabilities from a
 curve, and its descriptions from a threshold, that the four others gave. So is the signal's weight
@@ -41,7 +41,7 @@ def calibrate(model: ECGCLIP, held_out: Splits, min_positives: int = 1) -> Calib
 
 
 def calibrate_untrained(models: Iterable[tuple[ECGCLIP, Splits, Collection[str]]]) -> Calibration:
-    """Fit the curve of conditions that training never had, on what several models make of conditions hidden from them.
+    """Fit the curve of conditions without training ECGs, on models each of which had some conditions hidden from it.
 
     Parameters
     ----------
@@ -108,9 +108,9 @@ def fit(features: np.ndarray, truth: np.ndarray) -> Calibration:
 
 
 def cross_fit(model: ECGCLIP, held_out: Splits) -> tuple[list[Calibration], float]:
-    """For each fold of validation patients the curve that the others give, and the ECE of what each says of its fold.
+    """For each fold of validation patients the curve fitted on the other folds, and the ECE of its probabilities.
 
-    The ECE is NaN where nothing is known.
+    The ECE is NaN where no truth is known.
     """
     split = next(iter(held_out.values()))
     features, truth = examples(model, held_out)

@@ -76,7 +76,7 @@ def train_clip(recipe: Recipe, data: Path, text: Path, out: Path, threads: int |
     batches = Batches(recipe, splits, model, accelerator.process_index, accelerator.num_processes)
     averaged = align(model, batches, recipe, accelerator, Journal(out, LOGGED, started), held_out)
     if accelerator.is_main_process:  # the rest runs in one process
-        train_measured(averaged, batches.alone(), recipe)
+        train_measured(averaged, batches.for_one_process(), recipe)
         finish(averaged, recipe, splits, held_out, data, out, time.time() - started, version)
     return out / "model"
 

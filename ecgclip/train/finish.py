@@ -17,7 +17,7 @@ from ecgclip.train.calibrate import calibrate, choose_threshold, cross_fit, cros
 from ecgclip.train.floor import choose_floor
 from ecgclip.train.loop import device_of
 from ecgclip.train.recipe import Recipe
-from ecgclip.train.sources import Split, Splits, data_hash, learnt_from, trained_concepts
+from ecgclip.train.sources import Split, Splits, data_hash, split_records, trained_concepts
 from ecgclip.train.validation import embed_windows, encode_windows, macro_auroc, validation_auroc, validation_prompts
 
 SIGNAL_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)  # tried
@@ -58,7 +58,7 @@ def finish(
         "code_version": version,
         "seconds": round(seconds),
         "data_sha256": data_hash(recipe, data),
-        "split": learnt_from(recipe, splits, held_out),
+        "split": split_records(recipe, splits, held_out),
         "concepts": sorted(trained_concepts(splits) & model.kb.concepts.keys()),
     }
     model.config = replace(model.config, training=training)  # prompts depend on it, and calibration on prompts

@@ -77,7 +77,7 @@ class Questions:
                 batch[f"{name}_ids"], batch[f"{name}_mask"] = bank.tokens(texts)
             batch[f"{name}_truth"] = deny(batch[f"{name}_truth"][:, columns], denied)
             if name == "statement":
-                self._follow(batch, columns, denied)
+                self._match_statements(batch, columns, denied)
 
     def ask_synonyms(self, batch: Batch, rng: np.random.Generator) -> None:
         """Add two wordings of some concepts: synonym_ids and synonym_mask, (2 × concepts, length)."""
@@ -101,7 +101,7 @@ class Questions:
         enriched = torch.from_numpy(rng.random(len(texts)) >= self.wording)
         return torch.where(enriched[:, None], self.enriched, vectors), denied & ~enriched
 
-    def _follow(self, batch: Batch, columns: np.ndarray, denied: Tensor) -> None:
+    def _match_statements(self, batch: Batch, columns: np.ndarray, denied: Tensor) -> None:
         """Fit the teacher's opinion, and the truth of single beats, to what is asked of the statements."""
         soft = batch["statement_soft"][:, columns]
         batch["statement_soft"] = torch.where(denied, 1 - soft, soft)

@@ -67,7 +67,7 @@ class Recipe:
         if strange := named - OBJECTIVES.keys():
             raise TypeError(f"no loss {sorted(strange)[0]!r}; there are {', '.join(OBJECTIVES)}")
         if not isinstance(self.unseen, list):
-            raise TypeError(f"unseen {self.unseen!r} is no list of concepts")
+            raise TypeError(f"unseen {self.unseen!r} is not a list of concepts")
         if self.unseen:
             KnowledgeBase.load().without(self.unseen)  # raises for a concept that it does not know
         check_data(self.data, self.test_part)

@@ -1,4 +1,4 @@
-"""What a recipe reads: cases, windows and texts."""
+"""The cases, windows and texts that a recipe reads."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def source_parts(recipe: Recipe, source: str, data: Path, kb: KnowledgeBase, sig
     return divide(source, cases, recipe.data[source].get("folds"), validation_part, recipe.test_part.get(source, 0))
 
 
-def learnt_from(recipe: Recipe, *splits: Splits) -> dict[str, dict[str, Any]]:
-    """What a model's config keeps of each source, by which `eval` knows what it was trained on."""
+def split_records(recipe: Recipe, *splits: Splits) -> dict[str, dict[str, Any]]:
+    """The `split_record` of each source, which a model's config keeps so that `eval` knows what it was trained on."""
     cases = {source: [c for part in splits if source in part for c in part[source].cases] for source in recipe.data}
     return {source: split_record(source, c, recipe.test_part.get(source, 0)) for source, c in cases.items()}
 

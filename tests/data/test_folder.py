@@ -50,7 +50,7 @@ def test_a_folder_with_a_csv_of_labels(tmp_path, kb, capsys):
         (None, "no labels.csv"),
         ("record,label\n", "labels"),
         ("record,labels,age\na,AF,old\n", "line 2"),
-        ("record,labels,age\na,AF,inf\n", "line 2: age 'inf' is no number from 0 to 130"),
+        ("record,labels,age\na,AF,inf\n", "line 2: age 'inf' is not a number from 0 to 130"),
         ("record,labels,age\na,AF,\nb,AF,-3\n", "line 3: age '-3'"),
         ("record,labels\n../af,AF\n", r"line 2: record '\.\./af' leads out of the folder"),
         ("record,labels\nsub/../../af.hea,AF\n", "line 2: .* leads out of the folder"),
@@ -84,9 +84,9 @@ def test_a_csv_of_labels_row_by_row(tmp_path, kb, capsys):
     "text, problem",
     [
         ("labels\nAF\n", "has no column record"),
-        ("record,labels\n,AF\n", r"line 2: record '' is no record"),
+        ("record,labels\n,AF\n", r"line 2: record '' is not a record"),
         ("record,labels\n/etc/passwd,AF\n", r"line 2: record '/etc/passwd' leads out of the folder"),
-        ("record,labels,age\na,AF,50\nb,AF,old\n", r"line 3: age 'old' is no number"),
+        ("record,labels,age\na,AF,50\nb,AF,old\n", r"line 3: age 'old' is not a number"),
     ],
 )
 def test_what_is_wrong_in_a_csv_of_labels_is_said_with_its_line(tmp_path, kb, text, problem):

@@ -132,8 +132,8 @@ def test_umlauts_in_a_report_survive(kb, tmp_path):
     "right, wrong, problem",
     [
         (repr({"NORM": 100.0, "SR": 0.0}), "{NORM", r"line 2: scp_codes '\{NORM' is not"),
-        (",60.0,", ",old,", "line 2: age 'old' is no number from 0 to 130"),
-        (",1,records100", ",one,records100", "line 2: strat_fold 'one' is no whole number"),
+        (",60.0,", ",old,", "line 2: age 'old' is not a number from 0 to 130"),
+        (",1,records100", ",one,records100", "line 2: strat_fold 'one' is not a whole number"),
     ],
 )
 def test_a_cell_that_is_wrong_is_one_line(right, wrong, problem, kb, tmp_path):

@@ -171,7 +171,7 @@ def test_folds_of_patients_are_as_large_as_can_be():
 @pytest.mark.parametrize(
     "data, problem",
     [
-        (None, "data: None is no list of data sets"),
+        (None, "data: None is not a list of data sets"),
         ({"ludb": None}, "data: ludb needs path and per_step"),
         ({"nonsense": {}}, "no data set 'nonsense'; there are ptb-xl, "),
         ({"ludb": {"per_step": 2}}, "data: ludb lacks path"),
@@ -196,7 +196,7 @@ def test_data_that_cannot_be_trained_on_is_one_line(data, problem):
         ({"ludb": 1}, "test_part: ludb is 1; one patient in 2 or more"),
         ({"ludb": 0.2}, "test_part: ludb is 0.2; one"),
         ({"ludb": None}, "test_part: ludb is None; one"),
-        (["ludb"], "test_part: .* is no list of data sets"),
+        (["ludb"], "test_part: .* is not a list of data sets"),
     ],
 )
 def test_a_part_that_nobody_can_be_tested_on_is_one_line(test_part, problem):

@@ -40,8 +40,8 @@ def test_a_bad_recipe_is_one_line(tmp_path, text):
         ({"captions": {"epochs": 8}}, "captions"),
         ({"losses": {"clip": 0.5, "caption": 0.25}}, "no loss 'caption'"),
         ({"data": None}, "recipe"),
-        ({"unseen": "left-bundle-branch-block"}, "no list of concepts"),
-        ({"unseen": 7}, "no list of concepts"),
+        ({"unseen": "left-bundle-branch-block"}, "not a list of concepts"),
+        ({"unseen": 7}, "not a list of concepts"),
         ({"unseen": ["left-bundle-branch"]}, "no concept 'left-bundle-branch'"),
     ],
 )
