@@ -20,7 +20,7 @@ from ecgclip.files import asset_path
 from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.model.store import load_model
 from ecgclip.train.recipe import Recipe
-from ecgclip.train.sources import corpus, learnt_from, load_split
+from ecgclip.train.sources import corpus, load_split, split_records
 
 PTB_XL = 300
 PACED = ["102", "104", "107", "217"]
@@ -61,7 +61,7 @@ def model(tiny_model):
 def after(model, plan, everything):
     """The model, as if trained by that recipe."""
     learnt = load_split(plan, everything, model.kb, False), load_split(plan, everything, model.kb, True)
-    training = {"recipe": asdict(plan), "split": learnt_from(plan, *learnt)}
+    training = {"recipe": asdict(plan), "split": split_records(plan, *learnt)}
     other = load_model(model.folder)
     other.config = replace(model.config, training=training)
     return other
