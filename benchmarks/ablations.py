@@ -79,7 +79,7 @@ def plain_targets() -> None:
 
 def measured_sentences(limit: str) -> None:
     """At most so many in a composed text."""
-    wording.MEASURED_SENTENCES = int(limit)
+    wording.MAX_FINDINGS = int(limit)
 
 
 # --- training ---------------------------------------------------------------------------------------------------------
