@@ -288,7 +288,7 @@ def _leaf(text: str, denied: bool, lookup: Lookup) -> Condition:
     if affirmed == text or lookup.find(text) or not lookup.find(affirmed):
         return Condition(text, denied)
     if lookup.find(f"non-{affirmed}"):  # "nicht-STEMI" is the name "non-STEMI"
-        return Condition(f"non-{affirmed}")
+        return Condition(f"non-{affirmed}", denied)
     return Condition(affirmed, not denied)  # "non-sinus rhythm"
 
 

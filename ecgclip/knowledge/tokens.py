@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ecgclip.knowledge.lookup import Lookup
-from ecgclip.knowledge.vocabulary import ENGLISH_JOINTS, KIND_OF_PHRASE, LONGEST_PHRASE, REWORDINGS, SIGNS
+from ecgclip.knowledge.vocabulary import DENIALS, ENGLISH_JOINTS, KIND_OF_PHRASE, LONGEST_PHRASE, REWORDINGS, SIGNS
 
 # a colon divides, except in "2:1"; a comma does, except in "0,5"
 WORD = re.compile(r"[;&+]|,(?!\d)|(?:[^\s;:&+,]|,(?=\d)|:(?=\S))+")
@@ -26,8 +26,16 @@ class Token:
 
 
 def is_name(text: str, lookup: Lookup) -> bool:
-    """Return whether the whole text is a name; "AF, AFL" is a list, though "AF/AFL" is a name."""
-    return lookup.find(text) is not None and (not SIGNS.intersection(text) or text.casefold() in lookup.names)
+    """Return whether the whole text is a name.
+
+    What has a sign or begins with a denial is one only as it is written: "AF, AFL" is a list, though "AF/AFL" is a
+    name, and "no NSTEMI" is not "non-STEMI", though both have the same letters.
+    """
+    if lookup.find(text) is None:
+        return False
+    first = text.split(maxsplit=1)[0].casefold()
+    divided = SIGNS.intersection(text) or KIND_OF_PHRASE.get((first,)) in DENIALS
+    return not divided or text.casefold() in lookup.names
 
 
 def reword(text: str) -> str:

@@ -73,7 +73,10 @@ _REWORDINGS = (
         r"\bcan ?not (?:\w+ )?(?:be )?(?:(?:ruled|rule) out|excluded?)\b|\bnot (?:\w+ )?(?:ruled out|excluded)\b",
         "possible",
     ),
-    (r"\bnicht (?:\w+ )?(?:auszuschließen|auszuschliessen|ausgeschlossen)(?: werden)?", "possible"),
+    (
+        r"\bnicht (?:\w+ )?(?:auszuschlie(?:ß|ss)end?\w*|auszuschlie(?:ß|ss)en|ausgeschlossen\w*)(?: werden)?",
+        "possible",
+    ),
     # "no definite evidence of" denies as "no" does
     (
         rf"\b(no|not|without|lacks?|absence of|nicht|kein\w*|ohne)\s+(?:(?!(?:{_JOINTS})\b)\w+\s+){{0,2}}"

@@ -237,6 +237,25 @@ def test_a_word_that_only_narrows_is_never_asked_for_alone(typed, meant):
     assert said(typed) == meant
 
 
+@pytest.mark.parametrize("denial", ["no", "kein", "without", "ohne", "not"])
+def test_a_denial_before_any_name_denies_it(denial):
+    """ "no NSTEMI" has the letters of "non-STEMI"."""
+    names = {name for concept in KB.concepts.values() for name in concept.names}
+    names -= {"pacemaker output failure"}  # "no pacemaker output" is a name
+    asked = {name: parse(f"{denial} {name}", KB) for name in names}
+    affirmed = {name for name, c in asked.items() if not (c.denied or c.parts or c.text == "abnormal")}
+    assert affirmed == set()
+
+
+@pytest.mark.parametrize("typed", ["no NSTEMI", "no nicht-STEMI", "kein nicht-STEMI"])
+def test_what_is_no_st_elevation_infarction_can_be_denied(typed):
+    assert said(typed).startswith("!")
+
+
+def test_a_doubt_may_be_an_adjective():
+    assert parse("nicht auszuschließender Infarkt", KB) == Condition("Infarkt", hedged=True)
+
+
 def test_a_known_name_is_one_condition_whatever_words_are_in_it():
     for name in (p.text for p in KB.passages if p.kind in ("name", "alias")):
         assert parse(name, KB) == Condition(name)
