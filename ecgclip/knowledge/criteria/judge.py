@@ -1,0 +1,233 @@
+"""How far a measurement lies from what a test asks for: the margin of a test, and the verdict that follows from it.
+
+A margin is the signed distance from the threshold in units of three half-widths of its zone of doubt. Its ends are
+(lowest, highest): the same where all is known, apart for an unknown age or sex, infinite where nothing was measured.
+*and* is the lowest margin, *or* the highest, *k of n leads* the k-th highest, *not* the opposite.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, TypeAlias
+
+from ecgclip.knowledge.criteria.limits import thresholds
+from ecgclip.knowledge.criteria.named import NAMED
+from ecgclip.knowledge.criteria.parser import contiguous_groups, leads_of, parse_named, parse_test
+from ecgclip.knowledge.criteria.quantities import QUANTITIES
+from ecgclip.knowledge.criteria.readings import Readings
+from ecgclip.knowledge.criteria.roles import parse_role
+from ecgclip.knowledge.criteria.tree import (
+    And,
+    Between,
+    Bound,
+    Compare,
+    Count,
+    Fact,
+    Is,
+    Limit,
+    Named,
+    Not,
+    Number,
+    Or,
+    Sum,
+    Test,
+    Where,
+)
+
+if TYPE_CHECKING:
+    from ecgclip.knowledge.concepts import Concept
+
+Margin: TypeAlias = tuple[float, float]
+UNKNOWN: Margin = (-math.inf, math.inf)
+CLEAR = 1 / 3  # the edge of the zone of doubt, in the unit of a margin
+FACT = 2.0  # the margin of a fact: yes and no are six half-widths from doubt
+COUNT_HALF_WIDTH = 0.25  # of a count, whose threshold lies half way between two whole numbers
+
+
+def verdict(margin: Margin) -> str:
+    """What a margin says: "met", "unmet", "borderline" or "not measurable"."""
+    low, high = margin
+    if low >= CLEAR:
+        return "met"
+    if high <= -CLEAR:
+        return "unmet"
+    return "borderline" if math.isfinite(low) and math.isfinite(high) else "not measurable"
+
+
+@lru_cache(maxsize=4096)
+def tree_of(text: str) -> Test:
+    """The tree of a test, read once."""
+    return parse_test(text)
+
+
+class Judge:
+    """Judges tests by the readings of one record.
+
+    Parameters
+    ----------
+    readings
+        What was measured.
+    concepts
+        The conditions that "is" may ask for, by their id.
+    """
+
+    def __init__(self, readings: Readings, concepts: Mapping[str, Concept] | None = None):
+        self.readings = readings
+        self._concepts = concepts or {}
+        self._conditions: dict[str, Margin] = {}
+
+    def condition(self, concept: str) -> Margin:
+        """The margin of a condition: its required criteria, its groups and what speaks against it, all together."""
+        if concept not in self._concepts:
+            return UNKNOWN
+        if concept not in self._conditions:
+            self._conditions[concept] = UNKNOWN  # of a condition that asks for itself
+            self._conditions[concept] = self._by_roles(self._concepts[concept])
+        return self._conditions[concept]
+
+    def _by_roles(self, concept: Concept) -> Margin:
+        needed: list[Margin] = []
+        groups: dict[tuple[str, int], list[Margin]] = {}
+        for criterion in concept.criteria:
+            role = parse_role(criterion.role)
+            if role.kind == "supporting":
+                continue
+            margin = self.margin(tree_of(criterion.test)) if criterion.test else UNKNOWN
+            if role.kind == "group":
+                groups.setdefault((role.group, role.number), []).append(margin)
+            else:
+                needed.append(_opposite(margin) if role.kind == "against" else margin)
+        needed += [_kth(margins, min(number, len(margins))) for (_, number), margins in groups.items()]
+        return _lowest(needed) if needed else UNKNOWN
+
+    # --- margins ------------------------------------------------------------------------------------------------------
+
+    def margin(self, test: Test, lead: str | None = None) -> Margin:
+        """The ends of a test's margin; `lead` is that of a test of one lead."""
+        if isinstance(test, And):
+            return _lowest([self.margin(part, lead) for part in test.tests])
+        if isinstance(test, Or):
+            return _kth([self.margin(part, lead) for part in test.tests], 1)
+        if isinstance(test, Not):
+            return _opposite(self.margin(test.test, lead))
+        if isinstance(test, Named):
+            return self.margin(tree_of_named(test.name), lead)
+        if isinstance(test, Is):
+            return self.condition(test.concept)
+        if isinstance(test, Where):
+            return self._in_leads(test)
+        if isinstance(test, Fact):
+            value = self.readings.value(test.quantity, lead)
+            return UNKNOWN if math.isnan(value) else (FACT * (2 * value - 1),) * 2
+        if isinstance(test, Between):
+            return self._between(test, lead)
+        return self._counted(test, lead) if isinstance(test, Count) else self._compared(test, lead)
+
+    def _in_leads(self, test: Where) -> Margin:
+        leads = leads_of(test.places)
+        by_lead = {lead: self.margin(test.test, lead) for lead in leads}
+        if test.contiguous:
+            groups = contiguous_groups(int(test.how), leads)
+            return _kth([_lowest([by_lead[lead] for lead in group]) for group in groups], 1)
+        return _kth(list(by_lead.values()), needed_leads(test))
+
+    def _compared(self, test: Compare, lead: str | None) -> Margin:
+        value, half_width = self.sum_of(test.left, lead)
+        below = test.sign.startswith("<")
+        if _is_angle(test.left) and isinstance(test.right, Number):
+            return _half_circle(value, test.right, half_width, below)
+        limits = self.thresholds_of(test.left, test.sign, test.right, lead)
+        margin = _ends([_distance(value, threshold, h) for threshold, h in limits])
+        return _opposite(margin) if below else margin
+
+    def _between(self, test: Between, lead: str | None) -> Margin:
+        if _is_angle(test.value) and isinstance(test.low, Number) and isinstance(test.high, Number):
+            value, half_width = self.sum_of(test.value, lead)
+            return _ends([_in_sector(value, test.low.value, test.high.value, half_width)])
+        above = self._compared(Compare(test.value, ">=", test.low), lead)
+        return _lowest([above, self._compared(Compare(test.value, "<=", test.high), lead)])
+
+    def _counted(self, test: Count, lead: str | None) -> Margin:
+        value, _ = self.sum_of(test.value, lead)
+        return _ends([(0.5 - abs(value - test.number)) / (3 * COUNT_HALF_WIDTH)])
+
+    def sum_of(self, value: Sum, lead: str | None) -> tuple[float, float]:
+        """The value of a sum and its half-width, that of independent terms."""
+        total, spread = 0.0, 0.0
+        for factor, quantity in ((term.factor, term.quantity) for term in value.terms):
+            total += factor * self.readings.value(quantity, lead)
+            spread += (factor * QUANTITIES[quantity.name].half_width) ** 2
+        return total, math.sqrt(spread)
+
+    def thresholds_of(self, value: Sum, sign: str, right: Bound | Sum, lead: str | None) -> list[tuple[float, float]]:
+        """Thresholds and half-widths that `value` is compared with: several for a patient not fully known."""
+        _, half_width = self.sum_of(value, lead)
+        if isinstance(right, Limit):
+            at = next((term.quantity.lead for term in value.terms if term.quantity.lead), lead)
+            scale = -1 if right.negative else 1
+            rows = thresholds(right.name, at, self.readings.age, self.readings.sex)
+            return [(scale * threshold, h) for threshold, h in rows]
+        if isinstance(right, Sum):
+            threshold, other = self.sum_of(right, lead)
+            return [(threshold, math.hypot(half_width, other) or COUNT_HALF_WIDTH)]
+        if QUANTITIES[value.terms[0].quantity.name].unit == "count":
+            shift = {">=": -0.5, ">": 0.5, "<=": 0.5, "<": -0.5}[sign]
+            return [(right.value + shift, COUNT_HALF_WIDTH)]
+        return [(right.value, right.half_width or half_width)]
+
+
+@lru_cache(maxsize=256)
+def tree_of_named(name: str) -> Test:
+    """The tree of a named test."""
+    return parse_named(NAMED[name])
+
+
+def needed_leads(test: Where) -> int:
+    """In how many leads a test must hold."""
+    leads = len(leads_of(test.places))
+    return test.how if isinstance(test.how, int) else {"any": 1, "all": leads, "most": leads // 2 + 1}[test.how]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Margins
+
+
+def _distance(value: float, threshold: float, half_width: float) -> float:
+    return (value - threshold) / (3 * half_width)
+
+
+def _ends(margins: list[float]) -> Margin:
+    return UNKNOWN if any(map(math.isnan, margins)) else (min(margins), max(margins))
+
+
+def _lowest(margins: list[Margin]) -> Margin:
+    return min(low for low, _ in margins), min(high for _, high in margins)
+
+
+def _kth(margins: list[Margin], k: int) -> Margin:
+    """The k-th highest."""
+    lows, highs = zip(*margins, strict=True)
+    return sorted(lows)[-k], sorted(highs)[-k]
+
+
+def _opposite(margin: Margin) -> Margin:
+    return -margin[1], -margin[0]
+
+
+def _is_angle(value: Sum) -> bool:
+    return QUANTITIES[value.terms[0].quantity.name].unit == "deg"
+
+
+def _in_sector(value: float, low: float, high: float, half_width: float) -> float:
+    """The margin of an angle from the edges of a sector, which goes clockwise from `low` to `high`."""
+    half = ((high - low) % 360) / 2
+    away = abs((value - low - half + 180) % 360 - 180)
+    return (half - away) / (3 * half_width)
+
+
+def _half_circle(value: float, bound: Number, half_width: float, below: bool) -> Margin:
+    """An angle beyond another one: in the half circle that begins (below: ends) there."""
+    low = bound.value - 180 if below else bound.value
+    return _ends([_in_sector(value, low, low + 180, bound.half_width or half_width)])

@@ -1,0 +1,96 @@
+"""Thresholds by name, with the lead and the patient that they depend on. Their numbers are those of `measure`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ecgclip.ecg import LEADS
+from ecgclip.measure.limits import LIMITS, limits_of
+from ecgclip.measure.limits import Limit as Threshold
+
+AGES = (30.0, 60.0)  # years: an unknown patient may be younger or older than `measure.limits.YOUNG`
+SEXES = ("female", "male")
+
+
+@dataclass(frozen=True)
+class LimitKind:
+    """A named limit.
+
+    Attributes
+    ----------
+    unit
+        As of the quantities that are compared with it.
+    rows
+        Keys of `measure.limits.LIMITS` or `OWN` by the leads that they hold for; () for all other leads.
+    scale
+        From the row's unit to `unit`.
+    """
+
+    unit: str
+    rows: dict[tuple[str, ...], str]
+    scale: float = 1.0
+
+    @property
+    def by_lead(self) -> bool:
+        """Whether it depends on the lead."""
+        return len(self.rows) > 1
+
+    def row(self, lead: str | None) -> str:
+        """The key of the row that holds for a lead."""
+        return next(key for leads, key in self.rows.items() if not leads or lead in leads)
+
+
+# Limits that no finding of `measure` needs yet, by sex
+OWN = {
+    "lbbb_wide": {"female": Threshold(130, 6, "esc-pacing-2021"), "male": Threshold(140, 6, "esc-pacing-2021")},
+}
+_BY_UNIT = {
+    "/min": "rate_very_fast rate_fast rate_slow rate_very_slow",
+    "ms": "pr_long pr_short qrs_wide qrs_slightly_wide qtc_long qtc_short delta_pr delta_qrs p_long r_broad_ms "
+    "s_wide_ms lbbb_wide",
+    "mV": "flutter_mv p_tall sokolow cornell r_avl s_v1_deep low_limb low_chest r_broad_mv s_wide_mv rsr_r rsr_s "
+    "rsr_rprime dominant_r_net dominant_r_mv r_v3_poor r_v4_poor r_v1_poor st_down t_inverted t_flat t_upright",
+    "ratio": "delta_upstroke flutter_share flutter_contrast",
+    "mVms": "p_terminal",
+}
+V2_V3 = ("V2", "V3")
+LIMIT_KINDS: dict[str, LimitKind] = {
+    **{name: LimitKind(unit, {(): name}) for unit, names in _BY_UNIT.items() for name in names.split()},
+    "rr_regular": LimitKind("%", {(): "rr_regular"}, 100),
+    "rr_chaotic": LimitKind("%", {(): "rr_chaotic"}, 100),
+    "pause_long": LimitKind("ms", {(): "pause"}),
+    "noisy": LimitKind("mV", {(): "noise"}),
+    "wandering": LimitKind("mV", {(): "wander"}),
+    "r_broad_nadir": LimitKind("ratio", {(): "r_broad_negative"}, -1),
+    "q_deep": LimitKind("mV", {V2_V3: "q_depth_v2v3", (): "q_depth"}),
+    "q_long": LimitKind("ms", {V2_V3: "q_ms_v2v3", (): "q_ms"}),
+    "st_up": LimitKind("mV", {V2_V3: "st_up_v2v3", (): "st_up"}),
+    "t_tall": LimitKind("mV", {LEADS[6:]: "t_tall_chest", (): "t_tall_limb"}),
+}
+
+
+def thresholds(name: str, lead: str | None, age: float | None, sex: str | None) -> list[tuple[float, float]]:
+    """Threshold and half-width of a limit, in its unit: one, or each that may hold for a patient not fully known.
+
+    Parameters
+    ----------
+    name
+        A key of `LIMIT_KINDS`.
+    lead
+        The lead that is compared; None where the limit is the same in all.
+    age
+        Years, or None.
+    sex
+        "female", "male" or None.
+    """
+    kind = LIMIT_KINDS[name]
+    key = kind.row(lead)
+    sexes = (sex,) if sex in SEXES else SEXES
+    ages = AGES if age is None else (age,)
+    if key in OWN:
+        rows = [OWN[key][each] for each in sexes]
+    elif isinstance(LIMITS[key], dict):
+        rows = [limits_of(years, each)[key] for each in sexes for years in ages]
+    else:
+        rows = [limits_of()[key]]
+    return sorted({(kind.scale * row.threshold, abs(kind.scale) * row.margin) for row in rows})

@@ -1,0 +1,257 @@
+"""The quantities that criteria speak of: their units, their spread, and how they follow from a Measurement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ecgclip.ecg import AVF, LEADS, V1, V6, I
+from ecgclip.measure.beats import NAN
+from ecgclip.measure.limits import MIN_INTERVALS, TERRITORIES, limits_of
+from ecgclip.measure.measurement import Measurement
+
+CLEAR_NET = 0.1  # mV: a net QRS of this size has a direction
+BEATS = ("early", "wide", "late", "run")  # classes of beats: a quantity of one of them is not measured yet
+# Leads and territories by name
+PLACES = {
+    **{lead: (lead,) for lead in LEADS},
+    "all": LEADS,
+    "limb": LEADS[:6],
+    "chest": LEADS[6:],
+    **{name: tuple(LEADS[i] for i in leads) for name, leads in TERRITORIES.items() if len(leads) > 1},
+}
+
+
+@dataclass(frozen=True)
+class QuantityKind:
+    """What a quantity is.
+
+    Attributes
+    ----------
+    unit
+        "yes" for a fact; "count", "ratio" and "lead" (number of a chest lead) are written without a unit.
+    words
+        What it is called in an answer; with "|", what it is called above and below a threshold.
+    half_width
+        Of the zone around a threshold in which an answer is borderline, in `unit`.
+    read
+        Its value from a Measurement: a number, (12,) by lead, True, False or None; None: not measured yet.
+    windows
+        How the values of several windows become one: median, angle (mean direction), sum, longest, most.
+    by_lead
+        Whether each lead has its own value.
+    """
+
+    unit: str
+    words: str
+    half_width: float = 0.0
+    read: Callable[[Measurement], Any] | None = None
+    windows: str = "median"
+    by_lead: bool = False
+
+    @property
+    def typed_unit(self) -> str:
+        """The unit as it is written behind a number."""
+        return "" if self.unit in ("count", "ratio", "lead") else self.unit
+
+
+def _half_width(name: str) -> float:
+    return limits_of()[name].margin
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Quantities that follow from several numbers
+
+
+def _rhythm(name: str, scale: float = 1.0) -> Callable[[Measurement], float]:
+    """A number that is told from `MIN_INTERVALS` R-R intervals on."""
+    return lambda m: scale * getattr(m, name) if len(m.rr_ms) >= MIN_INTERVALS else NAN
+
+
+def _rr_range(m: Measurement) -> float:
+    return float(np.ptp(m.rr_ms)) if len(m.rr_ms) >= MIN_INTERVALS else NAN
+
+
+def _with_p(name: str) -> Callable[[Measurement], Any]:
+    """A measure of the P wave, where there is one."""
+    return lambda m: getattr(m, name) if m.p_present else NAN * np.asarray(getattr(m, name))
+
+
+def _p_axis(m: Measurement) -> float:
+    p = _with_p("p_amplitude_mv")(m)
+    return float(np.degrees(np.arctan2(p[AVF] * 2 / np.sqrt(3), p[I])))
+
+
+def _atrial_share(m: Measurement) -> float:
+    """P and T of a fast sinus rhythm are two waves a beat, as in 2:1 conduction: then a high share tells nothing."""
+    limits = limits_of()
+    near = abs(m.atrial_rate - 2 * m.heart_rate) < limits["flutter_two_to_one"].threshold
+    return NAN if near and m.p_present and m.atrial_share >= limits["flutter_share"].threshold else m.atrial_share
+
+
+def _nadir(m: Measurement) -> np.ndarray:
+    return -np.fmin(m.q_mv, m.s_mv)
+
+
+def _tallest(m: Measurement) -> np.ndarray:
+    return np.fmax(m.r_mv, m.rprime_mv)
+
+
+def _net(m: Measurement) -> np.ndarray:
+    return _tallest(m) - _nadir(m)
+
+
+def _discordance(m: Measurement) -> np.ndarray:
+    """The height of T, positive where it points away from QRS; less where QRS has no direction."""
+    return -m.t_mv * np.clip(_net(m) / CLEAR_NET, -1, 1)
+
+
+def _transition(m: Measurement) -> float:
+    """The chest lead, 1 to 6, from which R is taller than the negative part of QRS; between two by interpolation."""
+    net = _net(m)[V1 : V6 + 1]
+    if np.isnan(net).any():
+        return NAN
+    if net[0] > 0:
+        return 1.0
+    if (net <= 0).all():
+        return 6.5
+    after = int(np.argmax(net > 0))
+    return float(after + net[after - 1] / (net[after - 1] - net[after]))
+
+
+def _of(name: str, scale: float = 1.0) -> Callable[[Measurement], Any]:
+    return lambda m: scale * getattr(m, name)
+
+
+def _fact(name: str) -> Callable[[Measurement], Any]:
+    return lambda m: getattr(m, name)
+
+
+def _in_leads(
+    unit: str, words: str, half_width: float, read: Callable[[Measurement], Any] | None = None
+) -> QuantityKind:
+    return QuantityKind(unit, words, half_width, read, by_lead=True)
+
+
+_WHOLE = {
+    "rate": QuantityKind("/min", "rate", _half_width("rate_fast"), _of("heart_rate")),
+    "RR": QuantityKind("ms", "R-R", 20, lambda m: float(np.median(m.rr_ms)) if len(m.rr_ms) else NAN),
+    "RR_variation": QuantityKind("%", "R-R variation", 100 * _half_width("rr_regular"), _rhythm("rr_variation", 100)),
+    "RR_irregularity": QuantityKind(
+        "%", "R-R irregularity", 100 * _half_width("rr_chaotic"), _rhythm("rr_irregularity", 100)
+    ),
+    "RR_range": QuantityKind("ms", "longest less shortest R-R", 20, _rr_range),
+    "pause": QuantityKind(
+        "ms", "longest time without a beat", _half_width("pause"), _of("longest_pause_ms"), "longest"
+    ),
+    "beats": QuantityKind("count", "beats", read=_of("beats"), windows="sum"),
+    "early_narrow": QuantityKind("count", "early narrow beats", read=_rhythm("n_premature_narrow"), windows="sum"),
+    "early_wide": QuantityKind("count", "early wide beats", read=_rhythm("n_premature_wide"), windows="sum"),
+    "alternating": QuantityKind("yes", "every second beat early", read=_fact("alternating"), windows="most"),
+    "PR": QuantityKind("ms", "PR", _half_width("pr_long"), _with_p("pr_ms")),
+    "QRS": QuantityKind("ms", "QRS", _half_width("qrs_wide"), _of("qrs_ms")),
+    "QT": QuantityKind("ms", "QT", 8, _of("qt_ms")),
+    "QTc": QuantityKind("ms", "QTc", 8, _of("qtc_ms")),
+    "axis": QuantityKind("deg", "QRS axis", _half_width("axis"), _of("axis_deg"), "angle"),
+    "upstroke": QuantityKind("ratio", "slope at the start of QRS", _half_width("delta_upstroke"), _of("upstroke")),
+    "P_waves": QuantityKind("yes", "P waves", read=_fact("p_present"), windows="most"),
+    "P_duration": QuantityKind("ms", "P duration", _half_width("p_long"), _with_p("p_duration_ms")),
+    "P_axis": QuantityKind("deg", "P axis", 10, _p_axis, "angle"),
+    "P_terminal": QuantityKind("mVms", "end of P in V1", _half_width("p_terminal"), _with_p("p_terminal_v1")),
+    "atrial_rate": QuantityKind("/min", "atrial waves", 15, _of("atrial_rate")),
+    "atrial_share": QuantityKind("ratio", "atrial waves of one rate", _half_width("flutter_share"), _atrial_share),
+    "atrial_contrast": QuantityKind(
+        "ratio", "atrial waves beside slower ones", _half_width("flutter_contrast"), _of("atrial_contrast")
+    ),
+    "atrial_height": QuantityKind("mV", "atrial waves", _half_width("flutter_mv"), _of("atrial_mv")),
+    "transition": QuantityKind("lead", "transition zone at chest lead", 0.25, _transition),
+    "noise": QuantityKind("mV", "noise", _half_width("noise"), _of("noise_mv")),
+    "wander": QuantityKind("mV", "baseline wander", _half_width("wander"), _of("baseline_wander_mv")),
+    "flat_leads": QuantityKind("count", "flat leads", read=lambda m: NAN if m.flat_leads is None else m.flat_leads),
+    "age": QuantityKind("years", "age", 0.5),
+}
+# Depths of Q and S are positive numbers.
+_BY_LEAD = {
+    "P": _in_leads("mV", "P", 0.015, _with_p("p_amplitude_mv")),
+    "Q": _in_leads("mV", "Q depth", _half_width("q_depth"), _of("q_mv", -1)),
+    "Q_ms": _in_leads("ms", "Q duration", _half_width("q_ms"), _of("q_ms")),
+    "R": _in_leads("mV", "R", 0.05, _of("r_mv")),
+    "R_ms": _in_leads("ms", "R duration", 5, _of("r_ms")),
+    "S": _in_leads("mV", "S depth", _half_width("s_wide_mv"), _of("s_mv", -1)),
+    "S_ms": _in_leads("ms", "S duration", _half_width("s_wide_ms"), _of("s_ms")),
+    "R2": _in_leads("mV", "R'", 0.03, _of("rprime_mv")),
+    "tallest": _in_leads("mV", "taller of R and R'", 0.05, _tallest),
+    "nadir": _in_leads("mV", "deeper of Q and S", 0.05, _nadir),
+    "nadir_share": _in_leads("ratio", "deeper of Q and S over R", 0.08, lambda m: _nadir(m) / np.fmax(m.r_mv, 0.01)),
+    "QRS_net": _in_leads("mV", "net QRS", _half_width("dominant_r_net"), _net),
+    "QRS_height": _in_leads("mV", "QRS peak to peak", 0.05, _of("qrs_pp_mv")),
+    "ST": _in_leads("mV", "ST elevation|ST depression", _half_width("st_up"), _of("st_mv")),
+    "discordance": _in_leads("mV", "T against QRS", _half_width("t_inverted"), _discordance),
+    "T": _in_leads("mV", "T", _half_width("t_inverted"), _of("t_mv")),
+}
+# Not measured yet: a test may name them, and its answer is "not measurable".
+_NEW_BY_LEAD = {
+    "J": _in_leads("mV", "J point", 0.02),
+    "ST_slope": _in_leads("mV/s", "ST slope", 0.2),
+    "ST_curve": _in_leads("mV", "ST curvature", 0.02),
+    "ST_scatter": _in_leads("mV", "scatter of ST", 0.02),
+    "T_symmetry": _in_leads("ratio", "T symmetry", 0.1),
+    "T_width": _in_leads("ms", "T width", 10),
+    "T_after": _in_leads("mV", "second phase of T", 0.03),
+    "T_notch": _in_leads("yes", "notched T", 0),
+    "U": _in_leads("mV", "U", 0.015),
+    "R_peak": _in_leads("ms", "R peak time", 5),
+    "J_wave": _in_leads("mV", "J wave", 0.02),
+    "notches": _in_leads("count", "notches of QRS", 0),
+    "S_to_J": _in_leads("ms", "lowest point of S to J", 5),
+    "epsilon": _in_leads("mV", "epsilon wave", 0.02),
+    "delta": _in_leads("mV", "delta wave", 0.02),
+    "PR_level": _in_leads("mV", "PR segment", 0.015),
+    "P_start": _in_leads("mV", "start of P", 0.015),
+    "P_end": _in_leads("mV", "end of P", 0.015),
+    "P_notch": _in_leads("ms", "distance of two peaks of P", 8),
+    "F": _in_leads("mV", "flutter wave", 0.02),
+    "mains": _in_leads("mV", "mains hum", 0.005),
+}
+_NEW_COUNTS = (
+    "P_shapes dropped_P dropped_P_run missing_P P_in_pause premature_dropped_P late_narrow late_wide wide_run "
+    "beat_shapes fusion_beats period groups ashman unclassified_beats uncaptured_spikes early_spikes"
+)
+_NEW_FACTS = (
+    "f_waves dissociation retrograde_P P_early P_before P_other axis_twist long_short both_bundles T_differs "
+    "spike_A spike_V sine_wave"
+)
+_NEW: dict[str, dict[str, float]] = {
+    "/min": {"P_rate": 5, "wide_run_rate": 5, "rate_step": 10, "wave_rate": 20},
+    "ms": {
+        "ST_length": 15, "PR_range": 10, "PR_growth": 10, "RP": 10, "wide_run_duration": 500, "spike_AV_range": 5
+    },
+    "mV": {"T_alternans": 0.03, "signal_height": 0.02},
+    "%": {
+        "QRS_alternans": 3, "flat_between_P": 10, "PP_variation": 2, "compensation": 3, "beat_fit": 10,
+        "spiked_share": 5, "mains_variation": 5,
+    },
+    "ratio": {"pause_multiple": 0.03, "chaos": 0.1, "limb_chest_fit": 0.1},
+    "deg": {"axis_alternation": 15},
+    "count": dict.fromkeys(_NEW_COUNTS.split(), 0),
+    "yes": dict.fromkeys(_NEW_FACTS.split(), 0),
+}  # fmt: skip
+QUANTITIES: dict[str, QuantityKind] = {
+    **_WHOLE,
+    **_BY_LEAD,
+    **_NEW_BY_LEAD,
+    **{
+        name: QuantityKind(unit, name.replace("_", " "), half_width)
+        for unit, names in _NEW.items()
+        for name, half_width in names.items()
+    },
+}
+UNITS = sorted({kind.typed_unit for kind in QUANTITIES.values()} - {"", "yes"}, key=len, reverse=True)
+
+
+def is_measured(name: str, beats: str | None = None) -> bool:
+    """Whether a quantity, of a class of beats where given, is measured today."""
+    return beats is None and (QUANTITIES[name].read is not None or name == "age")
