@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 CATEGORIES = (
@@ -28,11 +28,27 @@ class Source:
 
 @dataclass(frozen=True)
 class Criterion:
-    """One ECG criterion, the leads it concerns ("all" among them) and the key of its source."""
+    """One ECG criterion, as text and test.
+
+    Attributes
+    ----------
+    text
+        In words, as the text encoder reads it.
+    leads
+        The leads it concerns, "all" among them.
+    source
+        The key of its source.
+    test
+        How it is computed, in the language of `ecgclip.knowledge.criteria`; None if it cannot be.
+    role
+        "required", "one of NAME", "2 of NAME", "supporting" or "against"; None is "supporting".
+    """
 
     text: str
     leads: tuple[str, ...]
     source: str
+    test: str | None = None
+    role: str | None = None
 
 
 @dataclass(frozen=True)
@@ -54,7 +70,14 @@ class Passage:
 
 @dataclass(frozen=True)
 class Concept:
-    """A condition, with the fields of its YAML file."""
+    """A condition, with the fields of its YAML file.
+
+    Attributes
+    ----------
+    explained_by
+        Other conditions that make the criteria unreadable, by their ids, each with the test that tells when, or
+        "always": ST elevation means less with a bundle branch block.
+    """
 
     id: str
     name: str
@@ -71,6 +94,7 @@ class Concept:
     negation: list[str]
     negation_de: list[str]
     sources: list[str]
+    explained_by: dict[str, str] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:
@@ -106,5 +130,8 @@ class Concept:
     @classmethod
     def from_dict(cls, entry: dict[str, Any]) -> Concept:
         """Return the concept of a YAML or JSON entry."""
-        criteria = tuple(Criterion(c["text"], tuple(c["leads"]), c["source"]) for c in entry["criteria"])
+        criteria = tuple(
+            Criterion(c["text"], tuple(c["leads"]), c["source"], c.get("test"), c.get("role"))
+            for c in entry["criteria"]
+        )
         return cls(**{**entry, "criteria": criteria})

@@ -7,24 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ecgclip.ecg import LEADS, EcgclipError
-from ecgclip.knowledge.concepts import CATEGORIES, LANGUAGES, Concept, Source
+from ecgclip.ecg import EcgclipError
+from ecgclip.knowledge.checks import circles, line_of, place, problems
+from ecgclip.knowledge.concepts import Concept, Source
 from ecgclip.knowledge.lookup import index_spellings
-from ecgclip.knowledge.spelling import normalise
 
 # ECGCLIP.save writes it with the shipped weights
 COMPILED = Path(__file__).parents[1] / "weights" / "knowledge_base.json"
-
-TEXT_FIELDS = ("name", "definition", "definition_de")
-LIST_FIELDS = ("report", "report_de", "negation", "negation_de", "sources", "broader", "lookalikes")
-FILLED_FIELDS = ("report", "report_de", "criteria", "sources")
-FIELDS = {"id", "category", "aliases", "codes", "criteria", *TEXT_FIELDS, *LIST_FIELDS}
 
 
 @dataclass(frozen=True)
@@ -58,10 +52,7 @@ def read_entries(folder: Path) -> Entries:
     EcgclipError
         If the folder holds no knowledge base, or one of its files is damaged; it names the file.
     """
-    files = sorted(folder.glob("*.yaml"))
-    if len(files) < 2:
-        raise EcgclipError(f"{folder}: no knowledge base here (expected <concept>.yaml files and sources.yaml)")
-    contents = {file.name: file.read_bytes() for file in files}
+    contents = read_contents(folder)
     digest = hashlib.sha256(b"".join(name.encode() + content for name, content in contents.items())).hexdigest()
     # 200 YAML files take a second to parse, a JSON copy milliseconds. Only the copy that ships with this package is
     # believed: that of another model could say anything under the same digest.
@@ -70,6 +61,20 @@ def read_entries(folder: Path) -> Entries:
         if stored["digest"] == digest:
             return Entries.from_dict(stored)
     return parse_entries(folder, contents, digest)
+
+
+def read_contents(folder: Path) -> dict[str, bytes]:
+    """Return the bytes of each YAML file of a folder by its name.
+
+    Raises
+    ------
+    EcgclipError
+        If there are fewer than two.
+    """
+    files = sorted(folder.glob("*.yaml"))
+    if len(files) < 2:
+        raise EcgclipError(f"{folder}: no knowledge base here (expected <concept>.yaml files and sources.yaml)")
+    return {file.name: file.read_bytes() for file in files}
 
 
 def parse_entries(folder: Path, contents: dict[str, bytes], digest: str) -> Entries:
@@ -87,23 +92,81 @@ def parse_entries(folder: Path, contents: dict[str, bytes], digest: str) -> Entr
     Raises
     ------
     EcgclipError
-        If a file is damaged, or a spelling belongs to two concepts.
+        If a file is damaged, a spelling belongs to two concepts, or criteria ask for one another in a circle.
     """
-    entries = {name: _parse_yaml(folder / name, content) for name, content in contents.items()}
-    if "sources.yaml" not in entries:
-        raise EcgclipError(f"{folder}: sources.yaml is missing")
-    try:
-        sources = {key: Source(key, **fields) for key, fields in entries.pop("sources.yaml").items()}
-    except (AttributeError, TypeError) as error:
-        raise EcgclipError(f"{folder / 'sources.yaml'}: {error}") from None
-    ids = {Path(name).stem for name in entries}
-    concepts = {}
-    for name, entry in entries.items():
-        if problem := check_entry(entry, Path(name).stem, ids, set(sources)):
-            raise EcgclipError(f"{folder / name}: {problem}")
-        concepts[entry["id"]] = Concept.from_dict(entry)
+    checked = _Checked.read(folder, contents)
+    if checked.mistakes:
+        raise EcgclipError(checked.mistakes[0])
+    concepts = {entry["id"]: Concept.from_dict(entry) for entry in checked.entries.values()}
     index_spellings(concepts)
-    return Entries(concepts, sources, digest)
+    return Entries(concepts, checked.sources, digest)
+
+
+def find_mistakes(folder: Path) -> list[str]:
+    """Return all mistakes of a knowledge base, one line each with file and line; empty if there is none.
+
+    Of a file with a wrong field, the first mistake; else all mistakes of its tests and roles.
+
+    Raises
+    ------
+    EcgclipError
+        If the folder holds no knowledge base.
+    """
+    checked = _Checked.read(folder, read_contents(folder))
+    if not checked.mistakes:
+        try:
+            index_spellings({entry["id"]: Concept.from_dict(entry) for entry in checked.entries.values()})
+        except EcgclipError as error:
+            return [f"{folder}/{error}"]
+    return checked.mistakes
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """What the files of a folder hold, by their names, and all mistakes in them."""
+
+    entries: dict[str, Any]
+    sources: dict[str, Source]
+    mistakes: list[str]
+
+    @classmethod
+    def read(cls, folder: Path, contents: dict[str, bytes]) -> _Checked:
+        entries: dict[str, Any] = {}
+        mistakes: list[str] = []
+        for name, content in contents.items():
+            try:
+                entries[name] = _parse_yaml(folder / name, content)
+            except EcgclipError as error:
+                mistakes.append(str(error))
+        sources = cls._sources(folder, contents, entries, mistakes)
+        ids = {Path(name).stem for name in contents} - {"sources"}
+        for name, entry in entries.items():
+            for words, path in problems(entry, Path(name).stem, ids, sources):
+                mistakes.append(f"{place(folder / name, line_of(contents[name], path))}: {words}")
+        if not mistakes:
+            mistakes += _circle_mistakes(folder, entries)
+        return cls(entries, sources, mistakes)
+
+    @staticmethod
+    def _sources(
+        folder: Path, contents: dict[str, bytes], entries: dict[str, Any], mistakes: list[str]
+    ) -> dict[str, Source]:
+        """Take the sources out of `entries`."""
+        if "sources.yaml" not in contents:
+            mistakes.append(f"{folder}: sources.yaml is missing")
+        try:
+            return {key: Source(key, **fields) for key, fields in entries.pop("sources.yaml", {}).items()}
+        except (AttributeError, TypeError) as error:
+            mistakes.append(f"{folder / 'sources.yaml'}: {error}")
+            return {}
+
+
+def _circle_mistakes(folder: Path, entries: dict[str, Any]) -> list[str]:
+    try:
+        found = circles({entry["id"]: entry for entry in entries.values()})
+    except EcgclipError as error:
+        return [f"{folder}/{error}"]
+    return [f"{folder / circle[0]}.yaml: tests ask in a circle: {' > '.join(circle)}" for circle in found]
 
 
 def _parse_yaml(path: Path, content: bytes) -> Any:
@@ -111,90 +174,7 @@ def _parse_yaml(path: Path, content: bytes) -> Any:
 
     try:
         return yaml.load(content, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except yaml.YAMLError as error:
-        raise EcgclipError(f"{path}: not valid YAML ({str(error).splitlines()[0]})") from None
-
-
-def check_entry(entry: Any, file_stem: str, ids: set[str], source_keys: set[str]) -> str | None:
-    """Check one concept's entry.
-
-    Parameters
-    ----------
-    entry
-        The content of its YAML file.
-    file_stem
-        The file's name without ".yaml".
-    ids
-        Ids of all concepts.
-    source_keys
-        Keys of all sources.
-
-    Returns
-    -------
-    str or None
-        The first problem, in one line; None if there is none.
-    """
-    return next(_problems(entry, file_stem, ids, source_keys), None)
-
-
-def _problems(entry: Any, file_stem: str, ids: set[str], source_keys: set[str]) -> Iterator[str]:
-    """Each check relies on those before it: after a problem, ask for no other."""
-    if not isinstance(entry, dict):
-        yield "not a mapping of fields"
-    yield from _field_problems(entry, file_stem)
-    yield from _type_problems(entry)
-    yield from _alias_and_code_problems(entry["aliases"], entry["codes"])
-    for criterion in entry["criteria"]:
-        yield from _criterion_problems(criterion, source_keys)
-    if unknown := set(entry["sources"]) - source_keys:
-        yield f"unknown sources {sorted(unknown)}"
-    if unknown := {*entry["broader"], *entry["lookalikes"]} - ids:
-        yield f"broader or lookalikes name unknown concepts {sorted(unknown)}"
-
-
-def _field_problems(entry: dict[str, Any], file_stem: str) -> Iterator[str]:
-    if missing := FIELDS - entry.keys():
-        yield f"missing {', '.join(sorted(missing))}"
-    if extra := entry.keys() - FIELDS:
-        yield f"unknown field {', '.join(sorted(extra))}"
-    if entry["id"] != file_stem:
-        yield f"id {entry['id']!r} is not the file's name"
-    if entry["category"] not in CATEGORIES:
-        yield f"category {entry['category']!r} is none of {', '.join(CATEGORIES)}"
-
-
-def _type_problems(entry: dict[str, Any]) -> Iterator[str]:
-    for field in TEXT_FIELDS:
-        if not isinstance(entry[field], str) or not entry[field].strip():
-            yield f"{field} is not a text"
-    for field in LIST_FIELDS:
-        if not isinstance(entry[field], list) or not all(isinstance(x, str) and x.strip() for x in entry[field]):
-            yield f"{field} is not a list of texts"
-    if not all(entry[field] and isinstance(entry[field], list) for field in FILLED_FIELDS):
-        yield "an empty report, criteria or sources"
-
-
-def _alias_and_code_problems(aliases: Any, codes: Any) -> Iterator[str]:
-    if not isinstance(aliases, dict) or not all(
-        language in LANGUAGES
-        and isinstance(spellings, list)
-        and all(isinstance(spelling, str) and normalise(spelling) for spelling in spellings)
-        for language, spellings in aliases.items()
-    ):
-        yield "aliases is not {en: [texts], de: [texts]} (quote numbers and yes/no)"
-    if not isinstance(codes, dict) or not isinstance(codes.get("scp", ""), str):
-        yield "codes is not a mapping such as {scp: AFIB, snomed: [...]}"
-    snomed = codes.get("snomed", [])
-    if not isinstance(snomed, list) or not all(isinstance(code, str) and code.isdigit() for code in snomed):
-        yield "codes.snomed is not a list of quoted numbers"
-
-
-def _criterion_problems(criterion: Any, source_keys: set[str]) -> Iterator[str]:
-    if not isinstance(criterion, dict) or criterion.keys() != {"text", "leads", "source"}:
-        yield "a criterion needs exactly text, leads and source"
-    if not isinstance(criterion["text"], str) or not isinstance(criterion["leads"], list):
-        yield "a criterion's text is no text or its leads no list"
-    if unknown := {str(lead) for lead in criterion["leads"]} - {*LEADS, "all"}:
-        yield f"criterion {criterion['text']!r} names unknown leads {sorted(unknown)}"
-    if criterion["source"] not in source_keys:
-        yield f"criterion {criterion['text']!r} has an unknown source {criterion['source']!r}"
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        words = (str(error).splitlines() or [type(error).__name__])[0]
+        raise EcgclipError(f"{place(path, mark.line + 1 if mark else None)}: not valid YAML ({words})") from None

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
-from ecgclip.knowledge.concepts import Concept
+from ecgclip.knowledge.concepts import Concept, Criterion
 
 
 def name_pattern(concepts: Iterable[Concept]) -> re.Pattern[str]:
@@ -44,9 +44,21 @@ def _redacted(concept: Concept, removed: Collection[str], hidden_names: re.Patte
         lookalikes=[c for c in concept.lookalikes if c not in removed],
         definition=(allowed([concept.definition]) or [concept.name])[0],
         definition_de=(allowed([concept.definition_de]) or [concept.name])[0],
-        criteria=tuple(c for c in concept.criteria if not hidden_names.search(c.text)),
+        criteria=tuple(_without_test_of(c, removed) for c in concept.criteria if not hidden_names.search(c.text)),
+        explained_by={
+            c: test for c, test in concept.explained_by.items() if c not in removed and not _asks(test, removed)
+        },
         report=allowed(concept.report) or [f"{concept.name}."],
         report_de=allowed(concept.report_de) or [f"{concept.name}."],
         negation=allowed(concept.negation),
         negation_de=allowed(concept.negation_de),
     )
+
+
+def _without_test_of(criterion: Criterion, removed: Collection[str]) -> Criterion:
+    """The criterion, without a test that asks for a hidden condition."""
+    return replace(criterion, test=None) if criterion.test and _asks(criterion.test, removed) else criterion
+
+
+def _asks(test: str, removed: Collection[str]) -> bool:
+    return any(asked in removed for asked in re.findall(r"\bis\s+([a-z0-9-]+)", test))
