@@ -1,4 +1,4 @@
-"""The commands kb: look at the knowledge base, search it, and embed your own."""
+"""The commands kb: look at the knowledge base and its criteria, search it, check and embed your own."""
 
 from __future__ import annotations
 
@@ -90,6 +90,66 @@ def _concept_lines(concept: Concept, base: KnowledgeBase) -> Iterator[str]:
 def _codes(concept: Concept) -> list[str]:
     codes = [(system, code) for system, code in concept.codes.items() if code]
     return [f"{system} {' '.join(code) if isinstance(code, list) else code}" for system, code in codes]
+
+
+@kb_app.command("criteria")
+def kb_criteria(
+    concept: Annotated[str, typer.Argument(metavar="CONCEPT", help="Id, name, abbreviation or code.")],
+    knowledge_base: Knowledge = None,
+) -> None:
+    """The criteria of one concept, each with its role and the test that computes it.
+
+    \b
+    Example:
+      ecgclip kb criteria "inferior STEMI"
+    """
+    from ecgclip.knowledge import KnowledgeBase
+
+    for line in _criteria_lines(_find_concept(KnowledgeBase.load(knowledge_base), concept)):
+        typer.echo(line)
+
+
+def _criteria_lines(concept: Concept) -> Iterator[str]:
+    from ecgclip.knowledge.criteria import describe_test
+
+    yield f"{concept.id}: {concept.name}"
+    for criterion in concept.criteria:
+        yield row("criterion", f"{criterion.text} [{criterion.source}]")
+        yield row("  role", criterion.role or "supporting")
+        if criterion.test is None:
+            yield row("  test", "none: this cannot be computed")
+            continue
+        yield row("  test", criterion.test)
+        described = describe_test(criterion.test)
+        yield from (row("  meaning", f"{name}: {test}") for name, test in described.named.items())
+        if described.unmeasured:
+            yield row("  not yet", f"{', '.join(described.unmeasured)}: not measured")
+    for other, test in concept.explained_by.items():
+        yield row("explained", f"by {other}: {test}")
+
+
+@kb_app.command("check")
+def kb_check(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A knowledge base of your own.")],
+) -> None:
+    """Check a knowledge base: each mistake in one line, with file and line; exit code 2 if there is one.
+
+    \b
+    Example:
+      ecgclip kb check my_conditions
+    """
+    from ecgclip.knowledge import KnowledgeBase
+    from ecgclip.knowledge.entries import find_mistakes
+
+    mistakes = find_mistakes(folder)
+    for mistake in mistakes:
+        typer.echo(mistake)
+    if mistakes:
+        raise typer.Exit(2)
+    concepts = KnowledgeBase.load(folder).concepts.values()
+    criteria = [criterion for concept in concepts for criterion in concept.criteria]
+    tests = sum(criterion.test is not None for criterion in criteria)
+    typer.echo(f"no mistake (concepts: {len(concepts)}, criteria: {len(criteria)}, tests: {tests})")
 
 
 @kb_app.command("embed")

@@ -49,9 +49,11 @@ def evidence_lines(label: str, evidence: dict[str, Any], window_starts: Sequence
     else:
         yield f"{label}: asked as it stands, without the knowledge base"
     for passage in evidence["passages"]:
-        if passage["kind"] != "definition":
+        if passage["kind"] not in ("definition", "criterion"):
             source = f" [{passage['source']}]" if passage["source"] else ""
             yield row(passage["kind"], passage["text"] + source)
+    for criterion in evidence["criteria"]:
+        yield row("criterion", _criterion(criterion))
     for key, source in evidence["sources"].items():
         yield row("source", f"[{key}] {source}")
     windows = zip(window_starts, evidence["windows"], strict=True)
@@ -61,6 +63,11 @@ def evidence_lines(label: str, evidence: dict[str, Any], window_starts: Sequence
         yield row("cases", f"{cases['with_label']} of the {cases['labelled']} nearest with labels share this one")
     leads = _by_lead(evidence["leads"], "+.3f")
     yield row("leads", f"{leads} (lost without the lead)" if leads else "only one")
+
+
+def _criterion(criterion: dict[str, Any]) -> str:
+    role = "" if criterion["role"] == "supporting" else f" ({criterion['role']})"
+    return f"{criterion['text']}{role}: {criterion['answer']}: {criterion['value']} [{criterion['source']}]"
 
 
 def _beat(beat: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ecgclip.ecg import LEADS
+from ecgclip.explain.measured import measured_criteria
 from ecgclip.measure.measurement import Measurement
 from ecgclip.model.prompts import Prompt, combine, leaf_vectors
 from ecgclip.model.results import Embedding, Result
@@ -46,6 +47,7 @@ def explain(model: ECGCLIP, embedding: Embedding, prompts: Sequence[Prompt], res
         - name: what was understood; None if the knowledge base has no such concept
         - definition: of its concepts; None likewise
         - passages: [{kind, text, source}], where source is a key of `sources`
+        - criteria: those of its concepts, each as met, unmet, borderline or not measurable (see `measured_criteria`)
         - sources: {key: literature}
         - windows: similarity of each window
         - beats: [{time_s, rr_s, similarity}] of the most similar beats; rr_s is the interval before the beat
@@ -57,6 +59,7 @@ def explain(model: ECGCLIP, embedding: Embedding, prompts: Sequence[Prompt], res
         {
             **_meaning(prompt),
             "passages": [{"kind": p.kind, "text": p.text, "source": p.source} for p in _passages(prompt)],
+            "criteria": _criteria(model, embedding, prompt),
             "sources": {key: str(sources[key]) for key in _source_keys(prompt)},
             "windows": list(score.window_similarity),
             "beats": _beats(embedding, prompt),
@@ -64,6 +67,12 @@ def explain(model: ECGCLIP, embedding: Embedding, prompts: Sequence[Prompt], res
         }
         for prompt, score, row in zip(prompts, result.scores, evidence, strict=True)
     ]
+
+
+def _criteria(model: ECGCLIP, embedding: Embedding, prompt: Prompt) -> list[dict[str, Any]]:
+    concepts = [leaf.concept for leaf in prompt.leaves if leaf.concept]
+    age, sex = (embedding.metadata.get(key) for key in ("age", "sex"))
+    return measured_criteria(concepts, embedding.measurements, age, sex, model.kb)
 
 
 def _meaning(prompt: Prompt) -> dict[str, str | None]:

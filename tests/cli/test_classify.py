@@ -212,6 +212,28 @@ def test_several_conditions_are_explained_by_each(scores, records):
     assert evidence["sources"]
 
 
+def test_explain_says_which_criteria_are_met(entries, classify, records):
+    score = entries(records / "af", "--labels", "AF without LBBB", "--explain")[0]["scores"][0]
+    criteria = {(c["concept"], c["text"]): c for c in score["explain"]["criteria"]}
+    irregular = criteria["atrial-fibrillation", "irregularly irregular R-R intervals"]
+    assert irregular["answer"] == "met"
+    assert irregular["role"] == "required"
+    assert irregular["margin"] > 0.33
+    assert "R-R irregularity" in irregular["value"]
+    wide = criteria["left-bundle-branch-block", "QRS duration of 120 ms or more"]
+    assert wide["answer"] == "unmet"
+    assert wide["test"] == "qrs_120_or_more"
+    assert "(≥ 120)" in wide["value"]
+    waves = criteria["atrial-fibrillation", "irregular fibrillatory waves of changing shape and timing"]
+    assert (waves["answer"], waves["margin"]) == ("not measurable", None)
+    out = classify(records / "af", "--labels", "AF", "--explain")[1]
+    assert "irregularly irregular R-R intervals (required): met: R-R irregularity" in out
+
+
+def test_explain_has_no_criteria_of_what_the_knowledge_base_does_not_know(scores, records):
+    assert scores(records / "af", "--labels", "odd thing", "--explain")[0]["explain"]["criteria"] == []
+
+
 def test_explain_in_the_table_shows_sources_beats_leads_and_measurements(classify, records):
     code, out, _ = classify(records / "af", "--labels", "AF,odd thing", "--explain")
     assert code == 0

@@ -23,6 +23,33 @@ def test_kb_show(run):
     assert_misuse(run("kb", "show", "atrial-fibrilation"), "did you mean atrial-fibrillation")
 
 
+def test_kb_criteria(run):
+    code, out, _ = run("kb", "criteria", "inferior STEMI")
+    assert code == 0
+    assert out.startswith("inferior-stemi: ")
+    assert "test     st_elevation:inferior\n" in out
+    assert "st_elevation:inferior: ST >= st_up in 2 contiguous of II III aVF" in out
+    assert "role     required" in out
+    assert "J: not measured" in out
+    assert "explained  by pericarditis: always" in out
+    assert "none: this cannot be computed" in run("kb", "criteria", "vasospastic angina")[1]
+
+
+def test_kb_check(run, base):
+    code, out, err = run("kb", "check", base)
+    assert (code, err) == (0, "")
+    assert out == "no mistake (concepts: 1, criteria: 4, tests: 4)\n"
+    file = base / "sinus-rhythm.yaml"
+    file.write_text(
+        file.read_text().replace("test: regular", "test: regularly").replace("test: p_waves", "test: QRS > 1")
+    )
+    code, out, err = run("kb", "check", base)
+    assert (code, err) == (2, "")
+    assert [line.split(": ")[1] for line in out.splitlines()] == ["test 'QRS > 1'", "test 'regularly'"]
+    assert all(line.startswith(f"{file}:") for line in out.splitlines())
+    assert_misuse(run("kb", "check", base / "nowhere"), "no knowledge base here")
+
+
 def test_kb_search(run, tiny_model):
     lines = run("kb", "search", "no P waves", "-k", "3", "--model", tiny_model)[1].splitlines()
     assert len(lines) == 3
@@ -30,14 +57,20 @@ def test_kb_search(run, tiny_model):
 
 
 @pytest.fixture
-def embed(run, tiny_model, tmp_path):
-    """embed(folder): `kb embed` with a knowledge base of one concept."""
+def base(tmp_path):
+    """A knowledge base of one concept."""
     base = tmp_path / "base"
     base.mkdir()
     shutil.copy(ROOT / "knowledge_base/sources.yaml", base)
     entry = yaml.safe_load((ROOT / "knowledge_base/sinus-rhythm.yaml").read_text(encoding="utf-8"))
     text = yaml.safe_dump({**entry, "broader": [], "lookalikes": []}, allow_unicode=True)
     (base / "sinus-rhythm.yaml").write_text(text, encoding="utf-8")
+    return base
+
+
+@pytest.fixture
+def embed(run, tiny_model, base):
+    """embed(folder): `kb embed` with that knowledge base."""
     return lambda folder: run("kb", "embed", "--model", tiny_model, "--knowledge-base", base, "-o", folder)
 
 
