@@ -89,3 +89,12 @@ def test_a_day_is_searched_in_parts_and_no_beat_is_lost_between_them(monkeypatch
     whole = find_beats(prepared)
     monkeypatch.setattr("ecgclip.measure.beats.LONGEST", 2000)
     np.testing.assert_allclose(find_beats(prepared).times_s, whole.times_s, atol=0.03)
+
+
+def test_the_beats_of_some_windows_are_theirs():
+    beats = find_beats(prepare(simulate("normal", seed=2, seconds=30)))
+    some = beats.of(np.array([2, 0]))
+    assert np.array_equal(some.times_s, beats.times_s)
+    assert np.array_equal(some.windows[0], beats.windows[2])
+    assert np.array_equal(some.around, beats.around[[2, 0]], equal_nan=True)
+    assert np.array_equal(some.recorded, beats.recorded[[2, 0]])

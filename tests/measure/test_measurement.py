@@ -50,3 +50,10 @@ def test_a_record_is_measured_in_milliseconds():
     for _ in range(20):
         findings(measure(signal, mask, r_peaks(signal, mask)))
     assert (time.process_time() - start) / 20 < 0.05  # about 6 ms; room for a busy machine
+
+
+def test_a_measurement_says_which_leads_it_is_of():
+    mask = np.arange(12) != 4
+    m, _ = measure_simulated("normal", mask=mask)
+    assert np.array_equal(m.mask, mask)
+    assert m.beats > 5

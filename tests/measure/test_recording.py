@@ -90,3 +90,9 @@ def test_real_recordings_seldom_decide_anything():
     decisions = [observed(read_ecg(record)).decides() for record in records]
     assert len(records) > 300
     assert sum(map(bool, decisions)) <= 0.005 * len(records)
+
+
+def test_what_a_recording_decides_is_a_probability_and_nearly_sure():
+    decided = observed(resting(5, 15)).decides()
+    assert 0.9 < decided["asystole"].probability < 1
+    assert all(0 < decision.probability < 1 for decision in decided.values())
