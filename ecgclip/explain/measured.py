@@ -51,7 +51,7 @@ def measured_criteria(
         - value: the measured values beside their thresholds, in words
         - margin: signed distance from the threshold in units of three half-widths; None if not measurable
     """
-    judge = Judge(Readings(measurements, age, sex), knowledge_base.concepts if knowledge_base else None)
+    judge = Judge(Readings.of_record(measurements, age, sex), knowledge_base.concepts if knowledge_base else None)
     return [_row(concept, each) for concept in concepts for each in answer_criteria(judge, concept)]
 
 

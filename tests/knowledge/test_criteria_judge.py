@@ -32,7 +32,7 @@ def measured(**values):
 
 
 def ask(test, *measurements, age=None, sex=None, **values):
-    return answer(Judge(Readings(measurements or [measured(**values)], age, sex)), test)
+    return answer(Judge(Readings.of_record(measurements or [measured(**values)], age, sex)), test)
 
 
 def measure_simulated(condition, seed=1, leads=LEADS):
@@ -345,8 +345,8 @@ def test_an_axis_is_the_mean_direction():
 
 
 def test_without_a_window_nothing_is_measurable():
-    assert answer(Judge(Readings([])), "QRS >= 120 ms").verdict == "not measurable"
-    assert answer(Judge(Readings([])), "T > 0 mV in any of all").verdict == "not measurable"
+    assert answer(Judge(Readings.of_record([])), "QRS >= 120 ms").verdict == "not measurable"
+    assert answer(Judge(Readings.of_record([])), "T > 0 mV in any of all").verdict == "not measurable"
 
 
 # --- what is not measured yet -----------------------------------------------------------------------------------------
@@ -427,13 +427,13 @@ def concept(name, *criteria):
     ],
 )
 def test_roles(criteria, verdict):
-    judge = Judge(Readings([measured(**KNOWN)]), {"x": concept("x", *criteria)})
+    judge = Judge(Readings.of_record([measured(**KNOWN)]), {"x": concept("x", *criteria)})
     assert answer(judge, "is x").verdict == verdict
 
 
 def test_a_criterion_without_a_test_has_no_answer():
     x = concept("x", (None, None), (None, YES))
-    first, second = answer_criteria(Judge(Readings([measured(**KNOWN)])), x)
+    first, second = answer_criteria(Judge(Readings.of_record([measured(**KNOWN)])), x)
     assert first.answer is None
     assert second.answer.verdict == "met"
 
@@ -445,7 +445,8 @@ def shipped(kb, name, condition, seed=1, leads=LEADS):
     """The answers to the criteria of a shipped condition on a simulated record, by the criterion's text."""
     m, age, sex = measure_simulated(condition, seed, leads)
     return {
-        a.criterion.text: a for a in answer_criteria(Judge(Readings([m], age, sex), kb.concepts), kb.concepts[name])
+        a.criterion.text: a
+        for a in answer_criteria(Judge(Readings.of_record([m], age, sex), kb.concepts), kb.concepts[name])
     }
 
 
@@ -497,14 +498,14 @@ def test_with_one_lead_inferior_st_elevation_is_not_measurable(kb):
 )
 def test_a_condition_holds_where_it_is_simulated(kb, condition, concept):
     m, age, sex = measure_simulated(condition)
-    assert answer(Judge(Readings([m], age, sex), kb.concepts), f"is {concept}").verdict == "met"
+    assert answer(Judge(Readings.of_record([m], age, sex), kb.concepts), f"is {concept}").verdict == "met"
 
 
 @pytest.mark.parametrize("condition", CONDITIONS)
 def test_every_test_that_ships_has_an_answer(kb, condition):
     m, age, sex = measure_simulated(condition)
     for measurements in ([m], [EMPTY], []):
-        judge = Judge(Readings(measurements, age, sex), kb.concepts)
+        judge = Judge(Readings.of_record(measurements, age, sex), kb.concepts)
         for entry in kb.concepts.values():
             for given in answer_criteria(judge, entry):
                 if given.answer:
@@ -525,7 +526,7 @@ def test_every_finding_has_a_test_of_its_name():
 @pytest.mark.parametrize("condition", CONDITIONS)
 def test_a_named_test_answers_as_the_finding_does(condition):
     m, age, sex = measure_simulated(condition, seed=2)
-    judge = Judge(Readings([m], age, sex))
+    judge = Judge(Readings.of_record([m], age, sex))
     for key, present in findings(m, age, sex).items():
         if present is not None and key not in LOOSE:
             verdict = answer(judge, RENAMED.get(key, key)).verdict
