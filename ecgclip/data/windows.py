@@ -26,6 +26,7 @@ from ecgclip.ecg import EcgclipError
 from ecgclip.files import write_atomic
 from ecgclip.io.records import record_stamp
 from ecgclip.io.wfdb import read_ecg
+from ecgclip.knowledge.criteria.readings import read
 from ecgclip.measure.beats import find_beats
 from ecgclip.measure.guideline import finding_texts, findings
 from ecgclip.measure.measurement import Measurement, measure
@@ -36,7 +37,10 @@ MAX_BEATS = 40  # in a 10 s window: 240 beats a minute
 VARIANTS = 8  # lead subsets of a window in which it is measured for training
 LIMB = slice(0, 6)  # of the twelve leads
 # modules besides those of io/ and measure/ on which the arrays depend
-PREPARATION = ("ecg.py", "peaks.py", "prepare.py", "data/beats.py", "data/windows.py")
+PREPARATION = (
+    "ecg.py", "peaks.py", "prepare.py", "data/beats.py", "data/windows.py", "knowledge/criteria/quantities.py",
+    "knowledge/criteria/readings.py",
+)  # fmt: skip
 BLOCK = 1024  # cases whose rows are written at once; an interruption costs no more
 
 
@@ -58,6 +62,8 @@ class Windows:
         Lead subsets, the first of them `mask`.
     features : float32 (n, variants, …)
         Measured in each of the lead subsets.
+    readings : float32 (n, quantities)
+        What the criteria ask for, as of `ecgclip.knowledge.criteria.Readings`.
     findings : int8 (n, keys)
         1 present, 0 absent, -1 unknown.
     beats : int16 (n, MAX_BEATS)
@@ -76,6 +82,7 @@ class Windows:
     r_peaks: np.ndarray
     leads: np.ndarray
     features: np.ndarray
+    readings: np.ndarray
     findings: np.ndarray
     beats: np.ndarray
     case: np.ndarray
@@ -135,6 +142,7 @@ def case_windows(
                 "r_peaks": r_peaks_s,
                 "leads": leads,
                 "features": _subset_features(signal, leads, of_beats, measurement),
+                "readings": read(measurement),
                 "findings": np.array([UNKNOWN if found[key] is None else found[key] for key in keys], np.int8),
                 "beats": _beat_kinds(r_peaks_s, case.beats),
             }

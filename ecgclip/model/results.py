@@ -42,6 +42,9 @@ class Score:
         Cosine of each window and the label.
     note
         How the label was understood, if that is not obvious.
+    by_vector, by_criteria
+        The probability by the vector of the ECG alone, and by the measured criteria alone; None if there are none, or
+        none can be measured.
     """
 
     label: str
@@ -54,6 +57,8 @@ class Score:
     passages: tuple[Passage, ...] = ()
     window_similarity: tuple[float, ...] = ()
     note: str = ""
+    by_vector: float | None = None
+    by_criteria: float | None = None
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,8 @@ class Result:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the entry of this record in the output of `ecgclip classify --format json`."""
-        keys = ("label", "concept", "probability", "similarity", "max_probability", "burden", "trained", "note")
+        keys = ["label", "concept", "probability", "similarity", "max_probability", "burden", "trained", "note"]
+        keys += ["by_vector", "by_criteria"]
         return {
             "record": self.record,
             "leads": list(self.leads),

@@ -89,6 +89,7 @@ class Judge:
         self._concepts = concepts or {}
         self._conditions: dict[str, Margin] = {}
         self._open: list[str] = []  # conditions that are being judged: each asks for the next
+        self._narrower: dict[str, list[Concept]] | None = None
         self._circular: set[str] = set()  # those of them that were asked for once more
 
     @property
@@ -96,6 +97,15 @@ class Judge:
         """The margin of what cannot be measured."""
         ends = np.full(len(self.readings), math.inf)
         return -ends, ends
+
+    def narrower(self, concept: str) -> list[Concept]:
+        """All conditions that are narrower than this one."""
+        if self._narrower is None:
+            self._narrower = {}
+            for each in self._concepts.values():
+                for wider in _ancestors(each, self._concepts):
+                    self._narrower.setdefault(wider, []).append(each)
+        return self._narrower.get(concept, [])
 
     def condition(self, concept: str) -> Margin:
         """The margin of a condition: its required criteria, its groups and what speaks against it, all together."""
@@ -223,6 +233,18 @@ def needed_leads(test: Where) -> int:
     """In how many leads a test must hold."""
     leads = len(leads_of(test.places))
     return test.how if isinstance(test.how, int) else {"any": 1, "all": leads, "most": leads // 2 + 1}[test.how]
+
+
+def _ancestors(concept: Concept, concepts: Mapping[str, Concept]) -> set[str]:
+    """Ids of all wider conditions."""
+    found: set[str] = set()
+    waiting = list(concept.broader)
+    while waiting:
+        wider = waiting.pop()
+        if wider not in found:
+            found.add(wider)
+            waiting += concepts[wider].broader if wider in concepts else []
+    return found
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -121,6 +121,15 @@ class Readings:
         n = len(rows) + 1
         return cls(np.vstack([combine(rows), rows]), [age] * n, [sex] * n)
 
+    @classmethod
+    def stack(cls, parts: Sequence[Readings]) -> Readings:
+        """All rows of several readings."""
+        return cls(
+            np.concatenate([np.zeros((0, width()), np.float32), *(part.rows for part in parts)]),
+            [age for part in parts for age in part.age],
+            [sex for part in parts for sex in part.sex],
+        )
+
     def __len__(self) -> int:
         return len(self.rows)
 
