@@ -53,7 +53,7 @@ from ecgclip.knowledge.criteria import Judge, Readings
 from ecgclip.model.calibration import Calibration, Witnesses
 from ecgclip.model.clip import ECGCLIP
 from ecgclip.model.passages import DENIAL
-from ecgclip.model.prompts import leaf_vectors, prompt_settings
+from ecgclip.model.prompts import combine, leaf_vectors, prompt_settings
 from ecgclip.model.scoring import Probabilities
 from ecgclip.model.store import load_model
 from ecgclip.train import calibrate
@@ -262,7 +262,7 @@ def fit_weights(kb: KnowledgeBase, splits: Splits, groups: list[list[str]]) -> l
 
 
 def recalibrate(folder: Path, fitted: dict[str, Any], splits: Splits, held_out: Splits) -> None:
-    """Calibrate a model by its own prompts and by the answer of untrained conditions; config.json alone is rewritten."""
+    """Calibrate a model by its own prompts and by the answer of untrained conditions; only config.json is written."""
     model = load_model(folder)
     stored = model.config.training["cross_fitted"]
     calibrate_model(model, splits, held_out, {k: v for k, v in stored.items() if k in ("auroc", "signal_weights")})
@@ -365,9 +365,11 @@ def unseen_scores(
 
 def probabilities(model: ECGCLIP, vectors: np.ndarray, readings: Readings, labels: Labels) -> Probabilities:
     """The probabilities (records, labels) of concepts by a model; vectors (records, dim) need not be of unit length."""
-    leaves = [model.prompt(name, True, concept) for name, concept in zip(labels.names, labels.concepts, strict=True)]
+    prompts = [model.prompt(name, True, concept) for name, concept in zip(labels.names, labels.concepts, strict=True)]
+    leaves = [leaf for prompt in prompts for leaf in prompt.leaves]
     vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    return model.probabilities(vectors @ leaf_vectors(leaves).T, leaves, Judge(readings, model.kb.concepts))
+    by = model.probabilities(vectors @ leaf_vectors(prompts).T, leaves, Judge(readings, model.kb.concepts))
+    return Probabilities(*(combine(prompts, p, whole=1) for p in (by.both, by.vector, by.criteria)))
 
 
 def set_tables(
