@@ -27,7 +27,7 @@ class Score:
     concept
         Id in the knowledge base; None for a denial, several conditions or an unknown label.
     probability
-        How likely the record shows it, by the mean of its windows.
+        How likely the record shows it, by the mean of its windows; NaN for a number that cannot be measured.
     similarity
         Cosine of the record and the label.
     max_probability
@@ -108,7 +108,7 @@ class Result:
             "seconds": self.seconds,
             "used_s": self.used_s,
             "notes": list(self.notes),
-            "scores": [{key: getattr(score, key) for key in keys} for score in self.scores],
+            "scores": [{key: _json_number(getattr(score, key)) for key in keys} for score in self.scores],
         }
 
 
@@ -145,7 +145,12 @@ def ranking(scores: Sequence[Score], top: int | None, answerable: bool = False) 
         Leave out conditions that training had no ECGs of.
     """
     places = [i for i, score in enumerate(scores) if not (answerable and score.trained is False)]
-    return sorted(places, key=lambda i: -scores[i].probability)[:top]
+    return sorted(places, key=lambda i: -np.nan_to_num(scores[i].probability, nan=-1))[:top]
+
+
+def _json_number(value: Any) -> Any:
+    """NaN, which JSON does not have, becomes None."""
+    return None if isinstance(value, float) and np.isnan(value) else value
 
 
 def unit(vector: np.ndarray) -> np.ndarray:

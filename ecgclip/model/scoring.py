@@ -12,18 +12,23 @@ from dataclasses import dataclass
 import numpy as np
 
 from ecgclip.knowledge.criteria import Judge, weigh
+from ecgclip.knowledge.criteria.judge import midpoint
 from ecgclip.measure.recording import Decision
+from ecgclip.model.calibration import logistic
 from ecgclip.model.config import ModelConfig
 from ecgclip.model.prompts import UNTRAINED, Prompt, combine, leaf_vectors
 from ecgclip.model.results import Embedding, Result, Score
 from ecgclip.prepare import SAMPLING_RATE
+
+CERTAINTY = 3.0  # a number at the edge of its zone of doubt is so probable: logistic(1) = 0.73
 
 
 @dataclass(frozen=True, eq=False)
 class Probabilities:
     """How probable conditions are in ECGs, (n, leaves) each: by both witnesses, and by either alone.
 
-    `criteria` is NaN where a condition has none, or none can be measured; `both` is then `vector`.
+    `criteria` is NaN where a condition has none, or none can be measured; `both` is then `vector`. A label that is a
+    number is measured alone: where it cannot be, all are NaN.
     """
 
     both: np.ndarray
@@ -51,10 +56,13 @@ class Scorer:
         vector = self.by_vector(similarity, leaves)
         both, criteria = vector.copy(), np.full_like(vector, np.nan)
         witnesses = self.config.witnesses
-        if judge is None or witnesses is None:
-            return Probabilities(both, vector, criteria)
         for j, leaf in enumerate(leaves):
-            if leaf.concept:
+            if leaf.test:  # a number is measured, or unknown
+                vector[:, j] = np.nan
+                if judge is not None:
+                    criteria[:, j] = logistic(CERTAINTY * midpoint(judge.margin(leaf.test)))
+                both[:, j] = criteria[:, j]
+            elif leaf.concept and judge is not None and witnesses is not None:
                 evidence = weigh(judge, leaf.concept)
                 rows, features = evidence.measured, evidence.features[evidence.measured]
                 trained = leaf.trained(self.config.trained_concepts) is not False
@@ -119,13 +127,13 @@ class Scorer:
             concept=prompt.concept.id if prompt.concept and not prompt.denied else None,
             probability=answer,
             similarity=float(similarity[0]),
-            max_probability=float(probability.max()),
+            max_probability=float(np.fmax.reduce(probability)),
             burden=float((probability[1:] >= self.config.threshold).mean()),
             trained=None if measured else prompt.trained(self.config.trained_concepts),
             passages=prompt.passages,
             window_similarity=tuple(similarity[1:].tolist()),
             note="; ".join(filter(None, [note, *measured])),
-            by_vector=float(by_vector),
+            by_vector=None if np.isnan(by_vector) else float(by_vector),
             by_criteria=None if np.isnan(by_criteria) else float(by_criteria),
         )
 

@@ -7,7 +7,7 @@
 
 from ecgclip.knowledge.criteria.answers import Answer, CriterionAnswer, answer, answer_criteria
 from ecgclip.knowledge.criteria.describe import DescribedTest, describe_test
-from ecgclip.knowledge.criteria.evidence import FEATURES, Evidence, explained, weigh
+from ecgclip.knowledge.criteria.evidence import FEATURES, Evidence, explained, explanations, weigh
 from ecgclip.knowledge.criteria.judge import Judge
 from ecgclip.knowledge.criteria.parser import parse_test
 from ecgclip.knowledge.criteria.readings import Readings
@@ -27,5 +27,6 @@ __all__ = [
     "FEATURES",
     "Evidence",
     "explained",
+    "explanations",
     "weigh",
 ]

@@ -90,13 +90,18 @@ def weigh(judge: Judge, concept: Concept) -> Evidence:
 
 def explained(judge: Judge, concept: Concept) -> np.ndarray:
     """How true it is, 0 to 1 (n,), that a condition holds which explains the criteria of this one; unknown is 0."""
-    degree = np.zeros(len(judge.readings))
+    return np.fmax.reduce([np.zeros(len(judge.readings)), *explanations(judge, concept).values()])
+
+
+def explanations(judge: Judge, concept: Concept) -> dict[str, np.ndarray]:
+    """How far each condition of `explained_by` explains the criteria, 0 to 1 (n,), by its id; NaN is unknown."""
+    degrees = {}
     for other, test in concept.explained_by.items():
         margin = midpoint(judge.condition(other))
         if test != "always":
             margin = np.minimum(margin, midpoint(judge.margin(tree_of(test))))
-        degree = np.fmax(degree, 1 / (1 + np.exp(-EXPLAINED * margin)))
-    return degree
+        degrees[other] = 1 / (1 + np.exp(-EXPLAINED * margin))
+    return degrees
 
 
 def _mean(margins: Sequence[np.ndarray], records: int) -> np.ndarray:
