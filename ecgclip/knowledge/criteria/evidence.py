@@ -100,7 +100,7 @@ def explanations(judge: Judge, concept: Concept) -> dict[str, np.ndarray]:
         margin = midpoint(judge.condition(other))
         if test != "always":
             margin = np.minimum(margin, midpoint(judge.margin(tree_of(test))))
-        degrees[other] = 1 / (1 + np.exp(-EXPLAINED * margin))
+        degrees[other] = 0.5 * (1 + np.tanh(EXPLAINED * margin / 2))
     return degrees
 
 
