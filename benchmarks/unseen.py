@@ -9,8 +9,8 @@ of that training names one of its conditions, a narrower one or a namesake. What
 again, and an interrupted training goes on.
 
 Then, on the validation split alone, each condition is asked of the model that never heard of it. That gives the best
-`enrich_untrained` for prompts/templates.yaml, and for untrained conditions the curve, and slope and bias of the vector
-beside the criteria. The weights of the criteria are fitted without the group, too. With --into, a model's config.json
+`enrich_untrained` for prompts/templates.yaml, and for untrained conditions the curve, and how it mixes with the criteria.
+ The weights of the criteria are fitted without the group, too. With --into, a model's config.json
 gets what was fitted, and its own calibration is fitted again. Last come the figures.
 """
 
@@ -65,7 +65,7 @@ from ecgclip.train.sources import Split, Splits, forget, load_split
 from ecgclip.train.targets import targets
 from ecgclip.train.text import train_text
 from ecgclip.train.validation import embed_windows
-from ecgclip.train.witnesses import fit_criteria, real_evidences, simulated_evidences
+from ecgclip.train.witnesses import Simulated, fit_criteria, real_evidences
 
 GROUPS = 4
 PROMPTS = ("abbreviation", "bare name", "name in templates", "criteria only", "all names and reports", "knowledge base")
@@ -195,6 +195,7 @@ class Hidden:
     """The conditions that a model was kept from: examples, and weights of the criteria fitted without them."""
 
     examples: Examples
+    simulated: Examples
     criteria: Witnesses
 
 
@@ -202,9 +203,14 @@ Answer = tuple[Calibration, Witnesses]  # what makes probabilities of untrained 
 
 
 def fit_answer(
-    models: Sequence[ECGCLIP], groups: list[list[str]], cases: list[Case], split: Splits, criteria: Sequence[Witnesses]
+    models: Sequence[ECGCLIP],
+    groups: list[list[str]],
+    cases: list[Case],
+    split: Splits,
+    simulated: Simulated,
+    criteria: Sequence[Witnesses],
 ) -> tuple[dict[str, Any], list[Answer]]:
-    """Fit curve, slope and bias of untrained conditions on hidden ones that are rare, as what training never had is.
+    """Fit curve and mix of untrained conditions on hidden ones that are rare, as what training never had is.
 
     How rare is chosen by the ECE of the groups, each answered by what the three others give. Curves that do without
     the similarity itself are left out: they cannot tell apart ECGs that are more similar than the whole reference bank.
@@ -222,11 +228,14 @@ def fit_answer(
         For each group the answer that the others give.
     """
     positives = Counter(c for case in cases for c in case.annotated)
+    foreign = [
+        calibrate.simulated_examples(model, simulated, group) for model, group in zip(models, groups, strict=True)
+    ]
     tried, answers = [], []
     for share in RARE:
         rare = [[c for c in group if positives[c] <= share * len(cases)] for group in groups]
-        parts = zip(models, rare, criteria[:-1], strict=True)
-        hidden = [Hidden(calibrate.examples(model, split, group), weights) for model, group, weights in parts]
+        real = [calibrate.examples(model, split, group) for model, group in zip(models, rare, strict=True)]
+        hidden = [Hidden(*parts) for parts in zip(real, foreign, criteria[:-1], strict=True)]
         of_others = [answer(hidden[:i] + hidden[i + 1 :], h.criteria) for i, h in enumerate(hidden)]
         ece = [left_out_ece(h.examples, *given) for h, given in zip(hidden, of_others, strict=True)]
         curve, witnesses = answer(hidden, criteria[-1])
@@ -240,10 +249,13 @@ def fit_answer(
 
 
 def answer(hidden: Sequence[Hidden], criteria: Witnesses) -> Answer:
-    """The curve of hidden conditions, and its slope and bias beside criteria of these weights."""
+    """The curve of hidden conditions, and how it mixes with criteria of these weights."""
+    if not hidden:
+        return Calibration(), criteria
     parts = [h.examples for h in hidden]
-    curve = calibrate.fit_untrained(parts) if parts else Calibration()
-    return curve, replace(criteria, untrained=calibrate.slope(parts, curve, criteria) if parts else (1.0, 0.0))
+    curve = calibrate.fit_untrained(parts)
+    mix = calibrate.mix(parts, [h.simulated for h in hidden], curve, criteria)
+    return curve, replace(criteria, untrained=mix)
 
 
 def left_out_ece(examples: Examples, curve: Calibration, witnesses: Witnesses) -> float:
@@ -253,12 +265,12 @@ def left_out_ece(examples: Examples, curve: Calibration, witnesses: Witnesses) -
     return expected_calibration_error(probability[known], examples.truth[known])
 
 
-def fit_weights(kb: KnowledgeBase, splits: Splits, groups: list[list[str]]) -> list[Witnesses]:
+def fit_weights(kb: KnowledgeBase, splits: Splits, simulated: Simulated, groups: list[list[str]]) -> list[Witnesses]:
     """The weights of the criteria, fitted without each group and what is broader or narrower, and on all conditions."""
     real = [real_evidences(kb, split.windows, split.cases) for split in splits.values()]
-    simulated = simulated_evidences(kb)
+    foreign = simulated.evidences(kb, simulated.concepts(kb))
     hidden = [set(kb.concepts) - kb.without(group).concepts.keys() for group in groups]
-    return [fit_criteria(real, simulated, without) for without in (*hidden, set())]
+    return [fit_criteria(real, foreign, without) for without in (*hidden, set())]
 
 
 def recalibrate(folder: Path, fitted: dict[str, Any], splits: Splits, held_out: Splits) -> None:
@@ -446,8 +458,9 @@ def main() -> None:
     splits, held_out = (load_split(recipe, args.data, shipped.kb, validation) for validation in (False, True))
     shares = choose_shares(models, groups, next(iter(held_out.values())))
     print_shares(shares)
-    criteria = fit_weights(shipped.kb, splits, groups)
-    calibration, answers = fit_answer(models, groups, cases, held_out, criteria)
+    simulated = Simulated.of()
+    criteria = fit_weights(shipped.kb, splits, simulated, groups)
+    calibration, answers = fit_answer(models, groups, cases, held_out, simulated, criteria)
     for tried in calibration["tried"]:
         print("answer of untrained conditions:", tried)
     for model, (curve, witnesses) in zip(models, answers, strict=True):

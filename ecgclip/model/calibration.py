@@ -7,7 +7,7 @@ criteria ─evidence─▶ weights of each ────────────�
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -65,11 +65,14 @@ class Calibration:
         return self.curve(self.features(similarity, bank))
 
 
+Mix: TypeAlias = tuple[float, float, float]
+
+
 @dataclass(frozen=True)
 class Witnesses:
     """How the vector and the criteria of a condition become one probability.
 
-        logit p = slope · logit(p by the vector) + weights · evidence + bias
+        logit p = slope · logit(p by the vector) + share · (weights · evidence) + bias
 
     It is fitted over many conditions at once, so that it holds for any that has criteria. No weight is negative: a
     condition never becomes less probable when more is measured that speaks for it.
@@ -81,13 +84,13 @@ class Witnesses:
     bias
         Beside `weights`, for the probability by the criteria alone.
     trained, untrained
-        Slope and bias for a condition that training had ECGs of, and for one that it had none of.
+        Slope, share and bias for a condition that training had ECGs of, and for one that it had none of.
     """
 
     weights: tuple[float, ...]
     bias: float
-    trained: tuple[float, float] = (1.0, 0.0)
-    untrained: tuple[float, float] = (1.0, 0.0)
+    trained: Mix = (1.0, 1.0, 0.0)
+    untrained: Mix = (1.0, 1.0, 0.0)
 
     @classmethod
     def from_dict(cls, stored: dict[str, Any]) -> Witnesses:
@@ -100,8 +103,8 @@ class Witnesses:
 
     def together(self, by_vector: np.ndarray, evidence: np.ndarray, trained: bool) -> np.ndarray:
         """Probabilities by the vector (…) and evidence (…, features) → probabilities (…)."""
-        slope, bias = self.trained if trained else self.untrained
-        return logistic(slope * logit(by_vector) + evidence @ np.array(self.weights) + bias)
+        slope, share, bias = self.trained if trained else self.untrained
+        return logistic(slope * logit(by_vector) + share * (evidence @ np.array(self.weights)) + bias)
 
 
 def logit(probability: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ beside the reference bank, so the curve is defined for labels never seen. Slope 
 (`ecgclip.train.witnesses`) follow on the same split, and last the threshold from which a description states a label.
 
 All are measured by cross-fitting: validation patients are in five folds, and each fold gets its probabilities from a
-curve and a slope, and its descriptions from a threshold, that the four others gave. So is the signal's weight
+curve and a mix, and its descriptions from a threshold, that the four others gave. So is the signal's weight
 (`finish.weigh_signal`). What ships is fitted on all of them. The choice among recipes is not cross-fitted, though the
 same patients made it: for that, each recipe would have to be trained once more for each fold.
 """
@@ -26,13 +26,13 @@ from ecgclip.evaluate.metrics import expected_calibration_error
 from ecgclip.explain.sentences import choose_statements
 from ecgclip.knowledge.criteria import Readings
 from ecgclip.knowledge.criteria.readings import combine
-from ecgclip.model.calibration import Calibration, Witnesses
+from ecgclip.model.calibration import Calibration, Mix, Witnesses
 from ecgclip.model.clip import ECGCLIP
 from ecgclip.model.config import ModelConfig
 from ecgclip.train.sources import Splits
 from ecgclip.train.targets import targets
 from ecgclip.train.validation import embed_windows
-from ecgclip.train.witnesses import Evidences, evidences, fit_slope, readings_of
+from ecgclip.train.witnesses import Evidences, Simulated, evidences, fit_mix, readings_of, shared_weight
 
 RISING = (0, 1, 2)  # of Calibration.features: the similarity, its distance from the bank's mean, and its rank
 THRESHOLDS = np.arange(2, 39) / 40  # tried; a finer grid would only follow the noise of a small split
@@ -136,30 +136,44 @@ def fit_untrained(hidden: Iterable[Examples]) -> Calibration:
     return fit(features, np.concatenate([part.truth.ravel() for part in parts]))
 
 
-def slope(parts: Iterable[Examples], curve: Calibration, witnesses: Witnesses) -> tuple[float, float]:
-    """Fit slope and bias of the vector beside the criteria; (1, 0) where nothing is both known and measured."""
+def simulated_examples(model: ECGCLIP, simulated: Simulated, concepts: Collection[str]) -> Examples:
+    """The same of simulated ECGs, for those of some concepts that any of them has."""
+    chosen = [c for c in simulated.concepts(model.kb) if c in concepts]
+    evidence = simulated.evidences(model.kb, chosen)
+    features = np.zeros((len(simulated.ecgs), 0, 4))
+    if chosen:
+        vectors = np.stack([model.concept_vector(c) for c in chosen])
+        similarity = np.stack([e.vector for e in model.encode(simulated.ecgs)]) @ vectors.T
+        features = Calibration().features(similarity, model.reference @ vectors.T)
+    return Examples(features, evidence)
+
+
+def mix(real: Iterable[Examples], simulated: Iterable[Examples], curve: Calibration, criteria: Witnesses) -> Mix:
+    """Fit how vector and criteria mix; they count as they are where nothing is both known and measured."""
     columns: list[list[np.ndarray]] = [[], [], []]
-    for part in parts:
+    sizes = [0, 0]
+    for i, part in [*((0, part) for part in real), *((1, part) for part in simulated)]:
         use = part.evidence.measured & (part.truth >= 0)
         rows = curve.curve(part.features)[use], part.evidence.features[use], part.truth[use]
         for column, values in zip(columns, rows, strict=True):
             column.append(values)
+        sizes[i] += int(use.sum())
     by_vector, evidence, truth = map(np.concatenate, columns)
-    return fit_slope(witnesses, by_vector, evidence, truth) if np.unique(truth).size == 2 else (1.0, 0.0)
+    if np.unique(truth[: sizes[0]]).size < 2:
+        return 1.0, 1.0, 0.0
+    return fit_mix(criteria, by_vector, evidence, truth, shared_weight(*sizes))
 
 
 Answer = tuple[Calibration, Witnesses | None]  # what turns similarity and evidence into a probability
 
 
-def calibrate(trained: Examples, criteria: Witnesses | None) -> Answer:
-    """Fit the curve, and slope and bias beside the criteria; `criteria` has their weights."""
-    curve = fit(trained.features, trained.truth)
-    if criteria is None:
-        return curve, None
-    return curve, replace(criteria, trained=slope([trained], curve, criteria))
+def calibrate(real: Examples, simulated: Examples, criteria: Witnesses) -> Answer:
+    """Fit the curve, and how vector and criteria mix; `criteria` has the weights of the latter."""
+    curve = fit(real.features, real.truth)
+    return curve, replace(criteria, trained=mix([real], [simulated], curve, criteria))
 
 
-def cross_fit(model: ECGCLIP, held_out: Splits, criteria: Witnesses | None) -> tuple[list[Answer], float]:
+def cross_fit(model: ECGCLIP, held_out: Splits, simulated: Examples, criteria: Witnesses) -> tuple[list[Answer], float]:
     """For each fold of validation patients what is fitted on the other folds, and the ECE of its probabilities.
 
     The ECE is NaN where no truth is known.
@@ -167,7 +181,7 @@ def cross_fit(model: ECGCLIP, held_out: Splits, criteria: Witnesses | None) -> t
     split = next(iter(held_out.values()))
     all_examples = examples(model, held_out)
     folds = patient_folds([split.cases[i] for i in split.windows.case])
-    answers = [calibrate(all_examples.of(folds != k), criteria) for k in range(folds.max() + 1)]
+    answers = [calibrate(all_examples.of(folds != k), simulated, criteria) for k in range(folds.max() + 1)]
     probability = np.zeros(all_examples.truth.shape)
     for k, answer in enumerate(answers):
         probability[folds == k] = all_examples.of(folds == k).probability(*answer)

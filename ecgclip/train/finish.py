@@ -13,13 +13,20 @@ import torch.nn.functional as F
 
 from ecgclip.data.splits import patient_folds
 from ecgclip.model.clip import ECGCLIP
-from ecgclip.train.calibrate import calibrate, choose_threshold, cross_fit, cross_fitted_f1, examples
+from ecgclip.train.calibrate import (
+    calibrate,
+    choose_threshold,
+    cross_fit,
+    cross_fitted_f1,
+    examples,
+    simulated_examples,
+)
 from ecgclip.train.floor import choose_floor
 from ecgclip.train.loop import device_of
 from ecgclip.train.recipe import Recipe
 from ecgclip.train.sources import Split, Splits, data_hash, split_records, trained_concepts
 from ecgclip.train.validation import embed_windows, encode_windows, macro_auroc, validation_auroc, validation_prompts
-from ecgclip.train.witnesses import fit_criteria, real_evidences, simulated_evidences
+from ecgclip.train.witnesses import Simulated, fit_criteria, real_evidences
 
 SIGNAL_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)  # tried
 REFERENCE = 512  # windows of the reference bank
@@ -80,10 +87,12 @@ def calibrate_model(model: ECGCLIP, splits: Splits, held_out: Splits, figures: d
         What `weigh_signal` returned.
     """
     real = [real_evidences(model.kb, split.windows, split.cases) for split in splits.values()]
-    criteria = fit_criteria(real, simulated_evidences(model.kb))
-    curve, witnesses = calibrate(examples(model, held_out), criteria)
+    simulated = Simulated.of(sampling_rate=model.config.ecg.sampling_rate)
+    criteria = fit_criteria(real, simulated.evidences(model.kb, simulated.concepts(model.kb)))
+    foreign = simulated_examples(model, simulated, model.config.trained_concepts or ())
+    curve, witnesses = calibrate(examples(model, held_out), foreign, criteria)
     model.config = replace(model.config, floor=choose_floor(model), calibration=curve, witnesses=witnesses)
-    answers, ece = cross_fit(model, held_out, criteria)
+    answers, ece = cross_fit(model, held_out, foreign, criteria)
     figures = figures | {"ece": ece, "f1": cross_fitted_f1(model, held_out, answers)}
     cross_fitted = {k: v if isinstance(v, list) else _rounded(v) for k, v in figures.items()}
     print("cross-fitted on validation:", cross_fitted)
