@@ -9,9 +9,9 @@ of that training names one of its conditions, a narrower one or a namesake. What
 again, and an interrupted training goes on.
 
 Then, on the validation split alone, each condition is asked of the model that never heard of it. That gives the best
-`enrich_untrained` for prompts/templates.yaml, and for untrained conditions the curve, and how it mixes with the criteria.
- The weights of the criteria are fitted without the group, too. With --into, a model's config.json
-gets what was fitted, and its own calibration is fitted again. Last come the figures.
+`enrich_untrained` for prompts/templates.yaml, and for untrained conditions the curve, and how it mixes with the
+criteria, whose weights are fitted without the group, too. With --into, a model's config.json gets what was fitted, and
+its own calibration is fitted again. Last come the figures.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """How much the criteria of a condition weigh beside its vector: what `ecgclip.model.calibration.Witnesses` holds.
 
 The weights of the criteria are fitted without any vector, over all conditions that the training ECGs tell of and those
-of simulated ECGs. Nothing in them was trained on these ECGs, so that training ECGs serve as well as others. How they mix
-with the vector follows on the validation split, and again on simulated ECGs: those stand for ECGs unlike the training
-ECGs, such as another hospital's, of which a vector knows less and a guideline as much.
+of simulated ECGs. Nothing in them was trained on these ECGs, so that training ECGs serve as well as others. How they
+mix with the vector follows on the validation split, and again on simulated ECGs: those stand for ECGs unlike the
+training ECGs, such as another hospital's, of which a vector knows less and a guideline as much.
 """
 
 from __future__ import annotations
