@@ -94,6 +94,10 @@ def criterion(**changes):
         ({"report": []}, "empty"),
         ({"aliases": {"en": [True]}}, "quote"),
         ({"codes": {"snomed": [426783006]}}, "quoted"),
+        ({"codes": {"aha": 20}}, "quoted"),
+        ({"excludes": "normal-ecg"}, "excludes is not a list"),
+        ({"excludes": ["flying-saucer"]}, "unknown concepts ['flying-saucer']"),
+        ({"excludes": ["normal-ecg"], "broader": ["normal-ecg"]}, "is a kind of both"),
     ],
 )
 def test_a_wrong_entry(folder, changes, words):
