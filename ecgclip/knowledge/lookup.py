@@ -70,7 +70,7 @@ class Lookup:
         return self.concepts[concept] if concept else None
 
     def by_code(self, system: str, code: str) -> str | None:
-        """Return the id of the concept with a code of "scp", "snomed", "aha" or "icd10"; see `KnowledgeBase.by_code`."""
+        """Return the id of the concept with a code of a system; see `KnowledgeBase.by_code`."""
         owners = self._codes.get((system, code), [])
         widest = [one for one in owners if all(one == other or one in self.ancestors(other) for other in owners)]
         return widest[0] if widest else None

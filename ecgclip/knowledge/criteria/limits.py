@@ -53,8 +53,9 @@ _BY_UNIT = {
     "/min": "rate_very_fast rate_fast rate_slow rate_very_slow",
     "ms": "pr_long pr_short qrs_wide qrs_slightly_wide qtc_long qtc_short delta_pr delta_qrs p_long r_broad_ms "
     "s_wide_ms lbbb_wide pause_sinus",
-    "mV": "flutter_mv p_tall sokolow sokolow_adult peguero cornell r_avl s_v1_deep low_limb low_chest r_broad_mv s_wide_mv rsr_r rsr_s "
-    "rsr_rprime dominant_r_net dominant_r_mv r_v3_poor r_v4_poor r_v1_poor st_down t_inverted t_flat t_upright",
+    "mV": "flutter_mv p_tall sokolow cornell r_avl s_v1_deep low_limb low_chest r_broad_mv s_wide_mv rsr_r rsr_s "
+    "rsr_rprime dominant_r_net dominant_r_mv r_v3_poor r_v4_poor r_v1_poor st_down t_inverted t_flat t_upright "
+    "sokolow_adult peguero",
     "ratio": "delta_upstroke flutter_share flutter_contrast",
     "mVms": "p_terminal",
 }
