@@ -1,0 +1,170 @@
+"""Which concepts of the knowledge base hold for a simulated ECG, by how it was made and by its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ecgclip.simulate.conditions import Condition
+from ecgclip.simulate.patient import Patient
+
+# Each concept with the broader ones that hold with it, as in the knowledge base.
+BROADER_TABLE = """
+acute-myocardial-infarction: myocardial-infarction
+anterior-myocardial-infarction: myocardial-infarction
+anterior-stemi: stemi anterior-myocardial-infarction st-elevation
+apical-hypertrophic-cardiomyopathy: hypertrophic-cardiomyopathy
+atrial-fibrillation: atrial-fibrillation-or-flutter supraventricular-arrhythmia
+atrial-fibrillation-or-flutter: supraventricular-arrhythmia
+atrial-flutter: atrial-fibrillation-or-flutter supraventricular-arrhythmia
+av-block: conduction-disturbance
+bundle-branch-block: conduction-disturbance
+complete-av-block: av-block
+digitalis-effect: st-t-change
+electrolyte-or-drug-effect: st-t-change
+first-degree-av-block: av-block prolonged-pr-interval
+fragmented-qrs: abnormal-qrs
+fusion-of-paced-and-normal-beat: fusion-beat
+hyperacute-t-waves: t-wave-abnormality st-t-change
+hypomagnesemia: electrolyte-or-drug-effect
+idioventricular-rhythm: bradycardia
+inferior-myocardial-infarction: myocardial-infarction
+inferior-stemi: stemi inferior-myocardial-infarction st-elevation
+intraventricular-conduction-delay: conduction-disturbance
+junctional-rhythm: supraventricular-arrhythmia
+lateral-myocardial-infarction: myocardial-infarction
+lateral-stemi: stemi lateral-myocardial-infarction st-elevation
+left-bundle-branch-block: bundle-branch-block
+left-ventricular-hypertrophy: hypertrophy
+left-ventricular-strain: st-t-change
+myocardial-ischemia: st-t-change
+nondiagnostic-t-abnormality: st-t-change
+nonspecific-st-change: st-t-change
+nonspecific-st-t-abnormality: st-t-change
+nstemi: acute-myocardial-infarction
+premature-ventricular-contraction: premature-complexes
+prolonged-qt-interval: st-t-change
+r-wave-abnormal: abnormal-qrs
+right-bundle-branch-block: bundle-branch-block
+septal-hypertrophy: hypertrophy
+short-qt-syndrome: short-qt-interval
+sinus-bradycardia: bradycardia
+sinus-tachycardia: tachycardia
+stemi: acute-myocardial-infarction
+tachycardia-bradycardia-syndrome: sinus-node-dysfunction
+ventricular-aneurysm: st-t-change
+ventricular-escape-rhythm: idioventricular-rhythm
+ventricular-pacing: paced-rhythm
+"""
+# Words without a limit, which an ECG may earn or not whatever it was made to show.
+VAGUE = """
+abnormal-qrs r-wave-abnormal p-wave-change clockwise-rotation counterclockwise-rotation fragmented-qrs
+indeterminate-axis s1s2s3-pattern nonspecific-st-change nonspecific-t-change nonspecific-st-t-abnormality
+nondiagnostic-t-abnormality st-t-change t-wave-abnormality low-t-wave-amplitude tall-t-waves u-wave fusion-beat
+unclassifiable-beat sinus-arrhythmia normal-beat
+"""
+# Diseases that an abnormal ECG neither shows nor rules out.
+DISEASES = """
+arrhythmogenic-right-ventricular-cardiomyopathy athletes-heart cardiac-amyloidosis chronic-lung-disease-pattern cpvt
+digitalis-effect digitalis-toxicity dilated-cardiomyopathy electrolyte-or-drug-effect hypertrophic-cardiomyopathy
+apical-hypertrophic-cardiomyopathy septal-hypertrophy hypertrophy hypomagnesemia intracranial-hemorrhage
+myocardial-ischemia myocarditis nstemi pericardial-effusion sinus-node-dysfunction sodium-channel-blocker-toxicity
+tachycardia-bradycardia-syndrome takotsubo-cardiomyopathy vasospastic-angina poor-r-wave-progression
+pathological-q-waves conduction-disturbance intraventricular-conduction-delay hyperacute-t-waves ventricular-aneurysm
+early-repolarization acute-right-heart-strain supraventricular-arrhythmia irregular-rhythm
+fusion-of-paced-and-normal-beat limb-lead-reversal precordial-lead-misplacement long-qt-syndrome short-qt-syndrome
+"""
+# Of the signal, not of the heart
+TECHNICAL = ["poor-signal-quality", "baseline-wander", "muscle-artifact", "mains-interference", "flat-lead"]
+NEIGHBOURS = "I-aVL II-III III-aVF II-aVF V1-V2 V2-V3 V3-V4 V4-V5 V5-V6"
+NEIGHBOUR_LEADS = [pair.split("-") for pair in NEIGHBOURS.split()]
+LIMBS, CHEST = ("I", "II", "III", "aVR", "aVL", "aVF"), ("V1", "V2", "V3", "V4", "V5", "V6")
+YOUNG = 40  # years: younger men may have more ST elevation in V2 and V3 (Fourth Universal Definition, 2018)
+WIDE_QRS = 120.0  # ms: ST and T of a wider complex follow from it, and so does a late turn to the right
+OF_NARROW_QRS = ("st-elevation", "st-depression", "t-wave-inversion", "right-axis-deviation")
+
+
+def what_holds(kind: Condition, patient: Patient, truth: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """The ids that hold, broader ones included, and those that may hold, each in order of the alphabet."""
+    made, may = set(kind.concepts.split()), set(kind.unknown.split())
+    if _nothing_happened(kind, truth):
+        may, made = may | made, set()
+    measured = dict(_measured(patient, truth))
+    found = {id for id, sure in measured.items() if sure}
+    may |= set(measured) - found
+    if kind.sinus:
+        (found if 60 <= truth["heart_rate"] <= 100 else may).add("sinus-rhythm")
+    abnormal = (made | found) - {"normal-ecg", "sinus-rhythm"} - set(TECHNICAL)
+    may |= set(VAGUE.split()) | set(DISEASES.split() if abnormal else ())
+    if abnormal:
+        found.add("abnormal-ecg")
+        made -= {"normal-ecg"}
+    elif "normal-ecg" not in made or set(measured) - found:
+        may |= {"normal-ecg", "abnormal-ecg"}
+        made -= {"normal-ecg"}
+    holds = with_broader(made | found)
+    return sorted(holds), sorted(with_broader(may) - holds)
+
+
+def with_broader(ids: Iterable[str]) -> set[str]:
+    """Concepts with all broader ones."""
+    closed: set[str] = set()
+    left = list(ids)
+    while left:
+        if (id := left.pop()) not in closed:
+            closed.add(id)
+            left += BROADER.get(id, [])
+    return closed
+
+
+BROADER = {line.split(": ")[0]: line.split(": ")[1].split() for line in BROADER_TABLE.strip().splitlines()}
+
+
+def _nothing_happened(kind: Condition, truth: dict[str, Any]) -> bool:
+    """Whether a short record shows usual beats only, of a condition that comes and goes."""
+    return kind.comes_and_goes and set(truth["beat_classes"]) <= {"usual"} and all(truth["p_conducted"])
+
+
+def _measured(patient: Patient, truth: dict[str, Any]) -> Iterable[tuple[str, bool]]:
+    """Concepts that are a number past a limit: True where it is clearly past, False where it is near the limit."""
+    rate, axis = truth["heart_rate"], truth["axis_deg"]
+    long_qt = 460 if patient.sex == "female" else 450
+    rows = [
+        ("tachycardia", rate - 100, 2.5),
+        ("bradycardia", 60 - rate, 2.5),
+        ("prolonged-qt-interval", patient.qtc - long_qt, 10),
+        ("short-qt-interval", 370 - patient.qtc, 20),
+        ("left-axis-deviation", -30 - axis if axis > -90 else -180, 5),
+        ("right-axis-deviation", axis - 90, 5),
+        ("extreme-axis-deviation", -90 - axis, 5),
+        ("low-qrs-voltage", 1000 * (0.5 - max(_height(truth, lead) for lead in LIMBS)), 50),
+        *_pr_rows(truth["pr_ms"]),
+        *_repolarisation_rows(patient, truth),
+    ]
+    for id, past, doubt in rows:
+        if past > -doubt:
+            yield id, past > doubt and not (truth["qrs_ms"] >= WIDE_QRS and id in OF_NARROW_QRS)
+
+
+def _pr_rows(pr: float | None) -> list[tuple[str, float, float]]:
+    return [] if pr is None else [("prolonged-pr-interval", pr - 200, 10), ("short-pr-interval", 120 - pr, 8)]
+
+
+def _repolarisation_rows(patient: Patient, truth: dict[str, Any]) -> list[tuple[str, float, float]]:
+    """By the two neighbouring leads that are furthest past the limit, µV."""
+    j, t = truth["j_mv"], truth["t_mv"]
+    in_front = 0.15 if patient.sex == "female" else 0.25 if patient.age < YOUNG else 0.2
+    up = {lead: j[lead] - (in_front if lead in ("V2", "V3") else 0.1) for lead in j}
+    return [
+        ("st-elevation", 1000 * _both(up), 30),
+        ("st-depression", 1000 * _both({lead: -0.05 - j[lead] for lead in j}), 20),
+        ("t-wave-inversion", 1000 * _both({lead: -0.1 - t[lead] for lead in t}), 40),
+    ]
+
+
+def _both(past: dict[str, float]) -> float:
+    return max(min(past[a], past[b]) for a, b in NEIGHBOUR_LEADS)
+
+
+def _height(truth: dict[str, Any], lead: str) -> float:
+    return truth["r_mv"][lead] - truth["s_mv"][lead]

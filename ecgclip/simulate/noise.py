@@ -1,0 +1,42 @@
+"""What lies over or beside the beats: noise, and the continuous activity of fibrillating or fluttering atria."""
+
+from __future__ import annotations
+
+import numpy as np
+
+# mV, in the order of the table: fibrillatory waves, flutter waves
+FIBRILLATION = np.array([0.008, 0.028, 0.055, 0.028, 0.012, 0.008, 0.008, 0.008])
+FLUTTER = np.array([-0.01, 0.13, -0.09, -0.04, 0.01, 0.03, 0.035, 0.035])
+
+
+def fluttering(pace: float, time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A slow descent and a fast rise, `pace` times a minute, (8, samples) mV."""
+    phase = 2 * np.pi * time * pace / 60 + rng.uniform(0, 2 * np.pi)
+    return FLUTTER[:, None] * sum(np.sin(k * phase) / k for k in (1, 2, 3))
+
+
+def fibrillating(time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Wavelets that drift in rate and strength, each seen by the leads in its own way, (8, samples) mV."""
+    waves = np.zeros((8, time.size))
+    for pace in rng.uniform(5, 8, 4):
+        drift, swell = (np.sin(2 * np.pi * rng.uniform(0.1, 0.7) * time + rng.uniform(0, 2 * np.pi)) for _ in range(2))
+        phase = 2 * np.pi * pace * time + 1.5 * drift + rng.uniform(0, 2 * np.pi)
+        size = FIBRILLATION * rng.normal(1, 0.3, 8)
+        waves += size[:, None] * (0.6 + 0.4 * swell) * (np.sin(phase) + 0.3 * np.sin(2 * phase))
+    return waves
+
+
+def noise(
+    heavy: bool, time: np.ndarray, respiration: np.ndarray, sampling_rate: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Baseline wander and muscle as in a good recording, (8, samples) mV; `heavy` adds mains and electrode motion."""
+    noise = rng.normal(0, 0.05 if heavy else 0.007, (8, time.size))
+    slow = np.stack([np.sin(2 * np.pi * f * time + rng.uniform(0, 2 * np.pi)) for f in rng.uniform(0.05, 0.4, 4)])
+    noise += (0.20 if heavy else 0.015) * rng.normal(0, 1, (8, 5)) @ np.vstack([slow, respiration])
+    if heavy:
+        if sampling_rate > 100:  # at 100 Hz and below, the mains would only appear as an alias
+            noise += 0.08 * rng.uniform(0.4, 1.4, (8, 1)) * np.sin(2 * np.pi * 50 * time)
+        for start in np.arange(rng.uniform(0.3, 1.5), time[-1], 2.5):  # an electrode slips and settles
+            size = rng.normal(0, 0.7, (8, 1)) * (rng.random((8, 1)) < 0.3)
+            noise += size * np.where(time < start, 0, np.exp(-np.maximum(time - start, 0) / rng.uniform(0.2, 0.6)))
+    return noise
