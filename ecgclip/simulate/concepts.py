@@ -5,56 +5,129 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from ecgclip.simulate.conditions import Condition
 from ecgclip.simulate.patient import Patient
 
 # Each concept with the broader ones that hold with it, as in the knowledge base.
 BROADER_TABLE = """
+accelerated-junctional-rhythm: junctional-rhythm
 acute-myocardial-infarction: myocardial-infarction
+anterior-ischemia: myocardial-ischemia st-t-change
 anterior-myocardial-infarction: myocardial-infarction
 anterior-stemi: stemi anterior-myocardial-infarction st-elevation
+anterolateral-ischemia: myocardial-ischemia st-t-change
+anterolateral-myocardial-infarction: myocardial-infarction
+anterolateral-subendocardial-injury: subendocardial-injury
+anteroseptal-ischemia: myocardial-ischemia st-t-change
+anteroseptal-myocardial-infarction: myocardial-infarction
+anteroseptal-subendocardial-injury: subendocardial-injury
 apical-hypertrophic-cardiomyopathy: hypertrophic-cardiomyopathy
+arm-lead-reversal: limb-lead-reversal
+atrial-bigeminy: bigeminy premature-atrial-contraction
 atrial-fibrillation: atrial-fibrillation-or-flutter supraventricular-arrhythmia
 atrial-fibrillation-or-flutter: supraventricular-arrhythmia
 atrial-flutter: atrial-fibrillation-or-flutter supraventricular-arrhythmia
+atrial-pacing: paced-rhythm
+atrial-tachycardia: supraventricular-arrhythmia
 av-block: conduction-disturbance
+avnrt: paroxysmal-supraventricular-tachycardia supraventricular-tachycardia
+avrt: supraventricular-tachycardia
+bifascicular-block: bundle-branch-block
+bigeminy: premature-complexes
+blocked-premature-atrial-contraction: premature-atrial-contraction
 bundle-branch-block: conduction-disturbance
 complete-av-block: av-block
+de-winter-pattern: st-depression st-t-change
 digitalis-effect: st-t-change
+dual-chamber-pacing: paced-rhythm
+ectopic-atrial-rhythm: supraventricular-arrhythmia
 electrolyte-or-drug-effect: st-t-change
 first-degree-av-block: av-block prolonged-pr-interval
 fragmented-qrs: abnormal-qrs
 fusion-of-paced-and-normal-beat: fusion-beat
+high-grade-av-block: av-block
 hyperacute-t-waves: t-wave-abnormality st-t-change
+hypercalcemia: electrolyte-or-drug-effect
+hyperkalemia: electrolyte-or-drug-effect
+hypocalcemia: electrolyte-or-drug-effect
+hypokalemia: electrolyte-or-drug-effect
 hypomagnesemia: electrolyte-or-drug-effect
 idioventricular-rhythm: bradycardia
+incomplete-right-bundle-branch-block: bundle-branch-block
+inferior-ischemia: myocardial-ischemia st-t-change
 inferior-myocardial-infarction: myocardial-infarction
 inferior-stemi: stemi inferior-myocardial-infarction st-elevation
+inferior-subendocardial-injury: subendocardial-injury
+inferolateral-ischemia: myocardial-ischemia st-t-change
+inferolateral-subendocardial-injury: subendocardial-injury
 intraventricular-conduction-delay: conduction-disturbance
 junctional-rhythm: supraventricular-arrhythmia
+junctional-tachycardia: supraventricular-tachycardia
+lateral-ischemia: myocardial-ischemia st-t-change
 lateral-myocardial-infarction: myocardial-infarction
 lateral-stemi: stemi lateral-myocardial-infarction st-elevation
+lateral-subendocardial-injury: subendocardial-injury
+left-anterior-fascicular-block: conduction-disturbance
+left-atrial-enlargement: hypertrophy
 left-bundle-branch-block: bundle-branch-block
+left-main-ischemia: myocardial-ischemia st-depression st-t-change
+left-posterior-fascicular-block: conduction-disturbance
 left-ventricular-hypertrophy: hypertrophy
 left-ventricular-strain: st-t-change
+mobitz-1-av-block: second-degree-av-block
+mobitz-2-av-block: second-degree-av-block
 myocardial-ischemia: st-t-change
+nodal-escape-beat: junctional-escape
 nondiagnostic-t-abnormality: st-t-change
 nonspecific-st-change: st-t-change
 nonspecific-st-t-abnormality: st-t-change
+nonsustained-ventricular-tachycardia: ventricular-tachycardia
 nstemi: acute-myocardial-infarction
+old-myocardial-infarction: myocardial-infarction
+paroxysmal-supraventricular-tachycardia: supraventricular-tachycardia
+polymorphic-ventricular-tachycardia: ventricular-tachycardia
+posterior-myocardial-infarction: myocardial-infarction
+posterior-stemi: stemi posterior-myocardial-infarction
+premature-atrial-contraction: premature-complexes
 premature-ventricular-contraction: premature-complexes
+prolonged-p-wave: p-wave-change
 prolonged-qt-interval: st-t-change
 r-wave-abnormal: abnormal-qrs
+rapid-atrial-fibrillation: atrial-fibrillation tachycardia
+right-atrial-enlargement: hypertrophy
 right-bundle-branch-block: bundle-branch-block
+right-ventricular-hypertrophy: hypertrophy
+second-degree-av-block: av-block
 septal-hypertrophy: hypertrophy
+septal-myocardial-infarction: myocardial-infarction
 short-qt-syndrome: short-qt-interval
+sinoatrial-block: sinus-node-dysfunction
+sinus-arrest: sinus-node-dysfunction
 sinus-bradycardia: bradycardia
 sinus-tachycardia: tachycardia
+slow-atrial-fibrillation: atrial-fibrillation bradycardia
 stemi: acute-myocardial-infarction
+supraventricular-premature-beat: premature-complexes
+supraventricular-tachycardia: supraventricular-arrhythmia tachycardia
 tachycardia-bradycardia-syndrome: sinus-node-dysfunction
+tall-p-wave: p-wave-change
+torsades-de-pointes: polymorphic-ventricular-tachycardia
+trigeminy: premature-complexes
+two-to-one-av-block: second-degree-av-block
 ventricular-aneurysm: st-t-change
+ventricular-bigeminy: bigeminy premature-ventricular-contraction
+ventricular-couplet: premature-ventricular-contraction
 ventricular-escape-rhythm: idioventricular-rhythm
+ventricular-flutter: ventricular-tachycardia
 ventricular-pacing: paced-rhythm
+ventricular-preexcitation: conduction-disturbance
+ventricular-tachycardia: tachycardia
+ventricular-trigeminy: trigeminy premature-ventricular-contraction
+wellens-syndrome: t-wave-abnormality st-t-change
+wide-complex-tachycardia: tachycardia
+wolff-parkinson-white: ventricular-preexcitation
 """
 # Words without a limit, which an ECG may earn or not whatever it was made to show.
 VAGUE = """
@@ -79,6 +152,7 @@ TECHNICAL = ["poor-signal-quality", "baseline-wander", "muscle-artifact", "mains
 NEIGHBOURS = "I-aVL II-III III-aVF II-aVF V1-V2 V2-V3 V3-V4 V4-V5 V5-V6"
 NEIGHBOUR_LEADS = [pair.split("-") for pair in NEIGHBOURS.split()]
 LIMBS, CHEST = ("I", "II", "III", "aVR", "aVL", "aVF"), ("V1", "V2", "V3", "V4", "V5", "V6")
+PAUSE = 1.5  # cycles of the sinus node
 YOUNG = 40  # years: younger men may have more ST elevation in V2 and V3 (Fourth Universal Definition, 2018)
 WIDE_QRS = 120.0  # ms: ST and T of a wider complex follow from it, and so does a late turn to the right
 OF_NARROW_QRS = ("st-elevation", "st-depression", "t-wave-inversion", "right-axis-deviation")
@@ -89,11 +163,11 @@ def what_holds(kind: Condition, patient: Patient, truth: dict[str, Any]) -> tupl
     made, may = set(kind.concepts.split()), set(kind.unknown.split())
     if _nothing_happened(kind, truth):
         may, made = may | made, set()
-    measured = dict(_measured(patient, truth))
+    measured = dict(_measured(kind, patient, truth)) if truth["heart_rate"] else {}
     found = {id for id, sure in measured.items() if sure}
     may |= set(measured) - found
     if kind.sinus:
-        (found if 60 <= truth["heart_rate"] <= 100 else may).add("sinus-rhythm")
+        (found if 60 <= truth["atrial_rate"] <= 100 else may).add("sinus-rhythm")
     abnormal = (made | found) - {"normal-ecg", "sinus-rhythm"} - set(TECHNICAL)
     may |= set(VAGUE.split()) | set(DISEASES.split() if abnormal else ())
     if abnormal:
@@ -122,10 +196,13 @@ BROADER = {line.split(": ")[0]: line.split(": ")[1].split() for line in BROADER_
 
 def _nothing_happened(kind: Condition, truth: dict[str, Any]) -> bool:
     """Whether a short record shows usual beats only, of a condition that comes and goes."""
-    return kind.comes_and_goes and set(truth["beat_classes"]) <= {"usual"} and all(truth["p_conducted"])
+    cycles = np.diff(truth["p_onsets_s"])
+    paused = len(cycles) > 1 and cycles.max() > PAUSE * np.median(cycles)
+    usual = set(truth["beat_classes"]) <= {"usual"} and all(truth["p_conducted"])
+    return kind.comes_and_goes and usual and not paused
 
 
-def _measured(patient: Patient, truth: dict[str, Any]) -> Iterable[tuple[str, bool]]:
+def _measured(kind: Condition, patient: Patient, truth: dict[str, Any]) -> Iterable[tuple[str, bool]]:
     """Concepts that are a number past a limit: True where it is clearly past, False where it is near the limit."""
     rate, axis = truth["heart_rate"], truth["axis_deg"]
     long_qt = 460 if patient.sex == "female" else 450
@@ -139,6 +216,7 @@ def _measured(patient: Patient, truth: dict[str, Any]) -> Iterable[tuple[str, bo
         ("extreme-axis-deviation", -90 - axis, 5),
         ("low-qrs-voltage", 1000 * (0.5 - max(_height(truth, lead) for lead in LIMBS)), 50),
         *_pr_rows(truth["pr_ms"]),
+        *_sinus_rows(truth["atrial_rate"] if kind.sinus else None),
         *_repolarisation_rows(patient, truth),
     ]
     for id, past, doubt in rows:
@@ -148,6 +226,10 @@ def _measured(patient: Patient, truth: dict[str, Any]) -> Iterable[tuple[str, bo
 
 def _pr_rows(pr: float | None) -> list[tuple[str, float, float]]:
     return [] if pr is None else [("prolonged-pr-interval", pr - 200, 10), ("short-pr-interval", 120 - pr, 8)]
+
+
+def _sinus_rows(rate: float | None) -> list[tuple[str, float, float]]:
+    return [] if rate is None else [("sinus-tachycardia", rate - 100, 2.5), ("sinus-bradycardia", 60 - rate, 2.5)]
 
 
 def _repolarisation_rows(patient: Patient, truth: dict[str, Any]) -> list[tuple[str, float, float]]:

@@ -6,8 +6,8 @@ import numpy as np
 
 from ecgclip.ecg import ECG, LEADS, EcgclipError
 from ecgclip.simulate.conditions import CONDITIONS, Condition
-from ecgclip.simulate.noise import fibrillating, fluttering, noise
-from ecgclip.simulate.patient import Patient
+from ecgclip.simulate.noise import NOISES, fibrillating, fluttering, noise, quivering
+from ecgclip.simulate.patient import Patient, turned
 from ecgclip.simulate.rhythm import Rhythm, draw_rhythm, flutter_rate
 from ecgclip.simulate.truth import truth_of
 from ecgclip.simulate.waves import Waves, twelve
@@ -16,6 +16,7 @@ SECONDS = (2.0, 3600.0)  # shortest and longest record
 SAMPLING_RATES = (100.0, 2000.0)  # Hz; below 100 Hz a QRS complex is no longer sampled
 SPIKE = np.array([0.50, -0.70, -0.55, -0.80, -0.90, -0.80, -0.60, -0.40])  # mV, in the order of the table
 LEVELS = ("j_mv", "st_mv", "t_mv", "r_mv", "s_mv")  # of the truth, by lead
+ATRIAL_SPIKE = np.array([0.15, 0.35, 0.20, 0.22, 0.22, 0.20, 0.20, 0.18])
 SPIKE_S = 0.002
 OWN = 16  # what only the condition draws comes from a generator of its own
 
@@ -40,14 +41,15 @@ def simulate(condition: str, seed: int = 0, seconds: float = 10, sampling_rate: 
         float32 (12, seconds * sampling_rate), mV. `metadata` has age, sex, comments and `truth`, taken from the
         noise-free model.
 
-        Of the prevailing beat: heart_rate (ventricular, /min), pr_ms (None where P waves are absent or not conducted),
-        qrs_ms, qt_ms, axis_deg (of the QRS area), and {lead: mV} of j_mv (at the J point), st_mv (60 ms later),
-        t_mv (the largest deflection of T, signed), r_mv and s_mv (the highest and lowest point of QRS).
+        heart_rate (ventricular, /min); of the usual beat, or of the most frequent one where none is usual: pr_ms
+        (None where P waves are absent or not conducted), qrs_ms, qt_ms, axis_deg (of the QRS area), and {lead: mV} of
+        j_mv (at the J point), st_mv (60 ms later), t_mv (the largest deflection of T, signed), r_mv and s_mv (the
+        highest and lowest point of QRS). All of these are None in a record without beats.
 
         Of the record: r_peaks_s, and for each of them qrs_onsets_s and beat_classes (usual, early: narrow and
-        premature, wide: ventricular ectopic, escape, paced); p_onsets_s of all P waves and p_conducted; spikes_s;
-        atrial_rate (/min; None in fibrillation); severity (0 to 1); concepts (ids of the knowledge base that hold,
-        broader ones included) and unknown (ids that may hold; no other id holds).
+        premature, wide: from a ventricle, escape, paced); p_onsets_s of all P waves and p_conducted; spikes_s;
+        atrial_rate (/min; None in fibrillation); severity (0 to 1, or a little more); concepts (ids of the knowledge
+        base that hold, broader ones included) and unknown (ids that may hold; no other id holds).
 
     Raises
     ------
@@ -64,8 +66,8 @@ def simulate(condition: str, seed: int = 0, seconds: float = 10, sampling_rate: 
     signal = np.zeros((8, time.size))
     _add_p_waves(signal, time, rhythm, patient)
     _add_beats(signal, time, rhythm, patient, respiration, sampling_rate, rng)
-    signal += _atrial_waves(kind, patient, time, rng)
-    signal += noise(condition == "noise", time, respiration, sampling_rate, rng)
+    signal += _continuous_waves(kind, patient, time, rng)
+    signal += noise(NOISES[kind.noise], time, respiration, sampling_rate, rng)
     truth = truth_of(kind, patient, rhythm, seconds)
     if condition == "flat-lead":
         signal[LEADS.index("V2") - 4] = 0
@@ -88,10 +90,13 @@ def _check_arguments(condition: str, seed: int, seconds: float, sampling_rate: f
             raise EcgclipError(f"{name} must be {low:g} to {high:g} {unit}, not {value!r}")
 
 
-def _add(signal: np.ndarray, time: np.ndarray, onset: float, waves: Waves, gain: float = 1.0) -> None:
-    """Add `waves` from `onset` (s) on to `signal` (8, n) in place, where they are not zero."""
+def _add(
+    signal: np.ndarray, time: np.ndarray, onset: float, waves: Waves, gain: float = 1.0, turn: float = 0.0
+) -> None:
+    """Add `waves` from `onset` (s) on to `signal` (8, n) in place, where they are not zero, turned by radians."""
     window = slice(*np.searchsorted(time, (onset - 0.2, onset + 1.0)))
-    signal[:, window] += gain * waves((time[window] - onset) * 1000)
+    values = gain * waves((time[window] - onset) * 1000)
+    signal[:, window] += turned(turn, turn) @ values if turn else values
 
 
 def _add_p_waves(signal: np.ndarray, time: np.ndarray, rhythm: Rhythm, patient: Patient) -> None:
@@ -120,14 +125,19 @@ def _add_beats(
     for previous, beat in zip(before, rhythm.beats, strict=True):
         qt = patient.qt_ms(0.7 * rr + 0.3 * (beat.onset - previous), beat.name)
         gain = rng.normal(1, 0.015) * (1 + 0.03 * np.interp(beat.onset, time, respiration))
-        _add(signal, time, beat.onset, patient.complex(beat.name, qt), gain)
-    for spike in rhythm.spikes:  # at least one sample wide
-        at, width = round(spike * sampling_rate), max(1, round(SPIKE_S * sampling_rate))
-        signal[:, max(at, 0) : max(at + width, 0)] += SPIKE[:, None]
+        _add(signal, time, beat.onset, patient.complex(beat.name, qt), gain * beat.gain, beat.turn)
+    width = max(1, round(SPIKE_S * sampling_rate))  # at least one sample
+    for spikes, size in ((rhythm.spikes, SPIKE), (rhythm.atrial_spikes, ATRIAL_SPIKE)):
+        for at in (round(spike * sampling_rate) for spike in spikes):
+            signal[:, max(at, 0) : max(at + width, 0)] += size[:, None]
 
 
-def _atrial_waves(kind: Condition, patient: Patient, time: np.ndarray, rng: np.random.Generator) -> np.ndarray | float:
-    """Continuous atrial activity: float (8, samples) mV, or 0."""
-    if kind.rhythm == "flutter":
-        return fluttering(flutter_rate(patient), time, rng)
+def _continuous_waves(
+    kind: Condition, patient: Patient, time: np.ndarray, rng: np.random.Generator
+) -> np.ndarray | float:
+    """Flutter and fibrillation: float (8, samples) mV, or 0."""
+    if kind.rhythm.endswith("flutter"):
+        return fluttering(flutter_rate(kind, patient), time, rng)
+    if kind.rhythm == "vf":
+        return quivering(patient.severity, time, rng)
     return fibrillating(time, rng) if kind.rhythm == "af" else 0

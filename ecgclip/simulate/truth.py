@@ -10,19 +10,23 @@ from ecgclip.ecg import LEADS
 from ecgclip.simulate.concepts import what_holds
 from ecgclip.simulate.conditions import Condition
 from ecgclip.simulate.patient import Patient
-from ecgclip.simulate.rhythm import Beat, Rhythm
+from ecgclip.simulate.rhythm import USUAL, Beat, Rhythm
 from ecgclip.simulate.waves import GRID, by_lead, twelve
 
+OF_BEATS = ("heart_rate", "qrs_ms", "qt_ms", "axis_deg", "j_mv", "st_mv", "t_mv", "r_mv", "s_mv")  # none without beats
 T_AFTER_J = 80.0  # ms: from there to the end of QT, the largest deflection is that of T
 
 
 def truth_of(kind: Condition, patient: Patient, rhythm: Rhythm, seconds: float) -> dict[str, Any]:
-    """The numbers of the prevailing beat, the times of all waves in the record, and the concepts that hold."""
-    names = [beat.name for beat in rhythm.beats if 0 <= beat.onset < seconds]
+    """The numbers of the usual beat, the times of all waves in the record, and the concepts that hold."""
+    beats = [beat for beat in rhythm.beats if 0 <= beat.onset < seconds]
+    names = [beat.name for beat in beats if beat.kind == USUAL] or [beat.name for beat in beats]
     name = max(names, key=names.count) if names else patient.beat
     truth = _beat_numbers(patient, name) | _times(patient, rhythm, seconds)
     peaks = truth["r_peaks_s"]
     truth["heart_rate"] = float(60 / np.diff(peaks).mean()) if len(peaks) > 1 else patient.rate
+    if not rhythm.beats:
+        truth |= dict.fromkeys(OF_BEATS)
     truth["atrial_rate"] = rhythm.atrial_rate
     truth["severity"] = patient.severity
     holds, unknown = what_holds(kind, patient, truth)
