@@ -114,6 +114,7 @@ supraventricular-tachycardia: supraventricular-arrhythmia tachycardia
 tachycardia-bradycardia-syndrome: sinus-node-dysfunction
 tall-p-wave: p-wave-change
 torsades-de-pointes: polymorphic-ventricular-tachycardia
+trifascicular-block: conduction-disturbance
 trigeminy: premature-complexes
 two-to-one-av-block: second-degree-av-block
 ventricular-aneurysm: st-t-change

@@ -143,6 +143,9 @@ CONDITIONS = {
         concepts="left-posterior-fascicular-block right-axis-deviation"),
     "bifascicular-block": Condition(beat="bifascicular", qtc=(20, 20), age=ELDERLY,
         concepts="bifascicular-block right-bundle-branch-block left-anterior-fascicular-block left-axis-deviation"),
+    "trifascicular-block": Condition(beat="bifascicular", pr=(225, 290), qtc=(20, 20), age=ELDERLY,
+        concepts="bifascicular-block right-bundle-branch-block left-anterior-fascicular-block left-axis-deviation "
+        "first-degree-av-block", unknown="trifascicular-block"),
     "intraventricular-delay": Condition(wide=(1.45, 1.7), height=(0.85, 0.85), qtc=(20, 30), age=OLD,
         severity=BY_SEVERITY, concepts="intraventricular-conduction-delay", unknown="bundle-branch-block"),
     # Repolarisation, electrolytes, drugs
@@ -202,6 +205,9 @@ CONDITIONS = {
         unknown="anterior-ischemia anteroseptal-ischemia t-wave-inversion"),
     "wellens-b": Condition(beat="wellens-b", severity=(0.8, 1.2), age=OLD, concepts="wellens-syndrome t-wave-inversion",
         unknown="anterior-ischemia anteroseptal-ischemia anterolateral-ischemia"),
+    "hyperacute-t": Condition((68, 96), "hyperacute", severity=(0.8, 1.2), age=OLD,
+        concepts="hyperacute-t-waves tall-t-waves", unknown="hyperkalemia anterior-stemi de-winter-pattern "
+        "anterior-myocardial-infarction acute-myocardial-infarction st-elevation"),
     "de-winter": Condition((72, 98), "de-winter", severity=(0.8, 1.2), age=OLD,
         concepts="de-winter-pattern", unknown="hyperacute-t-waves subendocardial-injury anterior-stemi tall-t-waves "
         "anterior-myocardial-infarction acute-myocardial-infarction"),
@@ -228,9 +234,9 @@ CONDITIONS = {
     "poor-r-progression": Condition(beat="poor-r", severity=(0.85, 1.1), age=OLD,
         concepts="poor-r-wave-progression", unknown="anterior-myocardial-infarction anteroseptal-myocardial-infarction "
         "old-myocardial-infarction septal-myocardial-infarction pathological-q-waves"),
-    "left-axis": Condition(turn=(-95, -118), severity=BY_SEVERITY, age=OLD, concepts="left-axis-deviation",
+    "left-axis": Condition(turn=(-92, -118), severity=BY_SEVERITY, age=OLD, concepts="left-axis-deviation",
         unknown="left-anterior-fascicular-block pathological-q-waves inferior-myocardial-infarction"),
-    "right-axis": Condition(turn=(50, 85), severity=BY_SEVERITY, age=(18, 60), concepts="right-axis-deviation",
+    "right-axis": Condition(turn=(45, 75), severity=BY_SEVERITY, age=(18, 60), concepts="right-axis-deviation",
         unknown="left-posterior-fascicular-block right-ventricular-hypertrophy lateral-myocardial-infarction"),
     "pulmonary-embolism": Condition((102, 128), "embolism", pr=(125, 150), severity=(0.8, 1.2), age=(30, 80),
         concepts="pulmonary-embolism acute-right-heart-strain sinus-tachycardia t-wave-inversion",
@@ -246,9 +252,9 @@ CONDITIONS = {
         concepts="junctional-rhythm", unknown="junctional-escape nodal-escape-beat"),
     "accelerated-junctional-rhythm": Condition((68, 96), rhythm="junctional", pr=None, age=OLD,
         concepts="accelerated-junctional-rhythm"),
-    "avnrt": Condition((150, 220), rhythm="junctional", pr=None, rp=(52, 66), qtc=(-30, -30), age=(18, 70),
+    "avnrt": Condition((150, 220), rhythm="junctional", pr=None, rp=(52, 66), qtc=(-30, -30), t=(0.7, 0.7), age=(18, 70),
         concepts="supraventricular-tachycardia avnrt tachycardia", unknown="junctional-tachycardia avrt st-depression"),
-    "avrt": Condition((160, 230), rhythm="junctional", pr=None, rp=(100, 135), qtc=(-30, -30), age=(16, 50),
+    "avrt": Condition((160, 230), rhythm="junctional", pr=None, rp=(100, 135), qtc=(-30, -30), t=(0.7, 0.7), age=(16, 50),
         concepts="supraventricular-tachycardia avrt tachycardia", unknown="avnrt atrial-tachycardia st-depression "
         "junctional-tachycardia paroxysmal-supraventricular-tachycardia"),
     "atrial-tachycardia": Condition((120, 175), rhythm="regular", p_wave="ectopic", pr=(110, 150), qtc=(-10, -10),
@@ -261,6 +267,10 @@ CONDITIONS = {
         concepts="atrial-flutter"),
     "flutter-variable": Condition((85, 104), rhythm="variable flutter", ratio=3, pr=None, age=(50, 85),
         concepts="atrial-flutter irregular-rhythm"),
+    "af-with-lbbb": Condition((74, 112), "lbbb", "af", pr=None, qtc=(30, 30), age=ELDERLY,
+        concepts="atrial-fibrillation left-bundle-branch-block irregular-rhythm", unknown="rapid-atrial-fibrillation"),
+    "af-with-rbbb": Condition((74, 112), "rbbb", "af", pr=None, qtc=(20, 20), age=ELDERLY,
+        concepts="atrial-fibrillation right-bundle-branch-block irregular-rhythm", unknown="rapid-atrial-fibrillation"),
     "rapid-af": Condition((122, 165), rhythm="af", pr=None, qtc=(-15, -15), age=(45, 85),
         concepts="rapid-atrial-fibrillation irregular-rhythm"),
     "slow-af": Condition((38, 54), rhythm="af", pr=None, age=ELDERLY,

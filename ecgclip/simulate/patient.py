@@ -64,8 +64,10 @@ class Patient:
         gains = rng.uniform(0.9, 1.15) * rng.normal(1, [0, 0] + [0.05] * 6)  # chest electrodes are placed by hand
         rate, late, two_to_one = rng.uniform(*kind.rate), rng.random(), rng.random() < 0.25
         severity = own.uniform(*kind.severity)
-        extra = np.deg2rad([between(kind.turn, severity), 0])
-        electrodes = ELECTRODES[kind.leads]
+        electrodes, turn = ELECTRODES[kind.leads], turned(*angles)
+        qrs_turn = turn.copy()
+        qrs_turn[:2] = turned(angles[0] + np.deg2rad(between(kind.turn, severity)), angles[1])[:2]  # the limb leads
+        qrs_gain = between(kind.height, severity)
         return Patient(
             rate=rate * (2 if kind.rhythm == "flutter" and two_to_one else 1),
             pr=kind.pr and kind.pr[0] + late * (kind.pr[1] - kind.pr[0]),
@@ -75,10 +77,10 @@ class Patient:
             breaths=rng.uniform(0.2, 0.3),
             stretch=rng.uniform(0.96, 1.04) * between(kind.wide, severity),
             p_gain=between(kind.p, severity),
-            qrs_gain=between(kind.height, severity),
+            qrs_gain=qrs_gain,
             t_gain=rng.uniform(0.9, 1.15) * between(kind.t, severity),
-            mixing=electrodes @ (gains[:, None] * turned(*angles)),
-            qrs_mixing=electrodes @ (gains[:, None] * turned(*(angles + extra)) * between(kind.height, severity)),
+            mixing=electrodes @ (gains[:, None] * turn),
+            qrs_mixing=electrodes @ (gains[:, None] * qrs_turn * qrs_gain),
             sway=between(kind.sway, severity),
             beat=str(own.choice(kind.beat.split())),
             p=str(own.choice(kind.p_wave.split())),
