@@ -280,7 +280,8 @@ CONDITIONS = {
         unknown="junctional-tachycardia avrt st-depression"),
     "avrt": Condition((160, 230), rhythm="junctional", pr=None, rp=(100, 135), qtc=(-30, -30), t=(0.7, 0.7),
         age=(16, 50), concepts="supraventricular-tachycardia avrt tachycardia",
-        unknown="avnrt atrial-tachycardia st-depression junctional-tachycardia paroxysmal-supraventricular-tachycardia"),
+        unknown="avnrt atrial-tachycardia st-depression junctional-tachycardia "
+        "paroxysmal-supraventricular-tachycardia"),
     "atrial-tachycardia": Condition((120, 175), rhythm="regular", p_wave="ectopic", pr=(110, 150), qtc=(-10, -10),
         age=(30, 80), concepts="atrial-tachycardia tachycardia", unknown="supraventricular-tachycardia"),
     "flutter-2-to-1": Condition((135, 158), rhythm="fixed flutter", ratio=2, pr=None, qtc=(-25, -25), age=(50, 85),
