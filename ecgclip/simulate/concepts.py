@@ -34,6 +34,7 @@ atrial-tachycardia: supraventricular-arrhythmia
 av-block: conduction-disturbance
 avnrt: paroxysmal-supraventricular-tachycardia supraventricular-tachycardia
 avrt: supraventricular-tachycardia
+biatrial-enlargement: left-atrial-enlargement right-atrial-enlargement
 bifascicular-block: bundle-branch-block
 bigeminy: premature-complexes
 blocked-premature-atrial-contraction: premature-atrial-contraction
@@ -48,6 +49,7 @@ first-degree-av-block: av-block prolonged-pr-interval
 fragmented-qrs: abnormal-qrs
 fusion-of-paced-and-normal-beat: fusion-beat
 high-grade-av-block: av-block
+high-lateral-stemi: lateral-stemi
 hyperacute-t-waves: t-wave-abnormality st-t-change
 hypercalcemia: electrolyte-or-drug-effect
 hyperkalemia: electrolyte-or-drug-effect
@@ -78,8 +80,10 @@ left-ventricular-hypertrophy: hypertrophy
 left-ventricular-strain: st-t-change
 mobitz-1-av-block: second-degree-av-block
 mobitz-2-av-block: second-degree-av-block
+multifocal-atrial-tachycardia: supraventricular-tachycardia
 myocardial-ischemia: st-t-change
 nodal-escape-beat: junctional-escape
+nodal-premature-beat: premature-junctional-contraction supraventricular-premature-beat
 nondiagnostic-t-abnormality: st-t-change
 nonspecific-st-change: st-t-change
 nonspecific-st-t-abnormality: st-t-change
@@ -91,6 +95,7 @@ polymorphic-ventricular-tachycardia: ventricular-tachycardia
 posterior-myocardial-infarction: myocardial-infarction
 posterior-stemi: stemi posterior-myocardial-infarction
 premature-atrial-contraction: premature-complexes
+premature-junctional-contraction: premature-complexes
 premature-ventricular-contraction: premature-complexes
 prolonged-p-wave: p-wave-change
 prolonged-qt-interval: st-t-change
@@ -99,9 +104,11 @@ rapid-atrial-fibrillation: atrial-fibrillation tachycardia
 right-atrial-enlargement: hypertrophy
 right-bundle-branch-block: bundle-branch-block
 right-ventricular-hypertrophy: hypertrophy
+right-ventricular-infarction: myocardial-infarction
 second-degree-av-block: av-block
 septal-hypertrophy: hypertrophy
 septal-myocardial-infarction: myocardial-infarction
+sgarbossa-criteria-positive: st-t-change
 short-qt-syndrome: short-qt-interval
 sinoatrial-block: sinus-node-dysfunction
 sinus-arrest: sinus-node-dysfunction
@@ -122,10 +129,12 @@ ventricular-bigeminy: bigeminy premature-ventricular-contraction
 ventricular-couplet: premature-ventricular-contraction
 ventricular-escape-rhythm: idioventricular-rhythm
 ventricular-flutter: ventricular-tachycardia
+ventricular-flutter-wave: ventricular-flutter
 ventricular-pacing: paced-rhythm
 ventricular-preexcitation: conduction-disturbance
 ventricular-tachycardia: tachycardia
 ventricular-trigeminy: trigeminy premature-ventricular-contraction
+wandering-atrial-pacemaker: supraventricular-arrhythmia
 wellens-syndrome: t-wave-abnormality st-t-change
 wide-complex-tachycardia: tachycardia
 wolff-parkinson-white: ventricular-preexcitation

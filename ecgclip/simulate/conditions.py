@@ -173,8 +173,18 @@ CONDITIONS = {
         concepts="t-wave-inversion", unknown="anterior-ischemia inferior-ischemia lateral-ischemia wellens-syndrome "
         "anterolateral-ischemia anteroseptal-ischemia inferolateral-ischemia"),
     # Infarction and ischemia
+    "lbbb-with-infarction": Condition((68, 96), "sgarbossa", qtc=(35, 35), age=(55, 80),
+        concepts="sgarbossa-criteria-positive left-bundle-branch-block", unknown="stemi st-elevation anterior-stemi "
+        "acute-myocardial-infarction myocardial-infarction lateral-stemi"),
+    "right-ventricular-infarction": Condition((48, 76), "rv-infarct", severity=(0.85, 1.3), age=(45, 75),
+        concepts="right-ventricular-infarction inferior-stemi", unknown="st-depression"),
+    "high-lateral-stemi": Condition((66, 92), "high-lateral", severity=(0.85, 1.3), age=(45, 75),
+        concepts="high-lateral-stemi", unknown="st-depression"),
     "posterior-stemi": Condition((62, 92), "posterior", severity=(0.7, 1.3), age=OLD,
         concepts="posterior-stemi st-depression", unknown="anteroseptal-subendocardial-injury subendocardial-injury"),
+    "ventricular-aneurysm": Condition(beat="aneurysm", severity=(0.9, 1.2), age=OLD,
+        concepts="ventricular-aneurysm anterior-myocardial-infarction old-myocardial-infarction pathological-q-waves "
+        "st-elevation", unknown="anterior-stemi anteroseptal-myocardial-infarction septal-myocardial-infarction"),
     "old-posterior-infarction": Condition(beat="old-posterior", severity=(0.8, 1.2), age=OLD,
         concepts="posterior-myocardial-infarction old-myocardial-infarction", unknown="right-ventricular-hypertrophy"),
     "old-anterior-infarction": Condition(beat="old-anterior", severity=(0.85, 1.15), age=OLD,
@@ -229,6 +239,8 @@ CONDITIONS = {
         concepts="left-atrial-enlargement", unknown="prolonged-p-wave interatrial-block"),
     "rae": Condition((66, 98), p_wave="rae", severity=(0.8, 1.3), age=(30, 75),
         concepts="right-atrial-enlargement tall-p-wave"),
+    "biatrial-enlargement": Condition((66, 98), p_wave="biatrial", pr=(160, 190), severity=(0.8, 1.2), age=(30, 75),
+        concepts="biatrial-enlargement tall-p-wave", unknown="prolonged-p-wave interatrial-block"),
     "low-voltage": Condition(height=(0.36, 0.18), t=(0.7, 0.45), p=(0.8, 0.6), severity=BY_SEVERITY, age=OLD,
         concepts="low-qrs-voltage"),
     "poor-r-progression": Condition(beat="poor-r", severity=(0.85, 1.1), age=OLD,
@@ -238,25 +250,38 @@ CONDITIONS = {
         unknown="left-anterior-fascicular-block pathological-q-waves inferior-myocardial-infarction"),
     "right-axis": Condition(turn=(45, 75), severity=BY_SEVERITY, age=(18, 60), concepts="right-axis-deviation",
         unknown="left-posterior-fascicular-block right-ventricular-hypertrophy lateral-myocardial-infarction"),
+    "apical-hypertrophy": Condition(beat="apical", severity=(0.8, 1.2), age=(30, 75), unknown="left-ventricular-strain "
+        "left-ventricular-hypertrophy anterior-ischemia lateral-ischemia anterolateral-ischemia",
+        concepts="apical-hypertrophic-cardiomyopathy t-wave-inversion lvh-voltage-criteria high-qrs-voltage"),
+    "intracranial-hemorrhage": Condition((52, 84), "cerebral", qtc=(70, 150), severity=(0.6, 1.1), age=(30, 80),
+        concepts="intracranial-hemorrhage t-wave-inversion prolonged-qt-interval", unknown="anterior-ischemia "
+        "lateral-ischemia anterolateral-ischemia wellens-syndrome"),
     "pulmonary-embolism": Condition((102, 128), "embolism", pr=(125, 150), severity=(0.8, 1.2), age=(30, 80),
         concepts="pulmonary-embolism acute-right-heart-strain sinus-tachycardia t-wave-inversion",
         unknown="anterior-ischemia anteroseptal-ischemia right-axis-deviation"),
     "electrical-alternans": Condition((84, 112), height=(0.75, 0.55), alternans=(0.25, 0.5), severity=BY_SEVERITY,
         age=OLD, concepts="electrical-alternans", unknown="low-qrs-voltage pericardial-effusion"),
     # Supraventricular rhythms
-    "sinus-arrhythmia": Condition((54, 76), sway=(0.11, 0.22), severity=BY_SEVERITY, age=(12, 40),
+    "sinus-arrhythmia": Condition((58, 78), sway=(0.11, 0.22), severity=BY_SEVERITY, age=(12, 40),
         concepts="sinus-arrhythmia irregular-rhythm", unknown="normal-ecg"),
     "ectopic-atrial-rhythm": Condition((56, 78), rhythm="regular", p_wave="ectopic", pr=(118, 150),
         concepts="ectopic-atrial-rhythm", unknown="short-pr-interval junctional-rhythm"),
+    "wandering-pacemaker": Condition((58, 84), rhythm="multifocal", pr=(135, 165), age=(30, 85),
+        concepts="wandering-atrial-pacemaker", unknown="irregular-rhythm ectopic-atrial-rhythm sinus-rhythm "
+        "premature-atrial-contraction"),
+    "multifocal-atrial-tachycardia": Condition((106, 136), rhythm="multifocal", pr=(120, 150), age=OLD,
+        concepts="multifocal-atrial-tachycardia irregular-rhythm", unknown="premature-atrial-contraction"),
     "junctional-rhythm": Condition((42, 58), rhythm="junctional", pr=None, rp=(60, 95), age=OLD,
         concepts="junctional-rhythm", unknown="junctional-escape nodal-escape-beat"),
     "accelerated-junctional-rhythm": Condition((68, 96), rhythm="junctional", pr=None, age=OLD,
         concepts="accelerated-junctional-rhythm"),
-    "avnrt": Condition((150, 220), rhythm="junctional", pr=None, rp=(52, 66), qtc=(-30, -30), t=(0.7, 0.7), age=(18, 70),
-        concepts="supraventricular-tachycardia avnrt tachycardia", unknown="junctional-tachycardia avrt st-depression"),
-    "avrt": Condition((160, 230), rhythm="junctional", pr=None, rp=(100, 135), qtc=(-30, -30), t=(0.7, 0.7), age=(16, 50),
-        concepts="supraventricular-tachycardia avrt tachycardia", unknown="avnrt atrial-tachycardia st-depression "
-        "junctional-tachycardia paroxysmal-supraventricular-tachycardia"),
+    "avnrt": Condition((150, 220), rhythm="junctional", pr=None, rp=(52, 66), qtc=(-30, -30), t=(0.7, 0.7),
+        age=(18, 70), concepts="supraventricular-tachycardia avnrt tachycardia",
+        unknown="junctional-tachycardia avrt st-depression"),
+    "avrt": Condition((160, 230), rhythm="junctional", pr=None, rp=(100, 135), qtc=(-30, -30), t=(0.7, 0.7),
+        age=(16, 50), concepts="supraventricular-tachycardia avrt tachycardia",
+        unknown="avnrt atrial-tachycardia st-depression junctional-tachycardia "
+        "paroxysmal-supraventricular-tachycardia"),
     "atrial-tachycardia": Condition((120, 175), rhythm="regular", p_wave="ectopic", pr=(110, 150), qtc=(-10, -10),
         age=(30, 80), concepts="atrial-tachycardia tachycardia", unknown="supraventricular-tachycardia"),
     "flutter-2-to-1": Condition((135, 158), rhythm="fixed flutter", ratio=2, pr=None, qtc=(-25, -25), age=(50, 85),
@@ -281,6 +306,8 @@ CONDITIONS = {
         concepts="blocked-premature-atrial-contraction non-conducted-p-wave", unknown="sinoatrial-block"),
     "atrial-bigeminy": Condition(rhythm="pattern", pattern="NA", age=(30, 80),
         concepts="atrial-bigeminy irregular-rhythm supraventricular-premature-beat"),
+    "junctional-premature-beat": Condition(rhythm="pattern", pattern="NNNK NNNNK", age=(30, 80),
+        concepts="premature-junctional-contraction nodal-premature-beat"),
     "sinus-arrest": Condition((52, 72), rhythm="pattern", pattern="NNN~ NNNNJ", age=ELDERLY,
         concepts="sinus-arrest sinus-node-dysfunction irregular-rhythm", unknown="sinoatrial-block junctional-escape "
         "nodal-escape-beat asystole"),
@@ -304,6 +331,9 @@ CONDITIONS = {
     "vt": Condition((140, 210), "pvc pvc-lv", "ventricular", pr=None, qtc=(-60, -60), age=OLD,
         concepts="ventricular-tachycardia wide-complex-tachycardia", unknown="av-dissociation ventricular-flutter "
         "left-bundle-branch-block right-bundle-branch-block"),
+    "ventricular-flutter": Condition((250, 300), "pvc pvc-lv", "ventricular", pr=None, qtc=(-90, -90), age=OLD,
+        concepts="ventricular-flutter wide-complex-tachycardia", unknown="av-dissociation ventricular-flutter-wave "
+        "left-bundle-branch-block right-bundle-branch-block"),
     "accelerated-idioventricular-rhythm": Condition((56, 98), "pvc pvc-lv", "ventricular", pr=None, age=OLD,
         concepts="accelerated-idioventricular-rhythm", unknown="av-dissociation left-bundle-branch-block "
         "right-bundle-branch-block"),
@@ -326,6 +356,10 @@ CONDITIONS = {
     # The recording
     "arm-lead-reversal": Condition(leads="arms", concepts="arm-lead-reversal", unknown="right-axis-deviation "
         "extreme-axis-deviation dextrocardia ectopic-atrial-rhythm sinus-rhythm lateral-myocardial-infarction"),
+    "leg-lead-reversal": Condition(leads="leg", concepts="limb-lead-reversal", unknown="left-axis-deviation "
+        "sinus-rhythm inferior-myocardial-infarction"),
+    "chest-lead-misplacement": Condition(leads="chest", concepts="precordial-lead-misplacement", unknown="sinus-rhythm "
+        "poor-r-wave-progression posterior-myocardial-infarction"),
     "dextrocardia": Condition(leads="mirror", concepts="dextrocardia", unknown="right-axis-deviation sinus-rhythm "
         "extreme-axis-deviation arm-lead-reversal poor-r-wave-progression ectopic-atrial-rhythm low-qrs-voltage"),
     "baseline-wander": Condition(noise="wander", concepts="baseline-wander", unknown="poor-signal-quality"),

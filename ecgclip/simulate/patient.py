@@ -21,7 +21,10 @@ ARMS[:2, :2] = [[-1, 0], [-1, 1]]
 MIRROR = ARMS.copy()
 MIRROR[2:, 2:] = 0  # V1 and V2 change places; V3 to V6 look at the side where the heart is not
 MIRROR[[2, 3, 4, 5, 6, 7], [3, 2, 2, 2, 2, 2]] = [1, 1, 0.7, 0.45, 0.3, 0.2]
-ELECTRODES = {"usual": np.eye(8), "arms": ARMS, "mirror": MIRROR}
+LEG = np.eye(8)  # left arm and left leg exchanged
+LEG[:2, :2] = [[0, 1], [1, 0]]
+CHEST = np.eye(8)[[0, 1, 4, 3, 2, 5, 6, 7]]  # V1 and V3 exchanged
+ELECTRODES = {"usual": np.eye(8), "arms": ARMS, "leg": LEG, "chest": CHEST, "mirror": MIRROR}
 
 
 @dataclass(frozen=True)

@@ -82,6 +82,15 @@ def _regular(kind: Condition, patient: Patient, seconds: float, rng: np.random.G
     return _made([Beat(onset, patient.beat) for onset in onsets], _p_waves(patient, onsets))
 
 
+def _multifocal(kind: Condition, patient: Patient, seconds: float, rng: np.random.Generator) -> Rhythm:
+    """Atrial foci that take turns: P waves of several shapes, each with its PR, at changing intervals."""
+    onsets = _onsets(60 / patient.rate * rng.normal(1, 0.16, _count(patient, seconds)).clip(0.65, 1.5), rng)
+    before = (patient.pr or 0) / 1000 * rng.uniform(0.8, 1.2, len(onsets))
+    shapes = rng.choice(["normal", "ectopic", "rae", "lae"], len(onsets))
+    p_waves = [PWave(float(t), True, str(shape)) for t, shape in zip(onsets - before, shapes, strict=True)]
+    return _made([Beat(onset, patient.beat) for onset in onsets], p_waves)
+
+
 def _fibrillation(kind: Condition, patient: Patient, seconds: float, rng: np.random.Generator) -> Rhythm:
     rr = 60 / patient.rate
     onsets = _onsets(rr * rng.gamma(18, 1 / 18, _count(patient, seconds)).clip(0.55, 2), rng)
@@ -238,6 +247,12 @@ class _Walk:
         self._p(onset, False, "ectopic")
         self.due = onset + self.cycle * self.rng.uniform(1.02, 1.12)
 
+    def junctional(self) -> None:
+        """An early beat from the AV node; its P wave is hidden."""
+        onset = self.last_qrs + self.cycle * self.rng.uniform(0.58, 0.7)
+        self._qrs(onset, EARLY)
+        self.due = onset - self.pr + self.cycle * self.rng.uniform(1.1, 1.3)
+
     def escape(self) -> None:
         """The sinus node stands still; after a while, the AV node fires."""
         onset = self.last_qrs + self.rng.uniform(1.3, 1.7)
@@ -260,6 +275,7 @@ STEPS: dict[str, Callable[[_Walk], None]] = {
     "~": _Walk.arrest,
     "A": _Walk.atrial,
     "B": _Walk.blocked_atrial,
+    "K": _Walk.junctional,
     "J": _Walk.escape,
 }
 
@@ -280,6 +296,7 @@ RHYTHMS: dict[str, Draw] = {
     "pvc": _premature,
     "pattern": draw_pattern,
     "regular": _regular,
+    "multifocal": _multifocal,
     "af": _fibrillation,
     "flutter": _flutter,
     "fixed flutter": _flutter,

@@ -15,7 +15,7 @@ from ecgclip.simulate.waves import Waves, twelve
 SECONDS = (2.0, 3600.0)  # shortest and longest record
 SAMPLING_RATES = (100.0, 2000.0)  # Hz; below 100 Hz a QRS complex is no longer sampled
 SPIKE = np.array([0.50, -0.70, -0.55, -0.80, -0.90, -0.80, -0.60, -0.40])  # mV, in the order of the table
-LEVELS = ("j_mv", "st_mv", "t_mv", "r_mv", "s_mv")  # of the truth, by lead
+LEVELS = ("p_mv", "j_mv", "st_mv", "t_mv", "r_mv", "s_mv")  # of the truth, by lead
 ATRIAL_SPIKE = np.array([0.15, 0.35, 0.20, 0.22, 0.22, 0.20, 0.20, 0.18])
 SPIKE_S = 0.002
 OWN = 16  # what only the condition draws comes from a generator of its own
@@ -44,7 +44,8 @@ def simulate(condition: str, seed: int = 0, seconds: float = 10, sampling_rate: 
         heart_rate (ventricular, /min); of the usual beat, or of the most frequent one where none is usual: pr_ms
         (None where P waves are absent or not conducted), qrs_ms, qt_ms, axis_deg (of the QRS area), and {lead: mV} of
         j_mv (at the J point), st_mv (60 ms later), t_mv (the largest deflection of T, signed), r_mv and s_mv (the
-        highest and lowest point of QRS). All of these are None in a record without beats.
+        highest and lowest point of QRS). All of these are None in a record without beats. p_ms and p_mv of the usual
+        P wave, None without P waves.
 
         Of the record: r_peaks_s, and for each of them qrs_onsets_s and beat_classes (usual, early: narrow and
         premature, wide: from a ventricle, escape, paced); p_onsets_s of all P waves and p_conducted; spikes_s;

@@ -146,6 +146,17 @@ digitalis T      292  30   30 |  0.10   0.13   0.00   0.16   0.19   0.16   0.11 
 embolism +QRS     18   9    8 |  0.10  -0.16   0.00   0.00   0.00   0.00   0.05   0.05   Q in III
 embolism +QRS     58  12   13 | -0.42   0.00   0.12   0.00   0.00  -0.12  -0.24  -0.30   S in I
 embolism T       290  50   38 |  0.18   0.02  -0.16  -0.30  -0.28  -0.16   0.06   0.12
+sgarbossa T      135  75   90 |  0.20   0.06   0.28   0.30   0.20   0.18   0.24   0.24   up where QRS is up
+sgarbossa T      300  70   42 |  0.20   0.12   0.30   0.46   0.44   0.28   0.28   0.28
+rv-infarct T     185 105   75 | -0.10   0.24   0.24   0.04  -0.06  -0.04   0.02   0.04
+rv-infarct T     275  60   44 | -0.08   0.38   0.12   0.10   0.12   0.20   0.22   0.20
+high-lateral T   185 105   75 |  0.20  -0.08  -0.05  -0.06   0.00   0.02   0.05   0.05
+high-lateral T   275  60   44 |  0.30   0.02  -0.02   0.20   0.30   0.30   0.22   0.16
+aneurysm T       185 105   75 |  0.02   0.03   0.13   0.27   0.30   0.24   0.10   0.03
+aneurysm T       290  46   38 |  0.06   0.10   0.03   0.08   0.06   0.04   0.06   0.06
+apical T         175  80   70 | -0.06  -0.04   0.06   0.02  -0.08  -0.12  -0.10  -0.06
+apical T         290  62   40 | -0.24  -0.18   0.12  -0.20  -0.85  -1.15  -0.85  -0.42   giant
+cerebral T       285  95   55 | -0.28  -0.34   0.05  -0.45  -0.80  -0.90  -0.70  -0.42   wide and deep
 pvc-lv QRS        44  17   20 | -0.30  -0.55   0.70   0.75   0.60   0.20  -0.20  -0.50   from the left ventricle
 pvc-lv QRS        86  24   24 | -0.25  -0.85   0.65   0.80   0.50   0.00  -0.50  -0.70
 pvc-lv T         240  80   60 |  0.10   0.20  -0.20  -0.25  -0.15   0.00   0.15   0.20
@@ -154,6 +165,8 @@ lae P             34  15   16 |  0.04   0.09   0.06   0.05   0.04   0.04   0.03 
 lae P             88  16   18 |  0.08   0.09  -0.14  -0.05   0.02   0.04   0.05   0.05   late, left and back
 rae P             38  15   16 |  0.03   0.27   0.18   0.15   0.09   0.07   0.05   0.04
 rae P             66  15   16 |  0.04   0.07  -0.04   0.00   0.02   0.03   0.03   0.03
+biatrial P        38  15   16 |  0.03   0.27   0.18   0.15   0.09   0.07   0.05   0.04
+biatrial P        88  16   18 |  0.09   0.10  -0.15  -0.05   0.02   0.04   0.05   0.05
 ectopic P         32  13   15 |  0.02  -0.10   0.04   0.03   0.00  -0.02  -0.03  -0.03   from below
 ectopic P         60  14   15 |  0.01  -0.09   0.06   0.04   0.02   0.00  -0.02  -0.02
 retrograde P      28  11   12 |  0.00  -0.14   0.10   0.05   0.00  -0.03  -0.04  -0.04
@@ -164,6 +177,14 @@ DOWER_Y = [-0.235, 1.066, 0.157, 0.164, 0.098, 0.127, 0.127, 0.076]
 DOWER_Z = [0.059, -0.132, -0.917, -1.387, -1.277, -0.601, -0.086, 0.230]
 DOWER = np.column_stack([DOWER_X, DOWER_Y, DOWER_Z])
 GRID = np.arange(-100.0, 900.0)  # ms around the beginning of a complex
+# Beats with the QRS of another one than the normal beat
+LIKE = {
+    "sgarbossa": "lbbb",
+    "rv-infarct": "inferior",
+    "high-lateral": "lateral",
+    "aneurysm": "old-anterior",
+    "apical": "lvh",
+}
 NORMAL, BESIDE = "normal", "+"  # the beat whose waves stand in for those that another lacks; rows beside its QRS
 
 
@@ -188,6 +209,8 @@ def beat_rows(name: str, part: str, severity: float = 1) -> np.ndarray:
     severity : float
         0 to 1: rows beside the normal ones are lower by it, and P and T lie between the normal ones and their own.
     """
+    if part == "QRS":
+        name = LIKE.get(name, name)
     normal = ROWS.get(f"{NORMAL} {part}", np.empty((0, 11)))
     own = ROWS.get(f"{name} {part}")
     beside = ROWS.get(f"{name} {BESIDE}{part}")
