@@ -165,6 +165,8 @@ LIMBS, CHEST = ("I", "II", "III", "aVR", "aVL", "aVF"), ("V1", "V2", "V3", "V4",
 PAUSE = 1.5  # cycles of the sinus node
 YOUNG = 40  # years: younger men may have more ST elevation in V2 and V3 (Fourth Universal Definition, 2018)
 WIDE_QRS = 120.0  # ms: ST and T of a wider complex follow from it, and so does a late turn to the right
+FAST = 110.0  # beats a minute above which QT corrected for the rate says little
+OF_SLOW_RATES = ("prolonged-qt-interval", "short-qt-interval")
 OF_NARROW_QRS = ("st-elevation", "st-depression", "t-wave-inversion", "right-axis-deviation")
 
 
@@ -173,7 +175,7 @@ def what_holds(kind: Condition, patient: Patient, truth: dict[str, Any]) -> tupl
     made, may = set(kind.concepts.split()), set(kind.unknown.split())
     if _nothing_happened(kind, truth):
         may, made = may | made, set()
-    measured = dict(_measured(kind, patient, truth)) if truth["heart_rate"] else {}
+    measured = _measured(kind, patient, truth) if truth["heart_rate"] else {}
     found = {id for id, sure in measured.items() if sure}
     may |= set(measured) - found
     if kind.sinus:
@@ -212,7 +214,7 @@ def _nothing_happened(kind: Condition, truth: dict[str, Any]) -> bool:
     return kind.comes_and_goes and usual and not paused
 
 
-def _measured(kind: Condition, patient: Patient, truth: dict[str, Any]) -> Iterable[tuple[str, bool]]:
+def _measured(kind: Condition, patient: Patient, truth: dict[str, Any]) -> dict[str, bool]:
     """Concepts that are a number past a limit: True where it is clearly past, False where it is near the limit."""
     rate, axis = truth["heart_rate"], truth["axis_deg"]
     long_qt = 460 if patient.sex == "female" else 450
@@ -229,9 +231,12 @@ def _measured(kind: Condition, patient: Patient, truth: dict[str, Any]) -> Itera
         *_sinus_rows(truth["atrial_rate"] if kind.sinus else None),
         *_repolarisation_rows(patient, truth),
     ]
-    for id, past, doubt in rows:
-        if past > -doubt:
-            yield id, past > doubt and not (truth["qrs_ms"] >= WIDE_QRS and id in OF_NARROW_QRS)
+    unsure = set(OF_NARROW_QRS if truth["qrs_ms"] >= WIDE_QRS else ())
+    unsure |= set(OF_SLOW_RATES if rate > FAST else ())
+    found = {id: past > doubt for id, past, doubt in rows if past > -doubt}
+    if "st-depression" in found:  # what is low after J may be ST or T
+        unsure.add("t-wave-inversion")
+    return {id: sure and id not in unsure for id, sure in found.items()}
 
 
 def _pr_rows(pr: float | None) -> list[tuple[str, float, float]]:

@@ -74,7 +74,8 @@ BY_SEVERITY = (0.0, 1.0)
 # fmt: off
 CONDITIONS = {
     "normal": Condition(concepts="normal-ecg"),
-    "af": Condition((86, 104), rhythm="af", pr=None, age=ELDERLY, concepts="atrial-fibrillation irregular-rhythm"),
+    "af": Condition((86, 104), rhythm="af", pr=None, age=ELDERLY, concepts="atrial-fibrillation irregular-rhythm",
+        unknown="rapid-atrial-fibrillation"),
     "flutter": Condition((71, 78), rhythm="flutter", pr=None, age=(55, 80), concepts="atrial-flutter"),
     "sinus-tachycardia": Condition((112, 135), pr=(125, 150), concepts="sinus-tachycardia"),
     "sinus-bradycardia": Condition((40, 50), concepts="sinus-bradycardia"),
@@ -182,7 +183,7 @@ CONDITIONS = {
         concepts="high-lateral-stemi", unknown="st-depression"),
     "posterior-stemi": Condition((62, 92), "posterior", severity=(0.7, 1.3), age=OLD,
         concepts="posterior-stemi st-depression", unknown="anteroseptal-subendocardial-injury subendocardial-injury"),
-    "ventricular-aneurysm": Condition(beat="aneurysm", severity=(0.9, 1.2), age=OLD,
+    "ventricular-aneurysm": Condition(beat="aneurysm", severity=(1.0, 1.3), age=OLD,
         concepts="ventricular-aneurysm anterior-myocardial-infarction old-myocardial-infarction pathological-q-waves "
         "st-elevation", unknown="anterior-stemi anteroseptal-myocardial-infarction septal-myocardial-infarction"),
     "old-posterior-infarction": Condition(beat="old-posterior", severity=(0.8, 1.2), age=OLD,
@@ -298,7 +299,7 @@ CONDITIONS = {
         concepts="atrial-fibrillation right-bundle-branch-block irregular-rhythm", unknown="rapid-atrial-fibrillation"),
     "rapid-af": Condition((122, 165), rhythm="af", pr=None, qtc=(-15, -15), age=(45, 85),
         concepts="rapid-atrial-fibrillation irregular-rhythm"),
-    "slow-af": Condition((38, 54), rhythm="af", pr=None, age=ELDERLY,
+    "slow-af": Condition((36, 50), rhythm="af", pr=None, age=ELDERLY,
         concepts="slow-atrial-fibrillation irregular-rhythm"),
     "pac": Condition(rhythm="pattern", pattern="NNNA NNNNA NNNNNA", age=(30, 80),
         concepts="premature-atrial-contraction supraventricular-premature-beat"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+
 import numpy as np
 
 from ecgclip.ecg import ECG, LEADS, EcgclipError
@@ -80,7 +82,10 @@ def simulate(condition: str, seed: int = 0, seconds: float = 10, sampling_rate: 
 
 def _check_arguments(condition: str, seed: int, seconds: float, sampling_rate: float) -> None:
     if condition not in CONDITIONS:
-        raise EcgclipError(f"unknown condition {condition!r}: choose one of {', '.join(CONDITIONS)}")
+        alike = ", ".join(difflib.get_close_matches(str(condition), CONDITIONS, n=4, cutoff=0))
+        raise EcgclipError(
+            f"unknown condition {condition!r}: do you mean {alike}? `ecgclip simulate --list` prints all"
+        )
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise EcgclipError(f"seed must be a whole number from 0 up, not {seed!r}")
     for name, value, (low, high), unit in (
