@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ecgclip.ecg import LEADS
 from ecgclip.simulate.conditions import Condition
 from ecgclip.simulate.patient import Patient
 
@@ -159,9 +160,8 @@ fusion-of-paced-and-normal-beat limb-lead-reversal precordial-lead-misplacement 
 """
 # Of the signal, not of the heart
 TECHNICAL = ["poor-signal-quality", "baseline-wander", "muscle-artifact", "mains-interference", "flat-lead"]
-NEIGHBOURS = "I-aVL II-III III-aVF II-aVF V1-V2 V2-V3 V3-V4 V4-V5 V5-V6"
-NEIGHBOUR_LEADS = [pair.split("-") for pair in NEIGHBOURS.split()]
-LIMBS, CHEST = ("I", "II", "III", "aVR", "aVL", "aVF"), ("V1", "V2", "V3", "V4", "V5", "V6")
+LIMBS, CHEST = LEADS[:6], LEADS[6:]
+NEIGHBOURS = [("I", "aVL"), ("II", "aVF"), ("III", "aVF"), *zip(CHEST, CHEST[1:], strict=False)]
 PAUSE = 1.5  # cycles of the sinus node
 YOUNG = 40  # years: younger men may have more ST elevation in V2 and V3 (Fourth Universal Definition, 2018)
 WIDE_QRS = 120.0  # ms: ST and T of a wider complex follow from it, and so does a late turn to the right
@@ -260,7 +260,7 @@ def _repolarisation_rows(patient: Patient, truth: dict[str, Any]) -> list[tuple[
 
 
 def _both(past: dict[str, float]) -> float:
-    return max(min(past[a], past[b]) for a, b in NEIGHBOUR_LEADS)
+    return max(min(past[a], past[b]) for a, b in NEIGHBOURS)
 
 
 def _height(truth: dict[str, Any], lead: str) -> float:

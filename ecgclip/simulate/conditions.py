@@ -20,7 +20,7 @@ class Condition:
     concepts: ids of the knowledge base that hold because the ECG was made so; what follows from numbers is added
     unknown: ids that may hold
     severity: range, of 0 to 1
-    pattern: words of letters, one a cycle of the sinus node, as in `rhythm.STEPS`; the words follow in any order
+    pattern: words of letters, one a cycle of the sinus node, as in `pattern.STEPS`; the words follow in any order
     ratio: atrial beats for each ventricular one
     rp: range from the onset of QRS to a retrograde P wave, ms; None without one
     other: the beats of another focus, of which one is drawn

@@ -7,10 +7,11 @@ import difflib
 import numpy as np
 
 from ecgclip.ecg import ECG, LEADS, EcgclipError
+from ecgclip.simulate.beats import Rhythm
 from ecgclip.simulate.conditions import CONDITIONS, Condition
 from ecgclip.simulate.noise import NOISES, fibrillating, fluttering, noise, quivering
 from ecgclip.simulate.patient import Patient, turned
-from ecgclip.simulate.rhythm import Rhythm, draw_rhythm, flutter_rate
+from ecgclip.simulate.rhythm import draw_rhythm, flutter_rate
 from ecgclip.simulate.truth import truth_of
 from ecgclip.simulate.waves import Waves, twelve
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from ecgclip.ecg import LEADS
+from ecgclip.simulate.beats import USUAL, Beat, Rhythm
 from ecgclip.simulate.concepts import what_holds
 from ecgclip.simulate.conditions import Condition
 from ecgclip.simulate.patient import P_MV, Patient
-from ecgclip.simulate.rhythm import USUAL, Beat, Rhythm
 from ecgclip.simulate.waves import GRID, by_lead, span, twelve
 
 OF_BEATS = ("heart_rate", "qrs_ms", "qt_ms", "axis_deg", "j_mv", "st_mv", "t_mv", "r_mv", "s_mv")  # none without beats

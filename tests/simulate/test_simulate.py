@@ -1,5 +1,7 @@
 """Simulated ECGs: what their names and their truth promise is in the signal."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import wfdb
@@ -99,6 +101,11 @@ def test_a_record_that_cannot_be_written_says_which(tmp_path):
     with pytest.raises(EcgclipError, match="file"):
         write_record(simulate("normal"), tmp_path / "file" / "record")
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_the_page_lists_all_conditions():
+    page = (Path(__file__).parents[2] / "docs" / "simulation.md").read_text(encoding="utf-8")
+    assert [name for name in CONDITIONS if f"`{name}`" not in page] == []
 
 
 def test_an_unknown_condition_names_those_that_are_alike():
