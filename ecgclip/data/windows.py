@@ -123,7 +123,7 @@ def case_windows(
     for i in range(min(max_windows, len(prepared.signal))):
         mask, length = prepared.mask[i], prepared.length[i]
         signal, of_beats = prepared.signal[i, :, :length], (beats.windows[i], beats.around[i], beats.recorded[i])
-        measurement = measure(signal, mask, *of_beats)
+        measurement = measure(signal, mask, *of_beats, spikes=prepared.spikes_in(i))
         leads = _lead_subsets(case, i, mask, variants)
         r_peaks_s = _padded_seconds(beats.windows[i])
         found = findings(measurement, case.age, case.sex)
