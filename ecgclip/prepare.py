@@ -111,7 +111,7 @@ class Prepared:
     spike_height: np.ndarray = field(default_factory=lambda: np.empty(0))
 
     def spikes_in(self, window: int) -> np.ndarray:
-        """The pacing spikes in a window and half a second around it: (spikes, 2), samples from its start, and height."""
+        """The pacing spikes in a window and half a second around it: (spikes, 2), samples from its start, height."""
         at = (self.spikes_s - self.start_s[window]) * SAMPLING_RATE
         near = (at > -SAMPLING_RATE / 2) & (at < self.length[window] + SAMPLING_RATE / 2)
         return np.column_stack([at[near], self.spike_height[near]])

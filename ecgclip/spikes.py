@@ -3,7 +3,7 @@
     at = find_spikes(signal, rate)            # samples
     heart = without_spikes(signal, rate, at)  # what the heart alone wrote
 
-A spike lasts 0.5 to 2 ms at the electrode and 2 to 12 ms on the paper, by the recorder's bandwidth. It rises and comes back
+A spike lasts 0.5 to 2 ms at the electrode and 2 to 12 ms on the paper, by the recorder's bandwidth. It rises and falls
 faster than any wave of the heart, out of a quiet stretch, and it comes back several times in 10 s, looking alike.
 """
 
@@ -26,13 +26,15 @@ MIN_HEIGHT = 6  # times the noise
 SHARP, SURELY_SHARP = 0.62, 0.85
 # The steepest slope from 50 to 14 ms before, of the spike's own: an R or S wave has the rest of QRS before it
 BEFORE_S, QUIET, SURELY_QUIET = (0.050, 0.014), 0.6, 0.25
-# What follows from 40 to 140 ms after, of the spike's height: a spike that is less sharp counts before a wide complex only
+# What follows from 40 to 140 ms after, of the spike's height: one that is less sharp counts before a wide complex only
 AFTER_S, FOLLOWED = (0.040, 0.140), 0.9
 MIN_SPIKES = 3  # alike, in one block
 ALIKE, SIZE = 0.8, 0.5  # correlation over the leads, and the smaller height over the larger
 OTHERS = 0.5  # of the spikes' height: where as many other sharp maxima are above, all are noise
+PAIR_S = 0.08  # s: so soon after a spike a second one may follow, of the other ventricle
 # Where a spike begins and ends
 EDGE, LONGEST_S = 0.12, 0.016  # of its steepest slope; s on either side
+LEVEL_S = 0.006  # s on either side of that, of which the means are joined by a line
 
 
 def find_spikes(signal: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
@@ -69,14 +71,17 @@ def find_spikes(signal: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray
 def without_spikes(signal: np.ndarray, rate: float, at: np.ndarray) -> np.ndarray:
     """(leads, samples) with a straight line in place of each spike."""
     out = signal.copy()
-    longest, rise = max(2, round(LONGEST_S * rate)), max(1, round(RISE_S * rate / 2))
+    longest, rise, few = (max(1, round(s * rate)) for s in (LONGEST_S, RISE_S / 2, LEVEL_S))
     for spike in at:
         low, high = max(spike - longest - rise, 0), min(spike + longest + rise + 1, signal.shape[1])
         speed = np.sqrt((np.diff(signal[:, low:high], axis=1) ** 2).sum(axis=0))
         fast = np.flatnonzero(speed > EDGE * speed[rise:-rise].max())
         inside = fast[(fast >= rise) & (fast < len(speed) - rise)]
         first, last = low + int(inside[0]), low + int(inside[-1]) + 1
-        out[:, first : last + 1] = np.linspace(signal[:, first], signal[:, last], last - first + 1, axis=1)
+        before, after = np.arange(max(first - few + 1, 0), first + 1), np.arange(last, min(last + few, signal.shape[1]))
+        start, stop = signal[:, before].mean(axis=1), signal[:, after].mean(axis=1)
+        part = (np.arange(first, last + 1) - before.mean()) / (after.mean() - before.mean())
+        out[:, first : last + 1] = start[:, None] + (stop - start)[:, None] * part
     return out
 
 
@@ -97,10 +102,12 @@ def _in_block(x: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
     reach = samples(AFTER_S[1])
     padded = np.pad(x / noise, ((0, 0), (reach, reach)), "edge")
     before, after = np.array([_surroundings(padded[:, i : i + 2 * reach], samples) for i in at]).T
-    surely = (height[at] > SURELY_SHARP * wide[at]) & (before < QUIET)
-    spike = surely | ((before < SURELY_QUIET) & (after > FOLLOWED * height[at]))
+    sharp = height[at] > SURELY_SHARP * wide[at]
+    spike = (sharp & (before < QUIET)) | ((before < SURELY_QUIET) & (after > FOLLOWED * height[at]))
     spike[spike] = _come_back(near[:, at[spike]].T)
-    at = at[spike]
+    second = sharp & ~spike & _soon_after(at, at[spike], samples(PAIR_S))
+    second[second] = _come_back(near[:, at[second]].T)
+    at = at[spike | second]
     # Noise has sharp maxima of all heights, spikes stand alone
     sharp = maxima[height[maxima] > SURELY_SHARP * wide[maxima]]
     others = np.setdiff1d(sharp[height[sharp] > OTHERS * np.median(height[at])], at) if len(at) else at
@@ -136,6 +143,12 @@ def _surroundings(x: np.ndarray, samples: Callable[[float], int]) -> tuple[float
     level = np.median(x[:, begin:end], axis=1, keepdims=True)
     after = np.sqrt(((x[:, at + samples(AFTER_S[0]) :] - level) ** 2).mean())
     return slope[: end - begin].max() / max(slope[-2 * near :].max(), 1e-9), after
+
+
+def _soon_after(at: np.ndarray, spikes: np.ndarray, within: int) -> np.ndarray:
+    """Which of (maxima,) samples lie behind one of the spikes, by no more than so many samples."""
+    distance = at[:, None] - spikes
+    return ((distance > 0) & (distance <= within)).any(axis=1)
 
 
 def _come_back(shapes: np.ndarray) -> np.ndarray:

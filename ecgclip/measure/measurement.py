@@ -109,7 +109,7 @@ def measure(
     values |= measure_atrial_waves(signal, mask, peaks) | measure_quality(signal, mask, peaks)
     rr = values["rr_ms"]
     if mask.any() and len(peaks):
-        values |= measure_waves(signal, mask, peaks, np.median(rr) if len(rr) else DEFAULT_RR)
+        values |= measure_waves(signal, mask, peaks, np.median(rr) if len(rr) else DEFAULT_RR, spikes)
     qrs = values.pop("r_after_onset_ms", 0.0)
     values["spikes"] = measure_spikes(signal, mask, peaks, spikes, (around, recorded), qrs)
     if values["p_present"] and values["rr_irregularity"] > CHAOTIC and values["p_consistency"] < SURE_P:
@@ -121,13 +121,18 @@ def measure(
 
 def measure_windows(prepared: Prepared, beats: Beats) -> list[Measurement]:
     """Measure each window of a recording; beats as of `find_beats`."""
+    spikes = [prepared.spikes_in(i) for i in range(len(prepared.signal))]
     windows = zip(
-        prepared.signal, prepared.mask, prepared.length, beats.windows, beats.around, beats.recorded, strict=True
+        prepared.signal,
+        prepared.mask,
+        prepared.length,
+        beats.windows,
+        beats.around,
+        beats.recorded,
+        spikes,
+        strict=True,
     )
-    return [
-        measure(signal[:, :n], mask, *of_beats, spikes=prepared.spikes_in(i))
-        for i, (signal, mask, n, *of_beats) in enumerate(windows)
-    ]
+    return [measure(signal[:, :n], mask, *of_beats) for signal, mask, n, *of_beats in windows]
 
 
 def _nothing() -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Pacing spikes and what the heart answers: which beats are paced, where, and whether each spike is in time and heard.
 
-Spikes come from the raw recording (`ecgclip.spikes`). Where that has too low a rate, as PTB-XL has at 100 Hz, a spike is
-smeared over a few samples; it is then recognised in the beats, by its spectrum.
+Spikes come from the raw recording (`ecgclip.spikes`). Where that has too low a rate, as PTB-XL has at 100 Hz, a spike
+is smeared over a few samples; it is then recognised in the beats, by its spectrum.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from ecgclip.spikes import MIN_HEIGHT
 STEP = 1000 / RATE  # ms per sample
 # ms: a spike is of the ventricles from so long before QRS on, until so long after R (fusion)
 VENTRICLE, AFTER_R = 80, 20
+NEAR_R = 200  # ms: a spike nearer to R is not measured as QRS
 ATRIUM = 330  # ms before QRS: an earlier spike is not that of its P wave; pacemakers wait up to 300 ms
 APART = 60  # ms: the first of two spikes so far apart is of the atria, however near QRS it is
-CONSTANT = 40  # ms: spikes before P are as near to their median distance
+CONSTANT = 60  # ms: spikes of one chamber are as near to their median distance; conduction may vary
 REFRACTORY = 300  # ms after R: an earlier spike came in spite of a beat
 WAITED = 400  # ms of recording behind a spike, to call it unanswered
 MOST = 0.5  # of the beats
@@ -107,41 +108,55 @@ def _of_raw(
     beats = np.array([t for t in (around[0], *peaks, around[1]) if np.isfinite(t)]) * STEP
     at, height = spikes[:, 0] * STEP, spikes[:, 1]
     following = np.searchsorted(beats, at - AFTER_R)
-    until = np.append(beats, np.inf)[following] - at
-    since = at - np.insert(beats, 0, -np.inf)[following]
-    ventricle = until <= qrs + VENTRICLE
-    earlier = np.zeros(len(at), bool)  # of two spikes before one beat
-    earlier[:-1] = (np.diff(following) == 0) & (np.diff(at) > APART)
-    ventricle &= ~(earlier & np.append(ventricle[1:], False))
-    atrium = ~ventricle & (until <= qrs + ATRIUM)
-    usual = np.median(until[atrium]) if atrium.any() else NAN
-    atrium &= np.abs(until - usual) <= CONSTANT
-    atrium &= atrium.sum() > (~ventricle & (until <= qrs + ATRIUM)).sum() / 2
-    answered = ventricle | atrium
-    if answered.mean() < MOST and not _regular(at):
+    until, since = np.append(beats, np.inf)[following] - at, at - np.insert(beats, 0, -np.inf)[following]
+    atrium, ventricle = _chambers(at, following, until, qrs)
+    alone = ~atrium & ~ventricle
+    if alone.mean() > MOST and not _regular(at):
         return None
     inside = (at >= 0) & (at < samples * STEP)
-    late = ~answered & (since > REFRACTORY) & (at + WAITED < max(recorded[1], samples) * STEP)
-    shares = [len(set(following[kind & (until < np.inf)]) & _indices(beats, peaks)) for kind in (atrium, ventricle)]
-    count = len(peaks)
-    distances = [
-        until[atrium & (following == i)][0] - until[ventricle & (following == i)][-1]
-        for i in np.intersect1d(following[atrium], following[ventricle])
-    ]
+    heard = at + WAITED > max(recorded[1], samples) * STEP  # perhaps, behind the end
+    steady = ventricle & (np.abs(until - _median(until[ventricle])) <= CONSTANT)
+    here = np.flatnonzero(np.isin(beats, peaks * STEP))
+    share = [np.isin(here, following[kind]).mean() if len(here) else NAN for kind in (atrium, steady, ventricle)]
+    both = np.intersect1d(following[atrium], following[ventricle])
+    delays = [until[atrium & (following == i)][0] - until[ventricle & (following == i)][0] for i in both]
     return Spikes(
-        atrial=shares[0] >= MOST * count if count else None,
-        ventricular=shares[1] >= MOST * count if count else None,
-        av_range_ms=float(np.ptp(distances)) if len(distances) >= MIN_PAIRS else NAN,
-        share=100 * shares[1] / count if count else NAN,
-        uncaptured=float((late & inside).sum()),
-        early=float((~answered & (since <= REFRACTORY) & inside).sum()),
+        atrial=bool(share[0] >= MOST) if len(here) else None,
+        ventricular=bool(share[1] >= MOST) if len(here) else None,
+        av_range_ms=float(np.ptp(delays)) if len(delays) >= MIN_PAIRS else NAN,
+        share=float(100 * share[2]),
+        uncaptured=float((alone & inside & ~heard & (since > REFRACTORY)).sum()),
+        early=float((alone & inside & (since <= REFRACTORY)).sum()),
         contrast=float(np.log10(np.median(height) / MIN_HEIGHT)),
     )
 
 
-def _indices(beats: np.ndarray, peaks: np.ndarray) -> set[int]:
-    """Which of the beats, ms, are R peaks of the window."""
-    return set(np.flatnonzero(np.isin(beats, peaks * STEP)).tolist())
+def _chambers(at: np.ndarray, following: np.ndarray, until: np.ndarray, qrs: float) -> tuple[np.ndarray, np.ndarray]:
+    """Which spikes, ms, are of the atria and which of the ventricles, bool (spikes,).
+
+    following, until: which beat comes next, and how long it takes to its R peak, ms.
+    """
+    ventricle = until <= qrs + VENTRICLE
+    first_of_two = np.append((np.diff(following) == 0) & (np.diff(at) > APART) & ventricle[1:], False)
+    ventricle &= ~first_of_two
+    atrium = ~ventricle & (until <= qrs + ATRIUM)
+    constant = atrium & (np.abs(until - _median(until[atrium])) <= CONSTANT)
+    # A spike that fails may have a beat of the heart's own by chance behind it: most must be at one distance
+    return constant & (constant.sum() > MOST * atrium.sum()), ventricle
+
+
+def _median(x: np.ndarray) -> float:
+    return float(np.median(x)) if len(x) else NAN
+
+
+def spike_before(peaks: np.ndarray, at: np.ndarray) -> float:
+    """How long before R most beats have their last spike, samples; NaN where most have none near QRS."""
+    if not len(at):
+        return NAN
+    distance = peaks[:, None] - at
+    distance = np.where((distance < -AFTER_R / STEP) | (distance > NEAR_R / STEP), np.inf, distance).min(axis=1)
+    near = distance[np.isfinite(distance)]
+    return float(np.median(near)) if len(near) > MOST * len(peaks) and np.ptp(near) <= CONSTANT / STEP else NAN
 
 
 def _regular(at: np.ndarray) -> bool:
@@ -180,7 +195,7 @@ def smeared_spikes(beats: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     share : float (n,)
         What each has at 32 to 43 Hz, of what it has at 12 to 22 Hz; a spike more than `SMEARED`.
     """
-    fast = speed(beats)
+    fast = fourth_differences(beats)
     usual = np.median(fast[2 : BEFORE - 2 * HALF])  # before QRS
     around = np.lib.stride_tricks.sliding_window_view(np.pad(fast, NEIGHBOURS), 2 * NEIGHBOURS + 1).max(axis=1)
     at = np.flatnonzero((fast == around) & (fast > FAST**2 * usual))
@@ -188,8 +203,8 @@ def smeared_spikes(beats: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return at, np.array([_spectral_share(beats, int(i), True)[0] for i in at])
 
 
-def speed(beats: np.ndarray) -> np.ndarray:
-    """The squared fourth difference of (beats, leads, samples), summed over the leads; the median beat's: (samples,)."""
+def fourth_differences(beats: np.ndarray) -> np.ndarray:
+    """The squared fourth difference of (beats, leads, samples): over leads its sum, over beats its median."""
     return np.pad(np.median((np.diff(beats, 4, axis=2) ** 2).sum(axis=1), axis=0), 2)
 
 

@@ -13,7 +13,7 @@ from ecgclip.ecg import AVF, I
 from ecgclip.measure.beats import NAN
 from ecgclip.measure.median import BEFORE, FINE, STEP, R, largest_deflection, median_beat, typical_beats
 from ecgclip.measure.p_wave import measure_p_wave
-from ecgclip.measure.spikes import SMEARED, smeared_spikes, speed
+from ecgclip.measure.spikes import SMEARED, fourth_differences, smeared_spikes, spike_before
 
 # A pacing spike that is smeared at 100 Hz
 SPIKE_REACH = 20  # samples at 100 Hz on either side of R in which one is looked for
@@ -56,7 +56,9 @@ class _QRS(NamedTuple):
     upstroke: float
 
 
-def measure_waves(signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray, rr: float) -> dict[str, Any]:
+def measure_waves(
+    signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray, rr: float, spikes: np.ndarray
+) -> dict[str, Any]:
     """Measure the waves of the median beat.
 
     Parameters
@@ -67,6 +69,8 @@ def measure_waves(signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray, rr: f
         R peaks, samples; at least one.
     rr : float
         The usual R-R interval, ms.
+    spikes : float (spikes, 2)
+        Pacing spikes that were taken out of the signal, as of `Prepared.spikes_in`.
 
     Returns
     -------
@@ -75,7 +79,7 @@ def measure_waves(signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray, rr: f
     """
     beats = typical_beats(signal, mask, peaks)
     beat = median_beat(beats)
-    qrs = _find_qrs(beat[mask], beats[:, mask])
+    qrs = _find_qrs(beat[mask], beats[:, mask], spike_before(peaks, spikes[:, 0]))
     # The level just before QRS and a spike is the reference for all amplitudes (Fourth Universal Definition of MI).
     level = beat[:, max(qrs.start - LEVEL_BEFORE, 0) : max(qrs.start - LEVEL_UNTIL, 1)]
     beat = beat - level.mean(axis=1, keepdims=True)
@@ -98,10 +102,15 @@ def measure_waves(signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray, rr: f
 # QRS
 
 
-def _find_qrs(beat: np.ndarray, beats: np.ndarray) -> _QRS:
-    """beat: the median beat (leads, samples); beats: (beats, leads, samples at 100 Hz)."""
+def _find_qrs(beat: np.ndarray, beats: np.ndarray, before: float) -> _QRS:
+    """beat: the median beat (leads, samples); beats: (beats, leads, samples at 100 Hz).
+
+    before: how long before R a spike was taken out, samples at 100 Hz; NaN without one.
+    """
     # How fast the leads move together, mV per sample: the root of the summed squared slopes
     speed = np.sqrt((np.gradient(beat, axis=1) ** 2).sum(axis=0))
+    if np.isfinite(before):
+        speed[: R - round(before * FINE)] = 0
     onset, offset = _qrs_edges(speed)
     start = onset
     if (offset - onset) * STEP > NARROW and (spike := _find_spike(beats)) is not None:
@@ -118,7 +127,7 @@ def _find_spike(beats: np.ndarray) -> int | None:
     at = at[(share > SMEARED) & (at >= BEFORE - SPIKE_REACH)]
     if not len(at):
         return None
-    fast = speed(beats)
+    fast = fourth_differences(beats)
     spike = int(at[np.argmax(fast[at])])
     near = np.flatnonzero(fast[spike : spike + 3] > SPIKE_END * fast[spike])
     return spike + int(near[-1])  # it moves a little from beat to beat
