@@ -21,10 +21,12 @@ APART_S = 0.02  # s: of two spikes nearer than this, the higher one counts
 # Heights are told in the noise of each lead, its usual height over 8 ms, and no less than this
 MIN_NOISE = 0.01  # mV
 MIN_HEIGHT = 6  # times the noise
+VISIBLE, LEADS_SHARE = 3, 0.25  # times the noise, in so many of the leads: an electrode alone makes spikes as well
 # The height over 8 ms, of that over 16 ms. R waves of PTB-XL at 500 Hz and mitdb reach 0.8, ideal spikes 1, those of
 # mitdb's tape recorder 0.65 to 0.9
 SHARP, SURELY_SHARP = 0.62, 0.85
 # The steepest slope from 50 to 14 ms before, of the spike's own: an R or S wave has the rest of QRS before it
+SHOWN = 0.5  # of the height in the highest lead: in the leads where it is as high
 BEFORE_S, QUIET, SURELY_QUIET = (0.050, 0.014), 0.6, 0.25
 # What follows from 40 to 140 ms after, of the spike's height: one that is less sharp counts before a wide complex only
 AFTER_S, FOLLOWED = (0.040, 0.140), 0.9
@@ -96,12 +98,15 @@ def _in_block(x: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
     near /= noise
     height, wide = _over_leads(near), _over_leads(far / noise)
     maxima = _maxima(height, samples(APART_S))
-    at = maxima[(height[maxima] > MIN_HEIGHT) & (height[maxima] > SHARP * wide[maxima])]
+    seen = (np.abs(near[:, maxima]) > VISIBLE).mean(axis=0) >= LEADS_SHARE
+    at = maxima[seen & (height[maxima] > MIN_HEIGHT) & (height[maxima] > SHARP * wide[maxima])]
     if len(at) < MIN_SPIKES:
         return at[:0], height[:0]
     reach = samples(AFTER_S[1])
     padded = np.pad(x / noise, ((0, 0), (reach, reach)), "edge")
-    before, after = np.array([_surroundings(padded[:, i : i + 2 * reach], samples) for i in at]).T
+    shown = np.abs(near[:, at]) >= SHOWN * np.abs(near[:, at]).max(axis=0)
+    around = zip(at, shown.T, strict=True)
+    before, after = np.array([_surroundings(padded[leads, i : i + 2 * reach], samples) for i, leads in around]).T
     sharp = height[at] > SURELY_SHARP * wide[at]
     spike = (sharp & (before < QUIET)) | ((before < SURELY_QUIET) & (after > FOLLOWED * height[at]))
     spike[spike] = _come_back(near[:, at[spike]].T)

@@ -29,12 +29,15 @@ REGULAR = 0.05  # of the interval: spikes that nothing answers are as regular, t
 MIN_REGULAR = 4  # spikes
 MIN_PAIRS = 3  # beats with two spikes, for the range of their distance
 # A smeared spike has as much at 32 to 43 Hz as below, and a QRS complex little above 30 Hz, whatever its shape. Of 29
-# paced ECGs of PTB-XL (folds 1 to 8), 21 lie above, and of 994 others, all 394 with wide complexes among them, one.
-SMEARED, SPIKE_BAND, QRS_BAND = 0.22, (32, 43), (12, 22)
+# paced ECGs of PTB-XL (folds 1 to 8), 21 lie above, and of 994 others, all 394 with wide complexes among them, none.
+SMEARED, SPIKE_BAND, QRS_BAND = 0.25, (32, 43), (12, 22)
 HALF = 6  # samples on either side of which the spectrum is taken
 FAST = 4  # times the usual: the fourth difference, summed over the leads, at a smeared spike
 EARLIEST, LATEST = 42, 5  # samples before and after R between which a smeared spike is looked for
 NEIGHBOURS = 4  # samples on either side of a smeared spike that are slower
+FEW = 3  # beats: among fewer, an artefact looks like a spike
+# Samples around R: a very narrow R wave looks like a spike, but little follows it, 40 to 140 ms after, of its height
+AT_R, AFTER, FOLLOWED = 5, (4, 14), 0.15
 SINGLE = 0.5  # of SMEARED: the share from which a single beat has the spike that the others have
 
 
@@ -200,7 +203,17 @@ def smeared_spikes(beats: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     around = np.lib.stride_tricks.sliding_window_view(np.pad(fast, NEIGHBOURS), 2 * NEIGHBOURS + 1).max(axis=1)
     at = np.flatnonzero((fast == around) & (fast > FAST**2 * usual))
     at = at[(at >= BEFORE - min(EARLIEST, BEFORE - HALF)) & (at < BEFORE + LATEST)]
+    keep = [len(beats) >= FEW and (i < BEFORE - AT_R or _followed(beats, i)) for i in at.tolist()]
+    at = at[np.array(keep, bool)]
     return at, np.array([_spectral_share(beats, int(i), True)[0] for i in at])
+
+
+def _followed(beats: np.ndarray, at: int) -> bool:
+    """Whether QRS comes after what may be a spike in (beats, leads, samples)."""
+    course = np.median(beats, axis=0)
+    course = course - course[:, at - 4 : at - 2].mean(axis=1, keepdims=True)
+    height = (course[:, at - 1 : at + 2] ** 2).mean(axis=0).max()
+    return bool((course[:, at + AFTER[0] : at + AFTER[1]] ** 2).mean() > FOLLOWED**2 * height)
 
 
 def fourth_differences(beats: np.ndarray) -> np.ndarray:
