@@ -72,19 +72,22 @@ def find_spikes(signal: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray
 
 def without_spikes(signal: np.ndarray, rate: float, at: np.ndarray) -> np.ndarray:
     """(leads, samples) with a straight line in place of each spike."""
-    out = signal.copy()
     longest, rise, few = (max(1, round(s * rate)) for s in (LONGEST_S, RISE_S / 2, LEVEL_S))
-    for spike in at:
-        low, high = max(spike - longest - rise, 0), min(spike + longest + rise + 1, signal.shape[1])
-        speed = np.sqrt((np.diff(signal[:, low:high], axis=1) ** 2).sum(axis=0))
-        fast = np.flatnonzero(speed > EDGE * speed[rise:-rise].max())
-        inside = fast[(fast >= rise) & (fast < len(speed) - rise)]
-        first, last = low + int(inside[0]), low + int(inside[-1]) + 1
-        before, after = np.arange(max(first - few + 1, 0), first + 1), np.arange(last, min(last + few, signal.shape[1]))
-        start, stop = signal[:, before].mean(axis=1), signal[:, after].mean(axis=1)
-        part = (np.arange(first, last + 1) - before.mean()) / (after.mean() - before.mean())
+    reach = longest + rise
+    wide = np.pad(signal, ((0, 0), (reach + few, reach + few)), "edge")
+    out = wide.copy()
+    for spike in at + reach + few:
+        low = spike - reach
+        speed = np.sqrt((np.diff(wide[:, low : spike + reach + 1], axis=1) ** 2).sum(axis=0))[rise:-rise]
+        inside = np.flatnonzero(speed > EDGE * speed.max())
+        if not len(inside):
+            continue
+        first, last = low + rise + int(inside[0]), low + rise + int(inside[-1]) + 1
+        start, stop = wide[:, first - few + 1 : first + 1].mean(axis=1), wide[:, last : last + few].mean(axis=1)
+        beside = (few - 1) / 2  # the means stand so many samples outside
+        part = (np.arange(last - first + 1) + beside) / (last - first + 2 * beside)
         out[:, first : last + 1] = start[:, None] + (stop - start)[:, None] * part
-    return out
+    return out[:, reach + few : -reach - few]
 
 
 # ---------------------------------------------------------------------------------------------------------------------

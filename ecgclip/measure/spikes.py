@@ -59,8 +59,9 @@ class Spikes:
         Spikes that no beat answers, outside the refractory period of the one before.
     early : float
         Spikes within 300 ms after the R peak of a beat that is not theirs.
-    contrast : float
-        How clearly spikes stand out: the logarithm, to the base ten, of what they show over the least that counts.
+    atrial_contrast, ventricular_contrast : float
+        How clearly spikes of a chamber stand out: the logarithm, to the base ten, of what they show over the least that
+        counts; less where few beats have one. Above 0 with spikes, and a number without them too, to rank by.
     """
 
     atrial: bool | None
@@ -69,7 +70,12 @@ class Spikes:
     share: float
     uncaptured: float
     early: float
-    contrast: float
+    atrial_contrast: float
+    ventricular_contrast: float
+
+
+NOTHING = Spikes(None, None, *[NAN] * 6)
+LEAST = -3.0  # the contrast without anything like a spike
 
 
 def measure_spikes(
@@ -90,13 +96,9 @@ def measure_spikes(
     qrs : float
         From the onset of QRS to R, ms.
     """
-    if len(spikes):
-        measured = _of_raw(spikes, signal.shape[1], peaks, span, qrs)
-        if measured is not None:
-            return measured
-    if not mask.any() or not len(peaks):
-        return Spikes(None, None, NAN, NAN, NAN, NAN, NAN)
-    return _of_beats(signal[mask], mask, peaks, qrs)
+    smeared = _of_beats(signal, mask, peaks, qrs) if mask.any() and len(peaks) else NOTHING
+    raw = _of_raw(spikes, signal.shape[1], peaks, span, qrs) if len(spikes) else None
+    return smeared if raw is None else raw
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -130,7 +132,8 @@ def _of_raw(
         share=float(100 * share[2]),
         uncaptured=float((alone & inside & ~heard & (since > REFRACTORY)).sum()),
         early=float((alone & inside & (since <= REFRACTORY)).sum()),
-        contrast=float(np.log10(np.median(height) / MIN_HEIGHT)),
+        atrial_contrast=_contrast(height[atrium], share[0]),
+        ventricular_contrast=_contrast(height[ventricle], share[2]),
     )
 
 
@@ -146,6 +149,11 @@ def _chambers(at: np.ndarray, following: np.ndarray, until: np.ndarray, qrs: flo
     constant = atrium & (np.abs(until - _median(until[atrium])) <= CONSTANT)
     # A spike that fails may have a beat of the heart's own by chance behind it: most must be at one distance
     return constant & (constant.sum() > MOST * atrium.sum()), ventricle
+
+
+def _contrast(height: np.ndarray, share: float) -> float:
+    """Of spikes so high, times the noise, before such a part of the beats."""
+    return max(float(np.log10(np.median(height) / MIN_HEIGHT * min(share / MOST, 1))), LEAST) if share > 0 else LEAST
 
 
 def _median(x: np.ndarray) -> float:
@@ -174,18 +182,24 @@ def _regular(at: np.ndarray) -> bool:
 # From the beats, at 100 Hz
 
 
-def _of_beats(leads: np.ndarray, mask: np.ndarray, peaks: np.ndarray, qrs: float) -> Spikes:
-    signal = np.zeros((12, leads.shape[1]))
-    signal[mask] = leads
+def _of_beats(signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray, qrs: float) -> Spikes:
     at, share = smeared_spikes(typical_beats(signal, mask, peaks)[:, mask])
-    contrast = float(np.log10(max(share.max(initial=0.0), 1e-3) / SMEARED))
-    at = at[share > SMEARED]
-    ventricle = (BEFORE - at) * STEP <= qrs + VENTRICLE
-    beats = cut_beats(leads, peaks, BEFORE, BEFORE)
-    paced = [np.mean(_spectral_share(beats, int(i)) > SINGLE * SMEARED) for i in at[ventricle]]
-    most = 100 * float(max(paced, default=0.0))
-    unknown = NAN if len(at) else 0.0
-    return Spikes(bool((~ventricle).any()), most >= 100 * MOST, NAN, most, unknown, unknown, contrast)
+    near = (BEFORE - at) * STEP <= qrs + VENTRICLE
+    least = 10**LEAST * SMEARED
+    atrium, ventricle = (float(share[kind].max(initial=least) / SMEARED) for kind in (~near, near))
+    beats = cut_beats(signal[mask], peaks, BEFORE, BEFORE)
+    paced = [np.mean(_spectral_share(beats, int(i)) > SINGLE * SMEARED) for i in at[near & (share > SMEARED)]]
+    unknown = NAN if max(atrium, ventricle) > 1 else 0.0  # spikes without a beat are not seen
+    return Spikes(
+        atrial=atrium > 1,
+        ventricular=bool(max(paced, default=0.0) >= MOST),
+        av_range_ms=NAN,
+        share=float(100 * max(paced, default=0.0)),
+        uncaptured=unknown,
+        early=unknown,
+        atrial_contrast=float(np.log10(atrium)),
+        ventricular_contrast=float(np.log10(ventricle)),
+    )
 
 
 def smeared_spikes(beats: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
