@@ -10,6 +10,8 @@ from ecgclip.simulate import SPIKE, simulate
 
 LEADS_OF_SPIKE = np.concatenate([SPIKE[:2], [-1.2, 0.1, 0.85, -0.95], SPIKE[2:]])[:, None]  # mV
 
+TO_R = {"normal": 0.034, "lbbb": 0.07}  # s from the beginning of QRS to its highest point
+
 
 def with_spikes(condition, times, seed=1, rate=500, height=1.0):
     """A simulated ECG at 500 Hz with spikes of 2 ms at times in s, sampled anew at a rate."""
@@ -24,7 +26,7 @@ def with_spikes(condition, times, seed=1, rate=500, height=1.0):
 
 def onsets(condition, seed=1):
     """When QRS begins, s."""
-    return np.array(simulate(condition, seed=seed).metadata["truth"]["r_peaks_s"]) - 0.034
+    return np.array(simulate(condition, seed=seed).metadata["truth"]["r_peaks_s"]) - TO_R[condition]
 
 
 @pytest.mark.parametrize("rate", [250, 360, 500, 1000])
