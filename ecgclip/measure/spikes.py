@@ -13,7 +13,7 @@ import numpy as np
 from ecgclip.measure.beats import NAN, Bounds
 from ecgclip.measure.median import BEFORE, typical_beats
 from ecgclip.peaks import RATE, cut_beats
-from ecgclip.spikes import MIN_HEIGHT
+from ecgclip.spikes import FOLLOWED_SMEARED, MIN_HEIGHT, SMEARED, SMEARED_HALF, course_of, spectral_share
 
 STEP = 1000 / RATE  # ms per sample
 # ms: a spike is of the ventricles from so long before QRS on, until so long after R (fusion)
@@ -28,16 +28,11 @@ MOST = 0.5  # of the beats
 REGULAR = 0.05  # of the interval: spikes that nothing answers are as regular, those of noise are not
 MIN_REGULAR = 4  # spikes
 MIN_PAIRS = 3  # beats with two spikes, for the range of their distance
-# A smeared spike has as much at 32 to 43 Hz as below, and a QRS complex little above 30 Hz, whatever its shape. Of 29
-# paced ECGs of PTB-XL (folds 1 to 8), 21 lie above, and of 994 others, all 394 with wide complexes among them, none.
-SMEARED, SPIKE_BAND, QRS_BAND = 0.25, (32, 43), (12, 22)
-HALF = 6  # samples on either side of which the spectrum is taken
 FAST = 4  # times the usual: the fourth difference, summed over the leads, at a smeared spike
 EARLIEST, LATEST = 42, 5  # samples before and after R between which a smeared spike is looked for
 NEIGHBOURS = 4  # samples on either side of a smeared spike that are slower
 FEW = 3  # beats: among fewer, an artefact looks like a spike
-# Samples around R: a very narrow R wave looks like a spike, but little follows it, 40 to 140 ms after, of its height
-AT_R, AFTER, FOLLOWED = 5, (4, 14), 0.15
+AT_R = 5  # samples before R: from here on, what may be a spike may be a very narrow R wave, which nothing follows
 SINGLE = 0.5  # of SMEARED: the share from which a single beat has the spike that the others have
 
 
@@ -188,7 +183,7 @@ def _of_beats(signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray, qrs: floa
     least = 10**LEAST * SMEARED
     atrium, ventricle = (float(share[kind].max(initial=least) / SMEARED) for kind in (~near, near))
     beats = cut_beats(signal[mask], peaks, BEFORE, BEFORE)
-    paced = [np.mean(_spectral_share(beats, int(i)) > SINGLE * SMEARED) for i in at[near & (share > SMEARED)]]
+    paced = [np.mean(spectral_share(beats, int(i)) > SINGLE * SMEARED) for i in at[near & (share > SMEARED)]]
     unknown = NAN if max(atrium, ventricle) > 1 else 0.0  # spikes without a beat are not seen
     return Spikes(
         atrial=atrium > 1,
@@ -213,34 +208,21 @@ def smeared_spikes(beats: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         What each has at 32 to 43 Hz, of what it has at 12 to 22 Hz; a spike more than `SMEARED`.
     """
     fast = fourth_differences(beats)
-    usual = np.median(fast[2 : BEFORE - 2 * HALF])  # before QRS
+    usual = np.median(fast[2 : BEFORE - 2 * SMEARED_HALF])  # before QRS
     around = np.lib.stride_tricks.sliding_window_view(np.pad(fast, NEIGHBOURS), 2 * NEIGHBOURS + 1).max(axis=1)
     at = np.flatnonzero((fast == around) & (fast > FAST**2 * usual))
-    at = at[(at >= BEFORE - min(EARLIEST, BEFORE - HALF)) & (at < BEFORE + LATEST)]
+    at = at[(at >= BEFORE - min(EARLIEST, BEFORE - SMEARED_HALF)) & (at < BEFORE + LATEST)]
     keep = [len(beats) >= FEW and (i < BEFORE - AT_R or _followed(beats, i)) for i in at.tolist()]
     at = at[np.array(keep, bool)]
-    return at, np.array([_spectral_share(beats, int(i), True)[0] for i in at])
+    return at, np.array([spectral_share(beats, int(i), True)[0] for i in at])
 
 
 def _followed(beats: np.ndarray, at: int) -> bool:
     """Whether QRS comes after what may be a spike in (beats, leads, samples)."""
-    course = np.median(beats, axis=0)
-    course = course - course[:, at - 4 : at - 2].mean(axis=1, keepdims=True)
-    height = (course[:, at - 1 : at + 2] ** 2).mean(axis=0).max()
-    return bool((course[:, at + AFTER[0] : at + AFTER[1]] ** 2).mean() > FOLLOWED**2 * height)
+    height, after = course_of(np.median(beats, axis=0, keepdims=True), at)
+    return bool(after[0] > FOLLOWED_SMEARED * height[0])
 
 
 def fourth_differences(beats: np.ndarray) -> np.ndarray:
     """The squared fourth difference of (beats, leads, samples): over leads its sum, over beats its median."""
     return np.pad(np.median((np.diff(beats, 4, axis=2) ** 2).sum(axis=1), axis=0), 2)
-
-
-def _spectral_share(beats: np.ndarray, at: int, together: bool = False) -> np.ndarray:
-    """What (beats, leads, samples) have fast, of what they have slower, around a sample: (beats,), or all together."""
-    part = beats[:, :, at - HALF : at + HALF]
-    part = (part - part.mean(axis=2, keepdims=True)) * np.hanning(2 * HALF + 2)[1:-1]
-    power = (np.abs(np.fft.rfft(part, 64)) ** 2).sum(axis=1)
-    power = np.median(power, axis=0, keepdims=True) if together else power
-    hertz = np.fft.rfftfreq(64, 1 / RATE)
-    above, below = (power[:, (hertz > low) & (hertz < high)].mean(axis=1) for low, high in (SPIKE_BAND, QRS_BAND))
-    return above / np.maximum(below, 1e-12)

@@ -13,7 +13,8 @@ from ecgclip.ecg import AVF, I
 from ecgclip.measure.beats import NAN
 from ecgclip.measure.median import BEFORE, FINE, STEP, R, largest_deflection, median_beat, typical_beats
 from ecgclip.measure.p_wave import measure_p_wave
-from ecgclip.measure.spikes import SMEARED, fourth_differences, smeared_spikes, spike_before
+from ecgclip.measure.spikes import fourth_differences, smeared_spikes, spike_before
+from ecgclip.spikes import SMEARED
 
 # A pacing spike that is smeared at 100 Hz
 SPIKE_REACH = 20  # samples at 100 Hz on either side of R in which one is looked for

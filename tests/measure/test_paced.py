@@ -116,3 +116,11 @@ def test_spikes_count_in_the_window_that_has_them():
     assert shares[0] > 90
     assert shares[1] < 15
     assert shares[2] == 0
+
+
+def test_at_100_hz_a_spike_without_an_answer_is_no_beat():
+    paced = simulate("paced", seed=2, sampling_rate=100)
+    signal, truth = paced.signal.copy(), np.array(paced.metadata["truth"]["r_peaks_s"])
+    between = np.round((truth[2:9:3] + 0.5) * 100).astype(int)
+    signal[:, between] += LEADS_OF_SPIKE
+    assert len(examine(ECG(signal, 100, LEADS)).r_peaks[0]) == len(examine(paced).r_peaks[0])
