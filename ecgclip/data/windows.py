@@ -129,7 +129,8 @@ def case_windows(
     rows = []
     for i in range(min(max_windows, len(prepared.signal))):
         mask, length = prepared.mask[i], prepared.length[i]
-        signal, of_beats = prepared.signal[i, :, :length], (beats.windows[i], beats.around[i], beats.recorded[i])
+        signal = prepared.signal[i, :, :length]
+        of_beats = (beats.windows[i], beats.around[i], beats.recorded[i], prepared.spikes_in(i))
         measurement = measure(signal, mask, *of_beats)
         leads = _lead_subsets(case, i, mask, variants)
         r_peaks_s = _padded_seconds(beats.windows[i])
@@ -182,11 +183,11 @@ def keep_leads(rng: np.random.Generator) -> np.ndarray:
 
 
 def _subset_features(
-    signal: np.ndarray, leads: np.ndarray, of_beats: tuple[Any, Any, Any], whole: Measurement
+    signal: np.ndarray, leads: np.ndarray, of_beats: tuple[Any, Any, Any, Any], whole: Measurement
 ) -> np.ndarray:
     """Return float32 (variants, features), measured in each subset of the leads; the first is the `whole` measurement.
 
-    of_beats: the window's `peaks`, `around` and `recorded` for `measure`.
+    of_beats: the window's `peaks`, `around`, `recorded` and `spikes` for `measure`.
     """
     # a record of one lead has but one subset: each is measured once
     by_subset = {leads[0].tobytes(): features(whole)}

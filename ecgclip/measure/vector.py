@@ -12,7 +12,7 @@ from ecgclip.measure.beats import NAN
 from ecgclip.measure.guideline import findings
 from ecgclip.measure.measurement import Measurement, measure
 
-LEFT_OUT = ("mask", "rr_ms")  # of a Measurement's fields: the encoder has the mask and the R peaks themselves
+LEFT_OUT = ("mask", "rr_ms", "spikes")  # of a Measurement's fields: the encoder has the mask and the R peaks themselves
 
 
 def features(measurement: Measurement) -> np.ndarray:

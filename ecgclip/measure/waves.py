@@ -13,13 +13,11 @@ from ecgclip.ecg import AVF, I
 from ecgclip.measure.beats import NAN
 from ecgclip.measure.median import BEFORE, FINE, STEP, R, largest_deflection, median_beat, typical_beats
 from ecgclip.measure.p_wave import measure_p_wave
-from ecgclip.peaks import RATE
+from ecgclip.measure.spikes import fourth_differences, smeared_spikes, spike_before
+from ecgclip.spikes import SMEARED
 
-# A pacing spike: what a beat has at 32 to 43 Hz, of what it has at 12 to 22 Hz. 20 of 29 paced ECGs of PTB-XL (folds 1
-# to 8) lie above, and 3 of 3,336 others.
-SPIKE, SPIKE_BAND, QRS_BAND = 0.2, (32, 43), (12, 22)
-SPIKE_REACH = 20  # samples at 100 Hz on either side of R in which a spike is looked for
-SPIKE_HALF = 8  # samples at 100 Hz on either side of a spike of which the spectrum is taken
+# A pacing spike that is smeared at 100 Hz
+SPIKE_REACH = 20  # samples at 100 Hz on either side of R in which one is looked for
 SPIKE_END = 0.6  # of the fastest: the last sample above is the end of the spike
 NARROW = 100  # ms: a complex with a spike in front is wider
 # Edges of QRS: it is fast, and before and after it the beat is slow for a while
@@ -59,7 +57,9 @@ class _QRS(NamedTuple):
     upstroke: float
 
 
-def measure_waves(signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray, rr: float) -> dict[str, Any]:
+def measure_waves(
+    signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray, rr: float, spikes: np.ndarray
+) -> dict[str, Any]:
     """Measure the waves of the median beat.
 
     Parameters
@@ -70,15 +70,17 @@ def measure_waves(signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray, rr: f
         R peaks, samples; at least one.
     rr : float
         The usual R-R interval, ms.
+    spikes : float (spikes, 2)
+        Pacing spikes that were taken out of the signal, as of `Prepared.spikes_in`.
 
     Returns
     -------
     dict
-        Fields of a `Measurement`.
+        Fields of a `Measurement`, and r_after_onset_ms: from the onset of QRS to R.
     """
     beats = typical_beats(signal, mask, peaks)
     beat = median_beat(beats)
-    qrs = _find_qrs(beat[mask], beats[:, mask])
+    qrs = _find_qrs(beat[mask], beats[:, mask], spike_before(peaks, spikes[:, 0]))
     # The level just before QRS and a spike is the reference for all amplitudes (Fourth Universal Definition of MI).
     level = beat[:, max(qrs.start - LEVEL_BEFORE, 0) : max(qrs.start - LEVEL_UNTIL, 1)]
     beat = beat - level.mean(axis=1, keepdims=True)
@@ -86,6 +88,7 @@ def measure_waves(signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray, rr: f
     j60 = qrs.offset + J60
     t_wave = beat[:, max(peak - T_BEFORE_PEAK, qrs.offset + T_AFTER_QRS) : min(end, beat.shape[1])]
     return {
+        "r_after_onset_ms": (R - qrs.onset) * STEP,
         "qrs_ms": (qrs.offset - qrs.onset) * STEP,
         "upstroke": qrs.upstroke,
         **_qrs_shape(beat, mask, qrs.onset, qrs.offset),
@@ -100,10 +103,15 @@ def measure_waves(signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray, rr: f
 # QRS
 
 
-def _find_qrs(beat: np.ndarray, beats: np.ndarray) -> _QRS:
-    """beat: the median beat (leads, samples); beats: (beats, leads, samples at 100 Hz)."""
+def _find_qrs(beat: np.ndarray, beats: np.ndarray, before: float) -> _QRS:
+    """beat: the median beat (leads, samples); beats: (beats, leads, samples at 100 Hz).
+
+    before: how long before R a spike was taken out, samples at 100 Hz; NaN without one.
+    """
     # How fast the leads move together, mV per sample: the root of the summed squared slopes
     speed = np.sqrt((np.gradient(beat, axis=1) ** 2).sum(axis=0))
+    if np.isfinite(before):
+        speed[: R - round(before * FINE)] = 0
     onset, offset = _qrs_edges(speed)
     start = onset
     if (offset - onset) * STEP > NARROW and (spike := _find_spike(beats)) is not None:
@@ -115,20 +123,15 @@ def _find_qrs(beat: np.ndarray, beats: np.ndarray) -> _QRS:
 
 
 def _find_spike(beats: np.ndarray) -> int | None:
-    """The sample of a pacing spike in (beats, leads, BEFORE + AFTER) at 100 Hz; None without one.
-
-    A QRS complex has little above 30 Hz, whatever its shape, and a spike has as much there as below.
-    """
-    around = beats[:, :, BEFORE - SPIKE_REACH - 2 : BEFORE + SPIKE_REACH + 2]
-    fast = np.median((np.diff(around, 4, axis=2) ** 2).sum(axis=1), axis=0)
-    first = BEFORE - SPIKE_REACH
-    at, last = first + int(np.argmax(fast)), first + int(np.flatnonzero(fast > SPIKE_END * fast.max())[-1])
-    part = beats[:, :, at - SPIKE_HALF : at + SPIKE_HALF]
-    part = (part - part.mean(axis=2, keepdims=True)) * np.hanning(2 * SPIKE_HALF + 2)[1:-1]
-    power = np.median((np.abs(np.fft.rfft(part, 64)) ** 2).sum(axis=1), axis=0)
-    hertz = np.fft.rfftfreq(64, 1 / RATE)
-    above, below = (power[(hertz > low) & (hertz < high)].mean() for low, high in (SPIKE_BAND, QRS_BAND))
-    return min(last, at + 2) if above > SPIKE * below else None  # it moves a little from beat to beat
+    """The sample of a smeared pacing spike in (beats, leads, BEFORE + AFTER) at 100 Hz; None without one."""
+    at, share = smeared_spikes(beats)
+    at = at[(share > SMEARED) & (at >= BEFORE - SPIKE_REACH)]
+    if not len(at):
+        return None
+    fast = fourth_differences(beats)
+    spike = int(at[np.argmax(fast[at])])
+    near = np.flatnonzero(fast[spike : spike + 3] > SPIKE_END * fast[spike])
+    return spike + int(near[-1])  # it moves a little from beat to beat
 
 
 def _qrs_edges(speed: np.ndarray) -> tuple[int, int]:

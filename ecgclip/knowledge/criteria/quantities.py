@@ -122,6 +122,10 @@ def _transition(m: Measurement) -> float:
     return float(after + net[after - 1] / (net[after - 1] - net[after]))
 
 
+def _spikes(name: str) -> Callable[[Measurement], Any]:
+    return lambda m: getattr(m.spikes, name)
+
+
 def _of(name: str, scale: float = 1.0) -> Callable[[Measurement], Any]:
     return lambda m: scale * getattr(m, name)
 
@@ -171,6 +175,14 @@ _WHOLE = {
     "noise": QuantityKind("mV", "noise", _half_width("noise"), _of("noise_mv")),
     "wander": QuantityKind("mV", "baseline wander", _half_width("wander"), _of("baseline_wander_mv")),
     "flat_leads": QuantityKind("count", "flat leads", read=lambda m: NAN if m.flat_leads is None else m.flat_leads),
+    "spike_A": QuantityKind("yes", "spikes before P", read=_spikes("atrial"), windows="most"),
+    "spike_V": QuantityKind("yes", "spikes before QRS", read=_spikes("ventricular"), windows="most"),
+    "spike_A_contrast": QuantityKind("ratio", "clearness of spikes before P", 0.15, _spikes("atrial_contrast")),
+    "spike_V_contrast": QuantityKind("ratio", "clearness of spikes before QRS", 0.15, _spikes("ventricular_contrast")),
+    "spike_AV_range": QuantityKind("ms", "range of the distance of two spikes", 5, _spikes("av_range_ms")),
+    "spiked_share": QuantityKind("%", "beats with a spike", 5, _spikes("share")),
+    "uncaptured_spikes": QuantityKind("count", "spikes without an answer", read=_spikes("uncaptured"), windows="sum"),
+    "early_spikes": QuantityKind("count", "spikes soon after a beat", read=_spikes("early"), windows="sum"),
     "age": QuantityKind("years", "age", 0.5),
 }
 # Depths of Q and S are positive numbers.
@@ -218,21 +230,20 @@ _NEW_BY_LEAD = {
 }
 _NEW_COUNTS = (
     "P_shapes dropped_P dropped_P_run missing_P P_in_pause premature_dropped_P late_narrow late_wide wide_run "
-    "beat_shapes fusion_beats period groups ashman unclassified_beats uncaptured_spikes early_spikes"
+    "beat_shapes fusion_beats period groups ashman unclassified_beats"
 )
 _NEW_FACTS = (
-    "f_waves dissociation retrograde_P P_early P_before P_other axis_twist long_short both_bundles T_differs "
-    "spike_A spike_V sine_wave"
+    "f_waves dissociation retrograde_P P_early P_before P_other axis_twist long_short both_bundles T_differs sine_wave"
 )
 _NEW: dict[str, dict[str, float]] = {
     "/min": {"P_rate": 5, "wide_run_rate": 5, "rate_step": 10, "wave_rate": 20},
     "ms": {
-        "ST_length": 15, "PR_range": 10, "PR_growth": 10, "RP": 10, "wide_run_duration": 500, "spike_AV_range": 5
+        "ST_length": 15, "PR_range": 10, "PR_growth": 10, "RP": 10, "wide_run_duration": 500
     },
     "mV": {"T_alternans": 0.03, "signal_height": 0.02},
     "%": {
         "QRS_alternans": 3, "flat_between_P": 10, "PP_variation": 2, "compensation": 3, "beat_fit": 10,
-        "spiked_share": 5, "mains_variation": 5,
+        "mains_variation": 5,
     },
     "ratio": {"pause_multiple": 0.03, "chaos": 0.1, "limb_chest_fit": 0.1},
     "deg": {"axis_alternation": 15},
