@@ -263,7 +263,7 @@ class ECGCLIP(Encoders):
         for embedding in self._embeddings([record] if isinstance(record, Record) else record):
             result = self.score(embedding, prompts, softmax=softmax)
             if labels is None or top is not None:
-                best = ranking(result.scores, top, labels is None)
+                best = ranking(result.scores, top, labels is None, self.kb.excluded)
                 result = replace(result, scores=tuple(result.scores[i] for i in best))
             results.append(result)
         return results[0] if isinstance(record, Record) else results

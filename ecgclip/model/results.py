@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -13,6 +13,7 @@ from ecgclip.ecg import ECG
 from ecgclip.knowledge.concepts import Passage
 from ecgclip.measure.examined import Examined
 
+Excluded: TypeAlias = Callable[[str], Set[str]]  # id of a concept → ids of those that it excludes
 Record: TypeAlias = str | os.PathLike | ECG  # the path of a record, or an ECG that was read already
 
 
@@ -132,8 +133,10 @@ class Embedding(Examined):
         return unit(self.rhythm.mean(0))
 
 
-def ranking(scores: Sequence[Score], top: int | None, answerable: bool = False) -> list[int]:
-    """Return the places of the most probable scores, best first.
+def ranking(
+    scores: Sequence[Score], top: int | None, answerable: bool = False, excluded: Excluded = lambda concept: frozenset()
+) -> list[int]:
+    """Return the places of the most probable scores, best first; of two that exclude each other only the first.
 
     Parameters
     ----------
@@ -143,9 +146,19 @@ def ranking(scores: Sequence[Score], top: int | None, answerable: bool = False) 
         How many; None for all.
     answerable
         Leave out conditions that training had no ECGs of.
+    excluded
+        Id of a concept → ids of the concepts that it excludes; by default none.
     """
     places = [i for i, score in enumerate(scores) if not (answerable and score.trained is False)]
-    return sorted(places, key=lambda i: -np.nan_to_num(scores[i].probability, nan=-1))[:top]
+    shown: list[int] = []
+    ruled_out: set[str] = set()
+    for i in sorted(places, key=lambda i: -np.nan_to_num(scores[i].probability, nan=-1)):
+        if concept := scores[i].concept:
+            if concept in ruled_out:
+                continue
+            ruled_out |= excluded(concept)
+        shown.append(i)
+    return shown[:top]
 
 
 def _json_number(value: Any) -> Any:
