@@ -5,14 +5,17 @@ Positions and lengths are samples of 2 ms in the median beat (`ecgclip.measure.m
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ecgclip.ecg import AVF, I
+from ecgclip.measure.alternans import measure_alternans
 from ecgclip.measure.beats import NAN
-from ecgclip.measure.median import BEFORE, FINE, STEP, R, largest_deflection, median_beat, typical_beats
+from ecgclip.measure.median import BEFORE, FINE, STEP, Edges, R, largest_deflection, median_beat, typical_beats
 from ecgclip.measure.p_wave import measure_p_wave
+from ecgclip.measure.shape import measure_shape
 from ecgclip.peaks import RATE
 
 # A pacing spike: what a beat has at 32 to 43 Hz, of what it has at 12 to 22 Hz. 20 of 29 paced ECGs of PTB-XL (folds 1
@@ -84,6 +87,11 @@ def measure_waves(signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray, rr: f
     beat = beat - level.mean(axis=1, keepdims=True)
     peak, end = _find_t_wave(beat[mask], qrs.onset, qrs.offset, rr)
     j60 = qrs.offset + J60
+    p_wave = measure_p_wave(beat, beats, mask, qrs.start, end, rr)
+    p_onset = qrs.start - round(p_wave["pr_ms"] / STEP)
+    p_edges = (p_onset, p_onset + round(p_wave["p_duration_ms"] / STEP))
+    edges = Edges(qrs.start, qrs.onset, qrs.offset, peak, end, rr, *p_edges)
+    in_turn = measure_alternans(signal, mask, peaks, edges)
     t_wave = beat[:, max(peak - T_BEFORE_PEAK, qrs.offset + T_AFTER_QRS) : min(end, beat.shape[1])]
     return {
         "qrs_ms": (qrs.offset - qrs.onset) * STEP,
@@ -92,7 +100,8 @@ def measure_waves(signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray, rr: f
         "st_mv": np.where(mask, beat[:, j60 - ST_HALF : j60 + ST_HALF + 1].mean(axis=1), NAN),
         "qt_ms": (end - qrs.onset) * STEP,
         "t_mv": np.where(mask, largest_deflection(t_wave), NAN) if t_wave.shape[1] else np.full(12, NAN),
-        **measure_p_wave(beat, beats, mask, qrs.start, end, rr),
+        **p_wave,
+        "shape": replace(measure_shape(beat, beats, mask, edges), **in_turn),
     }
 
 
