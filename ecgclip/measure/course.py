@@ -7,6 +7,7 @@ import numpy as np
 from ecgclip.measure.beats import NAN
 from ecgclip.peaks import RATE
 
+OF_COURSE = ("signal_height_mv", "wave_rate", "chaos", "sine_wave", "axis_twist")  # what is measured here
 SPECTRUM = 2048  # samples
 LEAST = 2 * RATE  # samples: less is not measured
 OUTSIDE = 0.005  # of the samples at either end are artefacts, and no part of the height
@@ -40,7 +41,7 @@ def measure_course(signal: np.ndarray, mask: np.ndarray) -> dict[str, float]:
         Fields of a `Shape`.
     """
     leads = signal[mask][:, : SPECTRUM // 2]
-    values = dict.fromkeys(("signal_height_mv", "wave_rate", "chaos", "sine_wave", "axis_twist"), NAN)
+    values = dict.fromkeys(OF_COURSE, NAN)
     if not len(leads) or leads.shape[1] < LEAST:
         return values
     outside = round(OUTSIDE * leads.shape[1])

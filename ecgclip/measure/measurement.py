@@ -8,7 +8,7 @@ installation, and delineate single leads, while the standard wants the earliest 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -107,7 +107,7 @@ def measure(
     rr = values["rr_ms"]
     if mask.any() and len(peaks):
         values |= measure_waves(signal, mask, peaks, np.median(rr) if len(rr) else DEFAULT_RR)
-    values["shape"] = replace(values["shape"], **measure_course(signal, mask))
+    values["shape"] = Shape(**values["shape"], **measure_course(signal, mask))
     if values["p_present"] and values["rr_irregularity"] > CHAOTIC and values["p_consistency"] < SURE_P:
         values["p_present"] = None
     if len(rr):

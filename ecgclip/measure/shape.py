@@ -7,11 +7,13 @@ signal of 100 Hz cannot show is not here: an epsilon wave lies above 40 Hz.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
 from ecgclip.ecg import V1, V6
 from ecgclip.measure.beats import NAN
+from ecgclip.measure.course import OF_COURSE
 from ecgclip.measure.median import FINE, STEP, Edges, largest_deflection, maxima
 from ecgclip.measure.qrs_shape import measure_qrs_shape
 from ecgclip.measure.t_shape import measure_t, measure_u, t_apex
@@ -56,25 +58,33 @@ class Shape:
     p_end_mv: np.ndarray  # (12,) and in its last third
     p_notch_ms: np.ndarray  # (12,) between two peaks of P; 0 with one
     limb_chest_fit: float  # correlation of I, and of II, with what V1 to V6 let expect: the lower one
+    # Q, R, S and R' as in a `Measurement`, but a raised J point is no R or R', and a lowered one no S
+    q_mv: np.ndarray
+    q_ms: np.ndarray
+    r_mv: np.ndarray
+    r_ms: np.ndarray
+    s_mv: np.ndarray
+    s_ms: np.ndarray
+    rprime_mv: np.ndarray
     # of the beats: by how much two neighbours differ that take turns
-    t_alternans_mv: float = NAN
-    qrs_alternans: float = NAN  # %, root mean square
-    axis_alternation_deg: float = NAN
+    t_alternans_mv: float
+    qrs_alternans: float  # %, root mean square
+    axis_alternation_deg: float
     # of the whole window, with or without beats
-    signal_height_mv: float = NAN  # peak to peak, median of leads
-    wave_rate: float = NAN  # per minute, at which the course repeats itself
-    chaos: float = NAN  # 0 to 1: high where it never rests and does not repeat itself
-    sine_wave: float = NAN  # 1 where it is one, 0 where not
-    axis_twist: float = NAN  # 1 where fast waves wax and wane from lead to lead, 0 where not
+    signal_height_mv: float  # peak to peak, median of leads
+    wave_rate: float  # per minute, at which the course repeats itself
+    chaos: float  # 0 to 1: high where it never rests and does not repeat itself
+    sine_wave: float  # 1 where it is one, 0 where not
+    axis_twist: float  # 1 where fast waves wax and wane from lead to lead, 0 where not
 
 
-def no_shape() -> Shape:
-    """That of an ECG without a beat."""
+def no_shape() -> dict[str, Any]:
+    """The shapes of an ECG without a beat, apart from its course as a whole."""
     nothing = {f.name: NAN if f.type == "float" else np.full(12, NAN) for f in fields(Shape)}
-    return Shape(**nothing)
+    return {name: value for name, value in nothing.items() if name not in OF_COURSE}
 
 
-def measure_shape(beat: np.ndarray, beats: np.ndarray, mask: np.ndarray, edges: Edges) -> Shape:
+def measure_shape(beat: np.ndarray, beats: np.ndarray, mask: np.ndarray, edges: Edges) -> dict[str, Any]:
     """Measure the shapes of the median beat.
 
     Parameters
@@ -84,8 +94,13 @@ def measure_shape(beat: np.ndarray, beats: np.ndarray, mask: np.ndarray, edges: 
     beats : float (beats, 12, samples at 100 Hz), mV
     mask : bool (12,)
     edges : Edges
+
+    Returns
+    -------
+    dict
+        Fields of a `Shape`.
     """
-    rows = {
+    by_lead = {
         **_st(beat, edges),
         "st_scatter_mv": _st_scatter(beats, edges),
         **measure_t(beat, edges),
@@ -93,9 +108,9 @@ def measure_shape(beat: np.ndarray, beats: np.ndarray, mask: np.ndarray, edges: 
         **measure_qrs_shape(beat, edges),
         **_p_wave(beat, edges),
     }
-    rows = {name: np.where(mask, row, NAN) for name, row in rows.items()}
+    rows: dict[str, Any] = {name: np.where(mask, row, NAN) for name, row in by_lead.items()}
     fit = _limb_chest_fit(beat[:, edges.p_onset : edges.end]) if mask.all() else NAN
-    return Shape(st_length_ms=_st_length(beat[mask], edges), limb_chest_fit=fit, **rows)
+    return rows | {"st_length_ms": _st_length(beat[mask], edges), "limb_chest_fit": fit}
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ Positions and lengths are samples of 2 ms in the median beat (`ecgclip.measure.m
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,6 +42,7 @@ UPSTROKE = 20  # 40 ms: the start of QRS
 LEVEL_BEFORE, LEVEL_UNTIL = 12, 1  # the reference level is taken from 24 to 2 ms before QRS
 J60, ST_HALF = round(60 / STEP), 3  # ST is measured 60 ms after J, as a mean over 14 ms
 MIN_WAVE_MV = 0.05  # smallest Q, R or S wave
+AT_J = 2  # 4 ms: what is largest so near the end of QRS is the J point
 MIN_AREA = 2  # mV x ms: the axis of a smaller QRS area is not measured
 # The T wave
 T_PEAK_RR, T_PEAK_MS, T_PEAK_MAX_MS = 0.55, 60, 520  # its peak lies before this part of R-R plus so many ms
@@ -77,7 +78,7 @@ def measure_waves(signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray, rr: f
     Returns
     -------
     dict
-        Fields of a `Measurement`.
+        Fields of a `Measurement`; those of its shape are a dict.
     """
     beats = typical_beats(signal, mask, peaks)
     beat = median_beat(beats)
@@ -92,6 +93,7 @@ def measure_waves(signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray, rr: f
     p_edges = (p_onset, p_onset + round(p_wave["p_duration_ms"] / STEP))
     edges = Edges(qrs.start, qrs.onset, qrs.offset, peak, end, rr, *p_edges)
     in_turn = measure_alternans(signal, mask, peaks, edges)
+    waves = _table([before_j(row) for row in beat[:, qrs.onset : qrs.offset + 1]], mask)
     t_wave = beat[:, max(peak - T_BEFORE_PEAK, qrs.offset + T_AFTER_QRS) : min(end, beat.shape[1])]
     return {
         "qrs_ms": (qrs.offset - qrs.onset) * STEP,
@@ -101,7 +103,7 @@ def measure_waves(signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray, rr: f
         "qt_ms": (end - qrs.onset) * STEP,
         "t_mv": np.where(mask, largest_deflection(t_wave), NAN) if t_wave.shape[1] else np.full(12, NAN),
         **p_wave,
-        "shape": replace(measure_shape(beat, beats, mask, edges), **in_turn),
+        "shape": measure_shape(beat, beats, mask, edges) | in_turn | waves,
     }
 
 
@@ -165,18 +167,30 @@ def _until_quiet(low: np.ndarray) -> int:
 
 def _qrs_shape(beat: np.ndarray, mask: np.ndarray, onset: int, offset: int) -> dict[str, Any]:
     """Q, R, S and R' of each lead, the axis, and peak to peak."""
-    names = ("q_mv", "q_ms", "r_mv", "r_ms", "s_mv", "s_ms", "rprime_mv")
-    table = np.full((7, 12), NAN)
     qrs = beat[:, onset : offset + 1]
-    for lead in np.flatnonzero(mask):
-        table[:, lead] = qrs_waves(qrs[lead])
     # Net area, not height, so that a narrow spike does not turn the axis.
     area = qrs.sum(axis=1) * STEP
     axis = NAN
     if mask[I] and mask[AVF] and np.hypot(area[I], area[AVF]) > MIN_AREA:
         axis = float(np.degrees(np.arctan2(area[AVF] * 2 / np.sqrt(3), area[I])))
     shape = {"axis_deg": axis, "qrs_pp_mv": np.where(mask, np.ptp(qrs, axis=1), NAN)}
-    return dict(zip(names, table, strict=True)) | shape
+    return _table(qrs, mask) | shape
+
+
+def _table(qrs: Sequence[np.ndarray], mask: np.ndarray) -> dict[str, np.ndarray]:
+    """Q, R, S and R' of each lead, (12,) each; qrs: the samples of each lead from the onset of QRS on."""
+    names = ("q_mv", "q_ms", "r_mv", "r_ms", "s_mv", "s_ms", "rprime_mv")
+    table = np.full((7, 12), NAN)
+    for lead in np.flatnonzero(mask):
+        table[:, lead] = qrs_waves(qrs[lead])
+    return dict(zip(names, table, strict=True))
+
+
+def before_j(x: np.ndarray) -> np.ndarray:
+    """QRS of one lead without its last stretch on one side of zero, if that does not turn: J is raised or lowered."""
+    edges = np.flatnonzero(np.diff(np.sign(x))) + 1
+    last = np.abs(x[edges[-1] :]) if len(edges) else x[:0]
+    return x[: edges[-1]] if len(last) and np.argmax(last) >= len(last) - AT_J else x
 
 
 def qrs_waves(x: np.ndarray) -> tuple[float, ...]:
