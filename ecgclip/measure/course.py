@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ecgclip.measure.beats import NAN
@@ -27,7 +29,7 @@ FAST_RATES = (120, 360)  # per minute: those of ventricular flutter, torsades an
 TWIST, NO_TWIST = 0.5, 0.35
 
 
-def measure_course(signal: np.ndarray, mask: np.ndarray) -> dict[str, float]:
+def measure_course(signal: np.ndarray, mask: np.ndarray) -> dict[str, Any]:
     """Measure the course of all leads together.
 
     Parameters
@@ -41,7 +43,7 @@ def measure_course(signal: np.ndarray, mask: np.ndarray) -> dict[str, float]:
         Fields of a `Shape`.
     """
     leads = signal[mask][:, : SPECTRUM // 2]
-    values = dict.fromkeys(OF_COURSE, NAN)
+    values: dict[str, Any] = dict.fromkeys(OF_COURSE, NAN)
     if not len(leads) or leads.shape[1] < LEAST:
         return values
     outside = round(OUTSIDE * leads.shape[1])

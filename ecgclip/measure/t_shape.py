@@ -34,7 +34,7 @@ def measure_t(beat: np.ndarray, edges: Edges) -> dict[str, np.ndarray]:
         row = beat[lead]
         table[2, lead] = _second_phase(row[edges.offset + PHASE_AFTER_J : stop])
         height = abs(row[apex])
-        if height < MIN_T_MV:
+        if height < MIN_T_MV or apex <= edges.offset:
             continue
         wave = row[edges.offset : stop] * np.sign(row[apex])
         rise, fall = _sides(wave, apex - edges.offset, 0.5)

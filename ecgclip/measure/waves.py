@@ -90,10 +90,9 @@ def measure_waves(signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray, rr: f
     j60 = qrs.offset + J60
     p_wave = measure_p_wave(beat, beats, mask, qrs.start, end, rr)
     p_onset = qrs.start - round(p_wave["pr_ms"] / STEP)
-    p_edges = (p_onset, p_onset + round(p_wave["p_duration_ms"] / STEP))
-    edges = Edges(qrs.start, qrs.onset, qrs.offset, peak, end, rr, *p_edges)
-    in_turn = measure_alternans(signal, mask, peaks, edges)
-    waves = _table([before_j(row) for row in beat[:, qrs.onset : qrs.offset + 1]], mask)
+    p_offset = p_onset + round(p_wave["p_duration_ms"] / STEP)
+    edges = Edges(qrs.start, qrs.onset, qrs.offset, peak, end, rr, p_onset, p_offset)
+    shape = measure_shape(beat, beats, mask, edges) | measure_alternans(signal, mask, peaks, edges)
     t_wave = beat[:, max(peak - T_BEFORE_PEAK, qrs.offset + T_AFTER_QRS) : min(end, beat.shape[1])]
     return {
         "qrs_ms": (qrs.offset - qrs.onset) * STEP,
@@ -103,7 +102,7 @@ def measure_waves(signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray, rr: f
         "qt_ms": (end - qrs.onset) * STEP,
         "t_mv": np.where(mask, largest_deflection(t_wave), NAN) if t_wave.shape[1] else np.full(12, NAN),
         **p_wave,
-        "shape": measure_shape(beat, beats, mask, edges) | in_turn | waves,
+        "shape": shape | _table([before_j(row) for row in beat[:, qrs.onset : qrs.offset + 1]], mask),
     }
 
 
@@ -174,14 +173,14 @@ def _qrs_shape(beat: np.ndarray, mask: np.ndarray, onset: int, offset: int) -> d
     if mask[I] and mask[AVF] and np.hypot(area[I], area[AVF]) > MIN_AREA:
         axis = float(np.degrees(np.arctan2(area[AVF] * 2 / np.sqrt(3), area[I])))
     shape = {"axis_deg": axis, "qrs_pp_mv": np.where(mask, np.ptp(qrs, axis=1), NAN)}
-    return _table(qrs, mask) | shape
+    return _table(list(qrs), mask) | shape
 
 
 def _table(qrs: Sequence[np.ndarray], mask: np.ndarray) -> dict[str, np.ndarray]:
     """Q, R, S and R' of each lead, (12,) each; qrs: the samples of each lead from the onset of QRS on."""
     names = ("q_mv", "q_ms", "r_mv", "r_ms", "s_mv", "s_ms", "rprime_mv")
     table = np.full((7, 12), NAN)
-    for lead in np.flatnonzero(mask):
+    for lead in np.flatnonzero(mask).tolist():
         table[:, lead] = qrs_waves(qrs[lead])
     return dict(zip(names, table, strict=True))
 
