@@ -51,7 +51,7 @@ def measure_alternans(signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray, e
     # the root mean square, as the height of R at 100 Hz depends on where between two samples it lies
     size = np.sqrt((qrs**2).mean(axis=2))[:, mask]
     t_wave = beats[:, mask, -2 * T_HALF - 1 :].mean(axis=2)
-    usual = np.median(size, axis=0)
+    usual = size.mean(axis=0)
     share = np.where(usual > SMALLEST_MV, alternation(size) / np.maximum(usual, SMALLEST_MV), 0.0)
     values["t_alternans_mv"], values["qrs_alternans"] = _second(alternation(t_wave)), 100 * _second(share)
     return values

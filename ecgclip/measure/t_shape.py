@@ -18,7 +18,7 @@ T_REST = 15  # 30 ms: so far behind its end T may still be falling
 PHASE_MV = 0.05  # a smaller deflection is no phase of T
 NOTCH_T_MV, NOTCH_T_SHARE = 0.03, 0.1  # mV and part of T: a notch is as deep
 FOOT = 0.25  # of the height of T: rise and fall are taken from there on. At half height a normal T is nearly symmetric
-SECOND_PEAK = 0.4  # of T: both peaks of a notched T are as high
+SECOND_PEAK = 0.4  # of the higher one: the other peak of a notched T, and a clear second phase, is as high
 # U
 U_FROM, U_UNTIL, U_LEAST = 10, 140, 60  # 20 to 280 ms after T; with less than 120 ms before the next P, no U is told
 U_LEVEL = 10  # samples: the level behind U is a mean over 20 ms
@@ -78,6 +78,13 @@ def measure_u(beat: np.ndarray, edges: Edges) -> np.ndarray:
 
 
 def t_apex(beat: np.ndarray, edges: Edges) -> np.ndarray:
-    """The apex of T in each lead, int (12,)."""
+    """The apex of T in each lead, int (12,): the largest deflection, or that of a clear second phase."""
+    stop = max(edges.end, edges.peak) + 1
     first = min(max(edges.peak - T_BEFORE_PEAK, edges.offset + T_AFTER_QRS), edges.peak)
-    return first + np.argmax(np.abs(beat[:, first : max(edges.end, edges.peak) + 1]), axis=1)
+    largest = first + np.argmax(np.abs(beat[:, first:stop]), axis=1)
+    begin = min(edges.offset + PHASE_AFTER_J, edges.peak)
+    part, leads = beat[:, begin:stop], np.arange(len(beat))
+    top, bottom = np.argmax(part, axis=1), np.argmin(part, axis=1)
+    before, after = (part[leads, at] for at in (np.minimum(top, bottom), np.maximum(top, bottom)))
+    two = (before * after < 0) & (np.abs(after) >= np.fmax(MIN_T_MV, SECOND_PEAK * np.abs(before)))
+    return np.where(two, begin + np.maximum(top, bottom), largest)
