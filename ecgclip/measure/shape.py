@@ -49,8 +49,8 @@ class Shape:
     t_notched: np.ndarray  # (12,) 1 with two peaks, 0 with one
     u_mv: np.ndarray  # (12,) height over the level behind it; 0 without a U wave
     r_peak_ms: np.ndarray  # (12,) from the onset of QRS to the last R peak; NaN without R
-    j_wave_mv: np.ndarray  # (12,) height of a notch or slur at the end of QRS; 0 without
-    notches: np.ndarray  # (12,) of R and S, and R'
+    j_wave_mv: np.ndarray  # (12,) height of a notch at the end of QRS; 0 without; NaN where QRS may be slurred
+    notches: np.ndarray  # (12,) of R and S, and R'; at 100 Hz four of ten are not seen
     s_to_j_ms: np.ndarray  # (12,) from the lowest point of QRS to J; NaN without a negative wave
     delta_mv: np.ndarray  # (12,) mean of the first 40 ms of QRS
     pr_level_mv: np.ndarray  # (12,) level of the PR segment over that before P

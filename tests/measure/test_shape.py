@@ -153,10 +153,16 @@ def test_a_notch_of_r():
     assert (shape.notches == 1).all()
 
 
-@pytest.mark.parametrize("height", [0.0, 0.15, 0.25])
+@pytest.mark.parametrize("height", [0.15, 0.25])
 def test_a_notch_at_the_end_of_qrs_is_a_j_wave(height):
     shape = shape_of(lambda t: plain(t) + wave(t, 45, 8, height))
-    np.testing.assert_allclose(shape.j_wave_mv, height * SCALE, atol=0.06)
+    np.testing.assert_allclose(shape.j_wave_mv, height * SCALE, atol=0.04)
+
+
+def test_a_slur_is_neither_a_j_wave_nor_none():
+    slurred = shape_of(lambda t: plain(t) + wave(t, 30, 9, 0.25, fall=20))
+    assert np.isnan(slurred.j_wave_mv).all()
+    assert not shape_of(plain).j_wave_mv.any()
 
 
 def test_from_the_lowest_point_of_s_to_j():
