@@ -51,6 +51,8 @@ def largest_deflection(x: np.ndarray) -> np.ndarray:
 
 def turning_points(x: np.ndarray, least: float) -> list[int]:
     """Where x (n,) turns by `least` or more: its first sample, then maxima and minima in turn, then where it ends."""
+    if not len(x):
+        return []
     slope = np.diff(x)
     inner = 1 + np.flatnonzero(slope[1:] * slope[:-1] < 0)
     values = x.tolist()

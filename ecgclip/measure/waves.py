@@ -132,7 +132,7 @@ def _find_spike(beats: np.ndarray) -> int | None:
     around = beats[:, :, BEFORE - SPIKE_REACH - 2 : BEFORE + SPIKE_REACH + 2]
     fast = np.median((np.diff(around, 4, axis=2) ** 2).sum(axis=1), axis=0)
     first = BEFORE - SPIKE_REACH
-    at, last = first + int(np.argmax(fast)), first + int(np.flatnonzero(fast > SPIKE_END * fast.max())[-1])
+    at, last = first + int(np.argmax(fast)), first + int(np.flatnonzero(fast >= SPIKE_END * fast.max())[-1])
     part = beats[:, :, at - SPIKE_HALF : at + SPIKE_HALF]
     part = (part - part.mean(axis=2, keepdims=True)) * np.hanning(2 * SPIKE_HALF + 2)[1:-1]
     power = np.median((np.abs(np.fft.rfft(part, 64)) ** 2).sum(axis=1), axis=0)
