@@ -15,8 +15,10 @@ import numpy as np
 
 from ecgclip.measure.atrial import measure_atrial_waves
 from ecgclip.measure.beats import NAN, Beats, Bounds
+from ecgclip.measure.course import measure_course
 from ecgclip.measure.quality import measure_quality
 from ecgclip.measure.rhythm import measure_rhythm
+from ecgclip.measure.shape import Shape, no_shape
 from ecgclip.measure.spikes import Spikes, measure_spikes
 from ecgclip.measure.waves import measure_waves
 from ecgclip.prepare import Prepared
@@ -77,6 +79,7 @@ class Measurement:
     noise_mv: float  # typical amplitude above 30 Hz, median of leads
     flat_leads: int | None  # leads without signal in an otherwise complete recording
     spikes: Spikes  # of a pacemaker
+    shape: Shape  # of the waves, of the beats in turn, and of the course as a whole
 
 
 def measure(
@@ -112,6 +115,7 @@ def measure(
         values |= measure_waves(signal, mask, peaks, np.median(rr) if len(rr) else DEFAULT_RR, spikes)
     qrs = values.pop("r_after_onset_ms", 0.0)
     values["spikes"] = measure_spikes(signal, mask, peaks, spikes, (around, recorded), qrs)
+    values["shape"] = Shape(**values["shape"], **measure_course(signal, mask))
     if values["p_present"] and values["rr_irregularity"] > CHAOTIC and values["p_consistency"] < SURE_P:
         values["p_present"] = None
     if len(rr):
@@ -139,5 +143,5 @@ def _nothing() -> dict[str, Any]:
     """The waves of an ECG without a beat."""
     by_lead = "p_amplitude_mv q_mv q_ms r_mv r_ms s_mv s_ms rprime_mv st_mv t_mv qrs_pp_mv"
     numbers = "p_consistency p_height_mv p_duration_ms p_terminal_v1 pr_ms qrs_ms qt_ms qtc_ms axis_deg upstroke"
-    nothing = dict.fromkeys(numbers.split(), NAN) | {"p_present": None}
+    nothing = dict.fromkeys(numbers.split(), NAN) | {"p_present": None, "shape": no_shape()}
     return nothing | {name: np.full(12, NAN) for name in by_lead.split()}

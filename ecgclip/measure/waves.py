@@ -5,14 +5,17 @@ Positions and lengths are samples of 2 ms in the median beat (`ecgclip.measure.m
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ecgclip.ecg import AVF, I
+from ecgclip.measure.alternans import measure_alternans
 from ecgclip.measure.beats import NAN
-from ecgclip.measure.median import BEFORE, FINE, STEP, R, largest_deflection, median_beat, typical_beats
+from ecgclip.measure.median import BEFORE, FINE, STEP, Edges, R, largest_deflection, median_beat, typical_beats
 from ecgclip.measure.p_wave import measure_p_wave
+from ecgclip.measure.shape import measure_shape
 from ecgclip.measure.spikes import fourth_differences, smeared_spikes, spike_before
 from ecgclip.spikes import SMEARED
 
@@ -37,6 +40,7 @@ UPSTROKE = 20  # 40 ms: the start of QRS
 LEVEL_BEFORE, LEVEL_UNTIL = 12, 1  # the reference level is taken from 24 to 2 ms before QRS
 J60, ST_HALF = round(60 / STEP), 3  # ST is measured 60 ms after J, as a mean over 14 ms
 MIN_WAVE_MV = 0.05  # smallest Q, R or S wave
+AT_J = 2  # 4 ms: what is largest so near the end of QRS is the J point
 MIN_AREA = 2  # mV x ms: the axis of a smaller QRS area is not measured
 # The T wave
 T_PEAK_RR, T_PEAK_MS, T_PEAK_MAX_MS = 0.55, 60, 520  # its peak lies before this part of R-R plus so many ms
@@ -76,7 +80,7 @@ def measure_waves(
     Returns
     -------
     dict
-        Fields of a `Measurement`, and r_after_onset_ms: from the onset of QRS to R.
+        Fields of a `Measurement`; those of its shape are a dict. And r_after_onset_ms: from the onset of QRS to R.
     """
     beats = typical_beats(signal, mask, peaks)
     beat = median_beat(beats)
@@ -86,6 +90,11 @@ def measure_waves(
     beat = beat - level.mean(axis=1, keepdims=True)
     peak, end = _find_t_wave(beat[mask], qrs.onset, qrs.offset, rr)
     j60 = qrs.offset + J60
+    p_wave = measure_p_wave(beat, beats, mask, qrs.start, end, rr)
+    p_onset = qrs.start - round(p_wave["pr_ms"] / STEP)
+    p_offset = p_onset + round(p_wave["p_duration_ms"] / STEP)
+    edges = Edges(qrs.start, qrs.onset, qrs.offset, peak, end, rr, p_onset, p_offset)
+    shape = measure_shape(beat, beats, mask, edges) | measure_alternans(signal, mask, peaks, edges)
     t_wave = beat[:, max(peak - T_BEFORE_PEAK, qrs.offset + T_AFTER_QRS) : min(end, beat.shape[1])]
     return {
         "r_after_onset_ms": (R - qrs.onset) * STEP,
@@ -95,7 +104,8 @@ def measure_waves(
         "st_mv": np.where(mask, beat[:, j60 - ST_HALF : j60 + ST_HALF + 1].mean(axis=1), NAN),
         "qt_ms": (end - qrs.onset) * STEP,
         "t_mv": np.where(mask, largest_deflection(t_wave), NAN) if t_wave.shape[1] else np.full(12, NAN),
-        **measure_p_wave(beat, beats, mask, qrs.start, end, rr),
+        **p_wave,
+        "shape": shape | _table([before_j(row) for row in beat[:, qrs.onset : qrs.offset + 1]], mask),
     }
 
 
@@ -159,18 +169,30 @@ def _until_quiet(low: np.ndarray) -> int:
 
 def _qrs_shape(beat: np.ndarray, mask: np.ndarray, onset: int, offset: int) -> dict[str, Any]:
     """Q, R, S and R' of each lead, the axis, and peak to peak."""
-    names = ("q_mv", "q_ms", "r_mv", "r_ms", "s_mv", "s_ms", "rprime_mv")
-    table = np.full((7, 12), NAN)
     qrs = beat[:, onset : offset + 1]
-    for lead in np.flatnonzero(mask):
-        table[:, lead] = qrs_waves(qrs[lead])
     # Net area, not height, so that a narrow spike does not turn the axis.
     area = qrs.sum(axis=1) * STEP
     axis = NAN
     if mask[I] and mask[AVF] and np.hypot(area[I], area[AVF]) > MIN_AREA:
         axis = float(np.degrees(np.arctan2(area[AVF] * 2 / np.sqrt(3), area[I])))
     shape = {"axis_deg": axis, "qrs_pp_mv": np.where(mask, np.ptp(qrs, axis=1), NAN)}
-    return dict(zip(names, table, strict=True)) | shape
+    return _table(list(qrs), mask) | shape
+
+
+def _table(qrs: Sequence[np.ndarray], mask: np.ndarray) -> dict[str, np.ndarray]:
+    """Q, R, S and R' of each lead, (12,) each; qrs: the samples of each lead from the onset of QRS on."""
+    names = ("q_mv", "q_ms", "r_mv", "r_ms", "s_mv", "s_ms", "rprime_mv")
+    table = np.full((7, 12), NAN)
+    for lead in np.flatnonzero(mask).tolist():
+        table[:, lead] = qrs_waves(qrs[lead])
+    return dict(zip(names, table, strict=True))
+
+
+def before_j(x: np.ndarray) -> np.ndarray:
+    """QRS of one lead without its last stretch on one side of zero, if that does not turn: J is raised or lowered."""
+    edges = np.flatnonzero(np.diff(np.sign(x))) + 1
+    last = np.abs(x[edges[-1] :]) if len(edges) else x[:0]
+    return x[: edges[-1]] if len(last) and np.argmax(last) >= len(last) - AT_J else x
 
 
 def qrs_waves(x: np.ndarray) -> tuple[float, ...]:

@@ -12,7 +12,7 @@ from ecgclip.knowledge.criteria import Judge, Readings, answer, answer_criteria
 from ecgclip.knowledge.criteria.named import NAMED
 from ecgclip.knowledge.criteria.quantities import QUANTITIES, is_measured
 from ecgclip.measure.guideline import findings
-from ecgclip.measure.limits import LIMITS, limits_of
+from ecgclip.measure.limits import LIMITS, TERRITORIES, limits_of
 from ecgclip.measure.measurement import measure
 from ecgclip.peaks import r_peaks
 from ecgclip.prepare import prepare
@@ -27,8 +27,10 @@ def by_lead(default=0.0, **values):
 
 
 def measured(**values):
-    """A measurement with these numbers, all else unknown."""
-    return replace(EMPTY, **values)
+    """A measurement with these numbers, also where they are of its shape; all else unknown."""
+    shape = {name: value for name, value in values.items() if hasattr(EMPTY.shape, name)}
+    values = {name: value for name, value in values.items() if hasattr(EMPTY, name)}
+    return replace(EMPTY, shape=replace(EMPTY.shape, **shape), **values)
 
 
 def ask(test, *measurements, age=None, sex=None, **values):
@@ -375,7 +377,7 @@ def test_a_class_of_beats_is_not_measured_yet():
         ("QRS >= 120 ms", "QRS 138 ms (≥ 120)"),
         ("not QRS < 120 ms", "QRS 138 ms (not < 120)"),
         ("QRS between 100 and 120 ms", "QRS 138 ms (100 to 120)"),
-        ("st_elevation:inferior", "ST elevation in II +0.22, III +0.30, aVF +0.26 mV (≥ 0.10)"),
+        ("st_elevation:inferior", "ST elevation at J in II +0.22, III +0.30, aVF +0.26 mV (≥ 0.10)"),
         ("ST <= -st_down in any of I aVL", "ST depression in I -0.08, aVL +0.00 mV (≤ -0.05)"),
         ("ST(V2) >= st_up", "ST elevation in V2 +0.00 mV (≥ 0.15 to 0.25)"),
         ("ST >= st_up in 2 of V1 V2", "ST elevation in V1 +0.00, V2 +0.00 mV (≥ 0.10 in V1, 0.15 to 0.25 in V2)"),
@@ -383,7 +385,7 @@ def test_a_class_of_beats_is_not_measured_yet():
         ("axis > 90 deg", "QRS axis 45° (> 90)"),
         ("early_wide >= 1", "early wide beats not measured in this record"),
         ("P_waves", "P waves: yes"),
-        ("J(V1) >= 0.1 mV", "J point in V1 not measured yet"),
+        ("epsilon(V1) >= 0.1 mV", "epsilon wave in V1 not measured yet"),
         ("noise >= noisy", "noise 0.020 mV (≥ 0.013)"),
         ("QRS >= 120 ms and P_waves", "QRS 138 ms (≥ 120), and P waves: yes"),
         ("QRS >= 120 ms or P_waves", "QRS 138 ms (≥ 120), or P waves: yes"),
@@ -394,7 +396,7 @@ def test_a_class_of_beats_is_not_measured_yet():
 )
 def test_values_beside_thresholds(test, words):
     st = by_lead(II=0.22, III=0.30, aVF=0.26) + np.where(np.arange(12) == 0, -0.08, 0)
-    given = ask(test, qrs_ms=138, st_mv=st, axis_deg=45, p_present=True, noise_mv=0.02)
+    given = ask(test, qrs_ms=138, st_mv=st, j_mv=st, axis_deg=45, p_present=True, noise_mv=0.02)
     assert given.value == words
 
 
@@ -455,7 +457,7 @@ def test_inferior_stemi_meets_its_required_criterion_with_the_right_leads(kb, se
     given = shipped(kb, "inferior-stemi", "inferior-stemi", seed)["ST elevation in II, III and aVF"]
     assert given.criterion.role == "required"
     assert given.answer.verdict == "met"
-    assert given.answer.value.startswith("ST elevation in II +0.")
+    assert given.answer.value.startswith("ST elevation at J in II +0.")
     for lead in ("III +0.", "aVF +0.", "(≥ 0.10)"):
         assert lead in given.answer.value
 
@@ -476,7 +478,7 @@ def test_lbbb_meets_the_duration_of_qrs(kb, seed):
 def test_with_one_lead_inferior_st_elevation_is_not_measurable(kb):
     given = shipped(kb, "inferior-stemi", "inferior-stemi", leads=("I",))["ST elevation in II, III and aVF"]
     assert given.answer.verdict == "not measurable"
-    assert given.answer.value == "ST elevation not measured in this record"
+    assert given.answer.value == "ST elevation at J not measured in this record"
 
 
 @pytest.mark.parametrize(
@@ -513,9 +515,10 @@ def test_every_test_that_ships_has_an_answer(kb, condition):
                     assert given.answer.verdict in ("met", "unmet", "borderline", "not measurable")
 
 
-# two leads of these territories need not be contiguous for a finding of `measure`, and must be for a test
-LOOSE = {f"{name}:{place}" for name in ("q_waves", "st_elevation", "st_depression", "t_inversion", "t_tall", "t_flat")
-         for place in ("anteroseptal", "anterior", "anterolateral")} | {"no_st_deviation"}  # fmt: skip
+# a finding takes ST elevation 60 ms after J, a test at J; T that is flat or tall in two leads need not be in contiguous
+# ones for a finding of `measure`, and must be for a test
+LOOSE = {f"{name}:{place}" for name in ("t_tall", "t_flat") for place in ("anteroseptal", "anterior", "anterolateral")}
+LOOSE |= {f"st_elevation:{place}" for place in TERRITORIES} | {"no_st_deviation"}
 RENAMED = {"pause": "long_pause"}
 
 
