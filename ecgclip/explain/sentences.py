@@ -16,8 +16,8 @@ from ecgclip.knowledge.concepts import CATEGORIES, LANGUAGES
 from ecgclip.model.clip import ECGCLIP
 from ecgclip.model.results import Embedding, Record
 
-# What is stated only beside nothing that excludes it, however probable it is: missing an abnormal finding costs more than
-# a false alarm
+# What is stated only beside nothing that excludes it, however probable it is: missing a finding costs more than a false
+# alarm
 YIELDS = {"normal-ecg", "sinus-rhythm"}
 
 
