@@ -6,7 +6,8 @@ import pytest
 from ecgclip.ecg import ECG, LEADS
 from ecgclip.measure import examine
 from ecgclip.prepare import prepare, resample
-from ecgclip.simulate import SPIKE, simulate
+from ecgclip.simulate import simulate
+from ecgclip.simulate.synthesis import SPIKE
 
 LEADS_OF_SPIKE = np.concatenate([SPIKE[:2], [-1.2, 0.1, 0.85, -0.95], SPIKE[2:]])[:, None]  # mV
 
