@@ -25,7 +25,7 @@ def test_find(kb, label, concept):
     assert kb.find(label).id == concept
 
 
-@pytest.mark.parametrize("label", ["", "  ", "?", "not a condition", "J wave", "0"])
+@pytest.mark.parametrize("label", ["", "  ", "?", "not a condition", "QRS wave", "0"])
 def test_what_is_not_there_is_not_found(kb, label):
     assert kb.find(label) is None
 
