@@ -63,10 +63,23 @@ ABNORMALITY = re.compile(
 NEGATING_PREFIX = re.compile(r"^(?:non|nicht)[- ]", re.IGNORECASE)
 DEGREE = re.compile(r"\d+|[IV]+")
 
+# of adjectives, typed with a full stop
+ABBREVIATIONS = {
+    "incompl": "incomplete", "compl": "complete", "ant": "anterior", "inf": "inferior", "lat": "lateral",
+    "post": "posterior", "sept": "septal", "vent": "ventricular", "nonspec": "nonspecific",
+    "inkompl": "inkompletter", "kompl": "kompletter", "unspez": "unspezifische", "ventr": "ventrikuläre",
+    "intraventr": "intraventrikuläre", "supraventr": "supraventrikuläre", "neg": "negativ", "pos": "positiv",
+}  # fmt: skip
 _JOINTS = r"and|or|with|but|no|without|und|oder|mit|aber|ohne|kein\w*"
 # Expressions of several words, and the phrases of PHRASES (or hedges) that say the same. The order matters.
 _REWORDINGS = (
     (r"can['’]t\b", "can not"),
+    # what the ECG may still show
+    (r"(?<!\w)(?:z\.\s?n\.|zustand nach|s/p|st\.\s?p\.|status post)", ""),
+    (r",?\s*\b(?:of )?(?:age[- ](?:undetermined|indeterminate|unknown)|(?:undetermined|indeterminate) age)\b", ""),
+    (r",?\s*\bunbestimmten Alters\b", ""),
+    (r"(?<!\w)w/(?=\s)", "with"),
+    *((rf"(?<!\w){short}\.", long) for short, long in ABBREVIATIONS.items()),
     (r"(?<=\w)n['’]t\b", " not"),
     # what cannot be excluded may be there
     (
@@ -94,6 +107,7 @@ _REWORDINGS = (
     # "AF -LBBB"
     (r"(?<=[\w)]\s)(?<!and\s)(?<!und\s)(?<!or\s)(?<!oder\s)-(?=[^\W\d])", "without "),
     (r"(?<=\s)[-–](?=\s)", ","),
+    (r"\b(?:rule out|r/o|c/w)(?!\w)", "possible"),
     (r"\bo\.\s?B\.?(?!\w)|\bohne (?:besonderen )?Befund\b", "normal"),
 )
 REWORDINGS = tuple((re.compile(pattern, re.IGNORECASE), phrase) for pattern, phrase in _REWORDINGS)

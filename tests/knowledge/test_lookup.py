@@ -50,7 +50,7 @@ def test_normalise_ignores_spelling_alone():
         ("supraventricular premature beats", "premature-atrial-contraction"),
         ("AV block type 2", "av-block"),
         ("atypical flutter", None),
-        ("axis normal", None),
+        ("axis normal", "normal-axis"),
         ("normal blood pressure", None),
     ],
 )
