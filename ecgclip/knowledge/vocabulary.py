@@ -63,6 +63,13 @@ ABNORMALITY = re.compile(
 NEGATING_PREFIX = re.compile(r"^(?:non|nicht)[- ]", re.IGNORECASE)
 DEGREE = re.compile(r"\d+|[IV]+")
 
+NUMBER = r"[-+]?\d[\d.,]*(?:\s?(?:ms|msec|s|sec|/min|bpm|mV|mm|°|deg))?(?!\w)"
+MORE = "more|above|over|higher|longer|greater|wider|faster|mehr|darüber|länger|höher|größer"
+LESS = "less|below|under|lower|shorter|slower|weniger|darunter|kürzer|niedriger"
+RHYTHMS = (
+    r"\w*(?:rhythm(?:us)?|tachycardia|bradycardia|fibrillation|flutter|tachykardie|bradykardie|flimmern|flattern)"
+    "|AF|SR|VT|SVT|VHF"
+)
 # of adjectives, typed with a full stop
 ABBREVIATIONS = {
     "incompl": "incomplete", "compl": "complete", "ant": "anterior", "inf": "inferior", "lat": "lateral",
@@ -80,6 +87,13 @@ _REWORDINGS = (
     (r",?\s*\bunbestimmten Alters\b", ""),
     (r"(?<!\w)w/(?=\s)", "with"),
     *((rf"(?<!\w){short}\.", long) for short, long in ABBREVIATIONS.items()),
+    # numbers, so that no joint divides them: see `knowledge.numbers`
+    (rf"\bbetween\s+({NUMBER})\s+and\s+(?=[-+]?\d)", r"\1 to "),
+    (rf"\bzwischen\s+({NUMBER})\s+und\s+(?=[-+]?\d)", r"\1 bis "),
+    (rf"({NUMBER})\s+(?:or|oder|and|und)\s+(?:{MORE})(?!\w)", r"at least \1"),
+    (rf"({NUMBER})\s+(?:or|oder|and|und)\s+(?:{LESS})(?!\w)", r"at most \1"),
+    # "sinus rhythm 60/min" is a rhythm and a rate
+    (rf"\b({RHYTHMS})\s+(?:at |of |mit |von |um |ca\.? ?)?(?=\d{{2,3}}\s*(?:/\s?min|bpm))", r"\1 with rate "),
     (r"(?<=\w)n['’]t\b", " not"),
     # what cannot be excluded may be there
     (
