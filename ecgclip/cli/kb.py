@@ -79,7 +79,7 @@ def _concept_lines(concept: Concept, base: KnowledgeBase) -> Iterator[str]:
         ("look-alike", concept.lookalikes),
         ("report", [*concept.report, *concept.report_de]),
         ("negation", [*concept.negation, *concept.negation_de]),
-        ("criterion", [f"{c.text} ({', '.join(c.leads)}) [{c.source}]" for c in concept.criteria]),
+        ("criterion", [f"{c.text} ({', '.join(c.leads) or 'other leads'}) [{c.source}]" for c in concept.criteria]),
         ("source", [f"[{key}] {base.sources[key]}" for key in source_keys]),
     ]
     for name, texts in fields:

@@ -69,7 +69,7 @@ class KnowledgeBase:
         return cls(entries.concepts, entries.sources, entries.digest)
 
     def find(self, label: str) -> Concept | None:
-        """Return the concept whose id, name, alias, SCP-ECG or SNOMED CT code is `label`, whatever its case."""
+        """Return the concept whose id, name, alias or code is `label`, whatever its case: "AF", "AHA 50", "I48.91"."""
         return self.lookup.find(label)
 
     def find_misspelt(self, label: str) -> Concept | None:
@@ -92,28 +92,38 @@ class KnowledgeBase:
         return self.lookup.says_the_same(label, concept)
 
     def by_code(self, system: str, code: str) -> Concept | None:
-        """Return the concept with this code; `system` is "scp" or "snomed"."""
-        return self._codes.get((system, code))
+        """Return the concept with this code; `system` is "scp", "snomed", "aha" or "icd10".
 
-    @cached_property
-    def _codes(self) -> dict[tuple[str, str], Concept]:
-        return {
-            (system, code): concept
-            for concept in self.concepts.values()
-            for system in ("scp", "snomed")
-            for code in concept.codes_of(system)
-        }
+        An ICD-10 code may stand for several concepts: then the one that all others are kinds of, or None.
+        """
+        found = self.lookup.by_code(system, code)
+        return self.concepts[found] if found else None
 
     def ancestors(self, concept: str) -> set[str]:
         """Return the ids of all broader concepts, at any distance, without `concept` itself."""
-        ancestors: set[str] = set()
-        pending = list(self.concepts[concept].broader)
-        while pending:
-            parent = pending.pop()
-            if parent not in ancestors and parent != concept:
-                ancestors.add(parent)
-                pending.extend(self.concepts[parent].broader)
-        return ancestors
+        return self.lookup.ancestors(concept)
+
+    def excluded(self, concept: str) -> frozenset[str]:
+        """Return the ids of all concepts that cannot be said of the same ECG as `concept`.
+
+        Two conditions exclude each other if either names the other; and so do all kinds of them.
+        """
+        return self._exclusions[concept]
+
+    @cached_property
+    def _exclusions(self) -> dict[str, frozenset[str]]:
+        kinds: dict[str, set[str]] = {key: {key} for key in self.concepts}  # id -> itself and what is narrower
+        for key in self.concepts:
+            for above in self.ancestors(key):
+                kinds[above].add(key)
+        found: dict[str, set[str]] = {key: set() for key in self.concepts}
+        for key, concept in self.concepts.items():
+            for other in concept.excludes:
+                for one in kinds[key]:
+                    found[one] |= kinds[other]
+                for one in kinds[other]:
+                    found[one] |= kinds[key]
+        return {key: frozenset(others - {key}) for key, others in found.items()}
 
     def without(self, concepts: Collection[str]) -> KnowledgeBase:
         """Return a knowledge base that never mentions `concepts` (ids).

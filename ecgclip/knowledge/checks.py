@@ -14,7 +14,7 @@ TEXT_FIELDS = ("name", "definition", "definition_de")
 LIST_FIELDS = ("report", "report_de", "negation", "negation_de", "sources", "broader", "lookalikes")
 FILLED_FIELDS = ("report", "report_de", "criteria", "sources")
 FIELDS = {"id", "category", "aliases", "codes", "criteria", *TEXT_FIELDS, *LIST_FIELDS}
-OPTIONAL_FIELDS = {"explained_by"}
+OPTIONAL_FIELDS = {"explained_by", "excludes"}
 CRITERION_FIELDS = {"text", "leads", "source"}
 OPTIONAL_CRITERION_FIELDS = {"test", "role"}
 MAX_CHAIN = 50  # conditions of which each asks for the next
@@ -79,6 +79,26 @@ def circles(entries: Mapping[str, Any]) -> list[list[str]]:
     return found
 
 
+def exclusion_problems(entries: Mapping[str, Any]) -> Iterator[tuple[str, Problem]]:
+    """Conditions that exclude what they are a kind of; entries by id, all of them sound."""
+
+    def lineage(key: str) -> set[str]:
+        found: set[str] = set()
+        pending = [key]
+        while pending:
+            if (key := pending.pop()) not in found:
+                found.add(key)
+                pending += entries[key]["broader"] if key in entries else []
+        return found
+
+    above = {key: lineage(key) for key in entries}
+    for key, entry in entries.items():
+        for other in entry.get("excludes", []):
+            if both := sorted(each for each, kinds in above.items() if {key, other} <= kinds):
+                words = f"excludes {other!r}, and {both[0]} is a kind of both"
+                yield key, Problem(words, ("excludes",))
+
+
 def line_of(content: bytes, path: tuple[str | int, ...]) -> int | None:
     """The line, from 1, of a place in a YAML text; None if it is not there."""
     import yaml
@@ -125,6 +145,14 @@ def _field_problems(
     if unknown := {*entry["broader"], *entry["lookalikes"]} - set(ids):
         field = "broader" if unknown & set(entry["broader"]) else "lookalikes"
         yield Problem(f"broader or lookalikes name unknown concepts {sorted(unknown)}", (field,))
+    yield from _exclusion_problems(entry.get("excludes", []), ids)
+
+
+def _exclusion_problems(excludes: Any, ids: Collection[str]) -> Iterator[Problem]:
+    if not isinstance(excludes, list) or not all(isinstance(x, str) for x in excludes):
+        yield Problem("excludes is not a list of conditions", ("excludes",))
+    if unknown := set(excludes) - set(ids):
+        yield Problem(f"excludes names unknown concepts {sorted(unknown)}", ("excludes",))
 
 
 def _name_problems(entry: dict[str, Any], file_stem: str) -> Iterator[Problem]:
@@ -163,6 +191,10 @@ def _alias_and_code_problems(aliases: Any, codes: Any) -> Iterator[Problem]:
     snomed = codes.get("snomed", [])
     if not isinstance(snomed, list) or not all(isinstance(code, str) and code.isdigit() for code in snomed):
         yield Problem("codes.snomed is not a list of quoted numbers", ("codes",))
+    for system in ("aha", "icd10"):
+        listed = codes.get(system, [])
+        if not all(isinstance(code, str) and code for code in (listed if isinstance(listed, list) else [listed])):
+            yield Problem(f"codes.{system} is neither a quoted code nor a list of them", ("codes",))
 
 
 def _criterion_problems(criterion: Any, path: tuple[str | int, ...], source_keys: Collection[str]) -> Iterator[Problem]:

@@ -35,7 +35,7 @@ class Criterion:
     text
         In words, as the text encoder reads it.
     leads
-        The leads it concerns, "all" among them.
+        The leads it concerns, "all" among them; none of V7 to V9 and the right chest leads.
     source
         The key of its source.
     test
@@ -77,6 +77,8 @@ class Concept:
     explained_by
         Other conditions that make the criteria unreadable, by their ids, each with the test that tells when, or
         "always": ST elevation means less with a bundle branch block.
+    excludes
+        Conditions that cannot be said of the same ECG, by their ids; see `KnowledgeBase.excluded`.
     """
 
     id: str
@@ -95,6 +97,7 @@ class Concept:
     negation_de: list[str]
     sources: list[str]
     explained_by: dict[str, str] = field(default_factory=dict)
+    excludes: list[str] = field(default_factory=list)
 
     @property
     def names(self) -> list[str]:
@@ -123,7 +126,7 @@ class Concept:
         ]
 
     def codes_of(self, system: str) -> list[str]:
-        """Return its codes in `system`: "scp" (one at most) or "snomed"."""
+        """Return its codes in `system`: "scp" and "icd10" (one at most), "snomed" or "aha"."""
         codes = self.codes.get(system, [])
         return [codes] if isinstance(codes, str) else codes
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ecgclip.ecg import EcgclipError
-from ecgclip.knowledge.checks import circles, line_of, place, problems
+from ecgclip.knowledge.checks import circles, exclusion_problems, line_of, place, problems
 from ecgclip.knowledge.concepts import Concept, Source
 from ecgclip.knowledge.lookup import index_spellings
 
@@ -144,6 +144,8 @@ class _Checked:
             for words, path in problems(entry, Path(name).stem, ids, sources):
                 mistakes.append(f"{place(folder / name, line_of(contents[name], path))}: {words}")
         if not mistakes:
+            mistakes += _exclusion_mistakes(folder, contents, entries)
+        if not mistakes:
             mistakes += _circle_mistakes(folder, entries)
         return cls(entries, sources, mistakes)
 
@@ -159,6 +161,12 @@ class _Checked:
         except (AttributeError, TypeError) as error:
             mistakes.append(f"{folder / 'sources.yaml'}: {error}")
             return {}
+
+
+def _exclusion_mistakes(folder: Path, contents: dict[str, bytes], entries: dict[str, Any]) -> list[str]:
+    found = exclusion_problems({entry["id"]: entry for entry in entries.values()})
+    names = ((f"{key}.yaml", problem) for key, problem in found)
+    return [f"{place(folder / n, line_of(contents[n], problem.path))}: {problem.words}" for n, problem in names]
 
 
 def _circle_mistakes(folder: Path, entries: dict[str, Any]) -> list[str]:

@@ -48,6 +48,7 @@ def _redacted(concept: Concept, removed: Collection[str], hidden_names: re.Patte
         explained_by={
             c: test for c, test in concept.explained_by.items() if c not in removed and not _asks(test, removed)
         },
+        excludes=[c for c in concept.excludes if c not in removed],
         report=allowed(concept.report) or [f"{concept.name}."],
         report_de=allowed(concept.report_de) or [f"{concept.name}."],
         negation=allowed(concept.negation),

@@ -42,6 +42,12 @@ ENDING = re.compile(
 )
 MIN_STEM = 4  # letters that forms of one word have in common
 
+# a code with the system that it is of: "AHA 173", "SNOMED CT 426783006", "ICD-10: I48.91"
+CODE = re.compile(
+    r"(aha|snomed|sctid|scp|icd)(?:[-\s]*(?:ct|ecg|10(?:-cm|-gm)?))?(?:\s+code)?[\s:#]+(\S+)", re.IGNORECASE
+)
+SYSTEMS = {"aha": "aha", "snomed": "snomed", "sctid": "snomed", "scp": "scp", "icd": "icd10"}
+
 
 def index_spellings(concepts: Mapping[str, Concept]) -> dict[str, str]:
     """Map every id, name, alias and code, in the spelling of `normalise`, to its concept's id.
@@ -74,9 +80,32 @@ class Lookup:
         self.concepts = concepts
 
     def find(self, label: str) -> Concept | None:
-        """Return the concept whose id, name, alias or code is `label`, in whatever spelling (see `normalise`)."""
+        """Return the concept whose id, name, alias or code is `label`, in whatever spelling (see `normalise`).
+
+        A number of the AHA's list needs its system: "AHA 173".
+        """
         concept = self._spellings.get(normalise(label))
+        if concept is None and (code := CODE.fullmatch(label.strip())):
+            concept = self.by_code(SYSTEMS[code[1].casefold()], code[2].upper())
+        concept = concept or self.by_code("icd10", label.strip().upper())
         return self.concepts[concept] if concept else None
+
+    def by_code(self, system: str, code: str) -> str | None:
+        """Return the id of the concept with a code of a system; see `KnowledgeBase.by_code`."""
+        owners = self._codes.get((system, code), [])
+        widest = [one for one in owners if all(one == other or one in self.ancestors(other) for other in owners)]
+        return widest[0] if widest else None
+
+    def ancestors(self, concept: str) -> set[str]:
+        """Return the ids of all broader concepts, at any distance, without `concept` itself."""
+        ancestors: set[str] = set()
+        pending = list(self.concepts[concept].broader)
+        while pending:
+            parent = pending.pop()
+            if parent not in ancestors and parent != concept:
+                ancestors.add(parent)
+                pending.extend(self.concepts[parent].broader)
+        return ancestors
 
     def find_misspelt(self, label: str) -> Concept | None:
         """Return the concept that `label` names but for one letter of its longer words, or for their order.
@@ -201,6 +230,16 @@ class Lookup:
     @cached_property
     def _spellings(self) -> dict[str, str]:
         return index_spellings(self.concepts)
+
+    @cached_property
+    def _codes(self) -> dict[tuple[str, str], list[str]]:
+        """System and code → the ids of the concepts with this code."""
+        owners: dict[tuple[str, str], list[str]] = {}
+        for concept in self.concepts.values():
+            for system in set(SYSTEMS.values()):
+                for code in concept.codes_of(system):
+                    owners.setdefault((system, code), []).append(concept.id)
+        return owners
 
     @cached_property
     def _words_by_form(self) -> dict[str, set[str]]:

@@ -41,7 +41,7 @@ def test_every_mit_bih_annotation_and_superclass(kb):
 
 
 def test_no_code_belongs_to_two_concepts(kb):
-    for system in ("scp", "snomed"):
+    for system in ("scp", "snomed", "aha"):
         codes = [code for c in kb.concepts.values() for code in listed(c.codes.get(system))]
         assert len(codes) == len(set(codes))
 
@@ -93,6 +93,18 @@ def test_no_lookalike_is_a_broader_concept(kb):
     """What a condition is a kind of cannot be mistaken for it."""
     both = [(c.id, x) for c in kb.concepts.values() for x in c.lookalikes if x in kb.ancestors(c.id) or x == c.id]
     assert both == []
+
+
+def test_what_excludes_each_other_does_so_both_ways_and_with_all_its_kinds(kb):
+    assert "atrial-fibrillation" in kb.excluded("sinus-rhythm")
+    assert "sinus-rhythm" in kb.excluded("atrial-fibrillation")
+    assert "rapid-atrial-fibrillation" in kb.excluded("sinus-tachycardia")
+    assert "anterior-stemi" in kb.excluded("normal-ecg")
+    assert "right-bundle-branch-block" in kb.excluded("left-bundle-branch-block")
+    for key in kb.concepts:
+        assert key not in kb.excluded(key)
+        assert kb.excluded(key).isdisjoint(kb.ancestors(key)), key
+        assert all(key in kb.excluded(other) for other in kb.excluded(key))
 
 
 # --- hiding conditions ------------------------------------------------------------------------------------------------

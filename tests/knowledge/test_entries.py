@@ -18,7 +18,9 @@ def folder(tmp_path):
     shipped = asset_path("knowledge_base")
     for name in ("normal-ecg", "sinus-rhythm"):
         entry = yaml.safe_load((shipped / f"{name}.yaml").read_text(encoding="utf-8"))
-        write(tmp_path, entry | {"lookalikes": [], "broader": []})
+        alone = [c for c in entry["criteria"] if "is " not in c.get("test", "")]
+        apart = {"lookalikes": [], "broader": [], "excludes": [], "explained_by": {}}
+        write(tmp_path, entry | apart | {"criteria": alone})
     (tmp_path / "sources.yaml").write_bytes((shipped / "sources.yaml").read_bytes())
     return tmp_path
 
@@ -94,6 +96,10 @@ def criterion(**changes):
         ({"report": []}, "empty"),
         ({"aliases": {"en": [True]}}, "quote"),
         ({"codes": {"snomed": [426783006]}}, "quoted"),
+        ({"codes": {"aha": 20}}, "quoted"),
+        ({"excludes": "normal-ecg"}, "excludes is not a list"),
+        ({"excludes": ["flying-saucer"]}, "unknown concepts ['flying-saucer']"),
+        ({"excludes": ["normal-ecg"], "broader": ["normal-ecg"]}, "is a kind of both"),
     ],
 )
 def test_a_wrong_entry(folder, changes, words):

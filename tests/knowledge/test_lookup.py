@@ -19,13 +19,21 @@ from ecgclip.knowledge.spelling import normalise
         ("Hyperkaliaemie", "hyperkalemia"),
         ("wolff-parkinson-white", "wolff-parkinson-white"),
         ("sick sinus syndrome", "sinus-node-dysfunction"),
+        ("AHA 50", "atrial-fibrillation"),
+        ("aha code 104", "left-bundle-branch-block"),
+        ("SNOMED CT 164889003", "atrial-fibrillation"),
+        ("SCTID: 59118001", "right-bundle-branch-block"),
+        ("SCP CLBBB", "left-bundle-branch-block"),
+        ("ICD-10: i44.2", "complete-av-block"),
+        ("I44.2", "complete-av-block"),
+        ("I48.91", "atrial-fibrillation"),  # also that of rapid and slow fibrillation, which are kinds of it
     ],
 )
 def test_find(kb, label, concept):
     assert kb.find(label).id == concept
 
 
-@pytest.mark.parametrize("label", ["", "  ", "?", "not a condition", "QRS wave", "0"])
+@pytest.mark.parametrize("label", ["", "  ", "?", "not a condition", "J wave", "0", "173", "AHA 9999", "AHA", "I47.19"])
 def test_what_is_not_there_is_not_found(kb, label):
     assert kb.find(label) is None
 
@@ -50,7 +58,7 @@ def test_normalise_ignores_spelling_alone():
         ("supraventricular premature beats", "premature-atrial-contraction"),
         ("AV block type 2", "av-block"),
         ("atypical flutter", None),
-        ("axis normal", "normal-axis"),
+        ("axis normal", None),
         ("normal blood pressure", None),
     ],
 )

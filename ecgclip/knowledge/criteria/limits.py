@@ -40,16 +40,22 @@ class LimitKind:
         return next(key for leads, key in self.rows.items() if not leads or lead in leads)
 
 
-# Limits that no finding of `measure` needs yet, by sex
-OWN = {
+GROWN = 35  # years: below, the voltages of health are higher (aha-ecg-2009-v)
+# Limits that no finding of `measure` needs yet: by sex, by age, or one for all
+OWN: dict[str, dict[str, Threshold]] = {
     "lbbb_wide": {"female": Threshold(130, 6, "esc-pacing-2021"), "male": Threshold(140, 6, "esc-pacing-2021")},
+    "peguero": {"female": Threshold(2.3, 0.15, "peguero-2017"), "male": Threshold(2.8, 0.15, "peguero-2017")},
+    # Near the 99th percentile of the healthy from 10 to 29 years, 5.3 mV (Chou)
+    "sokolow_adult": {"young": Threshold(5.0, 0.3, "custom"), "grown": Threshold(3.5, 0.2, "aha-ecg-2009-v")},
+    "pause_sinus": {"all": Threshold(3000, 60, "acc-brady-2018")},
 }
 _BY_UNIT = {
     "/min": "rate_very_fast rate_fast rate_slow rate_very_slow",
     "ms": "pr_long pr_short qrs_wide qrs_slightly_wide qtc_long qtc_short delta_pr delta_qrs p_long r_broad_ms "
-    "s_wide_ms lbbb_wide",
+    "s_wide_ms lbbb_wide pause_sinus",
     "mV": "flutter_mv p_tall sokolow cornell r_avl s_v1_deep low_limb low_chest r_broad_mv s_wide_mv rsr_r rsr_s "
-    "rsr_rprime dominant_r_net dominant_r_mv r_v3_poor r_v4_poor r_v1_poor st_down t_inverted t_flat t_upright",
+    "rsr_rprime dominant_r_net dominant_r_mv r_v3_poor r_v4_poor r_v1_poor st_down t_inverted t_flat t_upright "
+    "sokolow_adult peguero",
     "ratio": "delta_upstroke flutter_share flutter_contrast",
     "mVms": "p_terminal",
 }
@@ -88,7 +94,8 @@ def thresholds(name: str, lead: str | None, age: float | None, sex: str | None) 
     sexes = (sex,) if sex in SEXES else SEXES
     ages = AGES if age is None else (age,)
     if key in OWN:
-        rows = [OWN[key][each] for each in sexes]
+        groups = {*sexes, "all", *("young" if years < GROWN else "grown" for years in ages)}
+        rows = [row for group, row in OWN[key].items() if group in groups]
     elif isinstance(LIMITS[key], dict):
         rows = [limits_of(years, each)[key] for each in sexes for years in ages]
     else:
