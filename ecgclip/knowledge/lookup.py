@@ -35,6 +35,13 @@ QUALIFIER = re.compile(
     "|intermittierend|transient|persistierend|permanent|anhaltend|leicht|gering|mittelgradig|schwer|ausgepr(?:ae|ä)gt"
     "|deutlich|massiv|gro(?:ss|ß)|klein|diffus|typisch|klassisch|klar|eindeutig|beginnend|fortschreitend|kontrolliert|interpoliert|grob|fein|diskret"
 )
+# words that order what stands around them: what they belong to cannot be dropped
+STRUCTURE = re.compile(
+    "type|typ|degree|grade?s?|and|or|to|with|without|no|not|after|before|und|oder|mit|ohne|nach|vor|kein[a-z]*|nicht"
+)
+# codes of data sets that are words as well: no text ends in one
+NO_HEAD = re.compile("two|dig|als|it|el|sa|cd|cr|ap|lt|bru|je", re.IGNORECASE)
+NUMERALS = {"i": 1, "ii": 2, "iii": 3, "iv": 4, "1": 1, "2": 2, "3": 3, "4": 4}
 INFLECTION = re.compile("(?:ly|e[srnm]?)?")  # of a qualifier
 # endings of one word in its forms: atrium, atrial; fibrillating, fibrillation
 ENDING = re.compile(
@@ -142,16 +149,17 @@ class Lookup:
             words.pop()
         for n in range(len(words)):
             name = " ".join(words[n:])
-            concept = self.find(name) or self.find_misspelt(name)
+            concept = None if NO_HEAD.fullmatch(name) else self.find(name) or self.find_misspelt(name)
             if concept and not CHANGES_NAME.search(" ".join(words[:n])) and all(map(self._may_precede, words[:n])):
-                return None if concept.category == "normal" else self._narrower(words[:n], concept) or concept
+                found = self._narrower(words[:n], concept) or concept
+                return None if concept.category == "normal" or _is_of_another_type(found, rest) else found
         return None
 
     def _may_precede(self, word: str) -> bool:
         """Whether a word before a name narrows it, as all do that names have, or says how much."""
-        return all(
-            part.isdigit() or forms(part) & self._words_by_form.keys() or _is_qualifier(part) for part in words_of(word)
-        )
+        parts = words_of(word)
+        known = all(self._words_by_form.keys() & forms(part) or _is_qualifier(part) for part in parts)
+        return known and not any(map(STRUCTURE.fullmatch, parts))
 
     def _narrower(self, words: list[str], concept: Concept) -> Concept | None:
         """The concept called `words` and another name of `concept`: "3rd degree AVB" is "3rd degree AV block"."""
@@ -255,6 +263,13 @@ class Lookup:
         """All beginnings, of MIN_LETTERS letters or more, of the words of names."""
         words: set[str] = set().union(*self._words_by_form.values())
         return frozenset(word[:n] for word in words for n in range(MIN_LETTERS, len(word) + 1))
+
+
+def _is_of_another_type(concept: Concept, rest: Sequence[str]) -> bool:
+    """Whether "type 1" follows the name of what has the number 2 in its names."""
+    numbers = {NUMERALS[word] for name in concept.names for word in words_of(name) if word in NUMERALS}
+    asked = NUMERALS.get((words_of(" ".join(rest)) or [""])[0])
+    return asked is not None and bool(numbers) and asked not in numbers
 
 
 def _is_qualifier(word: str) -> bool:
