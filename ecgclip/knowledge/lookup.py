@@ -21,7 +21,7 @@ COMMON_WORD = re.compile(
 AFTER_NAME = re.compile(r"\s(?:in|im|on|of|at|der|des|von|bei|type|typ|grade|grad)\s", re.IGNORECASE)
 # beside a name, makes another condition of it: "atypical flutter", "cerebral infarction", "history of AF"
 CHANGES_NAME = re.compile(
-    r"\b(?:atypi|pseudo|non|nicht|famil|mimic|phenocop|history|risk|anamn|risiko"
+    r"\b(?:atypi|pseudo|normal(?!ly)|physiolog|absent|non|nicht|famil|mimic|phenocop|history|risk|anamn|risiko"
     r"|cerebr|zerebr|brain|hirn|pulmon|lung|renal|kidney|nier|mesenter|bowel|darm|splen|milz|hepat|liver|leber|retin"
     r"|netzhaut|aort|carotid|karotis|spin|r(?:ü|ue)ckenmark|peripher|limb|legs?\b|bein|muscle|muskel|f(?:o?e|ö)tal|pituit)",
     re.IGNORECASE,
@@ -155,6 +155,17 @@ class Lookup:
                 return None if concept.category == "normal" or _is_of_another_type(found, rest) else found
         return None
 
+    def side_by_side(self, label: str) -> tuple[str, ...]:
+        """Return the two names that a label consists of, or the label: "RBBB LAFB" is RBBB and LAFB."""
+        words = label.split()
+        if not (self.find(label) or self.find_misspelt(label)):
+            for n in range(1, len(words)):
+                names = (" ".join(words[:n]), " ".join(words[n:]))
+                found = {c.id for name in names if (c := self.find(name)) and _is_condition(name, c)}
+                if len(found) == 2:
+                    return names
+        return (label,)
+
     def _may_precede(self, word: str) -> bool:
         """Whether a word before a name narrows it, as all do that names have, or says how much."""
         parts = words_of(word)
@@ -263,6 +274,11 @@ class Lookup:
         """All beginnings, of MIN_LETTERS letters or more, of the words of names."""
         words: set[str] = set().union(*self._words_by_form.values())
         return frozenset(word[:n] for word in words for n in range(MIN_LETTERS, len(word) + 1))
+
+
+def _is_condition(name: str, concept: Concept) -> bool:
+    """Whether a name beside another one is a condition of its own: not "normal", "two", or a code."""
+    return concept.category not in ("normal", "beat") and not NO_HEAD.fullmatch(name) and not name.isdigit()
 
 
 def _is_of_another_type(concept: Concept, rest: Sequence[str]) -> bool:
