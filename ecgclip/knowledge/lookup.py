@@ -21,7 +21,7 @@ COMMON_WORD = re.compile(
 AFTER_NAME = re.compile(r"\s(?:in|im|on|of|at|der|des|von|bei|type|typ|grade|grad)\s", re.IGNORECASE)
 # beside a name, makes another condition of it: "atypical flutter", "cerebral infarction", "history of AF"
 CHANGES_NAME = re.compile(
-    r"\b(?:atypi|pseudo|non|nicht|famil|mimic|phenocop|history|risk|anamn|risiko"
+    r"\b(?:atypi|pseudo|normal(?!ly)|physiolog|absent|non|nicht|famil|mimic|phenocop|history|risk|anamn|risiko"
     r"|cerebr|zerebr|brain|hirn|pulmon|lung|renal|kidney|nier|mesenter|bowel|darm|splen|milz|hepat|liver|leber|retin"
     r"|netzhaut|aort|carotid|karotis|spin|r(?:ü|ue)ckenmark|peripher|limb|legs?\b|bein|muscle|muskel|f(?:o?e|ö)tal|pituit)",
     re.IGNORECASE,
@@ -35,6 +35,13 @@ QUALIFIER = re.compile(
     "|intermittierend|transient|persistierend|permanent|anhaltend|leicht|gering|mittelgradig|schwer|ausgepr(?:ae|ä)gt"
     "|deutlich|massiv|gro(?:ss|ß)|klein|diffus|typisch|klassisch|klar|eindeutig|beginnend|fortschreitend|kontrolliert|interpoliert|grob|fein|diskret"
 )
+# words that order what stands around them: what they belong to cannot be dropped
+STRUCTURE = re.compile(
+    "type|typ|degree|grade?s?|and|or|to|with|without|no|not|after|before|und|oder|mit|ohne|nach|vor|kein[a-z]*|nicht"
+)
+# codes of data sets that are words as well: no text ends in one
+NO_HEAD = re.compile("two|dig|als|it|el|sa|cd|cr|ap|lt|bru|je", re.IGNORECASE)
+NUMERALS = {"i": 1, "ii": 2, "iii": 3, "iv": 4, "1": 1, "2": 2, "3": 3, "4": 4}
 INFLECTION = re.compile("(?:ly|e[srnm]?)?")  # of a qualifier
 # endings of one word in its forms: atrium, atrial; fibrillating, fibrillation
 ENDING = re.compile(
@@ -142,16 +149,28 @@ class Lookup:
             words.pop()
         for n in range(len(words)):
             name = " ".join(words[n:])
-            concept = self.find(name) or self.find_misspelt(name)
+            concept = None if NO_HEAD.fullmatch(name) else self.find(name) or self.find_misspelt(name)
             if concept and not CHANGES_NAME.search(" ".join(words[:n])) and all(map(self._may_precede, words[:n])):
-                return None if concept.category == "normal" else self._narrower(words[:n], concept) or concept
+                found = self._narrower(words[:n], concept) or concept
+                return None if concept.category == "normal" or _is_of_another_type(found, rest) else found
         return None
+
+    def side_by_side(self, label: str) -> tuple[str, ...]:
+        """Return the two names that a label consists of, or the label: "RBBB LAFB" is RBBB and LAFB."""
+        words = label.split()
+        if not (self.find(label) or self.find_misspelt(label)):
+            for n in range(1, len(words)):
+                names = (" ".join(words[:n]), " ".join(words[n:]))
+                found = {c.id for name in names if (c := self.find(name)) and _is_condition(name, c)}
+                if len(found) == 2:
+                    return names
+        return (label,)
 
     def _may_precede(self, word: str) -> bool:
         """Whether a word before a name narrows it, as all do that names have, or says how much."""
-        return all(
-            part.isdigit() or forms(part) & self._words_by_form.keys() or _is_qualifier(part) for part in words_of(word)
-        )
+        parts = words_of(word)
+        known = all(self._words_by_form.keys() & forms(part) or _is_qualifier(part) for part in parts)
+        return known and not any(map(STRUCTURE.fullmatch, parts))
 
     def _narrower(self, words: list[str], concept: Concept) -> Concept | None:
         """The concept called `words` and another name of `concept`: "3rd degree AVB" is "3rd degree AV block"."""
@@ -255,6 +274,18 @@ class Lookup:
         """All beginnings, of MIN_LETTERS letters or more, of the words of names."""
         words: set[str] = set().union(*self._words_by_form.values())
         return frozenset(word[:n] for word in words for n in range(MIN_LETTERS, len(word) + 1))
+
+
+def _is_condition(name: str, concept: Concept) -> bool:
+    """Whether a name beside another one is a condition of its own: not "normal", "two", or a code."""
+    return concept.category not in ("normal", "beat") and not NO_HEAD.fullmatch(name) and not name.isdigit()
+
+
+def _is_of_another_type(concept: Concept, rest: Sequence[str]) -> bool:
+    """Whether "type 1" follows the name of what has the number 2 in its names."""
+    numbers = {NUMERALS[word] for name in concept.names for word in words_of(name) if word in NUMERALS}
+    asked = NUMERALS.get((words_of(" ".join(rest)) or [""])[0])
+    return asked is not None and bool(numbers) and asked not in numbers
 
 
 def _is_qualifier(word: str) -> bool:
