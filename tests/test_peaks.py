@@ -61,6 +61,20 @@ def test_one_lead_is_enough(lead):
     assert hits > 8
 
 
+@given(rate=st.floats(100, 350), t_mv=st.floats(0.1, 0.5), seed=st.integers(0, 99))
+@settings(max_examples=30, deadline=None)
+def test_fast_rhythms_are_counted_up_to_350_a_minute(rate, t_mv, seed):
+    rng, rr = np.random.default_rng(seed), 60 / rate
+    at = np.cumsum(rr * rng.normal(1, 0.005, round(10 / rr) + 9)) - rng.uniform(0, rr)
+    at, delay = at[at < 10.5], np.arange(1000) / 100 - at[at < 10.5][:, None]
+    wave = lambda after, sd, height: height * np.exp(-(((delay - after) / sd) ** 2) / 2).sum(axis=0)
+    beats = wave(0, 0.012, 1) + wave(0.026, 0.011, -0.35) + wave(min(0.28, 0.55 * rr), min(0.05, 0.15 * rr), t_mv)
+    signal = np.linspace(0.6, 1.7, 12)[:, None] * (beats - np.median(beats)) + rng.normal(0, 0.01, (12, 1000))
+    hits, extra, missed = matched(r_peaks(signal, ALL), 100 * at[(at > 0.05) & (at < 9.95)], tolerance=5)
+    assert missed <= 1
+    assert extra <= 2  # a beat cut by the edge may be found too
+
+
 @given(gain=st.floats(0.4, 4), sign=st.sampled_from([-1, 1]))
 @settings(max_examples=20, deadline=None)
 def test_gain_and_polarity_do_not_matter(gain, sign):

@@ -8,13 +8,15 @@ installation, and delineate single leads, while the standard wants the earliest 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from ecgclip.measure.atrial import measure_atrial_waves
-from ecgclip.measure.beats import NAN, Beats, Bounds
+from ecgclip.measure.beat_table import BeatTable, tabulate
+from ecgclip.measure.beats import NAN, Beats, Bounds, dominant
 from ecgclip.measure.course import measure_course
 from ecgclip.measure.quality import measure_quality
 from ecgclip.measure.rhythm import measure_rhythm
@@ -27,6 +29,7 @@ DEFAULT_RR = 800.0  # ms, where no interval was measured
 # With intervals as irregular as in atrial fibrillation, P waves must be at least this consistent to count as present.
 CHAOTIC, SURE_P = 0.09, 0.93
 NO_SPIKES = np.empty((0, 2))
+CLASSES = ("early", "wide", "late", "run")  # of beats, whose waves are measured apart from the usual ones
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ class Measurement:
     flat_leads: int | None  # leads without signal in an otherwise complete recording
     spikes: Spikes  # of a pacemaker
     shape: Shape  # of the waves, of the beats in turn, and of the course as a whole
+    table: BeatTable  # every beat by itself
 
 
 def measure(
@@ -113,6 +117,11 @@ def measure(
     rr = values["rr_ms"]
     if mask.any() and len(peaks):
         values |= measure_waves(signal, mask, peaks, np.median(rr) if len(rr) else DEFAULT_RR, spikes)
+    table = tabulate(signal, mask, peaks, around, spikes, values)
+    ectopic, usual = table.wide & (table.kind != "paced"), table.kind == "usual"
+    if ectopic.any() and usual.any() and 2 * ectopic[dominant(signal[mask], peaks)].mean() > 1:
+        values |= measure_waves(signal, mask, peaks[usual], np.median(rr), spikes)  # most beats are those of a run
+    values["table"] = replace(table, classes=_classes(signal, mask, peaks, table, rr, spikes))
     qrs = values.pop("r_after_onset_ms", 0.0)
     values["spikes"] = measure_spikes(signal, mask, peaks, spikes, (around, recorded), qrs)
     values["shape"] = Shape(**values["shape"], **measure_course(signal, mask))
@@ -137,6 +146,31 @@ def measure_windows(prepared: Prepared, beats: Beats) -> list[Measurement]:
         strict=True,
     )
     return [measure(signal[:, :n], mask, *of_beats) for signal, mask, n, *of_beats in windows]
+
+
+def _classes(
+    signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray, table: BeatTable, rr_ms: np.ndarray, spikes: np.ndarray
+) -> dict[str, Measurement]:
+    """The waves of the median beat of each class that is there, measured as those of the usual one are.
+
+    P is left out: before an early beat it may lie in the T wave.
+    """
+    classes = {}
+    for name in CLASSES:
+        which = table.of_class(name)
+        if which.any():
+            rr, coupling = np.median(rr_ms) if len(rr_ms) else DEFAULT_RR, table.coupling_ms[which]
+            waves = measure_waves(signal, mask, peaks[which], rr, spikes)
+            waves = {key: value for key, value in waves.items() if not key.startswith(("p_", "pr_", "r_after"))}
+            waves["shape"] = replace(_unmeasured().shape, **waves["shape"])
+            waves |= {"beats": int(which.sum()), "rr_ms": coupling[~np.isnan(coupling)]}
+            classes[name] = replace(_unmeasured(), mask=mask, **waves)
+    return classes
+
+
+@lru_cache(maxsize=1)
+def _unmeasured() -> Measurement:
+    return measure(np.zeros((12, 200)), np.zeros(12, bool), np.empty(0, int))
 
 
 def _nothing() -> dict[str, Any]:

@@ -45,7 +45,7 @@ def measure_rhythm(leads: np.ndarray, peaks: np.ndarray, around: Bounds, recorde
     dict
         Fields of a `Measurement`.
     """
-    intervals, whole = _intervals(leads, peaks, around)
+    intervals, whole = intervals_of(leads, peaks, around)
     values = {
         "heart_rate": NAN,
         "rr_ms": intervals[whole],
@@ -67,7 +67,7 @@ def measure_rhythm(leads: np.ndarray, peaks: np.ndarray, around: Bounds, recorde
     padded = np.pad(wide, tuple(int(np.isfinite(p)) for p in around))
     plain = intervals[whole & ~(padded[1:] | padded[:-1])]
     plain = plain if len(plain) > 2 else intervals[whole]
-    irregularity, variation = _irregularity(plain), plain.std() / plain.mean()
+    irregularity, variation = irregularity_of(plain), plain.std() / plain.mean()
     if not irregularity < THRESHOLDS["rr_chaotic"]:
         # early beats mean something only against a rhythm that is otherwise regular
         narrow = np.zeros(len(peaks), bool)
@@ -81,7 +81,7 @@ def measure_rhythm(leads: np.ndarray, peaks: np.ndarray, around: Bounds, recorde
     }
 
 
-def _intervals(leads: np.ndarray, peaks: np.ndarray, around: Bounds) -> tuple[np.ndarray, np.ndarray]:
+def intervals_of(leads: np.ndarray, peaks: np.ndarray, around: Bounds) -> tuple[np.ndarray, np.ndarray]:
     """R-R intervals, ms, with those across the edges; and which of them have no gap in the signal, bool."""
     positions = np.array([around[0], *peaks, around[1]])
     positions = positions[np.isfinite(positions)]
@@ -91,10 +91,10 @@ def _intervals(leads: np.ndarray, peaks: np.ndarray, around: Bounds) -> tuple[np
     return np.diff(positions) * 1000 / RATE, np.diff(empty) <= GAP
 
 
-def _irregularity(rr: np.ndarray) -> float:
+def irregularity_of(rr: np.ndarray, lags: int = LAGS) -> float:
     """The median change of R-R intervals over their median, the least over the lags."""
-    lags = [np.median(np.abs(rr[lag:] - rr[:-lag])) for lag in range(1, LAGS + 1) if len(rr) > lag + 2]
-    return min(lags, default=NAN) / np.median(rr)
+    changes = [np.median(np.abs(rr[lag:] - rr[:-lag])) for lag in range(1, lags + 1) if len(rr) > lag + 2]
+    return min(changes, default=NAN) / np.median(rr)
 
 
 def _premature_beats(leads: np.ndarray, peaks: np.ndarray, around: Bounds) -> tuple[np.ndarray, np.ndarray]:
@@ -109,7 +109,7 @@ def _premature_beats(leads: np.ndarray, peaks: np.ndarray, around: Bounds) -> tu
     early = np.where(unknown, rr[0] > LATE * expected, before_rr < EARLY * expected)
     early_if_wide = np.where(unknown, early, before_rr < EARLY_WIDE * expected)
     inside = (peaks >= QRS_BEFORE + 1) & (peaks + QRS_BEFORE + 1 <= leads.shape[1])
-    wide = inside & _looks_wide(_qrs_widths(leads, peaks), alike) & early_if_wide
+    wide = inside & _looks_wide(qrs_widths(leads, peaks), alike) & early_if_wide
     return early & ~wide & ~unknown & (alike > NARROW_SHAPE), wide
 
 
@@ -135,17 +135,22 @@ def _longest_pause(leads: np.ndarray, peaks: np.ndarray, around: Bounds, recorde
 
 
 def _alternates(rr: np.ndarray, premature: np.ndarray) -> bool:
-    """Whether short and long intervals take turns at least four times, or nearly every second beat is premature."""
+    """Whether short and long intervals take turns, or nearly every second beat is premature."""
+    return turns_taken(rr) or bool(premature.sum() >= max(MIN_PREMATURE, PREMATURE_SHARE * len(premature)))
+
+
+def turns_taken(rr: np.ndarray) -> bool:
+    """Whether short and long intervals take turns at least four times."""
     turns = np.diff(rr) / np.median(rr)
     turning = (np.abs(turns) > TURN) & (np.append(np.sign(turns[1:]) == -np.sign(turns[:-1]), True))
     run = longest = 0
     for turn in turning:
         run = run + 1 if turn else 0
         longest = max(longest, run)
-    return bool(longest >= MIN_TURNS or premature.sum() >= max(MIN_PREMATURE, PREMATURE_SHARE * len(premature)))
+    return longest >= MIN_TURNS
 
 
-def _qrs_widths(leads: np.ndarray, peaks: np.ndarray) -> np.ndarray:
+def qrs_widths(leads: np.ndarray, peaks: np.ndarray) -> np.ndarray:
     """QRS width of every beat, ms: how long the leads together move faster than a fifth of their fastest."""
     speed = np.abs(np.diff(cut_beats(leads, peaks, QRS_BEFORE, QRS_AFTER), axis=2)).sum(axis=1)
     fast = speed > FAST * speed.max(axis=1, keepdims=True)

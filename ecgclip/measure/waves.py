@@ -124,7 +124,7 @@ def _find_qrs(beat: np.ndarray, beats: np.ndarray, before: float) -> _QRS:
         speed[: R - round(before * FINE)] = 0
     onset, offset = _qrs_edges(speed)
     start = onset
-    if (offset - onset) * STEP > NARROW and (spike := _find_spike(beats)) is not None:
+    if (offset - onset) * STEP > NARROW and (spike := find_spike(beats)) is not None:
         speed[: (spike + 1) * FINE] = 0  # QRS begins behind the spike
         onset, offset = _qrs_edges(speed)
         start = min(onset, (spike - 2) * FINE)
@@ -132,7 +132,7 @@ def _find_qrs(beat: np.ndarray, beats: np.ndarray, before: float) -> _QRS:
     return _QRS(onset, offset, start, float(speed[onset : onset + UPSTROKE].mean() / steepest))
 
 
-def _find_spike(beats: np.ndarray) -> int | None:
+def find_spike(beats: np.ndarray) -> int | None:
     """The sample of a smeared pacing spike in (beats, leads, BEFORE + AFTER) at 100 Hz; None without one."""
     at, share = smeared_spikes(beats)
     at = at[(share > SMEARED) & (at >= BEFORE - SPIKE_REACH)]

@@ -14,7 +14,7 @@ from ecgclip.measure.limits import MIN_INTERVALS, TERRITORIES, limits_of
 from ecgclip.measure.measurement import Measurement
 
 CLEAR_NET = 0.1  # mV: a net QRS of this size has a direction
-BEATS = ("early", "wide", "late", "run")  # classes of beats: a quantity of one of them is not measured yet
+BEATS = ("early", "wide", "late", "run")  # classes of beats, each measured as the usual ones are
 # Leads and territories by name
 PLACES = {
     **{lead: (lead,) for lead in LEADS},
@@ -143,6 +143,11 @@ def _fact(name: str) -> Callable[[Measurement], Any]:
     return lambda m: getattr(m, name)
 
 
+def _table(name: str) -> Callable[[Measurement], Any]:
+    """A number of the heartbeats one by one."""
+    return lambda m: getattr(m.table, name)
+
+
 def _in_leads(
     unit: str, words: str, half_width: float, read: Callable[[Measurement], Any] | None = None
 ) -> QuantityKind:
@@ -249,26 +254,49 @@ _SHAPES = {
     "sine_wave": QuantityKind("yes", "sine wave", 0, _shape("sine_wave"), "longest"),
     "axis_twist": QuantityKind("yes", "waves that twist", 0, _shape("axis_twist"), "longest"),
 }
+# Of the heartbeats one by one. A count is exact; a rate and a share are as sure as the R peaks, 10 ms each.
+_OF_BEATS = {
+    "late_narrow": QuantityKind("count", "late narrow beats", read=_table("late_narrow"), windows="sum"),
+    "late_wide": QuantityKind("count", "late wide beats", read=_table("late_wide"), windows="sum"),
+    "wide_run": QuantityKind("count", "wide beats in a row", read=_table("wide_run"), windows="longest"),
+    "wide_run_rate": QuantityKind("/min", "rate of the wide beats in a row", 5, _table("wide_run_rate")),
+    "wide_run_duration": QuantityKind(
+        "ms", "duration of the wide beats in a row", 500, _table("wide_run_duration"), "longest"
+    ),
+    "beat_shapes": QuantityKind("count", "shapes of wide beats", read=_table("beat_shapes"), windows="longest"),
+    "fusion_beats": QuantityKind("count", "fusion beats", read=_table("fusion_beats"), windows="sum"),
+    "unclassified_beats": QuantityKind("count", "beats of no class", read=_table("unclassified_beats"), windows="sum"),
+    "period": QuantityKind("count", "an early beat every so many", read=_table("period")),
+    "groups": QuantityKind("count", "groups of beats between pauses", read=_table("groups"), windows="longest"),
+    "compensation": QuantityKind("%", "intervals around an early beat of two usual ones", 3, _table("compensation")),
+    "rate_step": QuantityKind("/min", "sudden change of rate", 10, _table("rate_step"), "longest"),
+    "long_short": QuantityKind(
+        "yes", "wide beat after a long and a short interval", read=_table("long_short"), windows="longest"
+    ),
+    "ashman": QuantityKind(
+        "count", "wide beats after a long and a short interval", read=_table("ashman"), windows="sum"
+    ),
+    "beat_fit": QuantityKind("%", "part of the beats that the median beat explains", 10, _table("beat_fit")),
+    "both_bundles": QuantityKind(
+        "yes", "right and left bundle branch block in turn", read=_table("both_bundles"), windows="longest"
+    ),
+    "T_differs": QuantityKind("yes", "T before the pause differs", read=_table("T_differs"), windows="longest"),
+}
 # Not measured yet: a test may name them, and its answer is "not measurable".
 _NEW_BY_LEAD = {
     "epsilon": _in_leads("mV", "epsilon wave", 0.02),
     "F": _in_leads("mV", "flutter wave", 0.02),
     "mains": _in_leads("mV", "mains hum", 0.005),
 }
-_NEW_COUNTS = (
-    "P_shapes dropped_P dropped_P_run missing_P P_in_pause premature_dropped_P late_narrow late_wide wide_run "
-    "beat_shapes fusion_beats period groups ashman unclassified_beats"
-)
-_NEW_FACTS = (
-    "f_waves dissociation retrograde_P P_early P_before P_other long_short both_bundles T_differs"
-)
+_NEW_COUNTS = "P_shapes dropped_P dropped_P_run missing_P P_in_pause premature_dropped_P"
+_NEW_FACTS = "f_waves dissociation retrograde_P P_early P_before P_other"
 _NEW: dict[str, dict[str, float]] = {
-    "/min": {"P_rate": 5, "wide_run_rate": 5, "rate_step": 10},
+    "/min": {"P_rate": 5},
     "ms": {
-        "PR_range": 10, "PR_growth": 10, "RP": 10, "wide_run_duration": 500,
+        "PR_range": 10, "PR_growth": 10, "RP": 10,
     },
     "%": {
-        "flat_between_P": 10, "PP_variation": 2, "compensation": 3, "beat_fit": 10, "mains_variation": 5,
+        "flat_between_P": 10, "PP_variation": 2, "mains_variation": 5,
     },
     "ratio": {"pause_multiple": 0.03},
     "count": dict.fromkeys(_NEW_COUNTS.split(), 0),
@@ -279,6 +307,7 @@ QUANTITIES: dict[str, QuantityKind] = {
     **_BY_LEAD,
     **_SHAPES_BY_LEAD,
     **_SHAPES,
+    **_OF_BEATS,
     **_NEW_BY_LEAD,
     **{
         name: QuantityKind(unit, name.replace("_", " "), half_width)
@@ -291,4 +320,4 @@ UNITS = sorted({kind.typed_unit for kind in QUANTITIES.values()} - {"", "yes"}, 
 
 def is_measured(name: str, beats: str | None = None) -> bool:
     """Whether a quantity, of a class of beats where given, is measured today."""
-    return beats is None and (QUANTITIES[name].read is not None or name == "age")
+    return QUANTITIES[name].read is not None or (name == "age" and beats is None)
