@@ -1,7 +1,7 @@
 """The clinical knowledge base: what a label means, in words that the text encoder was trained on.
 
 label ──exact name──▶ concept ──▶ passages (names, reports, criteria, definition) ──▶ enriched prompts
-      └─else nearest passage in FAISS, above a floor; else the bare label, visibly
+      └─else nearest passage in FAISS, above a floor and of the same words; else the bare label, visibly
 """
 
 from __future__ import annotations
@@ -73,7 +73,10 @@ class KnowledgeBase:
         return self.lookup.find(label)
 
     def find_misspelt(self, label: str) -> Concept | None:
-        """Return the concept that `label` names with a slip of one letter; None if no or several concepts fit."""
+        """Return the concept that `label` names with a slip of one letter or in another order of its words.
+
+        None if no or several concepts fit.
+        """
         return self.lookup.find_misspelt(label)
 
     def find_within(self, label: str) -> Concept | None:
@@ -83,6 +86,10 @@ class KnowledgeBase:
     def shares_words(self, label: str) -> bool:
         """Return whether most letters of `label` are in words that names have too."""
         return self.lookup.shares_words(label)
+
+    def says_the_same(self, label: str, concept: str) -> bool:
+        """Return whether a name of the concept (an id) has the words of `label` in some form, no less and no more."""
+        return self.lookup.says_the_same(label, concept)
 
     def by_code(self, system: str, code: str) -> Concept | None:
         """Return the concept with this code; `system` is "scp", "snomed", "aha" or "icd10".

@@ -211,7 +211,10 @@ def _clause_conditions(clause: _Clause, lookup: Lookup) -> list[Condition]:
     for i, each in enumerate(lists):
         denied = (clause.denied_before and i == 0) != (clause.denied_after and i == len(lists) - 1)
         items, bound = complete_items(each.items, lookup)
-        leaves = [replace(_leaf(item, denied, lookup), hedged=hedged) for item in items]
+        leaves = [
+            _join([replace(_leaf(name, denied, lookup), hedged=hedged) for name in lookup.side_by_side(item)], False)
+            for item in items
+        ]
         # denied, neither this nor that may be there
         conditions += leaves if denied else [_join_list(leaves, each.joints, bound)]
     return conditions

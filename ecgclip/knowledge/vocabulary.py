@@ -63,10 +63,37 @@ ABNORMALITY = re.compile(
 NEGATING_PREFIX = re.compile(r"^(?:non|nicht)[- ]", re.IGNORECASE)
 DEGREE = re.compile(r"\d+|[IV]+")
 
+NUMBER = r"[-+]?\d[\d.,]*(?:\s?(?:ms|msec|s|sec|/min|bpm|mV|mm|°|deg))?(?!\w)"
+MORE = "more|above|over|higher|longer|greater|wider|faster|mehr|darüber|länger|höher|größer"
+LESS = "less|below|under|lower|shorter|slower|weniger|darunter|kürzer|niedriger"
+RHYTHMS = (
+    r"\w*(?:rhythm(?:us)?|tachycardia|bradycardia|fibrillation|flutter|tachykardie|bradykardie|flimmern|flattern)"
+    "|AF|SR|VT|SVT|VHF"
+)
+# of adjectives, typed with a full stop
+ABBREVIATIONS = {
+    "incompl": "incomplete", "compl": "complete", "ant": "anterior", "inf": "inferior", "lat": "lateral",
+    "post": "posterior", "sept": "septal", "vent": "ventricular", "nonspec": "nonspecific",
+    "inkompl": "inkompletter", "kompl": "kompletter", "unspez": "unspezifische", "ventr": "ventrikuläre",
+    "intraventr": "intraventrikuläre", "supraventr": "supraventrikuläre", "neg": "negativ", "pos": "positiv",
+}  # fmt: skip
 _JOINTS = r"and|or|with|but|no|without|und|oder|mit|aber|ohne|kein\w*"
 # Expressions of several words, and the phrases of PHRASES (or hedges) that say the same. The order matters.
 _REWORDINGS = (
     (r"can['’]t\b", "can not"),
+    # what the ECG may still show
+    (r"(?<!\w)(?:z\.\s?n\.|zustand nach|s/p|st\.\s?p\.|status post)", ""),
+    (r",?\s*\b(?:of )?(?:age[- ](?:undetermined|indeterminate|unknown)|(?:undetermined|indeterminate) age)\b", ""),
+    (r",?\s*\bunbestimmten Alters\b", ""),
+    (r"(?<!\w)w/(?=\s)", "with"),
+    *((rf"(?<!\w){short}\.", long) for short, long in ABBREVIATIONS.items()),
+    # numbers, so that no joint divides them: see `knowledge.numbers`
+    (rf"\bbetween\s+({NUMBER})\s+and\s+(?=[-+]?\d)", r"\1 to "),
+    (rf"\bzwischen\s+({NUMBER})\s+und\s+(?=[-+]?\d)", r"\1 bis "),
+    (rf"({NUMBER})\s+(?:or|oder|and|und)\s+(?:{MORE})(?!\w)", r"at least \1"),
+    (rf"({NUMBER})\s+(?:or|oder|and|und)\s+(?:{LESS})(?!\w)", r"at most \1"),
+    # "sinus rhythm 60/min" is a rhythm and a rate
+    (rf"\b({RHYTHMS})\s+(?:at |of |mit |von |um |ca\.? ?)?(?=\d{{2,3}}\s*(?:/\s?min|bpm))", r"\1 with rate "),
     (r"(?<=\w)n['’]t\b", " not"),
     # what cannot be excluded may be there
     (
@@ -94,6 +121,7 @@ _REWORDINGS = (
     # "AF -LBBB"
     (r"(?<=[\w)]\s)(?<!and\s)(?<!und\s)(?<!or\s)(?<!oder\s)-(?=[^\W\d])", "without "),
     (r"(?<=\s)[-–](?=\s)", ","),
+    (r"\b(?:rule out|r/o|c/w)(?!\w)", "possible"),
     (r"\bo\.\s?B\.?(?!\w)|\bohne (?:besonderen )?Befund\b", "normal"),
 )
 REWORDINGS = tuple((re.compile(pattern, re.IGNORECASE), phrase) for pattern, phrase in _REWORDINGS)

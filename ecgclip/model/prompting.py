@@ -167,8 +167,12 @@ class Prompter:
         if concept := self.kb.find_within(label):
             passages, note = explaining_passages(concept), f"read as {concept.name}"
         else:
-            near = self.knowledge.nearest(vector, conditions=True) if self.kb.shares_words(label) else []
-            near = [(passage, cosine) for passage, cosine in near if cosine >= self.floor]
+            # a text encoder finds a neighbour for anything: it must say the same, no less and no more
+            near = [
+                (passage, cosine)
+                for passage, cosine in self.knowledge.nearest(vector, conditions=True)
+                if cosine >= self.floor and self.kb.says_the_same(label, passage.concept)
+            ]
             if not near:
                 return Prompt(label, vector, None, (), UNKNOWN)
             concept, passages = self.kb.concepts[near[0][0].concept], tuple(passage for passage, _ in near)
