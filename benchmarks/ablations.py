@@ -36,6 +36,7 @@ from ecgclip.evaluate.results import cases_hash
 from ecgclip.evaluate.truth import cases_to_test, choose_labels, patient_numbers, truth_table
 from ecgclip.files import code_version, write_json
 from ecgclip.index.workers import cores
+from ecgclip.knowledge.criteria.readings import Readings, combine
 from ecgclip.measure.measurement import measure
 from ecgclip.measure.vector import features
 from ecgclip.model.clip import ECGCLIP
@@ -243,6 +244,12 @@ def by_record(windows: Windows, vectors: np.ndarray) -> tuple[np.ndarray, np.nda
     total = np.zeros((len(cases), vectors.shape[1]))
     np.add.at(total, row, vectors)
     return cases, total / np.bincount(row)[:, None]
+
+
+def readings_by_record(windows: Windows, cases: list[Case]) -> Readings:
+    """What was measured in each of the cases that were read, in their order."""
+    rows = np.stack([combine(windows.readings[windows.case == i]) for i in np.unique(windows.case)])
+    return Readings(rows, [case.age for case in cases], [case.sex for case in cases])
 
 
 # The row whose measurements are also scored without the signal

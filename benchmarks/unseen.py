@@ -9,27 +9,27 @@ of that training names one of its conditions, a narrower one or a namesake. What
 again, and an interrupted training goes on.
 
 Then, on the validation split alone, each condition is asked of the model that never heard of it. That gives the best
-`enrich_untrained` for prompts/templates.yaml and the curve of untrained conditions. With --into, a model's config.json
-gets this curve, and its own calibration is fitted again. Last come the figures.
+`enrich_untrained` for prompts/templates.yaml, and for untrained conditions the curve, and how it mixes with the
+criteria, whose weights are fitted without the group, too. With --into, a model's config.json gets what was fitted, and
+its own calibration is fitted again. Last come the figures.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
 import re
 import sys
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import numpy as np
 import torch
-from ablations import ROOT, Set, by_record, fork, test_sets, wait
+from ablations import ROOT, Set, by_record, fork, readings_by_record, test_sets, wait
 
 from ecgclip.data.cases import Case
 from ecgclip.data.ptb_xl import ptb_xl
@@ -49,12 +49,15 @@ from ecgclip.evaluate.truth import patient_numbers, source_trained, truth_table
 from ecgclip.files import code_version, write_atomic, write_json
 from ecgclip.index.workers import cores
 from ecgclip.knowledge.base import KnowledgeBase
-from ecgclip.model.calibration import Calibration
+from ecgclip.knowledge.criteria import Judge, Readings
+from ecgclip.model.calibration import Calibration, Witnesses
 from ecgclip.model.clip import ECGCLIP
 from ecgclip.model.passages import DENIAL
-from ecgclip.model.prompts import prompt_settings
+from ecgclip.model.prompts import combine, leaf_vectors, prompt_settings
+from ecgclip.model.scoring import Probabilities
 from ecgclip.model.store import load_model
 from ecgclip.train import calibrate
+from ecgclip.train.calibrate import Examples
 from ecgclip.train.clip import train_clip
 from ecgclip.train.finish import calibrate_model
 from ecgclip.train.recipe import Recipe
@@ -62,10 +65,13 @@ from ecgclip.train.sources import Split, Splits, forget, load_split
 from ecgclip.train.targets import targets
 from ecgclip.train.text import train_text
 from ecgclip.train.validation import embed_windows
+from ecgclip.train.witnesses import Simulated, fit_criteria, real_evidences
 
 GROUPS = 4
 PROMPTS = ("abbreviation", "bare name", "name in templates", "criteria only", "all names and reports", "knowledge base")
-ASKED = ("bare name", "all names and reports", "criteria only", "knowledge base")  # of PROMPTS
+# Ways in which a label is scored: by the vector of one of PROMPTS, by the measured criteria, and by both together
+VECTORS = {"bare name": "bare name", "all names and reports": "all names and reports", "vector": "knowledge base"}
+ASKED = (*VECTORS, "criteria", "knowledge base")
 SETS = {  # of ablations.test_sets → the data set
     "fold 9, superclasses": "ptb-xl",
     "fold 9, all statements": "ptb-xl",
@@ -184,38 +190,98 @@ def choose_shares(models: Sequence[ECGCLIP], groups: list[list[str]], split: Spl
     }
 
 
-def fit_curve(models: Sequence[ECGCLIP], groups: list[list[str]], cases: list[Case], split: Splits) -> dict[str, Any]:
-    """Fit the curve of untrained conditions on hidden ones that are rare, as what training never had is rare.
+@dataclass(frozen=True, eq=False)
+class Hidden:
+    """The conditions that a model was kept from: examples, and weights of the criteria fitted without them."""
 
-    How rare is chosen by the ECE of the groups, each calibrated by what the three others give. Curves that do without
+    examples: Examples
+    simulated: Examples
+    criteria: Witnesses
+
+
+Answer = tuple[Calibration, Witnesses]  # what makes probabilities of untrained conditions
+
+
+def fit_answer(
+    models: Sequence[ECGCLIP],
+    groups: list[list[str]],
+    cases: list[Case],
+    split: Splits,
+    simulated: Simulated,
+    criteria: Sequence[Witnesses],
+) -> tuple[dict[str, Any], list[Answer]]:
+    """Fit curve and mix of untrained conditions on hidden ones that are rare, as what training never had is.
+
+    How rare is chosen by the ECE of the groups, each answered by what the three others give. Curves that do without
     the similarity itself are left out: they cannot tell apart ECGs that are more similar than the whole reference bank.
+
+    Parameters
+    ----------
+    criteria
+        The weights of the criteria fitted without each group, and last those fitted on all conditions.
+
+    Returns
+    -------
+    dict
+        best: share, conditions, ece, curve and witnesses; tried: the same of every share, in short.
+    list
+        For each group the answer that the others give.
     """
     positives = Counter(c for case in cases for c in case.annotated)
-    tried = []
+    foreign = [
+        calibrate.simulated_examples(model, simulated, group) for model, group in zip(models, groups, strict=True)
+    ]
+    tried, answers = [], []
     for share in RARE:
         rare = [[c for c in group if positives[c] <= share * len(cases)] for group in groups]
-        hidden = [(model, split, group) for model, group in zip(models, rare, strict=True)]
-        ece = [left_out_ece(hidden, i) for i in range(len(hidden))] if len(hidden) > 1 else [math.nan]
+        real = [calibrate.examples(model, split, group) for model, group in zip(models, rare, strict=True)]
+        hidden = [Hidden(*parts) for parts in zip(real, foreign, criteria[:-1], strict=True)]
+        of_others = [answer(hidden[:i] + hidden[i + 1 :], h.criteria) for i, h in enumerate(hidden)]
+        ece = [left_out_ece(h.examples, *given) for h, given in zip(hidden, of_others, strict=True)]
+        curve, witnesses = answer(hidden, criteria[-1])
         tried.append({"share": share, "conditions": sum(map(len, rare)), "ece": [round(e, 4) for e in ece]})
-        tried[-1]["curve"] = asdict(calibrate.calibrate_untrained(hidden))
-    rising = [row for row in tried if row["curve"]["weights"][0] > 0]
-    best = min(rising or tried, key=lambda row: sum(row["ece"]))
-    return {"best": best, "tried": [{k: v for k, v in row.items() if k != "curve"} for row in tried]}
+        tried[-1] |= {"curve": asdict(curve), "witnesses": asdict(witnesses)}
+        answers.append(of_others)
+    rising = [i for i, row in enumerate(tried) if row["curve"]["weights"][0] > 0] or [*range(len(tried))]
+    best = min(rising, key=lambda i: sum(tried[i]["ece"]))
+    short = [{k: v for k, v in row.items() if k not in ("curve", "witnesses")} for row in tried]
+    return {"best": tried[best], "tried": short}, answers[best]
 
 
-def left_out_ece(hidden: list[tuple[ECGCLIP, Splits, list[str]]], i: int) -> float:
-    """The ECE of one group's hidden conditions by the curve of the others'."""
-    curve = calibrate.calibrate_untrained(hidden[:i] + hidden[i + 1 :])
-    features, truth = calibrate.examples(*hidden[i])
-    return expected_calibration_error(curve.curve(features)[truth >= 0], truth[truth >= 0])
+def answer(hidden: Sequence[Hidden], criteria: Witnesses) -> Answer:
+    """The curve of hidden conditions, and how it mixes with criteria of these weights."""
+    if not hidden:
+        return Calibration(), criteria
+    parts = [h.examples for h in hidden]
+    curve = calibrate.fit_untrained(parts)
+    mix = calibrate.mix(parts, [h.simulated for h in hidden], curve, criteria)
+    return curve, replace(criteria, untrained=mix)
 
 
-def recalibrate(folder: Path, curve: dict[str, Any], held_out: Splits) -> None:
-    """Calibrate a model by its own prompts and by the curve of untrained conditions; config.json alone is rewritten."""
+def left_out_ece(examples: Examples, curve: Calibration, witnesses: Witnesses) -> float:
+    """The ECE of hidden conditions by an answer that others gave."""
+    known = examples.truth >= 0
+    probability = examples.probability(curve, witnesses, trained=False)
+    return expected_calibration_error(probability[known], examples.truth[known])
+
+
+def fit_weights(kb: KnowledgeBase, splits: Splits, simulated: Simulated, groups: list[list[str]]) -> list[Witnesses]:
+    """The weights of the criteria, fitted without each group and what is broader or narrower, and on all conditions."""
+    real = [real_evidences(kb, split.windows, split.cases) for split in splits.values()]
+    foreign = simulated.evidences(kb, simulated.concepts(kb))
+    hidden = [set(kb.concepts) - kb.without(group).concepts.keys() for group in groups]
+    return [fit_criteria(real, foreign, without) for without in (*hidden, set())]
+
+
+def recalibrate(folder: Path, fitted: dict[str, Any], splits: Splits, held_out: Splits) -> None:
+    """Calibrate a model by its own prompts and by the answer of untrained conditions; only config.json is written."""
     model = load_model(folder)
     stored = model.config.training["cross_fitted"]
-    calibrate_model(model, held_out, {k: v for k, v in stored.items() if k in ("auroc", "signal_weights")})
-    config = replace(model.config, untrained=Calibration(**curve))
+    calibrate_model(model, splits, held_out, {k: v for k, v in stored.items() if k in ("auroc", "signal_weights")})
+    witnesses = model.config.witnesses and replace(
+        model.config.witnesses, untrained=tuple(fitted["witnesses"]["untrained"])
+    )
+    config = replace(model.config, untrained=Calibration(**fitted["curve"]), witnesses=witnesses)
     write_atomic(folder / "config.json", json.dumps(asdict(config), indent=1))
 
 
@@ -259,7 +325,7 @@ def unseen_table(
     truth = truth[:, columns]
     labels = Labels([labels.names[j] for j in columns], [labels.concepts[j] for j in columns], {})
     number = np.array([next(i for i, group in enumerate(groups) if c in group) for c in labels.concepts])
-    scores = unseen_scores(models, number, shipped, windows, labels)
+    scores = unseen_scores(models, number, shipped, windows, cases, labels)
     figures = {kind: resample(s, truth, patients, 0) for kind, s in scores.items()}
     rows, macro = zip(*(label_summary(f, truth, labels, min_positives) for f in figures.values()), strict=True)
     table = [
@@ -286,17 +352,36 @@ def unseen_table(
 
 
 def unseen_scores(
-    models: Sequence[ECGCLIP], number: np.ndarray, shipped: ECGCLIP, windows: Windows, labels: Labels
+    models: Sequence[ECGCLIP],
+    number: np.ndarray,
+    shipped: ECGCLIP,
+    windows: Windows,
+    cases: list[Case],
+    labels: Labels,
 ) -> dict[str, np.ndarray]:
-    """Way of asking → similarity (records, labels), of the model with each label's `number`; and of the shipped one."""
-    records = len(np.unique(windows.case))
-    scores = {kind: np.zeros((records, len(number))) for kind in ASKED}
+    """Way of asking → scores (records, labels), of the model with each label's `number`; and of the shipped one."""
+    scores = {kind: np.zeros((len(cases), len(number))) for kind in (*ASKED, "shipped")}
+    readings = readings_by_record(windows, cases)
     for g, model in enumerate(models):
         vectors = by_record(windows, embed_windows(model, windows))[1]
-        for kind in ASKED:
-            scores[kind][:, number == g] = (vectors @ asked(model, labels, kind).T)[:, number == g]
-    scores["shipped"] = by_record(windows, embed_windows(shipped, windows))[1] @ asked(shipped, labels).T
+        for kind, prompt in VECTORS.items():
+            scores[kind][:, number == g] = (vectors @ asked(model, labels, prompt).T)[:, number == g]
+        by = probabilities(model, vectors, readings, labels)
+        scores["criteria"][:, number == g] = by.criteria[:, number == g]
+        scores["knowledge base"][:, number == g] = by.both[:, number == g]
+    vectors = by_record(windows, embed_windows(shipped, windows))[1]
+    scores["shipped"] = probabilities(shipped, vectors, readings, labels).both
+    scores["criteria"] = np.nan_to_num(scores["criteria"])  # without criteria, all ECGs are alike
     return scores
+
+
+def probabilities(model: ECGCLIP, vectors: np.ndarray, readings: Readings, labels: Labels) -> Probabilities:
+    """The probabilities (records, labels) of concepts by a model; vectors (records, dim) need not be of unit length."""
+    prompts = [model.prompt(name, True, concept) for name, concept in zip(labels.names, labels.concepts, strict=True)]
+    leaves = [leaf for prompt in prompts for leaf in prompt.leaves]
+    vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    by = model.probabilities(vectors @ leaf_vectors(prompts).T, leaves, Judge(readings, model.kb.concepts))
+    return Probabilities(*(combine(prompts, p, whole=1) for p in (by.both, by.vector, by.criteria)))
 
 
 def set_tables(
@@ -370,14 +455,19 @@ def main() -> None:
     groups = [every_group[i - 1] for i in folders]
     torch.set_num_threads(cores())
     models = [load_unseen(folder, group) for folder, group in zip(folders.values(), groups, strict=True)]
-    held_out = load_split(recipe, args.data, shipped.kb, validation=True)
+    splits, held_out = (load_split(recipe, args.data, shipped.kb, validation) for validation in (False, True))
     shares = choose_shares(models, groups, next(iter(held_out.values())))
     print_shares(shares)
-    calibration = fit_curve(models, groups, cases, held_out)
+    simulated = Simulated.of()
+    criteria = fit_weights(shipped.kb, splits, simulated, groups)
+    calibration, answers = fit_answer(models, groups, cases, held_out, simulated, criteria)
     for tried in calibration["tried"]:
-        print("curve of untrained conditions:", tried)
+        print("answer of untrained conditions:", tried)
+    for model, (curve, witnesses) in zip(models, answers, strict=True):
+        model.config = replace(model.config, untrained=curve, witnesses=witnesses)
     if args.into:
-        recalibrate(args.into, calibration["best"]["curve"], held_out)
+        recalibrate(args.into, calibration["best"], splits, held_out)
+        shipped = load_model(args.into)
     results: dict[str, Any] = {"task": "unseen", **set_tables(models, groups, shipped, sets)}
     results |= {
         "groups": [group_summary(shipped.kb, cases, group, model) for group, model in zip(groups, models, strict=True)],

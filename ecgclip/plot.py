@@ -155,7 +155,8 @@ def _strips(ecg: ECG, prepared: Prepared, window: int) -> list[Strip]:
     """
     mask, length = prepared.mask[window], prepared.length[window]
     # Prepared is exactly zero where there is no signal: a line there would look like asystole.
-    signal = np.where(prepared.signal[window] == 0, np.nan, prepared.signal[window])
+    signal = prepared.encoder_signal[window]  # at 100 Hz; what is measured lacks the pacing spikes
+    signal = np.where(signal == 0, np.nan, signal)
     if len(ecg.leads) <= MAX_STRIPS:
         recorded = [lead for lead in LEADS if lead in ecg.leads]
         return [Strip(lead, 0, row, LEFT, signal[LEADS.index(lead)]) for row, lead in enumerate(recorded)]

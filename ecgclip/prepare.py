@@ -4,7 +4,8 @@
 
 The steps are the same for training, inference and any other use:
 
-1. stretches without a signal are bridged, and steps of the baseline are taken out;
+1. stretches without a signal are bridged, and steps of the baseline are taken out; pacing spikes are found, and a line
+   stands in place of each in what is measured;
 2. polyphase resampling to 100 Hz, and one zero-phase filter that removes baseline wander and what lies above 42 Hz;
 3. the bridged stretches are set to zero, and windows are cut;
 4. leads without a signal are masked, and missing limb leads are computed.
@@ -23,6 +24,7 @@ import numpy as np
 
 from ecgclip.ecg import ECG, LEADS, EcgclipError
 from ecgclip.peaks import RATE, cut_beats, r_peaks
+from ecgclip.spikes import find_spikes, without_spikes
 
 SAMPLING_RATE = RATE  # Hz
 WINDOW = 1000  # samples
@@ -70,9 +72,9 @@ class Prepared:
     Attributes
     ----------
     signal : float32 (windows, 12, 1000), mV at 100 Hz
-        Rows as in `LEADS`; zero where masked, padded or without signal.
+        Rows as in `LEADS`; zero where masked, padded or without signal. Without the pacing spikes: this is measured.
     encoder_signal : float32 (windows, 12, 10 * rate), mV
-        The same at the encoder's sampling rate; `signal` itself at 100 Hz.
+        The same at the encoder's sampling rate, with the pacing spikes; `signal` itself at 100 Hz where there are none.
     mask : bool (windows, 12)
         True = usable.
     length : int (windows,)
@@ -89,6 +91,10 @@ class Prepared:
         Length of the recording.
     used_s : float
         Seconds of it that lie in a window.
+    spikes_s : float (spikes,)
+        When the recording has pacing spikes; empty where none is seen.
+    spike_height : float (spikes,)
+        Of each, in times the noise; from 6 up.
     """
 
     signal: np.ndarray = field(repr=False)
@@ -101,6 +107,14 @@ class Prepared:
     silence: tuple[tuple[float, float], ...] = ()
     seconds: float = 0.0
     used_s: float = 0.0
+    spikes_s: np.ndarray = field(default_factory=lambda: np.empty(0))
+    spike_height: np.ndarray = field(default_factory=lambda: np.empty(0))
+
+    def spikes_in(self, window: int) -> np.ndarray:
+        """The pacing spikes in a window and half a second around it: (spikes, 2), samples from its start, height."""
+        at = (self.spikes_s - self.start_s[window]) * SAMPLING_RATE
+        near = (at > -SAMPLING_RATE / 2) & (at < self.length[window] + SAMPLING_RATE / 2)
+        return np.column_stack([at[near], self.spike_height[near]])
 
 
 def prepare(ecg: ECG, sampling_rate: int = SAMPLING_RATE) -> Prepared:
@@ -119,7 +133,9 @@ def prepare(ecg: ECG, sampling_rate: int = SAMPLING_RATE) -> Prepared:
     """
     raw, present = _bridge(ecg.signal, ecg.sampling_rate)
     raw, notes = _without_steps(ecg, raw)
-    signal, valid = _rows(ecg, raw, present, SAMPLING_RATE)
+    spikes, height = find_spikes(raw, ecg.sampling_rate)
+    heart = without_spikes(raw, ecg.sampling_rate, spikes) if len(spikes) else raw
+    signal, valid = _rows(ecg, heart, present, SAMPLING_RATE)
     starts, length = _windows(signal.shape[1])
     silent = _silent(signal, valid)
     silence = tuple((float(a) / SAMPLING_RATE, float(b) / SAMPLING_RATE) for a, b in find_runs(silent, 0))
@@ -138,7 +154,7 @@ def prepare(ecg: ECG, sampling_rate: int = SAMPLING_RATE) -> Prepared:
     notes += [f"no lead has a signal in {_share(dropped)}: dropped"] if dropped.any() else []
 
     coarse = fine = _masked(signal, mask, SAMPLING_RATE)[keep]
-    if sampling_rate != SAMPLING_RATE:
+    if sampling_rate != SAMPLING_RATE or len(spikes):
         at, samples = (np.rint(x * sampling_rate / SAMPLING_RATE).astype(int) for x in (starts, length[0]))
         signal, valid = (_cut_windows(x, at, int(samples)) for x in _rows(ecg, raw, present, sampling_rate))
         _derive(signal, valid, leads.recorded)
@@ -154,6 +170,8 @@ def prepare(ecg: ECG, sampling_rate: int = SAMPLING_RATE) -> Prepared:
         silence=silence,
         seconds=ecg.seconds,
         used_s=_used_seconds(starts[keep], length[keep], ecg.seconds),
+        spikes_s=spikes / ecg.sampling_rate,
+        spike_height=height,
     )
 
 

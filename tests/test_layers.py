@@ -20,7 +20,7 @@ LAYERS = (
     "model",
     "networks knowledge",
     "plot measure",
-    "prepare simulate io peaks",
+    "prepare simulate io peaks spikes",
     "ecg files lazy",
 )
 PACKAGES = sorted(p.parent.name for p in (ROOT / PACKAGE).glob("*/__init__.py"))

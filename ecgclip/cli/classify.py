@@ -134,7 +134,7 @@ class _Classifier:
         result = self.model.score(embedding, self.prompts, softmax=self.softmax)
         if self.top is None:
             return result, self.prompts
-        best = ranking(result.scores, self.top, self.trained_only)
+        best = ranking(result.scores, self.top, self.trained_only, self.model.kb.excluded)
         return replace(result, scores=tuple(result.scores[i] for i in best)), [self.prompts[i] for i in best]
 
     def explain(self, embedding: Embedding, result: Result, prompts: list[Prompt]) -> Evidence | None:

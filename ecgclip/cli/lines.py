@@ -54,6 +54,8 @@ def evidence_lines(label: str, evidence: dict[str, Any], window_starts: Sequence
             yield row(passage["kind"], passage["text"] + source)
     for criterion in evidence["criteria"]:
         yield row("criterion", _criterion(criterion))
+    for each in evidence["explained"]:
+        yield row("explained", f"by {each['by']} ({each['degree']:.2f}): what is met counts less")
     for key, source in evidence["sources"].items():
         yield row("source", f"[{key}] {source}")
     windows = zip(window_starts, evidence["windows"], strict=True)
@@ -67,7 +69,8 @@ def evidence_lines(label: str, evidence: dict[str, Any], window_starts: Sequence
 
 def _criterion(criterion: dict[str, Any]) -> str:
     role = "" if criterion["role"] == "supporting" else f" ({criterion['role']})"
-    return f"{criterion['text']}{role}: {criterion['answer']}: {criterion['value']} [{criterion['source']}]"
+    source = f" [{criterion['source']}]" if criterion["source"] else ""
+    return f"{criterion['text']}{role}: {criterion['answer']}: {criterion['value']}{source}"
 
 
 def _beat(beat: dict[str, Any]) -> str:

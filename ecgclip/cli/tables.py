@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TextIO
@@ -64,6 +65,11 @@ def _heading(result: Result) -> str:
     return f"{result.record} ({', '.join(parts)})"
 
 
+def number(value: float, digits: str) -> str:
+    """A number; a dash where there is none."""
+    return "–" if math.isnan(value) else f"{value:{digits}}"
+
+
 def _print_scores(page: Page, result: Result) -> None:
     several_windows = len(result.windows) > 1
     with_notes = any(score.note for score in result.scores)
@@ -74,9 +80,9 @@ def _print_scores(page: Page, result: Result) -> None:
         columns |= {"note": TEXT}
     rows = []
     for score in result.scores:
-        cells = [score.label, score.concept or "–", f"{score.probability:.3f}", f"{score.similarity:+.3f}"]
+        cells = [score.label, score.concept or "–", number(score.probability, ".3f"), f"{score.similarity:+.3f}"]
         if several_windows:
-            cells += [f"{score.max_probability:.3f}", f"{score.burden:.0%}"]
+            cells += [number(score.max_probability, ".3f"), f"{score.burden:.0%}"]
         if with_notes:
             cells.append(score.note)
         rows.append(cells)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -89,10 +90,11 @@ class ScoreCsvWriter:
         """Add the rows of one record."""
         result = answer.result
         for s in result.scores:
-            numbers = [f"{x:.6g}" for x in (s.probability, s.similarity, s.max_probability, s.burden)]
+            numbers = (s.probability, s.similarity, s.max_probability, s.burden)
+            cells = ["" if math.isnan(x) else f"{x:.6g}" for x in numbers]
             trained = "" if s.trained is None else str(s.trained).lower()
             names = [result.record, s.label, s.concept or ""]
-            self._rows.writerow([*names, *numbers, trained, s.note, f"{result.used_s:g}"])
+            self._rows.writerow([*names, *cells, trained, s.note, f"{result.used_s:g}"])
         self._out.flush()
 
     def end(self) -> None:

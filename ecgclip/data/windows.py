@@ -26,6 +26,7 @@ from ecgclip.ecg import EcgclipError
 from ecgclip.files import write_atomic
 from ecgclip.io.records import record_stamp
 from ecgclip.io.wfdb import read_ecg
+from ecgclip.knowledge.criteria.readings import read
 from ecgclip.measure.beats import find_beats
 from ecgclip.measure.guideline import finding_texts, findings
 from ecgclip.measure.measurement import Measurement, measure
@@ -36,7 +37,10 @@ MAX_BEATS = 40  # in a 10 s window: 240 beats a minute
 VARIANTS = 8  # lead subsets of a window in which it is measured for training
 LIMB = slice(0, 6)  # of the twelve leads
 # modules besides those of io/ and measure/ on which the arrays depend
-PREPARATION = ("ecg.py", "peaks.py", "prepare.py", "data/beats.py", "data/windows.py")
+PREPARATION = (
+    "ecg.py", "peaks.py", "prepare.py", "data/beats.py", "data/windows.py", "knowledge/criteria/quantities.py",
+    "knowledge/criteria/readings.py",
+)  # fmt: skip
 BLOCK = 1024  # cases whose rows are written at once; an interruption costs no more
 
 
@@ -58,6 +62,8 @@ class Windows:
         Lead subsets, the first of them `mask`.
     features : float32 (n, variants, …)
         Measured in each of the lead subsets.
+    readings : float32 (n, quantities)
+        What the criteria ask for, as of `ecgclip.knowledge.criteria.Readings`.
     findings : int8 (n, keys)
         1 present, 0 absent, -1 unknown.
     beats : int16 (n, MAX_BEATS)
@@ -76,6 +82,7 @@ class Windows:
     r_peaks: np.ndarray
     leads: np.ndarray
     features: np.ndarray
+    readings: np.ndarray
     findings: np.ndarray
     beats: np.ndarray
     case: np.ndarray
@@ -122,7 +129,8 @@ def case_windows(
     rows = []
     for i in range(min(max_windows, len(prepared.signal))):
         mask, length = prepared.mask[i], prepared.length[i]
-        signal, of_beats = prepared.signal[i, :, :length], (beats.windows[i], beats.around[i], beats.recorded[i])
+        signal = prepared.signal[i, :, :length]
+        of_beats = (beats.windows[i], beats.around[i], beats.recorded[i], prepared.spikes_in(i))
         measurement = measure(signal, mask, *of_beats)
         leads = _lead_subsets(case, i, mask, variants)
         r_peaks_s = _padded_seconds(beats.windows[i])
@@ -135,6 +143,7 @@ def case_windows(
                 "r_peaks": r_peaks_s,
                 "leads": leads,
                 "features": _subset_features(signal, leads, of_beats, measurement),
+                "readings": read(measurement),
                 "findings": np.array([UNKNOWN if found[key] is None else found[key] for key in keys], np.int8),
                 "beats": _beat_kinds(r_peaks_s, case.beats),
             }
@@ -174,11 +183,11 @@ def keep_leads(rng: np.random.Generator) -> np.ndarray:
 
 
 def _subset_features(
-    signal: np.ndarray, leads: np.ndarray, of_beats: tuple[Any, Any, Any], whole: Measurement
+    signal: np.ndarray, leads: np.ndarray, of_beats: tuple[Any, Any, Any, Any], whole: Measurement
 ) -> np.ndarray:
     """Return float32 (variants, features), measured in each subset of the leads; the first is the `whole` measurement.
 
-    of_beats: the window's `peaks`, `around` and `recorded` for `measure`.
+    of_beats: the window's `peaks`, `around`, `recorded` and `spikes` for `measure`.
     """
     # a record of one lead has but one subset: each is measured once
     by_subset = {leads[0].tobytes(): features(whole)}

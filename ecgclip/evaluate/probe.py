@@ -85,8 +85,8 @@ def probe(
     if labelled:
         training, test = with_a_label(training, labels), with_a_label(test, labels)
     models = [model, random_encoder(model, seed)]
-    training_vectors, training = mean_vectors(models, training)
-    test_vectors, test = mean_vectors(models, test)
+    training_vectors, _, training = mean_vectors(models, training)
+    test_vectors, _, test = mean_vectors(models, test)
     training_truth, truth = truth_table(training, labels), truth_table(test, labels)
     task = _Task(
         labels, training_vectors, training_truth, test_vectors, truth, patient_numbers(test), min_positives, seed

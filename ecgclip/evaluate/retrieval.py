@@ -85,7 +85,7 @@ def retrieval(
     model = load_model(weights)
     fold = fold_to_test(dataset, fold)
     cases = cases_to_test(model, dataset, Path(path), fold)
-    vectors, cases = mean_vectors([model, random_encoder(model, seed)], cases)
+    vectors, _, cases = mean_vectors([model, random_encoder(model, seed)], cases)
     concepts = _concepts(model, cases, min_positives)
     pool = make_pool(model, cases, concepts, seed)
     if (pool.text < 0).all() and not len(concepts.names):

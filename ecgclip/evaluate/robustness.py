@@ -16,6 +16,7 @@ from ecgclip.evaluate.results import provenance, save
 from ecgclip.evaluate.truth import cases_to_test, choose_labels, patient_numbers, truth_table
 from ecgclip.evaluate.vectors import select_leads
 from ecgclip.io.wfdb import read_ecg
+from ecgclip.model.calibration import logit
 from ecgclip.model.clip import ECGCLIP
 from ecgclip.model.prompts import Prompt
 from ecgclip.model.store import load_model
@@ -68,19 +69,19 @@ def robustness(
         raise EcgclipError(f"{path}: no record could be read in every way that is tried")
     truth, patients = truth_table(cases, labels), patient_numbers(cases)
 
-    def auroc(similarity: np.ndarray) -> list[float] | None:
-        return label_table(similarity, truth, patients, labels, min_positives, 0)[1].get("auroc")
+    def auroc(score: np.ndarray) -> list[float] | None:
+        return label_table(score, truth, patients, labels, min_positives, 0)[1].get("auroc")
 
-    similarity, probability = _scores(model, prompts, ecgs, {})
-    rows: list[dict[str, Any]] = [{"change": "none", "auroc": auroc(similarity)}]
+    probability = _scores(model, prompts, ecgs, {})
+    rows: list[dict[str, Any]] = [{"change": "none", "auroc": auroc(probability)}]
     for name, change in PERTURBATIONS.items():
-        changed, changed_probability = _scores(model, prompts, ecgs, change)
+        changed = _scores(model, prompts, ecgs, change)
         rows.append(
             {
                 "change": name,
                 "auroc": auroc(changed),
-                "mean_probability_change": round(float(np.abs(changed_probability - probability).mean()), 4),
-                "correlation": round(float(np.corrcoef(changed.ravel(), similarity.ravel())[0, 1]), 4),
+                "mean_probability_change": round(float(np.abs(changed - probability).mean()), 4),
+                "correlation": round(float(np.corrcoef(logit(changed).ravel(), logit(probability).ravel())[0, 1]), 4),
             }
         )
     results = {"task": "robustness", "dataset": "ptb-xl", "fold": fold, "label_set": label_set, "records": len(cases)}
@@ -103,13 +104,10 @@ def _usable(cases: Sequence[Case]) -> tuple[list[Case], list[ECG]]:
     return usable, ecgs
 
 
-def _scores(
-    model: ECGCLIP, prompts: Sequence[Prompt], ecgs: Sequence[ECG], change: dict[str, Any]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Similarity and probability, float (ecgs, prompts), of the perturbed ECGs."""
+def _scores(model: ECGCLIP, prompts: Sequence[Prompt], ecgs: Sequence[ECG], change: dict[str, Any]) -> np.ndarray:
+    """The probabilities of the perturbed ECGs, float (ecgs, prompts)."""
     results = [model.score(model.embed(perturb(e, **change)), prompts).scores for e in ecgs]
-    similarity = np.array([[s.similarity for s in r] for r in results])
-    return similarity, np.array([[s.probability for s in r] for r in results])
+    return np.array([[s.probability for s in r] for r in results])
 
 
 def perturb(ecg: ECG, gain: float = 1.0, shift_s: float = 0.0, leads: Sequence[str] | None = None) -> ECG:

@@ -14,6 +14,7 @@ from ecgclip.data.beats import match_beats
 from ecgclip.data.cases import Case
 from ecgclip.ecg import ECG, EcgclipError
 from ecgclip.io.wfdb import read_ecg
+from ecgclip.knowledge.criteria import Readings
 from ecgclip.model.clip import ECGCLIP
 from ecgclip.model.results import Embedding
 from ecgclip.networks.encoder import ECGEncoder
@@ -24,8 +25,8 @@ BATCH = 32  # ECGs embedded at once
 
 def mean_vectors(
     models: Sequence[ECGCLIP], cases: Sequence[Case], leads: Sequence[str] | None = None
-) -> tuple[list[np.ndarray], list[Case]]:
-    """The rhythm vector of each record by each model.
+) -> tuple[list[np.ndarray], Readings, list[Case]]:
+    """The rhythm vector of each record by each model, and what was measured in it.
 
     Parameters
     ----------
@@ -38,16 +39,21 @@ def mean_vectors(
     -------
     vectors : list of arrays
         For each model float32 (records, dim), the mean over the windows of a record, of unit length.
+    readings : Readings
+        Of the same records, for the criteria.
     cases : list of Case
         The records that could be read.
     """
     vectors: list[list[np.ndarray]] = [[] for _ in models]
+    measured: list[Readings] = []
     read: list[Case] = []
     for batch, by_model in embed_batches(models, cases, leads):
         read += batch
+        for e in by_model[0]:
+            measured.append(Readings.of_record(e.measurements, e.metadata.get("age"), e.metadata.get("sex")))
         for rows, embeddings in zip(vectors, by_model, strict=True):
             rows += [e.vector for e in embeddings]
-    return [np.stack(rows) for rows in vectors], read
+    return [np.stack(rows) for rows in vectors], Readings.stack(measured), read
 
 
 def beat_vectors(

@@ -29,6 +29,7 @@ from ecgclip.evaluate.truth import (
     with_a_label,
 )
 from ecgclip.evaluate.vectors import beat_vectors, mean_vectors, random_encoder
+from ecgclip.knowledge.criteria import Judge, Readings
 from ecgclip.model.clip import ECGCLIP
 from ecgclip.model.prompts import Prompt, combine, leaf_vectors
 from ecgclip.model.store import load_model
@@ -94,12 +95,16 @@ def zeroshot(
         cases = with_a_label(cases, labels)
     prompts = [model.prompt(n, enrich, labels.fixed.get(n)) for n in labels.names]
     annotated_beats = sum(len(case.beats) for case in cases)
-    embed = beat_vectors if labels.beats else mean_vectors
-    vectors, cases = embed([model, random_encoder(model, seed)], cases, leads)
+    models = [model, random_encoder(model, seed)]
+    readings: Readings | None = None  # the criteria are of a record, not of a heartbeat
+    if labels.beats:
+        vectors, cases = beat_vectors(models, cases, leads)
+    else:
+        vectors, readings, cases = mean_vectors(models, cases, leads)
     truth = truth_table(cases, labels)
     if not (truth >= 0).any():
         raise EcgclipError(f"label set {label_set}: the data set {dataset} says nothing of any of its labels")
-    scored = _Scored(cases, labels, truth, patient_numbers(cases), *_scores(model, prompts, *vectors))
+    scored = _Scored(cases, labels, truth, patient_numbers(cases), *_scores(model, prompts, readings, *vectors))
     results = {
         "task": "zeroshot",
         "dataset": dataset,
@@ -118,7 +123,7 @@ def zeroshot(
         **provenance(weights, cases, seed),
         **_figures(model, scored, min_positives, seed),
     }
-    return save(out, results, score_columns(cases, Path(path), labels, truth, scored.similarity, scored.probability))
+    return save(out, results, score_columns(cases, Path(path), labels, truth, scored.probability, scored.probability))
 
 
 def _check(naming: str, leads: Sequence[str] | None) -> None:
@@ -137,36 +142,58 @@ class _Scored:
     labels: Labels
     truth: np.ndarray
     patients: np.ndarray
-    similarity: np.ndarray
     probability: np.ndarray
+    vector: np.ndarray  # the probability by the vector alone
+    criteria: np.ndarray  # by the criteria alone; NaN where none can be measured
     random_similarity: np.ndarray  # by the random encoder
 
 
 def _scores(
-    model: ECGCLIP, prompts: Sequence[Prompt], vectors: np.ndarray, random_vectors: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Vectors (records, dim) of the model and of the random encoder → similarity, probability and random similarity."""
+    model: ECGCLIP,
+    prompts: Sequence[Prompt],
+    readings: Readings | None,
+    vectors: np.ndarray,
+    random_vectors: np.ndarray,
+) -> tuple[np.ndarray, ...]:
+    """The last four fields of `_Scored`; vectors (records, dim) of the model and of the random encoder."""
     prompt_vectors = leaf_vectors(prompts)
     leaves = [leaf for prompt in prompts for leaf in prompt.leaves]
-    probability = combine(prompts, model.probability(vectors @ prompt_vectors.T, leaves), whole=1)
-    similarity, random = (combine(prompts, rows @ prompt_vectors.T, whole=0) for rows in (vectors, random_vectors))
-    return similarity, probability, random
+    judge = Judge(readings, model.kb.concepts) if readings else None
+    by = model.probabilities(vectors @ prompt_vectors.T, leaves, judge)
+    probability, vector, criteria = (combine(prompts, p, whole=1) for p in (by.both, by.vector, by.criteria))
+    return probability, vector, criteria, combine(prompts, random_vectors @ prompt_vectors.T, whole=0)
 
 
 def _figures(model: ECGCLIP, scored: _Scored, min_positives: int, seed: int) -> dict[str, Any]:
     """The part of the results that comes from the scores."""
     truth, patients, labels = scored.truth, scored.patients, scored.labels
-    table = scored.similarity, truth, patients, labels, min_positives, seed
+
+    def macro_of(score: np.ndarray) -> dict[str, Any]:
+        return {"auroc": None, **label_table(score, truth, patients, labels, min_positives, seed)[1]}
+
+    table = scored.probability, truth, patients, labels, min_positives, seed
     rows, macro = label_table(*table, scored.probability, model.config.threshold)
     trained = model.config.training.get("concepts")
     for row in rows:
         row["trained"] = None if trained is None else row["concept"] in trained
     calibrated = calibration(scored.probability, truth, patients, seed)
-    random_macro = label_table(scored.random_similarity, truth, patients, labels, min_positives, seed)[1]
     return {
         "macro": {"auroc": None, **macro, "ece": calibrated["ece"][0], "brier": calibrated["brier"][0]},
-        "random_encoder": {"auroc": None, **random_macro},
+        "alone": {"vector": macro_of(scored.vector), "criteria": _criteria_alone(scored, min_positives, seed)},
+        "random_encoder": macro_of(scored.random_similarity),
         "calibration": calibrated,
-        "subgroups": subgroups(scored.similarity, truth, scored.cases, labels, min_positives, seed),
+        "subgroups": subgroups(scored.probability, truth, scored.cases, labels, min_positives, seed),
         "labels": rows,
     }
+
+
+def _criteria_alone(scored: _Scored, min_positives: int, seed: int) -> dict[str, Any]:
+    """The macro figures by the criteria alone, over the labels that have any, and how many labels these are."""
+    heard = ~np.isnan(scored.criteria).all(0)
+    if not heard.any():
+        return {"auroc": None, "labels": 0}
+    # a record in which nothing can be measured is as probable as the mean
+    score = np.where(np.isnan(scored.criteria), np.nanmean(scored.criteria[:, heard]), scored.criteria)
+    truth = np.where(heard, scored.truth, -1)
+    table = label_table(score, truth, scored.patients, scored.labels, min_positives, seed)
+    return {"auroc": None, **table[1], "labels": int(sum(row["in_macro"] for row in table[0]))}

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ecgclip.ecg import LEADS
-from ecgclip.explain.measured import measured_criteria
+from ecgclip.explain.measured import explained_away, judged_criteria, measured_test
+from ecgclip.knowledge.criteria import Judge, Readings
 from ecgclip.measure.measurement import Measurement
 from ecgclip.model.prompts import Prompt, combine, leaf_vectors
 from ecgclip.model.results import Embedding, Result
@@ -48,18 +49,21 @@ def explain(model: ECGCLIP, embedding: Embedding, prompts: Sequence[Prompt], res
         - definition: of its concepts; None likewise
         - passages: [{kind, text, source}], where source is a key of `sources`
         - criteria: those of its concepts, each as met, unmet, borderline or not measurable (see `measured_criteria`)
+        - explained: the conditions that explain these criteria (see `explained_away`)
         - sources: {key: literature}
         - windows: similarity of each window
         - beats: [{time_s, rr_s, similarity}] of the most similar beats; rr_s is the interval before the beat
         - leads: {lead: what it adds to the similarity}; None for a lead that is masked, or is the only one
     """
     evidence = model.lead_evidence(embedding, prompts)
+    age, sex = (embedding.metadata.get(key) for key in ("age", "sex"))
+    judge = Judge(Readings.of_record(embedding.measurements, age, sex), model.kb.concepts)
     sources = model.kb.sources
     return [
         {
             **_meaning(prompt),
             "passages": [{"kind": p.kind, "text": p.text, "source": p.source} for p in _passages(prompt)],
-            "criteria": _criteria(model, embedding, prompt),
+            **_measured(prompt, judge),
             "sources": {key: str(sources[key]) for key in _source_keys(prompt)},
             "windows": list(score.window_similarity),
             "beats": _beats(embedding, prompt),
@@ -69,10 +73,14 @@ def explain(model: ECGCLIP, embedding: Embedding, prompts: Sequence[Prompt], res
     ]
 
 
-def _criteria(model: ECGCLIP, embedding: Embedding, prompt: Prompt) -> list[dict[str, Any]]:
+def _measured(prompt: Prompt, judge: Judge) -> dict[str, list[dict[str, Any]]]:
+    """The criteria of a prompt's conditions, and what explains them away."""
     concepts = [leaf.concept for leaf in prompt.leaves if leaf.concept]
-    age, sex = (embedding.metadata.get(key) for key in ("age", "sex"))
-    return measured_criteria(concepts, embedding.measurements, age, sex, model.kb)
+    numbers = [measured_test(leaf.label, leaf.test, judge) for leaf in prompt.leaves if leaf.test]
+    return {
+        "criteria": [*judged_criteria(concepts, judge), *numbers],
+        "explained": [row for concept in concepts for row in explained_away(concept, judge)],
+    }
 
 
 def _meaning(prompt: Prompt) -> dict[str, str | None]:

@@ -7,7 +7,7 @@ Entry point: `describe`. The sentences are those of the knowledge base, in the o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ecgclip.ecg import EcgclipError
@@ -16,15 +16,9 @@ from ecgclip.knowledge.concepts import CATEGORIES, LANGUAGES
 from ecgclip.model.clip import ECGCLIP
 from ecgclip.model.results import Embedding, Record
 
-# Categories that a normal ECG excludes, as it has normal beats. Rate, axis and single extrasystoles do not count:
-# cardiologists write "sinus bradycardia, otherwise normal ecg".
-ABNORMAL = {"conduction", "pacing", "infarction", "ischemia", "st-t", "hypertrophy", "electrolyte-drug", "syndrome"}
-SINUS = {"sinus-rhythm", "sinus-bradycardia", "sinus-tachycardia", "sinus-arrhythmia"}
-# Rhythms, and whatever is narrower, that do not start in the sinus node
-NOT_SINUS = {
-    "supraventricular-arrhythmia", "paced-rhythm", "idioventricular-rhythm", "accelerated-idioventricular-rhythm",
-    "ventricular-tachycardia", "ventricular-fibrillation", "asystole",
-}  # fmt: skip
+# What is stated only beside nothing that excludes it, however probable it is: missing a finding costs more than a false
+# alarm
+YIELDS = {"normal-ecg", "sinus-rhythm"}
 
 
 @dataclass(frozen=True)
@@ -113,17 +107,14 @@ def choose_statements(kb: KnowledgeBase, probability: Mapping[str, float], thres
     return {concept: probable[concept] for concept in sorted(consistent(kb, probable))}
 
 
-def consistent(kb: KnowledgeBase, concepts: Iterable[str]) -> set[str]:
-    """Leave out broader concepts beside narrower ones, and normal ones beside abnormal ones.
+def consistent(kb: KnowledgeBase, probability: Mapping[str, float]) -> set[str]:
+    """Leave out broader concepts beside narrower ones, and of two that exclude each other the less probable one.
 
-    The abnormal one stays even if it is less probable: missing it costs more than a false alarm.
+    A normal ECG and sinus rhythm give way even to what is less probable.
     """
-    concepts = set(concepts)
-    family = {c: {c} | kb.ancestors(c) for c in concepts}
-    stated = {c for c in concepts if not any(c in family[other] for other in concepts - {c})}
-    other_rhythm = any(family[c] & NOT_SINUS for c in concepts)
-    if other_rhythm:
-        stated -= SINUS
-    if other_rhythm or "abnormal-ecg" in concepts or any(kb.concepts[c].category in ABNORMAL for c in concepts):
-        stated -= {"normal-ecg"}
-    return stated
+    kept: set[str] = set()
+    for concept in sorted(probability, key=lambda c: (c in YIELDS, -probability[c], c)):
+        if not kb.excluded(concept) & kept:
+            kept.add(concept)
+    broader = set().union(*(kb.ancestors(c) for c in kept))
+    return kept - broader

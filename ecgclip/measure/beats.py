@@ -16,6 +16,7 @@ import numpy as np
 
 from ecgclip.peaks import RATE, REFRACTORY, cut_beats, r_peaks
 from ecgclip.prepare import Prepared, find_runs
+from ecgclip.spikes import bare_spikes
 
 NAN = float("nan")
 Bounds: TypeAlias = tuple[float, float]
@@ -70,7 +71,8 @@ def find_beats(prepared: Prepared) -> Beats:
         active = np.ones(signal.shape[1], bool)
         for start, stop in silence:
             active[max(start + SILENCE_MARGIN - begin, 0) : max(stop - SILENCE_MARGIN - begin, 0)] = False
-        at = begin + np.flatnonzero(active)[r_peaks(signal[:, active], prepared.mask[first])]
+        at = np.flatnonzero(active)[r_peaks(signal[:, active], prepared.mask[first])]
+        at = begin + at[~bare_spikes(signal[prepared.mask[first]], at)]
         # a beat at the very edge may lie on either side of it
         parts.append(at[(at >= low - REFRACTORY // 2) & (at < high + REFRACTORY // 2)])
     peaks = np.unique(np.concatenate(parts))

@@ -11,9 +11,10 @@ import numpy as np
 from ecgclip.ecg import AVL, II, V1, V2, V3, V4, V5, V6, I
 from ecgclip.files import asset_path
 from ecgclip.measure.beats import NAN
-from ecgclip.measure.limits import MAX_FLAT_LEADS, MIN_INTERVALS, SECTORS, TERRITORIES, limits_of
+from ecgclip.measure.limits import CONTIGUOUS, MAX_FLAT_LEADS, MIN_INTERVALS, SECTORS, TERRITORIES, limits_of
 from ecgclip.measure.measurement import Measurement
 
+IN_NEIGHBOURS = ("q_waves", "st_elevation", "st_depression", "t_inversion")  # seen in contiguous leads (udmi-2018)
 # Whether a value (a number or an array) lies over a limit, by the limit's name: 1 yes, 0 no, NaN too close to say
 Over: TypeAlias = Callable[[str, Any], np.ndarray]
 
@@ -228,12 +229,19 @@ def _by_lead(m: Measurement, over: Over) -> dict[str, np.ndarray]:
 
 
 def _in_territory(by_lead: np.ndarray, place: str, name: str) -> float:
-    """Present in two leads of a territory (upright T: in all but one), absent where that is impossible."""
+    """Present in two contiguous leads of a territory, absent where that is impossible.
+
+    T need not be contiguous to be flat or tall, and is upright in all leads but one.
+    """
     leads = list(TERRITORIES[place])
     if name == "t_inversion" and place in ("anteroseptal", "anterior"):
         leads.remove(V1)  # inverted there in health
-    needed = min(len(leads), max(2, len(leads) - 1) if name == "t_upright" else 2)
-    by_lead = by_lead[leads]
-    if (by_lead == 1).sum() >= needed:
+    if name in IN_NEIGHBOURS and len(leads) > 1:
+        pairs = by_lead[[pair for pair in CONTIGUOUS if pair[0] in leads and pair[1] in leads]]
+        present, possible, needed = (pairs == 1).all(axis=1), (pairs != 0).all(axis=1), 1
+    else:
+        present, possible = by_lead[leads] == 1, by_lead[leads] != 0
+        needed = min(len(leads), max(2, len(leads) - 1) if name == "t_upright" else 2)
+    if present.sum() >= needed:
         return 1.0
-    return 0.0 if (by_lead != 0).sum() < needed else NAN
+    return 0.0 if possible.sum() < needed else NAN

@@ -128,6 +128,8 @@ TERRITORIES = {
     "anterolateral": (I, AVL, V4, V5, V6),
     "avr": (AVR,),
 }
+# Leads of which two are contiguous (udmi-2018): any two of the inferior ones, the high lateral ones, chest neighbours
+CONTIGUOUS = ((II, III), (II, AVF), (III, AVF), (I, AVL), (V1, V2), (V2, V3), (V3, V4), (V4, V5), (V5, V6))
 MIN_INTERVALS = 4  # R-R intervals without which nothing is said of regularity
 MAX_FLAT_LEADS = 3  # more flat leads than that are not one electrode, but a recording of fewer leads
 

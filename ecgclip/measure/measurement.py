@@ -15,14 +15,18 @@ import numpy as np
 
 from ecgclip.measure.atrial import measure_atrial_waves
 from ecgclip.measure.beats import NAN, Beats, Bounds
+from ecgclip.measure.course import measure_course
 from ecgclip.measure.quality import measure_quality
 from ecgclip.measure.rhythm import measure_rhythm
+from ecgclip.measure.shape import Shape, no_shape
+from ecgclip.measure.spikes import Spikes, measure_spikes
 from ecgclip.measure.waves import measure_waves
 from ecgclip.prepare import Prepared
 
 DEFAULT_RR = 800.0  # ms, where no interval was measured
 # With intervals as irregular as in atrial fibrillation, P waves must be at least this consistent to count as present.
 CHAOTIC, SURE_P = 0.09, 0.93
+NO_SPIKES = np.empty((0, 2))
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,8 @@ class Measurement:
     baseline_wander_mv: float  # how the level before QRS scatters over the beats, worst lead
     noise_mv: float  # typical amplitude above 30 Hz, median of leads
     flat_leads: int | None  # leads without signal in an otherwise complete recording
+    spikes: Spikes  # of a pacemaker
+    shape: Shape  # of the waves, of the beats in turn, and of the course as a whole
 
 
 def measure(
@@ -82,6 +88,7 @@ def measure(
     peaks: np.ndarray,
     around: Bounds = (NAN, NAN),
     recorded: Bounds | None = None,
+    spikes: np.ndarray = NO_SPIKES,
 ) -> Measurement:
     """Measure one ECG. What cannot be measured is NaN or None; nothing is raised.
 
@@ -96,6 +103,8 @@ def measure(
         The R peaks before and after the signal, in samples from its start, as of `find_beats`; NaN where there is none.
     recorded : (float, float), optional
         From where to where there is a recording around the signal without a gap, likewise; the signal itself if None.
+    spikes : float (spikes, 2), optional
+        Pacing spikes that were found in the raw recording, as of `Prepared.spikes_in`.
     """
     signal, mask, peaks = np.asarray(signal, np.float64), np.asarray(mask, bool), np.asarray(peaks, int)
     recorded = (0, signal.shape[1]) if recorded is None else recorded
@@ -103,7 +112,10 @@ def measure(
     values |= measure_atrial_waves(signal, mask, peaks) | measure_quality(signal, mask, peaks)
     rr = values["rr_ms"]
     if mask.any() and len(peaks):
-        values |= measure_waves(signal, mask, peaks, np.median(rr) if len(rr) else DEFAULT_RR)
+        values |= measure_waves(signal, mask, peaks, np.median(rr) if len(rr) else DEFAULT_RR, spikes)
+    qrs = values.pop("r_after_onset_ms", 0.0)
+    values["spikes"] = measure_spikes(signal, mask, peaks, spikes, (around, recorded), qrs)
+    values["shape"] = Shape(**values["shape"], **measure_course(signal, mask))
     if values["p_present"] and values["rr_irregularity"] > CHAOTIC and values["p_consistency"] < SURE_P:
         values["p_present"] = None
     if len(rr):
@@ -113,8 +125,16 @@ def measure(
 
 def measure_windows(prepared: Prepared, beats: Beats) -> list[Measurement]:
     """Measure each window of a recording; beats as of `find_beats`."""
+    spikes = [prepared.spikes_in(i) for i in range(len(prepared.signal))]
     windows = zip(
-        prepared.signal, prepared.mask, prepared.length, beats.windows, beats.around, beats.recorded, strict=True
+        prepared.signal,
+        prepared.mask,
+        prepared.length,
+        beats.windows,
+        beats.around,
+        beats.recorded,
+        spikes,
+        strict=True,
     )
     return [measure(signal[:, :n], mask, *of_beats) for signal, mask, n, *of_beats in windows]
 
@@ -123,5 +143,5 @@ def _nothing() -> dict[str, Any]:
     """The waves of an ECG without a beat."""
     by_lead = "p_amplitude_mv q_mv q_ms r_mv r_ms s_mv s_ms rprime_mv st_mv t_mv qrs_pp_mv"
     numbers = "p_consistency p_height_mv p_duration_ms p_terminal_v1 pr_ms qrs_ms qt_ms qtc_ms axis_deg upstroke"
-    nothing = dict.fromkeys(numbers.split(), NAN) | {"p_present": None}
+    nothing = dict.fromkeys(numbers.split(), NAN) | {"p_present": None, "shape": no_shape()}
     return nothing | {name: np.full(12, NAN) for name in by_lead.split()}

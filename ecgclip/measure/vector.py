@@ -12,7 +12,8 @@ from ecgclip.measure.beats import NAN
 from ecgclip.measure.guideline import findings
 from ecgclip.measure.measurement import Measurement, measure
 
-LEFT_OUT = ("mask", "rr_ms")  # of a Measurement's fields: the encoder has the mask and the R peaks themselves
+# Of a Measurement's fields: the encoder has the mask and the R peaks themselves, and was trained without the others
+LEFT_OUT = ("mask", "rr_ms", "shape", "spikes")
 
 
 def features(measurement: Measurement) -> np.ndarray:

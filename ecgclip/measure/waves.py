@@ -5,21 +5,22 @@ Positions and lengths are samples of 2 ms in the median beat (`ecgclip.measure.m
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ecgclip.ecg import AVF, I
+from ecgclip.measure.alternans import measure_alternans
 from ecgclip.measure.beats import NAN
-from ecgclip.measure.median import BEFORE, FINE, STEP, R, largest_deflection, median_beat, typical_beats
+from ecgclip.measure.median import BEFORE, FINE, STEP, Edges, R, largest_deflection, median_beat, typical_beats
 from ecgclip.measure.p_wave import measure_p_wave
-from ecgclip.peaks import RATE
+from ecgclip.measure.shape import measure_shape
+from ecgclip.measure.spikes import fourth_differences, smeared_spikes, spike_before
+from ecgclip.spikes import SMEARED
 
-# A pacing spike: what a beat has at 32 to 43 Hz, of what it has at 12 to 22 Hz. 20 of 29 paced ECGs of PTB-XL (folds 1
-# to 8) lie above, and 3 of 3,336 others.
-SPIKE, SPIKE_BAND, QRS_BAND = 0.2, (32, 43), (12, 22)
-SPIKE_REACH = 20  # samples at 100 Hz on either side of R in which a spike is looked for
-SPIKE_HALF = 8  # samples at 100 Hz on either side of a spike of which the spectrum is taken
+# A pacing spike that is smeared at 100 Hz
+SPIKE_REACH = 20  # samples at 100 Hz on either side of R in which one is looked for
 SPIKE_END = 0.6  # of the fastest: the last sample above is the end of the spike
 NARROW = 100  # ms: a complex with a spike in front is wider
 # Edges of QRS: it is fast, and before and after it the beat is slow for a while
@@ -39,6 +40,7 @@ UPSTROKE = 20  # 40 ms: the start of QRS
 LEVEL_BEFORE, LEVEL_UNTIL = 12, 1  # the reference level is taken from 24 to 2 ms before QRS
 J60, ST_HALF = round(60 / STEP), 3  # ST is measured 60 ms after J, as a mean over 14 ms
 MIN_WAVE_MV = 0.05  # smallest Q, R or S wave
+AT_J = 2  # 4 ms: what is largest so near the end of QRS is the J point
 MIN_AREA = 2  # mV x ms: the axis of a smaller QRS area is not measured
 # The T wave
 T_PEAK_RR, T_PEAK_MS, T_PEAK_MAX_MS = 0.55, 60, 520  # its peak lies before this part of R-R plus so many ms
@@ -59,7 +61,9 @@ class _QRS(NamedTuple):
     upstroke: float
 
 
-def measure_waves(signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray, rr: float) -> dict[str, Any]:
+def measure_waves(
+    signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray, rr: float, spikes: np.ndarray
+) -> dict[str, Any]:
     """Measure the waves of the median beat.
 
     Parameters
@@ -70,29 +74,38 @@ def measure_waves(signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray, rr: f
         R peaks, samples; at least one.
     rr : float
         The usual R-R interval, ms.
+    spikes : float (spikes, 2)
+        Pacing spikes that were taken out of the signal, as of `Prepared.spikes_in`.
 
     Returns
     -------
     dict
-        Fields of a `Measurement`.
+        Fields of a `Measurement`; those of its shape are a dict. And r_after_onset_ms: from the onset of QRS to R.
     """
     beats = typical_beats(signal, mask, peaks)
     beat = median_beat(beats)
-    qrs = _find_qrs(beat[mask], beats[:, mask])
+    qrs = _find_qrs(beat[mask], beats[:, mask], spike_before(peaks, spikes[:, 0]))
     # The level just before QRS and a spike is the reference for all amplitudes (Fourth Universal Definition of MI).
     level = beat[:, max(qrs.start - LEVEL_BEFORE, 0) : max(qrs.start - LEVEL_UNTIL, 1)]
     beat = beat - level.mean(axis=1, keepdims=True)
     peak, end = _find_t_wave(beat[mask], qrs.onset, qrs.offset, rr)
     j60 = qrs.offset + J60
+    p_wave = measure_p_wave(beat, beats, mask, qrs.start, end, rr)
+    p_onset = qrs.start - round(p_wave["pr_ms"] / STEP)
+    p_offset = p_onset + round(p_wave["p_duration_ms"] / STEP)
+    edges = Edges(qrs.start, qrs.onset, qrs.offset, peak, end, rr, p_onset, p_offset)
+    shape = measure_shape(beat, beats, mask, edges) | measure_alternans(signal, mask, peaks, edges)
     t_wave = beat[:, max(peak - T_BEFORE_PEAK, qrs.offset + T_AFTER_QRS) : min(end, beat.shape[1])]
     return {
+        "r_after_onset_ms": (R - qrs.onset) * STEP,
         "qrs_ms": (qrs.offset - qrs.onset) * STEP,
         "upstroke": qrs.upstroke,
         **_qrs_shape(beat, mask, qrs.onset, qrs.offset),
         "st_mv": np.where(mask, beat[:, j60 - ST_HALF : j60 + ST_HALF + 1].mean(axis=1), NAN),
         "qt_ms": (end - qrs.onset) * STEP,
         "t_mv": np.where(mask, largest_deflection(t_wave), NAN) if t_wave.shape[1] else np.full(12, NAN),
-        **measure_p_wave(beat, beats, mask, qrs.start, end, rr),
+        **p_wave,
+        "shape": shape | _table([before_j(row) for row in beat[:, qrs.onset : qrs.offset + 1]], mask),
     }
 
 
@@ -100,10 +113,15 @@ def measure_waves(signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray, rr: f
 # QRS
 
 
-def _find_qrs(beat: np.ndarray, beats: np.ndarray) -> _QRS:
-    """beat: the median beat (leads, samples); beats: (beats, leads, samples at 100 Hz)."""
+def _find_qrs(beat: np.ndarray, beats: np.ndarray, before: float) -> _QRS:
+    """beat: the median beat (leads, samples); beats: (beats, leads, samples at 100 Hz).
+
+    before: how long before R a spike was taken out, samples at 100 Hz; NaN without one.
+    """
     # How fast the leads move together, mV per sample: the root of the summed squared slopes
     speed = np.sqrt((np.gradient(beat, axis=1) ** 2).sum(axis=0))
+    if np.isfinite(before):
+        speed[: R - round(before * FINE)] = 0
     onset, offset = _qrs_edges(speed)
     start = onset
     if (offset - onset) * STEP > NARROW and (spike := _find_spike(beats)) is not None:
@@ -115,20 +133,15 @@ def _find_qrs(beat: np.ndarray, beats: np.ndarray) -> _QRS:
 
 
 def _find_spike(beats: np.ndarray) -> int | None:
-    """The sample of a pacing spike in (beats, leads, BEFORE + AFTER) at 100 Hz; None without one.
-
-    A QRS complex has little above 30 Hz, whatever its shape, and a spike has as much there as below.
-    """
-    around = beats[:, :, BEFORE - SPIKE_REACH - 2 : BEFORE + SPIKE_REACH + 2]
-    fast = np.median((np.diff(around, 4, axis=2) ** 2).sum(axis=1), axis=0)
-    first = BEFORE - SPIKE_REACH
-    at, last = first + int(np.argmax(fast)), first + int(np.flatnonzero(fast > SPIKE_END * fast.max())[-1])
-    part = beats[:, :, at - SPIKE_HALF : at + SPIKE_HALF]
-    part = (part - part.mean(axis=2, keepdims=True)) * np.hanning(2 * SPIKE_HALF + 2)[1:-1]
-    power = np.median((np.abs(np.fft.rfft(part, 64)) ** 2).sum(axis=1), axis=0)
-    hertz = np.fft.rfftfreq(64, 1 / RATE)
-    above, below = (power[(hertz > low) & (hertz < high)].mean() for low, high in (SPIKE_BAND, QRS_BAND))
-    return min(last, at + 2) if above > SPIKE * below else None  # it moves a little from beat to beat
+    """The sample of a smeared pacing spike in (beats, leads, BEFORE + AFTER) at 100 Hz; None without one."""
+    at, share = smeared_spikes(beats)
+    at = at[(share > SMEARED) & (at >= BEFORE - SPIKE_REACH)]
+    if not len(at):
+        return None
+    fast = fourth_differences(beats)
+    spike = int(at[np.argmax(fast[at])])
+    near = np.flatnonzero(fast[spike : spike + 3] > SPIKE_END * fast[spike])
+    return spike + int(near[-1])  # it moves a little from beat to beat
 
 
 def _qrs_edges(speed: np.ndarray) -> tuple[int, int]:
@@ -156,18 +169,30 @@ def _until_quiet(low: np.ndarray) -> int:
 
 def _qrs_shape(beat: np.ndarray, mask: np.ndarray, onset: int, offset: int) -> dict[str, Any]:
     """Q, R, S and R' of each lead, the axis, and peak to peak."""
-    names = ("q_mv", "q_ms", "r_mv", "r_ms", "s_mv", "s_ms", "rprime_mv")
-    table = np.full((7, 12), NAN)
     qrs = beat[:, onset : offset + 1]
-    for lead in np.flatnonzero(mask):
-        table[:, lead] = qrs_waves(qrs[lead])
     # Net area, not height, so that a narrow spike does not turn the axis.
     area = qrs.sum(axis=1) * STEP
     axis = NAN
     if mask[I] and mask[AVF] and np.hypot(area[I], area[AVF]) > MIN_AREA:
         axis = float(np.degrees(np.arctan2(area[AVF] * 2 / np.sqrt(3), area[I])))
     shape = {"axis_deg": axis, "qrs_pp_mv": np.where(mask, np.ptp(qrs, axis=1), NAN)}
-    return dict(zip(names, table, strict=True)) | shape
+    return _table(list(qrs), mask) | shape
+
+
+def _table(qrs: Sequence[np.ndarray], mask: np.ndarray) -> dict[str, np.ndarray]:
+    """Q, R, S and R' of each lead, (12,) each; qrs: the samples of each lead from the onset of QRS on."""
+    names = ("q_mv", "q_ms", "r_mv", "r_ms", "s_mv", "s_ms", "rprime_mv")
+    table = np.full((7, 12), NAN)
+    for lead in np.flatnonzero(mask).tolist():
+        table[:, lead] = qrs_waves(qrs[lead])
+    return dict(zip(names, table, strict=True))
+
+
+def before_j(x: np.ndarray) -> np.ndarray:
+    """QRS of one lead without its last stretch on one side of zero, if that does not turn: J is raised or lowered."""
+    edges = np.flatnonzero(np.diff(np.sign(x))) + 1
+    last = np.abs(x[edges[-1] :]) if len(edges) else x[:0]
+    return x[: edges[-1]] if len(last) and np.argmax(last) >= len(last) - AT_J else x
 
 
 def qrs_waves(x: np.ndarray) -> tuple[float, ...]:

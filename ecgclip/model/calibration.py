@@ -1,11 +1,17 @@
-"""Calibration: a logistic curve that turns the similarity of any label into a probability."""
+"""Calibration: how a similarity becomes a probability, and how the criteria of a label change it.
+
+similarity ─Calibration─▶ probability by the vector ─┐
+criteria ─evidence─▶ weights of each ────────────────┴─Witnesses─▶ probability
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+
+SMALLEST = 1e-6  # a probability that is told apart from 0
 
 
 @dataclass(frozen=True)
@@ -57,3 +63,56 @@ class Calibration:
     def __call__(self, similarity: np.ndarray, bank: np.ndarray) -> np.ndarray:
         """Map similarities (n, labels) to probabilities (n, labels); `bank` as in `features`."""
         return self.curve(self.features(similarity, bank))
+
+
+Mix: TypeAlias = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Witnesses:
+    """How the vector and the criteria of a condition become one probability.
+
+        logit p = slope · logit(p by the vector) + share · (weights · evidence) + bias
+
+    It is fitted over many conditions at once, so that it holds for any that has criteria. No weight is negative: a
+    condition never becomes less probable when more is measured that speaks for it.
+
+    Attributes
+    ----------
+    weights
+        Of `ecgclip.knowledge.criteria.FEATURES`.
+    bias
+        Beside `weights`, for the probability by the criteria alone.
+    trained, untrained
+        Slope, share and bias for a condition that training had ECGs of, and for one that it had none of.
+    """
+
+    weights: tuple[float, ...]
+    bias: float
+    trained: Mix = (1.0, 1.0, 0.0)
+    untrained: Mix = (1.0, 1.0, 0.0)
+
+    @classmethod
+    def from_dict(cls, stored: dict[str, Any]) -> Witnesses:
+        """Read what `dataclasses.asdict` made."""
+        return cls(tuple(stored["weights"]), stored["bias"], tuple(stored["trained"]), tuple(stored["untrained"]))
+
+    def criteria(self, evidence: np.ndarray) -> np.ndarray:
+        """Evidence (…, features) → the probability by the criteria alone, (…)."""
+        return logistic(evidence @ np.array(self.weights) + self.bias)
+
+    def together(self, by_vector: np.ndarray, evidence: np.ndarray, trained: bool) -> np.ndarray:
+        """Probabilities by the vector (…) and evidence (…, features) → probabilities (…)."""
+        slope, share, bias = self.trained if trained else self.untrained
+        return logistic(slope * logit(by_vector) + share * (evidence @ np.array(self.weights)) + bias)
+
+
+def logit(probability: np.ndarray) -> np.ndarray:
+    """The logarithm of the odds; finite for 0 and 1."""
+    probability = np.clip(probability, SMALLEST, 1 - SMALLEST)
+    return np.log(probability / (1 - probability))
+
+
+def logistic(x: np.ndarray) -> np.ndarray:
+    """The opposite of `logit`."""
+    return 0.5 * (1 + np.tanh(x / 2))

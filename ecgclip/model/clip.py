@@ -2,6 +2,7 @@
 
 record ─examine─▶ windows ─ECG encoder─▶ vectors ─┐
 label ─knowledge base─▶ prompt ─text encoder─▶ vector ─┴▶ similarity ─calibration─▶ probability
+       └─criteria, by what was measured ───────────────────────────────────────────────┘
 
 Its parts: `embed` (encoders), `passages` (the knowledge base's vectors), `prompting` (label → prompt),
 `scoring` (similarity → score) and `likeness` (which ECGs are alike).
@@ -22,6 +23,7 @@ from ecgclip.ecg import EcgclipError
 from ecgclip.files import write_atomic
 from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.knowledge.concepts import Passage
+from ecgclip.knowledge.criteria import Judge, Readings
 from ecgclip.measure.measurement import measure_windows
 from ecgclip.model.config import ModelConfig
 from ecgclip.model.embed import Encoders
@@ -30,7 +32,7 @@ from ecgclip.model.passages import EmbeddedPassages
 from ecgclip.model.prompting import Prompter
 from ecgclip.model.prompts import Prompt, combine, leaf_vectors, prompt_settings
 from ecgclip.model.results import Embedding, Record, Result, ranking
-from ecgclip.model.scoring import Scorer
+from ecgclip.model.scoring import Probabilities, Scorer
 from ecgclip.model.weights import weights_hash
 from ecgclip.networks.tokenizer import Tokenizer
 
@@ -261,7 +263,7 @@ class ECGCLIP(Encoders):
         for embedding in self._embeddings([record] if isinstance(record, Record) else record):
             result = self.score(embedding, prompts, softmax=softmax)
             if labels is None or top is not None:
-                best = ranking(result.scores, top, labels is None)
+                best = ranking(result.scores, top, labels is None, self.kb.excluded)
                 result = replace(result, scores=tuple(result.scores[i] for i in best))
             results.append(result)
         return results[0] if isinstance(record, Record) else results
@@ -273,7 +275,8 @@ class ECGCLIP(Encoders):
     def score(self, embedding: Embedding, prompts: Sequence[Prompt], softmax: bool = False) -> Result:
         """Score one embedded record for prompts.
 
-        The record is the mean of its windows, each of which has its similarity, too. What the recording itself
+        The vector of the record is the mean of its windows, each of which has its similarity, too. The criteria of a
+        condition are heard beside it, as far as they could be measured. What the recording itself
         decides, such as asystole, is not left to the similarity.
 
         Parameters
@@ -285,10 +288,18 @@ class ECGCLIP(Encoders):
         softmax
             Exactly one label is true: probabilities sum to one.
         """
-        return self._scorer.score(embedding, prompts, softmax)
+        return self._scorer.score(embedding, prompts, self.judge(embedding), softmax)
 
-    def probability(self, similarity: np.ndarray, leaves: Sequence[Prompt]) -> np.ndarray:
-        """Calibrate similarities.
+    def judge(self, embedding: Embedding) -> Judge:
+        """Return the judge of criteria in a record (its first row) and in each of its windows."""
+        age, sex = (embedding.metadata.get(key) for key in ("age", "sex"))
+        readings = Readings.of_record_and_windows(embedding.measurements, age, sex)
+        return Judge(readings, self.kb.concepts)
+
+    def probabilities(
+        self, similarity: np.ndarray, leaves: Sequence[Prompt], judge: Judge | None = None
+    ) -> Probabilities:
+        """Calibrate similarities, and listen to the criteria.
 
         Parameters
         ----------
@@ -296,13 +307,15 @@ class ECGCLIP(Encoders):
             Cosines of ECGs and prompts.
         leaves
             Prompts of single conditions.
+        judge
+            Has the readings of the n ECGs; None: the criteria are not heard.
 
         Returns
         -------
-        (n, leaves)
-            Probabilities; by a curve of their own for conditions that training had no ECGs of.
+        Probabilities
+            (n, leaves) each: by both witnesses, by the vector and by the criteria alone.
         """
-        return self._scorer.probability(similarity, leaves)
+        return self._scorer.probabilities(similarity, leaves, judge)
 
     def likely(self, prompt: Prompt, vectors: np.ndarray) -> np.ndarray:
         """Return which ECGs to leave out of a search that excludes a label.

@@ -14,9 +14,10 @@ from ecgclip.ecg import EcgclipError
 from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.knowledge.concepts import Concept
 from ecgclip.knowledge.grammar import Condition, parse
+from ecgclip.knowledge.numbers import number_test
 from ecgclip.measure.recording import DECIDES
 from ecgclip.model.passages import EmbeddedPassages, explaining_passages
-from ecgclip.model.prompts import UNKNOWN, UNTRAINED, Prompt
+from ecgclip.model.prompts import MEASURED, UNKNOWN, UNTRAINED, Prompt
 from ecgclip.model.results import unit
 
 # "Abnormal" is not a single finding. It is asked as "not normal", or one of the rhythms that PTB-XL's
@@ -117,7 +118,7 @@ class Prompter:
 
     def _single(self, condition: Condition, enrich: bool, concept: str | None) -> Prompt:
         leaf = replace(self._leaf(condition.text, enrich, concept), denied=condition.denied)
-        if condition.denied and not (leaf.concept or self.kb.find(condition.text)):
+        if condition.denied and not (leaf.concept or leaf.test or self.kb.find(condition.text)):
             raise EcgclipError(
                 f"{condition.text!r} is not a condition of the knowledge base, so that its absence cannot be judged; "
                 "name one of `ecgclip kb list`"
@@ -146,6 +147,8 @@ class Prompter:
 
     def _leaf(self, label: str, enrich: bool, concept_id: str | None) -> Prompt:
         """One condition in words → its prompt, as if it were not denied."""
+        if not concept_id and (test := number_test(label)):
+            return Prompt(label, self.plain_vectors([label])[0], None, (), f"{MEASURED}: {test}", test=test)
         if not enrich:
             stored = self.knowledge.name_vector(label)
             return Prompt(label, self.plain_vectors([label])[0] if stored is None else stored, None, ())

@@ -11,10 +11,12 @@ import numpy as np
 
 from ecgclip.files import asset_path
 from ecgclip.knowledge.concepts import Concept, Passage
+from ecgclip.knowledge.criteria.tree import Test
 
 # Notes of prompts
 UNKNOWN = "not in the knowledge base: plain prompt"
 UNTRAINED = "not trained: by its criteria"
+MEASURED = "by what is measured alone"
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +41,8 @@ class Prompt:
         The conditions of a label that names several; see `combine`.
     any_of
         One of the parts is enough; else all are asked for.
+    test
+        What is measured for a label that is a number, such as "QTc > 500 ms".
     """
 
     label: str
@@ -49,6 +53,7 @@ class Prompt:
     denied: bool = False
     parts: tuple[Prompt, ...] = ()
     any_of: bool = False
+    test: Test | None = None
 
     @property
     def leaves(self) -> tuple[Prompt, ...]:
@@ -61,7 +66,7 @@ class Prompt:
         if self.parts:
             parts = [f"({part.meaning})" if part.parts else part.meaning for part in self.parts]
             return f"{'or' if self.any_of else 'and'}: {'; '.join(parts)}"
-        name = self.concept.name if self.concept else self.label
+        name = self.concept.name if self.concept else str(self.test) if self.test else self.label
         return f"not {name}" if self.denied else name
 
     def trained(self, concepts: Collection[str] | None) -> bool | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -13,6 +13,7 @@ from ecgclip.ecg import ECG
 from ecgclip.knowledge.concepts import Passage
 from ecgclip.measure.examined import Examined
 
+Excluded: TypeAlias = Callable[[str], Set[str]]  # id of a concept → ids of those that it excludes
 Record: TypeAlias = str | os.PathLike | ECG  # the path of a record, or an ECG that was read already
 
 
@@ -27,7 +28,7 @@ class Score:
     concept
         Id in the knowledge base; None for a denial, several conditions or an unknown label.
     probability
-        How likely the record shows it, by the mean of its windows.
+        How likely the record shows it, by the mean of its windows; NaN for a number that cannot be measured.
     similarity
         Cosine of the record and the label.
     max_probability
@@ -42,6 +43,9 @@ class Score:
         Cosine of each window and the label.
     note
         How the label was understood, if that is not obvious.
+    by_vector, by_criteria
+        The probability by the vector of the ECG alone, and by the measured criteria alone; None if there are none, or
+        none can be measured.
     """
 
     label: str
@@ -54,6 +58,8 @@ class Score:
     passages: tuple[Passage, ...] = ()
     window_similarity: tuple[float, ...] = ()
     note: str = ""
+    by_vector: float | None = None
+    by_criteria: float | None = None
 
 
 @dataclass(frozen=True)
@@ -94,7 +100,8 @@ class Result:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the entry of this record in the output of `ecgclip classify --format json`."""
-        keys = ("label", "concept", "probability", "similarity", "max_probability", "burden", "trained", "note")
+        keys = ["label", "concept", "probability", "similarity", "max_probability", "burden", "trained", "note"]
+        keys += ["by_vector", "by_criteria"]
         return {
             "record": self.record,
             "leads": list(self.leads),
@@ -102,7 +109,7 @@ class Result:
             "seconds": self.seconds,
             "used_s": self.used_s,
             "notes": list(self.notes),
-            "scores": [{key: getattr(score, key) for key in keys} for score in self.scores],
+            "scores": [{key: _json_number(getattr(score, key)) for key in keys} for score in self.scores],
         }
 
 
@@ -126,8 +133,10 @@ class Embedding(Examined):
         return unit(self.rhythm.mean(0))
 
 
-def ranking(scores: Sequence[Score], top: int | None, answerable: bool = False) -> list[int]:
-    """Return the places of the most probable scores, best first.
+def ranking(
+    scores: Sequence[Score], top: int | None, answerable: bool = False, excluded: Excluded = lambda concept: frozenset()
+) -> list[int]:
+    """Return the places of the most probable scores, best first; of two that exclude each other only the first.
 
     Parameters
     ----------
@@ -137,9 +146,24 @@ def ranking(scores: Sequence[Score], top: int | None, answerable: bool = False) 
         How many; None for all.
     answerable
         Leave out conditions that training had no ECGs of.
+    excluded
+        Id of a concept → ids of the concepts that it excludes; by default none.
     """
     places = [i for i, score in enumerate(scores) if not (answerable and score.trained is False)]
-    return sorted(places, key=lambda i: -scores[i].probability)[:top]
+    shown: list[int] = []
+    ruled_out: set[str] = set()
+    for i in sorted(places, key=lambda i: -np.nan_to_num(scores[i].probability, nan=-1)):
+        if concept := scores[i].concept:
+            if concept in ruled_out:
+                continue
+            ruled_out |= excluded(concept)
+        shown.append(i)
+    return shown[:top]
+
+
+def _json_number(value: Any) -> Any:
+    """NaN, which JSON does not have, becomes None."""
+    return None if isinstance(value, float) and np.isnan(value) else value
 
 
 def unit(vector: np.ndarray) -> np.ndarray:

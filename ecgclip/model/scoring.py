@@ -1,6 +1,7 @@
-"""From vectors and prompts to scores.
+"""From vectors, criteria and prompts to scores.
 
-similarity ─calibration─▶ probability of each condition ─what the recording decides─▶ combine ─▶ Score of each label
+similarity ─calibration─▶ probability by the vector ─┐
+criteria ─evidence──────▶ probability by the criteria ┴▶ of a condition ─▶ what the recording decides ─▶ Score
 """
 
 from __future__ import annotations
@@ -10,11 +11,29 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ecgclip.knowledge.criteria import Judge, weigh
+from ecgclip.knowledge.criteria.judge import midpoint
 from ecgclip.measure.recording import Decision
+from ecgclip.model.calibration import logistic
 from ecgclip.model.config import ModelConfig
 from ecgclip.model.prompts import UNTRAINED, Prompt, combine, leaf_vectors
 from ecgclip.model.results import Embedding, Result, Score
 from ecgclip.prepare import SAMPLING_RATE
+
+CERTAINTY = 3.0  # a number at the edge of its zone of doubt is so probable: logistic(1) = 0.73
+
+
+@dataclass(frozen=True, eq=False)
+class Probabilities:
+    """How probable conditions are in ECGs, (n, leaves) each: by both witnesses, and by either alone.
+
+    `criteria` is NaN where a condition has none, or none can be measured; `both` is then `vector`. A label that is a
+    number is measured alone: where it cannot be, all are NaN.
+    """
+
+    both: np.ndarray
+    vector: np.ndarray
+    criteria: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,8 +51,27 @@ class Scorer:
     config: ModelConfig
     reference: np.ndarray
 
-    def probability(self, similarity: np.ndarray, leaves: Sequence[Prompt]) -> np.ndarray:
-        """Similarities (n, leaves) → probabilities (n, leaves); see `ECGCLIP.probability`."""
+    def probabilities(self, similarity: np.ndarray, leaves: Sequence[Prompt], judge: Judge | None) -> Probabilities:
+        """Similarities (n, leaves), and a judge of the same ECGs → probabilities; see `ECGCLIP.probabilities`."""
+        vector = self.by_vector(similarity, leaves)
+        both, criteria = vector.copy(), np.full_like(vector, np.nan)
+        witnesses = self.config.witnesses
+        for j, leaf in enumerate(leaves):
+            if leaf.test:  # a number is measured, or unknown
+                vector[:, j] = np.nan
+                if judge is not None:
+                    criteria[:, j] = logistic(CERTAINTY * midpoint(judge.margin(leaf.test)))
+                both[:, j] = criteria[:, j]
+            elif leaf.concept and judge is not None and witnesses is not None:
+                evidence = weigh(judge, leaf.concept)
+                rows, features = evidence.measured, evidence.features[evidence.measured]
+                trained = leaf.trained(self.config.trained_concepts) is not False
+                both[rows, j] = witnesses.together(vector[rows, j], features, trained)
+                criteria[rows, j] = witnesses.criteria(features)
+        return Probabilities(both, vector, criteria)
+
+    def by_vector(self, similarity: np.ndarray, leaves: Sequence[Prompt]) -> np.ndarray:
+        """Similarities (n, leaves) → probabilities (n, leaves), by a curve of their own for untrained conditions."""
         bank = self.reference @ leaf_vectors(leaves).T
         probability = self.config.calibration(similarity, bank)
         untrained = [j for j, leaf in enumerate(leaves) if leaf.trained(self.config.trained_concepts) is False]
@@ -46,22 +84,23 @@ class Scorer:
         leaves, prompt_vectors = prompt.leaves, leaf_vectors([prompt]).T
         usual: np.ndarray | float = np.inf
         if len(self.reference):
-            usual = self.probability(self.reference @ prompt_vectors, leaves).mean(0)
-        present = self.probability(vectors @ prompt_vectors, leaves) >= np.minimum(usual, self.config.threshold)
+            usual = self.by_vector(self.reference @ prompt_vectors, leaves).mean(0)
+        present = self.by_vector(vectors @ prompt_vectors, leaves) >= np.minimum(usual, self.config.threshold)
         return combine([prompt], present.astype(int), whole=1)[:, 0] > 0
 
-    def score(self, embedding: Embedding, prompts: Sequence[Prompt], softmax: bool = False) -> Result:
-        """An embedding and prompts → scores; see `ECGCLIP.score`."""
+    def score(self, embedding: Embedding, prompts: Sequence[Prompt], judge: Judge, softmax: bool = False) -> Result:
+        """An embedding, prompts, and a judge of the record and its windows → scores; see `ECGCLIP.score`."""
         leaves = [leaf for prompt in prompts for leaf in prompt.leaves]
         rows = np.vstack([embedding.vector, embedding.rhythm])  # the record, then its windows
         similarity = rows @ leaf_vectors(prompts).T
-        probability = self.probability(similarity, leaves)
+        probabilities = self.probabilities(similarity, leaves, judge)
         decided = embedding.recording.decides()
-        _decide(probability, leaves, embedding, decided)
-        similarity, probability = combine(prompts, similarity, whole=0), combine(prompts, probability, whole=1)
+        _decide(probabilities.both, leaves, embedding, decided)
+        similarity, probability = combine(prompts, similarity, whole=0), combine(prompts, probabilities.both, whole=1)
         record = _softmax(probability[0]) if softmax else probability[0]
+        alone = [combine(prompts, p[0], whole=1) for p in (probabilities.vector, probabilities.criteria)]
         scores = [
-            self._score(prompt, float(record[j]), similarity[:, j], probability[:, j], decided)
+            self._score(prompt, float(record[j]), similarity[:, j], probability[:, j], decided, *(p[j] for p in alone))
             for j, prompt in enumerate(prompts)
         ]
         prepared = embedding.prepared
@@ -76,6 +115,8 @@ class Scorer:
         similarity: np.ndarray,
         probability: np.ndarray,
         decided: Mapping[str, Decision],
+        by_vector: float,
+        by_criteria: float,
     ) -> Score:
         """The score of one prompt; similarity and probability: (1 + windows,), of the record and of its windows."""
         concepts = [leaf.concept.id for leaf in prompt.leaves if leaf.concept]
@@ -86,12 +127,14 @@ class Scorer:
             concept=prompt.concept.id if prompt.concept and not prompt.denied else None,
             probability=answer,
             similarity=float(similarity[0]),
-            max_probability=float(probability.max()),
+            max_probability=float(np.fmax.reduce(probability)),
             burden=float((probability[1:] >= self.config.threshold).mean()),
             trained=None if measured else prompt.trained(self.config.trained_concepts),
             passages=prompt.passages,
             window_similarity=tuple(similarity[1:].tolist()),
             note="; ".join(filter(None, [note, *measured])),
+            by_vector=None if np.isnan(by_vector) else float(by_vector),
+            by_criteria=None if np.isnan(by_criteria) else float(by_criteria),
         )
 
 

@@ -1,11 +1,12 @@
-"""Calibration: one logistic curve turns the similarity of any label into a probability.
+"""Calibration: the curve, the witnesses and the threshold that a trained model answers by.
 
-It is fitted on the validation split over all its labels at once, each record–label pair one example. The features say
-how large the similarity is and how unusual beside the reference bank, so the curve is defined for labels never seen.
-The threshold from which a description states a label is chosen afterwards, on the same split.
+One logistic curve turns the similarity of any label into a probability. It is fitted on the validation split over all
+its labels at once, each record–label pair one example. The features say how large the similarity is and how unusual
+beside the reference bank, so the curve is defined for labels never seen. Slope and bias beside the criteria
+(`ecgclip.train.witnesses`) follow on the same split, and last the threshold from which a description states a label.
 
-Both are measured by cross-fitting: validation patients are in five folds, and each fold gets its probabilities from a
-curve, and its descriptions from a threshold, that the four others gave. So is the signal's weight
+All are measured by cross-fitting: validation patients are in five folds, and each fold gets its probabilities from a
+curve and a mix, and its descriptions from a threshold, that the four others gave. So is the signal's weight
 (`finish.weigh_signal`). What ships is fitted on all of them. The choice among recipes is not cross-fitted, though the
 same patients made it: for that, each recipe would have to be trained once more for each fold.
 """
@@ -13,49 +14,73 @@ same patients made it: for that, each recipe would have to be trained once more 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ecgclip.data.cases import Case
 from ecgclip.data.splits import patient_folds
 from ecgclip.data.windows import Windows
 from ecgclip.evaluate.description import rates, statement_counts, statement_table, statement_truth
 from ecgclip.evaluate.metrics import expected_calibration_error
 from ecgclip.explain.sentences import choose_statements
-from ecgclip.model.calibration import Calibration
+from ecgclip.knowledge.criteria import Readings
+from ecgclip.knowledge.criteria.readings import combine
+from ecgclip.model.calibration import Calibration, Mix, Witnesses
 from ecgclip.model.clip import ECGCLIP
 from ecgclip.model.config import ModelConfig
 from ecgclip.train.sources import Splits
 from ecgclip.train.targets import targets
 from ecgclip.train.validation import embed_windows
+from ecgclip.train.witnesses import Evidences, Simulated, evidences, fit_mix, readings_of, shared_weight
 
 RISING = (0, 1, 2)  # of Calibration.features: the similarity, its distance from the bank's mean, and its rank
 THRESHOLDS = np.arange(2, 39) / 40  # tried; a finer grid would only follow the noise of a small split
 
 
-# --- the curve --------------------------------------------------------------------------------------------------------
+# --- the curve and the witnesses --------------------------------------------------------------------------------------
 
 
-def calibrate(model: ECGCLIP, held_out: Splits, min_positives: int = 1) -> Calibration:
-    """Fit the curve on validation windows and the concepts with enough positives; unknown pairs are left out."""
-    return fit(*examples(model, held_out, min_positives=min_positives))
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """What is fitted on: n ECGs and m concepts.
 
-
-def calibrate_untrained(models: Iterable[tuple[ECGCLIP, Splits, Collection[str]]]) -> Calibration:
-    """Fit the curve of conditions without training ECGs, on models each of which had some conditions hidden from it.
-
-    Parameters
+    Attributes
     ----------
-    models
-        Each with a validation split, loaded by a recipe that hides nothing, and the concepts hidden from its training.
+    features : (n, m, 4)
+        As of `Calibration.features`.
+    evidence : Evidences
+        Of the criteria, and the truth.
     """
-    parts = [examples(model, held_out, hidden) for model, held_out, hidden in models]
-    return fit(*(np.concatenate([part[i].reshape(-1, *part[i].shape[2:]) for part in parts]) for i in (0, 1)))
+
+    features: np.ndarray
+    evidence: Evidences
+
+    @property
+    def truth(self) -> np.ndarray:
+        """(n, m): 1 present, 0 absent, -1 unknown."""
+        return self.evidence.truth
+
+    def of(self, rows: np.ndarray) -> Examples:
+        """Some of the ECGs, bool (n,)."""
+        e = self.evidence
+        parts = {name: getattr(e, name)[rows] for name in ("features", "measured", "truth")}
+        return Examples(self.features[rows], replace(e, **parts))
+
+    def probability(self, curve: Calibration, witnesses: Witnesses | None, trained: bool = True) -> np.ndarray:
+        """(n, m), by a curve and the criteria."""
+        by_vector = curve.curve(self.features)
+        if witnesses is None:
+            return by_vector
+        return np.where(
+            self.evidence.measured, witnesses.together(by_vector, self.evidence.features, trained), by_vector
+        )
 
 
 def examples(
     model: ECGCLIP, held_out: Splits, concepts: Collection[str] | None = None, min_positives: int = 1
-) -> tuple[np.ndarray, np.ndarray]:
-    """What a curve is fitted on: validation windows and concepts.
+) -> Examples:
+    """Validation windows and concepts.
 
     Parameters
     ----------
@@ -63,22 +88,19 @@ def examples(
         None: all that the cases tell of.
     min_positives : int
         Concepts with fewer are left out.
-
-    Returns
-    -------
-    features : (windows, concepts, 4)
-    truth : (windows, concepts)
-        1 present, 0 absent, -1 unknown.
     """
     split = next(iter(held_out.values()))
     asked = tuple(sorted({c for case in split.cases for c in case.statements} if concepts is None else concepts))
     truth = targets(split.cases, split.windows, asked)
     columns = [j for j in range(len(asked)) if (truth[:, j] == 1).sum() >= min_positives]
-    if not columns:
-        return np.zeros((len(truth), 0, 4)), truth[:, columns]
-    vectors = np.stack([model.concept_vector(asked[j]) for j in columns])
-    similarity = embed_windows(model, split.windows) @ vectors.T
-    return Calibration().features(similarity, model.reference @ vectors.T), truth[:, columns]
+    chosen = [asked[j] for j in columns]
+    features = np.zeros((len(truth), 0, 4))
+    if chosen:
+        vectors = np.stack([model.concept_vector(c) for c in chosen])
+        similarity = embed_windows(model, split.windows) @ vectors.T
+        features = Calibration().features(similarity, model.reference @ vectors.T)
+    readings = readings_of(split.windows, split.cases)
+    return Examples(features, evidences(model.kb, readings, chosen, truth[:, columns]))
 
 
 def fit(features: np.ndarray, truth: np.ndarray) -> Calibration:
@@ -107,35 +129,82 @@ def fit(features: np.ndarray, truth: np.ndarray) -> Calibration:
         columns.remove(min(falling, key=weights.__getitem__))
 
 
-def cross_fit(model: ECGCLIP, held_out: Splits) -> tuple[list[Calibration], float]:
-    """For each fold of validation patients the curve fitted on the other folds, and the ECE of its probabilities.
+def fit_untrained(hidden: Iterable[Examples]) -> Calibration:
+    """Fit the curve of conditions without training ECGs, on examples of conditions that a model was kept from."""
+    parts = list(hidden)
+    features = np.concatenate([part.features.reshape(-1, 4) for part in parts])
+    return fit(features, np.concatenate([part.truth.ravel() for part in parts]))
+
+
+def simulated_examples(model: ECGCLIP, simulated: Simulated, concepts: Collection[str]) -> Examples:
+    """The same of simulated ECGs, for those of some concepts that any of them has."""
+    chosen = [c for c in simulated.concepts(model.kb) if c in concepts]
+    evidence = simulated.evidences(model.kb, chosen)
+    features = np.zeros((len(simulated.ecgs), 0, 4))
+    if chosen:
+        vectors = np.stack([model.concept_vector(c) for c in chosen])
+        similarity = np.stack([e.vector for e in model.encode(simulated.ecgs)]) @ vectors.T
+        features = Calibration().features(similarity, model.reference @ vectors.T)
+    return Examples(features, evidence)
+
+
+def mix(real: Iterable[Examples], simulated: Iterable[Examples], curve: Calibration, criteria: Witnesses) -> Mix:
+    """Fit how vector and criteria mix; they count as they are where nothing is both known and measured."""
+    columns: list[list[np.ndarray]] = [[], [], []]
+    sizes = [0, 0]
+    for i, part in [*((0, part) for part in real), *((1, part) for part in simulated)]:
+        use = part.evidence.measured & (part.truth >= 0)
+        rows = curve.curve(part.features)[use], part.evidence.features[use], part.truth[use]
+        for column, values in zip(columns, rows, strict=True):
+            column.append(values)
+        sizes[i] += int(use.sum())
+    by_vector, evidence, truth = map(np.concatenate, columns)
+    if np.unique(truth[: sizes[0]]).size < 2:
+        return 1.0, 1.0, 0.0
+    return fit_mix(criteria, by_vector, evidence, truth, shared_weight(*sizes))
+
+
+Answer = tuple[Calibration, Witnesses | None]  # what turns similarity and evidence into a probability
+
+
+def calibrate(real: Examples, simulated: Examples, criteria: Witnesses) -> Answer:
+    """Fit the curve, and how vector and criteria mix; `criteria` has the weights of the latter."""
+    curve = fit(real.features, real.truth)
+    return curve, replace(criteria, trained=mix([real], [simulated], curve, criteria))
+
+
+def cross_fit(model: ECGCLIP, held_out: Splits, simulated: Examples, criteria: Witnesses) -> tuple[list[Answer], float]:
+    """For each fold of validation patients what is fitted on the other folds, and the ECE of its probabilities.
 
     The ECE is NaN where no truth is known.
     """
     split = next(iter(held_out.values()))
-    features, truth = examples(model, held_out)
+    all_examples = examples(model, held_out)
     folds = patient_folds([split.cases[i] for i in split.windows.case])
-    curves = [fit(features[folds != k], truth[folds != k]) for k in range(folds.max() + 1)]
-    probability = np.stack([curves[k].curve(row) for k, row in zip(folds, features, strict=True)])
-    known = truth >= 0
-    return curves, expected_calibration_error(probability[known], truth[known]) if known.any() else float("nan")
+    answers = [calibrate(all_examples.of(folds != k), simulated, criteria) for k in range(folds.max() + 1)]
+    probability = np.zeros(all_examples.truth.shape)
+    for k, answer in enumerate(answers):
+        probability[folds == k] = all_examples.of(folds == k).probability(*answer)
+    known = all_examples.truth >= 0
+    ece = expected_calibration_error(probability[known], all_examples.truth[known]) if known.any() else float("nan")
+    return answers, ece
 
 
 # --- the threshold of a description -----------------------------------------------------------------------------------
 
 
-def choose_threshold(model: ECGCLIP, held_out: Splits, curves: list[Calibration] | None = None) -> float:
+def choose_threshold(model: ECGCLIP, held_out: Splits, answers: list[Answer] | None = None) -> float:
     """The probability from which on `describe` states a label, with the best micro F1 on the validation split.
 
-    curves : of `cross_fit`; None: the model's own calibration, for all
+    answers : of `cross_fit`; None: the model's own, for all
     """
-    counts, _ = statements(model, held_out, curves)
+    counts, _ = statements(model, held_out, answers)
     return float(THRESHOLDS[_best(counts)]) if counts.any() else ModelConfig.threshold  # nothing is annotated in full
 
 
-def cross_fitted_f1(model: ECGCLIP, held_out: Splits, curves: list[Calibration]) -> float:
+def cross_fitted_f1(model: ECGCLIP, held_out: Splits, answers: list[Answer]) -> float:
     """Micro F1 of the statements, each fold with the threshold that the others choose; NaN if none is annotated."""
-    counts, folds = statements(model, held_out, curves)
+    counts, folds = statements(model, held_out, answers)
     if not counts.any():
         return float("nan")
     of_folds = [counts[_best(counts[:, :, folds != k])][:, folds == k] for k in range(folds.max() + 1)]
@@ -147,7 +216,7 @@ def _best(counts: np.ndarray) -> int:
     return int(np.argmax([rates(c.sum(1))[2] for c in counts]))
 
 
-def statements(model: ECGCLIP, held_out: Splits, curves: list[Calibration] | None) -> tuple[np.ndarray, np.ndarray]:
+def statements(model: ECGCLIP, held_out: Splits, answers: list[Answer] | None) -> tuple[np.ndarray, np.ndarray]:
     """How many statements of a description would be right, wrong and missing at each threshold.
 
     Returns
@@ -164,8 +233,9 @@ def statements(model: ECGCLIP, held_out: Splits, curves: list[Calibration] | Non
     truth = statement_truth(kb, cases, vocabulary)
     conditions = (c.id for c in kb.concepts.values() if c.category != "beat")
     concepts = sorted(c for c in conditions if model.trained(c) is not False)
-    chosen = [model.config.calibration if curves is None else curves[k] for k in folds]
-    rows = _probability(model, split.windows, concepts, chosen)
+    own = model.config.calibration, model.config.witnesses
+    chosen = [own if answers is None else answers[k] for k in folds]
+    rows = _probability(model, split.windows, split.cases, concepts, chosen)
     probability = [dict(zip(concepts, row, strict=True)) for row in rows]
 
     def counts(threshold: float) -> np.ndarray:
@@ -175,11 +245,19 @@ def statements(model: ECGCLIP, held_out: Splits, curves: list[Calibration] | Non
     return np.stack([counts(threshold) for threshold in THRESHOLDS]), folds
 
 
-def _probability(model: ECGCLIP, windows: Windows, concepts: list[str], curves: list[Calibration]) -> np.ndarray:
-    """(records, concepts) of the records of `windows`, each by its own curve."""
+def _probability(
+    model: ECGCLIP, windows: Windows, cases: list[Case], concepts: list[str], answers: list[Answer]
+) -> np.ndarray:
+    """(records, concepts) of the records of `windows`, each by its own answer."""
     vectors = np.stack([model.concept_vector(c) for c in concepts])
     of_windows = embed_windows(model, windows)
-    means = np.stack([of_windows[windows.case == i].mean(0) for i in np.unique(windows.case)])  # as Embedding.vector
+    records = np.unique(windows.case)
+    means = np.stack([of_windows[windows.case == i].mean(0) for i in records])  # as Embedding.vector
     similarity = means / np.linalg.norm(means, axis=1, keepdims=True) @ vectors.T
     features = Calibration().features(similarity, model.reference @ vectors.T)
-    return np.stack([curve.curve(row) for curve, row in zip(curves, features, strict=True)])
+    rows = np.stack([combine(windows.readings[windows.case == i]) for i in records])
+    readings = Readings(rows, [cases[i].age for i in records], [cases[i].sex for i in records])
+    nothing = np.full(similarity.shape, -1, np.int8)
+    all_examples = Examples(features, evidences(model.kb, readings, concepts, nothing))
+    order = np.arange(len(records))
+    return np.concatenate([all_examples.of(order == i).probability(*answer) for i, answer in enumerate(answers)])

@@ -13,12 +13,20 @@ import torch.nn.functional as F
 
 from ecgclip.data.splits import patient_folds
 from ecgclip.model.clip import ECGCLIP
-from ecgclip.train.calibrate import calibrate, choose_threshold, cross_fit, cross_fitted_f1
+from ecgclip.train.calibrate import (
+    calibrate,
+    choose_threshold,
+    cross_fit,
+    cross_fitted_f1,
+    examples,
+    simulated_examples,
+)
 from ecgclip.train.floor import choose_floor
 from ecgclip.train.loop import device_of
 from ecgclip.train.recipe import Recipe
 from ecgclip.train.sources import Split, Splits, data_hash, split_records, trained_concepts
 from ecgclip.train.validation import embed_windows, encode_windows, macro_auroc, validation_auroc, validation_prompts
+from ecgclip.train.witnesses import Simulated, fit_criteria, real_evidences
 
 SIGNAL_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)  # tried
 REFERENCE = 512  # windows of the reference bank
@@ -62,29 +70,34 @@ def finish(
         "concepts": sorted(trained_concepts(splits) & model.kb.concepts.keys()),
     }
     model.config = replace(model.config, training=training)  # prompts depend on it, and calibration on prompts
-    calibrate_model(model, held_out, figures)
+    calibrate_model(model, splits, held_out, figures)
     model.save(out / "model")
 
 
-def calibrate_model(model: ECGCLIP, held_out: Splits, figures: dict[str, Any]) -> None:
-    """Choose the floor, the curve and the threshold, and keep what cross-fitting says of them beside `figures`.
+def calibrate_model(model: ECGCLIP, splits: Splits, held_out: Splits, figures: dict[str, Any]) -> None:
+    """Choose floor, curve, witnesses and threshold, and keep what cross-fitting says of them beside `figures`.
 
     Parameters
     ----------
     model : ECGCLIP
         Its config is replaced.
-    held_out : dict
-        Validation windows.
+    splits, held_out : dict
+        Training and validation windows.
     figures : dict
         What `weigh_signal` returned.
     """
-    model.config = replace(model.config, floor=choose_floor(model), calibration=calibrate(model, held_out))
-    curves, ece = cross_fit(model, held_out)
-    figures = figures | {"ece": ece, "f1": cross_fitted_f1(model, held_out, curves)}
+    real = [real_evidences(model.kb, split.windows, split.cases) for split in splits.values()]
+    simulated = Simulated.of(sampling_rate=model.config.ecg.sampling_rate)
+    criteria = fit_criteria(real, simulated.evidences(model.kb, simulated.concepts(model.kb)))
+    foreign = simulated_examples(model, simulated, model.config.trained_concepts or ())
+    curve, witnesses = calibrate(examples(model, held_out), foreign, criteria)
+    model.config = replace(model.config, floor=choose_floor(model), calibration=curve, witnesses=witnesses)
+    answers, ece = cross_fit(model, held_out, foreign, criteria)
+    figures = figures | {"ece": ece, "f1": cross_fitted_f1(model, held_out, answers)}
     cross_fitted = {k: v if isinstance(v, list) else _rounded(v) for k, v in figures.items()}
     print("cross-fitted on validation:", cross_fitted)
     training = model.config.training | {"cross_fitted": cross_fitted}
-    model.config = replace(model.config, threshold=choose_threshold(model, held_out, curves), training=training)
+    model.config = replace(model.config, threshold=choose_threshold(model, held_out, answers), training=training)
 
 
 def weigh_signal(model: ECGCLIP, held_out: Splits) -> dict[str, Any]:

@@ -64,14 +64,22 @@ def probable(monkeypatch):
     [
         ({"inferior-myocardial-infarction", "myocardial-infarction"}, {"inferior-myocardial-infarction"}),
         ({"normal-ecg", "sinus-rhythm", "left-bundle-branch-block"}, {"sinus-rhythm", "left-bundle-branch-block"}),
-        ({"normal-ecg", "sinus-bradycardia"}, {"normal-ecg", "sinus-bradycardia"}),
+        ({"normal-ecg", "sinus-bradycardia"}, {"sinus-bradycardia"}),
         ({"normal-ecg", "sinus-rhythm", "atrial-fibrillation"}, {"atrial-fibrillation"}),
         ({"sinus-rhythm", "paced-rhythm"}, {"paced-rhythm"}),
         (set(), set()),
     ],
 )
 def test_the_narrowest_is_stated_and_nothing_normal_beside_its_opposite(kb, probable, stated):
-    assert consistent(kb, probable) == stated
+    assert consistent(kb, dict.fromkeys(probable, 0.9)) == stated
+
+
+def test_of_two_that_exclude_each_other_the_more_probable_is_stated(kb):
+    lbbb, q_waves, normal = "left-bundle-branch-block", "pathological-q-waves", "normal-ecg"
+    assert consistent(kb, {lbbb: 0.9, q_waves: 0.6}) == {lbbb}
+    assert consistent(kb, {lbbb: 0.6, q_waves: 0.9}) == {q_waves}
+    assert consistent(kb, {normal: 0.99, lbbb: 0.6}) == {lbbb}, "a finding is never dropped for a normal ECG"
+    assert consistent(kb, {normal: 0.99, "inferior-stemi": 0.6}) == {"inferior-stemi"}
 
 
 def test_what_is_stated_reaches_the_threshold(kb):

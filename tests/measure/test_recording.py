@@ -74,7 +74,10 @@ def test_a_stretch_without_a_signal_decides_nothing():
         assert stretch.stop - stretch.start < 200 or observed(ECG(gone, 100, LEADS)).decides() == {}
 
 
-@pytest.mark.parametrize("condition", CONDITIONS)
+DECIDED = {"asystole", "sinus-arrest", "arm-lead-reversal", "dextrocardia"}
+
+
+@pytest.mark.parametrize("condition", sorted(set(CONDITIONS) - DECIDED))
 def test_an_ordinary_recording_decides_nothing(condition):
     for seed in range(3):
         out = observed(simulate(condition, seed=seed))

@@ -7,6 +7,7 @@
 
 from ecgclip.knowledge.criteria.answers import Answer, CriterionAnswer, answer, answer_criteria
 from ecgclip.knowledge.criteria.describe import DescribedTest, describe_test
+from ecgclip.knowledge.criteria.evidence import FEATURES, Evidence, explained, explanations, weigh
 from ecgclip.knowledge.criteria.judge import Judge
 from ecgclip.knowledge.criteria.parser import parse_test
 from ecgclip.knowledge.criteria.readings import Readings
@@ -23,4 +24,9 @@ __all__ = [
     "Answer",
     "answer_criteria",
     "CriterionAnswer",
+    "FEATURES",
+    "Evidence",
+    "explained",
+    "explanations",
+    "weigh",
 ]

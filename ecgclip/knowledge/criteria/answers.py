@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ecgclip.knowledge.criteria.judge import Judge, tree_of, verdict
 from ecgclip.knowledge.criteria.tree import Test
-from ecgclip.knowledge.criteria.words import say
+from ecgclip.knowledge.criteria.words import both_ends, say
 
 if TYPE_CHECKING:
     from ecgclip.knowledge.concepts import Concept, Criterion
@@ -33,7 +33,7 @@ class Answer:
     @property
     def verdict(self) -> str:
         """What it says: "met", "unmet", "borderline" or "not measurable"."""
-        return verdict((self.low, self.high))
+        return verdict(self.low, self.high)
 
     @property
     def margin(self) -> float:
@@ -58,7 +58,7 @@ class CriterionAnswer:
 
 
 def answer(judge: Judge, test: str | Test) -> Answer:
-    """Answer a test.
+    """Answer a test for one record.
 
     Raises
     ------
@@ -66,8 +66,7 @@ def answer(judge: Judge, test: str | Test) -> Answer:
         If a text is no test.
     """
     test = tree_of(test) if isinstance(test, str) else test
-    low, high = judge.margin(test)
-    return Answer(low, high, say(judge, test))
+    return Answer(*both_ends(judge.margin(test)), say(judge, test))
 
 
 def answer_criteria(judge: Judge, concept: Concept) -> list[CriterionAnswer]:

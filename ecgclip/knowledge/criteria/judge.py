@@ -2,15 +2,18 @@
 
 A margin is the signed distance from the threshold in units of three half-widths of its zone of doubt. Its ends are
 (lowest, highest): the same where all is known, apart for an unknown age or sex, infinite where nothing was measured.
-*and* is the lowest margin, *or* the highest, *k of n leads* the k-th highest, *not* the opposite.
+*and* is the lowest margin, *or* the highest, *k of n leads* the k-th highest, *not* the opposite. Many records are
+judged at once: the ends are arrays with a value for each.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
 
 from ecgclip.knowledge.criteria.limits import thresholds
 from ecgclip.knowledge.criteria.named import NAMED
@@ -39,21 +42,29 @@ from ecgclip.knowledge.criteria.tree import (
 if TYPE_CHECKING:
     from ecgclip.knowledge.concepts import Concept
 
-Margin: TypeAlias = tuple[float, float]
-UNKNOWN: Margin = (-math.inf, math.inf)
+Margin: TypeAlias = tuple[np.ndarray, np.ndarray]  # the ends, (records,) each
 CLEAR = 1 / 3  # the edge of the zone of doubt, in the unit of a margin
 FACT = 2.0  # the margin of a fact: yes and no are six half-widths from doubt
 COUNT_HALF_WIDTH = 0.25  # of a count, whose threshold lies half way between two whole numbers
 
 
-def verdict(margin: Margin) -> str:
-    """What a margin says: "met", "unmet", "borderline" or "not measurable"."""
-    low, high = margin
+def verdict(low: float, high: float) -> str:
+    """What the ends of a margin say: "met", "unmet", "borderline" or "not measurable"."""
     if low >= CLEAR:
         return "met"
     if high <= -CLEAR:
         return "unmet"
     return "borderline" if math.isfinite(low) and math.isfinite(high) else "not measurable"
+
+
+def midpoint(margin: Margin) -> np.ndarray:
+    """A margin as one number, (records,): the mean of its ends, or the known end of a clear one; NaN if neither."""
+    low, high = margin
+    middle = np.full(len(low), math.nan)
+    known = np.isfinite(low) & np.isfinite(high)
+    middle[known] = (low[known] + high[known]) / 2
+    middle = np.where(~known & np.isfinite(low) & (low >= CLEAR), low, middle)
+    return np.where(~known & np.isfinite(high) & (high <= -CLEAR), high, middle)
 
 
 @lru_cache(maxsize=4096)
@@ -63,7 +74,7 @@ def tree_of(text: str) -> Test:
 
 
 class Judge:
-    """Judges tests by the readings of one record.
+    """Judges tests by the readings of n records.
 
     Parameters
     ----------
@@ -77,15 +88,41 @@ class Judge:
         self.readings = readings
         self._concepts = concepts or {}
         self._conditions: dict[str, Margin] = {}
+        self._open: list[str] = []  # conditions that are being judged: each asks for the next
+        self._narrower: dict[str, list[Concept]] | None = None
+        self._circular: set[str] = set()  # those of them that were asked for once more
+
+    @property
+    def unknown(self) -> Margin:
+        """The margin of what cannot be measured."""
+        ends = np.full(len(self.readings), math.inf)
+        return -ends, ends
+
+    def narrower(self, concept: str) -> list[Concept]:
+        """All conditions that are narrower than this one."""
+        if self._narrower is None:
+            self._narrower = {}
+            for each in self._concepts.values():
+                for wider in _ancestors(each, self._concepts):
+                    self._narrower.setdefault(wider, []).append(each)
+        return self._narrower.get(concept, [])
 
     def condition(self, concept: str) -> Margin:
         """The margin of a condition: its required criteria, its groups and what speaks against it, all together."""
         if concept not in self._concepts:
-            return UNKNOWN
-        if concept not in self._conditions:
-            self._conditions[concept] = UNKNOWN  # of a condition that asks for itself
-            self._conditions[concept] = self._by_roles(self._concepts[concept])
-        return self._conditions[concept]
+            return self.unknown
+        if concept in self._open:
+            self._circular.add(concept)
+            return self.unknown
+        if concept in self._conditions:
+            return self._conditions[concept]
+        self._open.append(concept)
+        margin = self._by_roles(self._concepts[concept])
+        self._open.pop()
+        self._circular.discard(concept)
+        if not self._circular:  # else it is not known in full, as a condition that asks for this one is still open
+            self._conditions[concept] = margin
+        return margin
 
     def _by_roles(self, concept: Concept) -> Margin:
         needed: list[Margin] = []
@@ -94,18 +131,18 @@ class Judge:
             role = parse_role(criterion.role)
             if role.kind == "supporting":
                 continue
-            margin = self.margin(tree_of(criterion.test)) if criterion.test else UNKNOWN
+            margin = self.margin(tree_of(criterion.test)) if criterion.test else self.unknown
             if role.kind == "group":
                 groups.setdefault((role.group, role.number), []).append(margin)
             else:
                 needed.append(_opposite(margin) if role.kind == "against" else margin)
         needed += [_kth(margins, min(number, len(margins))) for (_, number), margins in groups.items()]
-        return _lowest(needed) if needed else UNKNOWN
+        return _lowest(needed) if needed else self.unknown
 
     # --- margins ------------------------------------------------------------------------------------------------------
 
     def margin(self, test: Test, lead: str | None = None) -> Margin:
-        """The ends of a test's margin; `lead` is that of a test of one lead."""
+        """The ends of a test's margin, (n,) each; `lead` is that of a test of one lead."""
         if isinstance(test, And):
             return _lowest([self.margin(part, lead) for part in test.tests])
         if isinstance(test, Or):
@@ -119,8 +156,7 @@ class Judge:
         if isinstance(test, Where):
             return self._in_leads(test)
         if isinstance(test, Fact):
-            value = self.readings.value(test.quantity, lead)
-            return UNKNOWN if math.isnan(value) else (FACT * (2 * value - 1),) * 2
+            return _ends([FACT * (2 * self.readings.value(test.quantity, lead) - 1)])
         if isinstance(test, Between):
             return self._between(test, lead)
         return self._counted(test, lead) if isinstance(test, Count) else self._compared(test, lead)
@@ -153,22 +189,22 @@ class Judge:
         value, _ = self.sum_of(test.value, lead)
         return _ends([(0.5 - abs(value - test.number)) / (3 * COUNT_HALF_WIDTH)])
 
-    def sum_of(self, value: Sum, lead: str | None) -> tuple[float, float]:
-        """The value of a sum and its half-width, that of independent terms."""
-        total, spread = 0.0, 0.0
+    def sum_of(self, value: Sum, lead: str | None) -> tuple[np.ndarray, float]:
+        """The values (n,) of a sum and its half-width, that of independent terms."""
+        total, spread = np.zeros(len(self.readings)), 0.0
         for factor, quantity in ((term.factor, term.quantity) for term in value.terms):
             total += factor * self.readings.value(quantity, lead)
             spread += (factor * QUANTITIES[quantity.name].half_width) ** 2
         return total, math.sqrt(spread)
 
-    def thresholds_of(self, value: Sum, sign: str, right: Bound | Sum, lead: str | None) -> list[tuple[float, float]]:
-        """Thresholds and half-widths that `value` is compared with: several for a patient not fully known."""
+    def thresholds_of(
+        self, value: Sum, sign: str, right: Bound | Sum, lead: str | None
+    ) -> list[tuple[np.ndarray | float, np.ndarray | float]]:
+        """Thresholds and half-widths that `value` is compared with: several for patients not fully known."""
         _, half_width = self.sum_of(value, lead)
         if isinstance(right, Limit):
             at = next((term.quantity.lead for term in value.terms if term.quantity.lead), lead)
-            scale = -1 if right.negative else 1
-            rows = thresholds(right.name, at, self.readings.age, self.readings.sex)
-            return [(scale * threshold, h) for threshold, h in rows]
+            return [(-t if right.negative else t, h) for t, h in self._limits(right.name, at)]
         if isinstance(right, Sum):
             threshold, other = self.sum_of(right, lead)
             return [(threshold, math.hypot(half_width, other) or COUNT_HALF_WIDTH)]
@@ -176,6 +212,15 @@ class Judge:
             shift = {">=": -0.5, ">": 0.5, "<=": 0.5, "<": -0.5}[sign]
             return [(right.value + shift, COUNT_HALF_WIDTH)]
         return [(right.value, right.half_width or half_width)]
+
+    def _limits(self, name: str, lead: str | None) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The thresholds and half-widths (n,) of a limit: as many as hold for the patient of whom least is known."""
+        of_each = [
+            thresholds(name, lead, *patient) for patient in zip(self.readings.age, self.readings.sex, strict=True)
+        ]
+        most = max(map(len, of_each), default=0)
+        table = np.array([[*rows, *(rows[:1] * (most - len(rows)))] for rows in of_each]).reshape(-1, most, 2)
+        return [(table[:, i, 0], table[:, i, 1]) for i in range(most)]
 
 
 @lru_cache(maxsize=256)
@@ -190,26 +235,41 @@ def needed_leads(test: Where) -> int:
     return test.how if isinstance(test.how, int) else {"any": 1, "all": leads, "most": leads // 2 + 1}[test.how]
 
 
+def _ancestors(concept: Concept, concepts: Mapping[str, Concept]) -> set[str]:
+    """Ids of all wider conditions."""
+    found: set[str] = set()
+    waiting = list(concept.broader)
+    while waiting:
+        wider = waiting.pop()
+        if wider not in found:
+            found.add(wider)
+            waiting += concepts[wider].broader if wider in concepts else []
+    return found
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Margins
 
 
-def _distance(value: float, threshold: float, half_width: float) -> float:
+def _distance(value: np.ndarray, threshold: np.ndarray | float, half_width: np.ndarray | float) -> np.ndarray:
     return (value - threshold) / (3 * half_width)
 
 
-def _ends(margins: list[float]) -> Margin:
-    return UNKNOWN if any(map(math.isnan, margins)) else (min(margins), max(margins))
+def _ends(margins: Sequence[np.ndarray]) -> Margin:
+    """The lowest and highest of margins (n,); infinite where one of them is NaN."""
+    low, high = np.min(margins, axis=0), np.max(margins, axis=0)
+    missing = np.isnan(low)
+    return np.where(missing, -math.inf, low), np.where(missing, math.inf, high)
 
 
-def _lowest(margins: list[Margin]) -> Margin:
-    return min(low for low, _ in margins), min(high for _, high in margins)
+def _lowest(margins: Sequence[Margin]) -> Margin:
+    return np.min([low for low, _ in margins], axis=0), np.min([high for _, high in margins], axis=0)
 
 
-def _kth(margins: list[Margin], k: int) -> Margin:
+def _kth(margins: Sequence[Margin], k: int) -> Margin:
     """The k-th highest."""
-    lows, highs = zip(*margins, strict=True)
-    return sorted(lows)[-k], sorted(highs)[-k]
+    lows, highs = np.array([low for low, _ in margins]), np.array([high for _, high in margins])
+    return np.sort(lows, axis=0)[-k], np.sort(highs, axis=0)[-k]
 
 
 def _opposite(margin: Margin) -> Margin:
@@ -220,14 +280,14 @@ def _is_angle(value: Sum) -> bool:
     return QUANTITIES[value.terms[0].quantity.name].unit == "deg"
 
 
-def _in_sector(value: float, low: float, high: float, half_width: float) -> float:
+def _in_sector(value: np.ndarray, low: float, high: float, half_width: float) -> np.ndarray:
     """The margin of an angle from the edges of a sector, which goes clockwise from `low` to `high`."""
     half = ((high - low) % 360) / 2
     away = abs((value - low - half + 180) % 360 - 180)
     return (half - away) / (3 * half_width)
 
 
-def _half_circle(value: float, bound: Number, half_width: float, below: bool) -> Margin:
+def _half_circle(value: np.ndarray, bound: Number, half_width: float, below: bool) -> Margin:
     """An angle beyond another one: in the half circle that begins (below: ends) there."""
     low = bound.value - 180 if below else bound.value
     return _ends([_in_sector(value, low, low + 180, bound.half_width or half_width)])

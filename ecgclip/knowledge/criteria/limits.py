@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ecgclip.ecg import LEADS
 from ecgclip.measure.limits import LIMITS, limits_of
@@ -75,6 +76,7 @@ LIMIT_KINDS: dict[str, LimitKind] = {
 }
 
 
+@lru_cache(maxsize=100_000)
 def thresholds(name: str, lead: str | None, age: float | None, sex: str | None) -> list[tuple[float, float]]:
     """Threshold and half-width of a limit, in its unit: one, or each that may hold for a patient not fully known.
 

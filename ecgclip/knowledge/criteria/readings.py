@@ -1,82 +1,148 @@
-"""What was measured in a record, one value for each quantity: over its windows, and with the patient's age and sex."""
+"""What was measured in records, or in the windows of one: a table with a row for each and a column for each quantity.
+
+measurement ─read─▶ row of a window ─combine─▶ row of a record
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 import numpy as np
 
 from ecgclip.ecg import LEADS
 from ecgclip.knowledge.criteria.limits import SEXES
-from ecgclip.knowledge.criteria.quantities import QUANTITIES
+from ecgclip.knowledge.criteria.quantities import BEATS, QUANTITIES
 from ecgclip.knowledge.criteria.tree import Quantity
 from ecgclip.measure.beats import NAN
 from ecgclip.measure.measurement import Measurement
 
+USUAL: str | None = None  # the class of the usual beats
+
+
+@lru_cache(maxsize=1)
+def columns() -> dict[tuple[str | None, str], slice]:
+    """The columns of a row, by class of beats and quantity: one, or twelve by lead."""
+    places: dict[tuple[str | None, str], slice] = {}
+    stop = 0
+    for beats in (USUAL, *BEATS):
+        for name, kind in QUANTITIES.items():
+            if kind.read is not None:
+                start, stop = stop, stop + (len(LEADS) if kind.by_lead else 1)
+                places[beats, name] = slice(start, stop)
+    return places
+
+
+def width() -> int:
+    """The number of columns."""
+    return next(reversed(columns().values())).stop
+
+
+def read(measurement: Measurement) -> np.ndarray:
+    """The row of a measurement: float32 (columns,); a fact is 1 (yes), 0 (no), and NaN is what cannot be measured."""
+    row = np.full(width(), NAN, np.float32)
+    of_beats = {USUAL: measurement, **getattr(getattr(measurement, "table", None), "classes", {})}
+    for (beats, name), place in columns().items():
+        if beats in of_beats:
+            value = QUANTITIES[name].read(of_beats[beats])  # type: ignore[misc]
+            row[place] = NAN if value is None else value
+    return row
+
+
+def combine(rows: np.ndarray) -> np.ndarray:
+    """The rows of a record's windows, (windows, columns), as one: (columns,).
+
+    A number is the median over the windows in which it can be measured; an axis the mean direction; a count of beats
+    the sum; a pause the longest; and yes or no what most windows say.
+    """
+    if len(rows) == 1:
+        return rows[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # no window has a value: NaN is right
+        row = np.nanmedian(rows, axis=0) if len(rows) else np.full(width(), NAN, np.float32)
+    for how, places in _combined_otherwise().items():
+        part = rows[:, places]
+        known = ~np.isnan(part)
+        some = known.any(axis=0)
+        if how == "sum":
+            row[places] = np.where(some, np.where(known, part, 0).sum(axis=0), NAN)
+        elif how == "longest":
+            row[places] = np.fmax.reduce(part, axis=0, initial=NAN)
+        elif how == "angle":
+            direction = np.where(known, np.exp(1j * np.deg2rad(part)), 0).sum(axis=0)
+            row[places] = np.where(some, np.rad2deg(np.angle(direction)), NAN)
+        else:  # a tie decides nothing
+            row[places] = np.where(row[places] == 0.5, NAN, row[places])
+    return row
+
+
+@lru_cache(maxsize=1)
+def _combined_otherwise() -> dict[str, np.ndarray]:
+    """The columns that are not combined by their median, int (…), by how they are."""
+    places: dict[str, list[int]] = {}
+    for (_, name), place in columns().items():
+        if (how := QUANTITIES[name].windows) != "median":
+            places.setdefault(how, []).extend(range(place.start, place.stop))
+    return {how: np.array(found) for how, found in places.items()}
+
 
 class Readings:
-    """The values of a record.
-
-    Of several windows, a number is the median over those in which it can be measured; an axis the mean direction; a
-    count of beats the sum; a pause the longest; and yes or no what most windows say.
+    """The values of n records, or windows.
 
     Parameters
     ----------
-    measurements
-        One `Measurement` for each window.
-    age
-        Years; None if unknown.
-    sex
+    rows : float (n, columns)
+        As of `read` and `combine`.
+    age : (n,)
+        Years; None or NaN if unknown.
+    sex : (n,)
         "female", "male" or None.
     """
 
-    def __init__(self, measurements: Sequence[Measurement], age: float | None = None, sex: str | None = None):
-        self._measurements = tuple(measurements)
-        self.age = None if age is None or np.isnan(age) else float(age)
-        self.sex = sex if sex in SEXES else None
-        self._values: dict[str, np.ndarray] = {}
+    def __init__(self, rows: np.ndarray, age: Iterable[float | None], sex: Iterable[str | None]):
+        self.rows = np.asarray(rows).reshape(-1, width())
+        self.age = tuple(None if a is None or np.isnan(a) else float(a) for a in age)
+        self.sex = tuple(s if s in SEXES else None for s in sex)
 
-    def value(self, quantity: Quantity, lead: str | None = None) -> float:
-        """The value of a quantity in its unit, of `lead` where it names none; NaN where it cannot be measured.
+    @classmethod
+    def of_record(
+        cls, measurements: Sequence[Measurement], age: float | None = None, sex: str | None = None
+    ) -> Readings:
+        """One record, by the measurements of its windows."""
+        return cls(combine(np.array([read(m) for m in measurements]).reshape(-1, width())), [age], [sex])
+
+    @classmethod
+    def of_record_and_windows(
+        cls, measurements: Sequence[Measurement], age: float | None = None, sex: str | None = None
+    ) -> Readings:
+        """A record, then each of its windows."""
+        rows = np.array([read(m) for m in measurements]).reshape(-1, width())
+        n = len(rows) + 1
+        return cls(np.vstack([combine(rows), rows]), [age] * n, [sex] * n)
+
+    @classmethod
+    def stack(cls, parts: Sequence[Readings]) -> Readings:
+        """All rows of several readings."""
+        return cls(
+            np.concatenate([np.zeros((0, width()), np.float32), *(part.rows for part in parts)]),
+            [age for part in parts for age in part.age],
+            [sex for part in parts for sex in part.sex],
+        )
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def value(self, quantity: Quantity, lead: str | None = None) -> np.ndarray:
+        """The values (n,) of a quantity in its unit, of `lead` where it names none; NaN where not measurable.
 
         A fact is 1 (yes), 0 (no) or NaN.
         """
-        if quantity.beats is not None:
-            return NAN
-        values = self._of_record(quantity.name)
-        if values.ndim == 0:
-            return float(values)
-        return float(values[LEADS.index(quantity.lead or lead or "")])
-
-    def _of_record(self, name: str) -> np.ndarray:
-        """() or, by lead, (12,)."""
-        if name not in self._values:
-            self._values[name] = self._combined(name)
-        return self._values[name]
-
-    def _combined(self, name: str) -> np.ndarray:
-        kind = QUANTITIES[name]
-        if name == "age":
-            return np.asarray(NAN if self.age is None else self.age)
-        if kind.read is None or not self._measurements:
-            return np.full(len(LEADS), NAN) if kind.by_lead else np.asarray(NAN)
-        rows = [kind.read(m) for m in self._measurements]
-        table = np.array([NAN if row is None else row for row in rows], float)
-        return _combine(table, kind.windows)
-
-
-def _combine(table: np.ndarray, how: str) -> np.ndarray:
-    """(windows,) or (windows, 12) → () or (12,), NaN where no window has a value."""
-    known = ~np.isnan(table)
-    if how == "sum":
-        return np.where(known.any(axis=0), np.where(known, table, 0).sum(axis=0), NAN)
-    if how == "longest":
-        return np.asarray(np.fmax.reduce(table))
-    if how == "angle":
-        directions = np.exp(1j * np.deg2rad(table[known]))
-        return np.asarray(np.rad2deg(np.angle(directions.mean())) if len(directions) else NAN)
-    columns = table.reshape(len(table), -1).T
-    medians = [np.median(column[~np.isnan(column)]) if not np.isnan(column).all() else NAN for column in columns]
-    if how == "most":  # a tie decides nothing
-        medians = [NAN if median == 0.5 else median for median in medians]
-    return np.array(medians).reshape(table.shape[1:])
+        if quantity.name == "age":
+            return np.array([NAN if age is None else age for age in self.age])
+        place = columns().get((quantity.beats, quantity.name))
+        if place is None:
+            return np.full(len(self), NAN)
+        by_lead = QUANTITIES[quantity.name].by_lead
+        column = place.start + (LEADS.index(quantity.lead or lead or "") if by_lead else 0)
+        return self.rows[:, column].astype(float)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from ecgclip.knowledge.criteria.judge import Judge, needed_leads, tree_of_named, verdict
+import numpy as np
+
+from ecgclip.knowledge.criteria.judge import Judge, Margin, needed_leads, tree_of_named, verdict
 from ecgclip.knowledge.criteria.parser import leads_of, needs_lead
 from ecgclip.knowledge.criteria.quantities import QUANTITIES, is_measured
 from ecgclip.knowledge.criteria.tree import (
@@ -33,7 +35,7 @@ SHOWN_SIGNS = {">=": "≥", "<=": "≤"}
 
 
 def say(judge: Judge, test: Test) -> str:
-    """The measured values of a test beside their thresholds."""
+    """The measured values of a test beside their thresholds; the judge has the readings of one record."""
     return _say(judge, test, (None,), False)
 
 
@@ -49,11 +51,16 @@ def _say(judge: Judge, test: Test, leads: Sequence[str | None], negated: bool) -
     if isinstance(test, Where):
         return _say(judge, test.test, _shown_leads(judge, test), negated)
     if isinstance(test, Is):
-        return f"{'not ' * negated}{test.concept}: {verdict(judge.condition(test.concept))}"
+        return f"{'not ' * negated}{test.concept}: {verdict(*both_ends(judge.condition(test.concept)))}"
     leads = leads if needs_lead(test) else (None,)
     if isinstance(test, Fact):
         return _fact(judge, test, leads)
     return _comparison(judge, test, leads, negated)
+
+
+def both_ends(margin: Margin) -> tuple[float, float]:
+    """The ends of the margin of one record."""
+    return margin[0].item(), margin[1].item()
 
 
 def _shown_leads(judge: Judge, test: Where) -> list[str | None]:
@@ -61,15 +68,15 @@ def _shown_leads(judge: Judge, test: Where) -> list[str | None]:
     leads = leads_of(test.places)
     if len(leads) <= MOST_LEADS:
         return list(leads)
-    margins = {lead: judge.margin(test.test, lead) for lead in leads}
-    near = [lead for lead in leads if verdict(margins[lead]) in ("met", "borderline")]
+    margins = {lead: both_ends(judge.margin(test.test, lead)) for lead in leads}
+    near = [lead for lead in leads if verdict(*margins[lead]) in ("met", "borderline")]
     best = sorted(leads, key=lambda lead: -margins[lead][1] if math.isfinite(margins[lead][1]) else math.inf)
     chosen = (near or best[: max(2, needed_leads(test))])[:MOST_LEADS]
     return [lead for lead in leads if lead in chosen]
 
 
 def _fact(judge: Judge, test: Fact, leads: Sequence[str | None]) -> str:
-    values = {lead: judge.readings.value(test.quantity, lead) for lead in leads}
+    values = {lead: judge.readings.value(test.quantity, lead).item() for lead in leads}
     words = _name(test.quantity)
     known = {lead: "yes" if value else "no" for lead, value in values.items() if not math.isnan(value)}
     if not known:
@@ -82,7 +89,7 @@ def _comparison(judge: Judge, test: Compare | Between | Count, leads: Sequence[s
     kind = QUANTITIES[left.terms[0].quantity.name]
     below = isinstance(test, Compare) and test.sign.startswith("<")
     words = _sum_name(left, below)
-    values = {lead: judge.sum_of(left, lead)[0] for lead in leads}
+    values = {lead: judge.sum_of(left, lead)[0].item() for lead in leads}
     known = {lead: value for lead, value in values.items() if not math.isnan(value)}
     if not known:
         return f"{words} {_missing([term.quantity for term in left.terms])}"
@@ -117,7 +124,9 @@ def _bounds(
     rows = []
     for end in ends:
         if isinstance(end, Limit | Sum):
-            rows.append({lead: [t for t, _ in judge.thresholds_of(left, ">=", end, lead)] for lead in leads})
+            rows.append(
+                {lead: [np.asarray(t).item() for t, _ in judge.thresholds_of(left, ">=", end, lead)] for lead in leads}
+            )
         else:
             rows.append({None: [end.value]})
     return rows
