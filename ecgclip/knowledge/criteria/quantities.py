@@ -259,9 +259,7 @@ _NEW_COUNTS = (
     "P_shapes dropped_P dropped_P_run missing_P P_in_pause premature_dropped_P late_narrow late_wide wide_run "
     "beat_shapes fusion_beats period groups ashman unclassified_beats"
 )
-_NEW_FACTS = (
-    "f_waves dissociation retrograde_P P_early P_before P_other long_short both_bundles T_differs"
-)
+_NEW_FACTS = "f_waves dissociation retrograde_P P_early P_before P_other long_short both_bundles T_differs"
 _NEW: dict[str, dict[str, float]] = {
     "/min": {"P_rate": 5, "wide_run_rate": 5, "rate_step": 10},
     "ms": {
