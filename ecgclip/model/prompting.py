@@ -79,7 +79,8 @@ class Prompter:
     def prompt(self, label: str, enrich: bool, concept: str | None) -> Prompt:
         """A label → its prompt; see `ECGCLIP.prompt`."""
         self._check(label, concept)
-        condition = Condition(label.strip()) if concept else parse(label, self.kb)
+        whole = concept or number_test(label)
+        condition = Condition(label.strip()) if whole else parse(label, self.kb)
         prompt = self._prompt(condition, enrich, concept)
         return replace(prompt, label=label, note=self._note(prompt))
 
