@@ -205,6 +205,14 @@ def recipe(**changes) -> Recipe:
     return Recipe(**{**fields, **changes})
 
 
+def few_simulated(patch) -> None:
+    """Fit the criteria on simulated ECGs of CONDITIONS alone, a patient each: those of every condition take long."""
+    from ecgclip.train import finish, witnesses
+
+    patch.setattr(witnesses, "CONDITIONS", CONDITIONS)
+    patch.setattr(finish, "simulated_evidences", lambda kb: witnesses.simulated_evidences(kb, [1]))
+
+
 def some_leads(ecg: ECG, leads: list[str]) -> ECG:
     """The same ECG as if only these leads had been recorded, in this order."""
     rows = [ecg.leads.index(lead) for lead in leads]

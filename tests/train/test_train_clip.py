@@ -116,7 +116,8 @@ def test_two_processes_finish_and_log(toy, tmp_path):
     write_ptb_xl(tmp_path / "ptb-xl", 20, {"row_reconstructed": partial, "diagnostic_superclass": classes})
     script = tmp_path / "job.py"
     script.write_text(
-        "from pathlib import Path\nfrom toy import recipe\nfrom ecgclip.train import train_clip\n"
+        "from pathlib import Path\nimport pytest\nfrom toy import few_simulated, recipe\n"
+        "from ecgclip.train import train_clip\nfew_simulated(pytest.MonkeyPatch())\n"
         f"train_clip(recipe(epochs=1, data={{'ptb-xl': {{'path': 'ptb-xl', 'per_step': 4}}}}), Path({str(tmp_path)!r}),"
         f" Path({str(toy / 'text')!r}), Path({str(tmp_path / 'out')!r}), threads=1)\n"
     )
