@@ -10,8 +10,8 @@ pytest.importorskip("sklearn", reason="needs ecgclip[train]")
 
 from ecgclip.data.cases import Case  # noqa: E402
 from ecgclip.knowledge.base import KnowledgeBase  # noqa: E402
-from ecgclip.knowledge.criteria.readings import width  # noqa: E402
 from ecgclip.knowledge.criteria import FEATURES  # noqa: E402
+from ecgclip.knowledge.criteria.readings import width  # noqa: E402
 from ecgclip.model.calibration import Calibration, Witnesses  # noqa: E402
 from ecgclip.train import calibrate  # noqa: E402
 
