@@ -11,10 +11,13 @@ pytest.importorskip("sklearn", reason="needs ecgclip[train]")
 from ecgclip.data.cases import Case  # noqa: E402
 from ecgclip.data.splits import patient_folds  # noqa: E402
 from ecgclip.knowledge.base import KnowledgeBase  # noqa: E402
-from ecgclip.knowledge.criteria.readings import width  # noqa: E402
-from ecgclip.model.calibration import Calibration  # noqa: E402
+from ecgclip.knowledge.criteria import FEATURES  # noqa: E402
+from ecgclip.knowledge.criteria.readings import read, width  # noqa: E402
+from ecgclip.measure.examined import examine  # noqa: E402
+from ecgclip.model.calibration import Calibration, Witnesses  # noqa: E402
 from ecgclip.model.config import ModelConfig
 from ecgclip.model.store import load_model
+from ecgclip.simulate import simulate
 from ecgclip.train.calibrate import (
     calibrate,
     choose_threshold,
@@ -115,6 +118,25 @@ def test_a_patients_probability_comes_from_a_curve_that_never_saw_him(tiny_model
     assert not any(near(changed[k], curves[k]) for k in (0, 1, 3, 4))
     assert worse > ece
     assert not near(curve_of(held.model, held.split), curves[2])
+
+
+def test_nor_does_what_the_criteria_weigh_beside_the_vector(tiny_model, monkeypatch):
+    held = Held(tiny_model, monkeypatch)
+    lbbb, normal = (read(examine(simulate(c, seed=1)).measurements[0]) for c in ("lbbb", "normal"))
+    held.split["ptb-xl"].windows.readings = np.where(np.repeat(held.truth[:, :1], 2, 0), lbbb, normal)
+    criteria = Witnesses((1.0,) * len(FEATURES), 0.0)
+    answers, ece = cross_fit(held.model, held.split, criteria)
+    assert all(fitted.weights == criteria.weights for _, fitted in answers)
+    slopes = [fitted.trained for _, fitted in answers]
+    assert all(slope > 0 for slope, _ in slopes)
+    cases = held.split["ptb-xl"].cases
+    for i in np.flatnonzero(patient_folds(cases) == 2):
+        cases[i].statements.update({c: not there for c, there in cases[i].statements.items()})
+    answers, worse = cross_fit(held.model, held.split, criteria)
+    changed = [fitted.trained for _, fitted in answers]
+    assert changed[2] == pytest.approx(slopes[2], abs=1e-3)
+    assert not any(changed[k] == pytest.approx(slopes[k], abs=1e-3) for k in (0, 1, 3, 4))
+    assert worse > ece
 
 
 def test_the_threshold_is_chosen_and_measured_on_probabilities_from_other_patients(tiny_model, monkeypatch):

@@ -38,6 +38,18 @@ def test_a_trained_folder_loads_and_classifies(trained):
     assert model.config.training["split"] == {"ptb-xl": {"folds": list(range(1, 9))}}
 
 
+def test_a_trained_model_listens_to_the_criteria(trained):
+    witnesses = load_model(trained / "model").config.witnesses
+    assert min(witnesses.weights) >= 0
+    assert max(witnesses.weights) > 0
+    assert witnesses.trained[0] >= 0
+    lbbb, normal = (
+        load_model(trained / "model").classify(simulate(c, seed=900), ["LBBB"])["LBBB"].by_criteria
+        for c in ("lbbb", "normal")
+    )
+    assert lbbb > normal
+
+
 def test_the_log_has_every_loss_of_every_epoch(trained):
     rows = read_log(trained)
     assert [r["epoch"] for r in rows] == ["1", "2", "3"]
