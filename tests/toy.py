@@ -207,10 +207,11 @@ def recipe(**changes) -> Recipe:
 
 def few_simulated(patch) -> None:
     """Fit the criteria on simulated ECGs of CONDITIONS alone, a patient each: those of every condition take long."""
-    from ecgclip.train import finish, witnesses
+    from ecgclip.train.witnesses import Simulated
 
-    patch.setattr(witnesses, "CONDITIONS", CONDITIONS)
-    patch.setattr(finish, "simulated_evidences", lambda kb: witnesses.simulated_evidences(kb, [1]))
+    of = Simulated.of
+    patch.setattr("ecgclip.train.witnesses.CONDITIONS", CONDITIONS)
+    patch.setattr(Simulated, "of", lambda seeds=(1,), sampling_rate=100: of(seeds, sampling_rate))
 
 
 def some_leads(ecg: ECG, leads: list[str]) -> ECG:

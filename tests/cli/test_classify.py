@@ -55,7 +55,7 @@ def test_json_says_what_each_witness_says(run, entries, records, tiny_model, tmp
     assert score["by_criteria"] is None, "this model does not listen to the criteria"
     model = shutil.copytree(tiny_model, tmp_path / "model")
     stored = json.loads((model / "config.json").read_text())
-    stored["witnesses"] = {"weights": [1.0] * 8, "bias": -1.0, "trained": [0.0, 0.0], "untrained": [0.0, 0.0]}
+    stored["witnesses"] = {"weights": [1.0] * 8, "bias": -1.0, "trained": [0.0, 1.0, 0.0], "untrained": [0.0, 1.0, 0.0]}
     (model / "config.json").write_text(json.dumps(stored))
     options = ("--labels", "AF", "--format", "json", "--model", model)
     code, out, err = run("classify", records / "af", records / "normal", *options)

@@ -44,7 +44,7 @@ def test_zeroshot_says_what_each_witness_says_alone(data, tiny_model, tmp_path):
     assert deaf["alone"]["criteria"] == {"auroc": None, "labels": 0}
     model = shutil.copytree(tiny_model, tmp_path / "model")
     stored = json.loads((model / "config.json").read_text())
-    stored["witnesses"] = {"weights": [1.0] * 8, "bias": -1.0, "trained": [0.3, 0.0], "untrained": [0.3, 0.0]}
+    stored["witnesses"] = {"weights": [1.0] * 8, "bias": -1.0, "trained": [0.3, 1.0, 0.0], "untrained": [0.3, 1.0, 0.0]}
     (model / "config.json").write_text(json.dumps(stored))
     results = zeroshot("ptb-xl", data, "annotated", tmp_path / "out", fold=9, min_positives=2, weights=model)
     assert json.loads((tmp_path / "out" / "results.json").read_text())["alone"] == results["alone"]

@@ -41,7 +41,7 @@ def taught(tiny_model):
 @pytest.fixture
 def listening(taught):
     """The same model, and it listens to the criteria."""
-    witnesses = Witnesses((1.0,) * len(FEATURES), -1.0, trained=(0.5, -0.5), untrained=(0.1, -2.0))
+    witnesses = Witnesses((1.0,) * len(FEATURES), -1.0, trained=(0.5, 1.0, -0.5), untrained=(0.1, 1.0, -2.0))
     taught.config = dataclasses.replace(taught.config, witnesses=witnesses)
     return taught
 

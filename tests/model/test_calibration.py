@@ -38,7 +38,7 @@ def test_a_probability_is_a_logistic_curve_of_four_features():
 # --- the criteria beside the vector -----------------------------------------------------------------------------------
 
 WEIGHTS = (2.0, 1.0, 0.0, 0.5, 1.5, 0.25, 1.0, 3.0)
-WITNESSES = Witnesses(WEIGHTS, -1.5, trained=(0.8, 0.3), untrained=(0.2, -1.0))
+WITNESSES = Witnesses(WEIGHTS, -1.5, trained=(0.8, 0.6, 0.3), untrained=(0.2, 1.2, -1.0))
 FEATURE = st.lists(st.floats(-3, 3), min_size=len(FEATURES), max_size=len(FEATURES)).map(np.array)
 UP = st.lists(st.floats(0, 3), min_size=len(FEATURES), max_size=len(FEATURES)).map(np.array)
 
@@ -54,8 +54,8 @@ def test_more_of_either_witness_never_lowers_a_probability(evidence, more, one, 
 
 def test_the_odds_of_both_witnesses_are_added():
     by_vector, evidence = np.array([0.2, 0.9]), np.random.default_rng(0).normal(size=(2, len(FEATURES)))
-    for trained, (slope, bias) in ((True, (0.8, 0.3)), (False, (0.2, -1.0))):
-        odds = slope * np.log(by_vector / (1 - by_vector)) + evidence @ WEIGHTS + bias
+    for trained, (slope, share, bias) in ((True, (0.8, 0.6, 0.3)), (False, (0.2, 1.2, -1.0))):
+        odds = slope * np.log(by_vector / (1 - by_vector)) + share * (evidence @ WEIGHTS) + bias
         assert WITNESSES.together(by_vector, evidence, trained) == pytest.approx(1 / (1 + np.exp(-odds)))
     assert WITNESSES.criteria(evidence) == pytest.approx(1 / (1 + np.exp(-(evidence @ WEIGHTS - 1.5))))
     nothing, plain = np.zeros((2, len(FEATURES))), Witnesses(WEIGHTS, -1.5)

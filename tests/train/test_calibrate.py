@@ -19,6 +19,7 @@ from ecgclip.model.config import ModelConfig
 from ecgclip.model.store import load_model
 from ecgclip.simulate import simulate
 from ecgclip.train.calibrate import (
+    Examples,
     calibrate,
     choose_threshold,
     cross_fit,
@@ -27,6 +28,7 @@ from ecgclip.train.calibrate import (
     fit,
     fit_untrained,
 )
+from ecgclip.train.witnesses import Evidences
 
 # --- curves -----------------------------------------------------------------------------------------------------------
 
@@ -67,9 +69,14 @@ def nothing_measured(windows):
     return np.full((windows, width()), np.nan, np.float32)
 
 
+CRITERIA = Witnesses((1.0,) * len(FEATURES), 0.0)
+NO_EVIDENCE = Evidences((), np.zeros((0, 0, len(FEATURES))), np.zeros((0, 0), bool), np.zeros((0, 0), np.int8))
+NOTHING = Examples(np.zeros((0, 0, 4)), NO_EVIDENCE)  # no simulated ECGs
+
+
 def curve_of(model, split, **options):
     """The curve of the vector alone."""
-    return calibrate(examples(model, split, **options), None)[0]
+    return calibrate(examples(model, split, **options), NOTHING, CRITERIA)[0]
 
 
 def near(one, other):
@@ -101,7 +108,7 @@ def test_where_nothing_can_be_fitted_the_curve_stays_as_it_was():
 
 def test_a_patients_probability_comes_from_a_curve_that_never_saw_him(tiny_model, monkeypatch):
     held = Held(tiny_model, monkeypatch)
-    answers, ece = cross_fit(held.model, held.split, None)
+    answers, ece = cross_fit(held.model, held.split, NOTHING, CRITERIA)
     curves = [curve for curve, _ in answers]
     assert len(curves) == 5
     assert 0 < ece < 0.2
@@ -112,7 +119,7 @@ def test_a_patients_probability_comes_from_a_curve_that_never_saw_him(tiny_model
     for i in np.flatnonzero(folds == 2):  # what is said of his fold changes every curve but his
         statements = cases[i].statements
         statements |= {c: not there for c, there in statements.items()}
-    answers, worse = cross_fit(held.model, held.split, None)
+    answers, worse = cross_fit(held.model, held.split, NOTHING, CRITERIA)
     changed = [curve for curve, _ in answers]
     assert near(changed[2], curves[2])
     assert not any(near(changed[k], curves[k]) for k in (0, 1, 3, 4))
@@ -124,18 +131,17 @@ def test_nor_does_what_the_criteria_weigh_beside_the_vector(tiny_model, monkeypa
     held = Held(tiny_model, monkeypatch)
     lbbb, normal = (read(examine(simulate(c, seed=1)).measurements[0]) for c in ("lbbb", "normal"))
     held.split["ptb-xl"].windows.readings = np.where(np.repeat(held.truth[:, :1], 2, 0), lbbb, normal)
-    criteria = Witnesses((1.0,) * len(FEATURES), 0.0)
-    answers, ece = cross_fit(held.model, held.split, criteria)
-    assert all(fitted.weights == criteria.weights for _, fitted in answers)
-    slopes = [fitted.trained for _, fitted in answers]
-    assert all(slope > 0 for slope, _ in slopes)
+    answers, ece = cross_fit(held.model, held.split, NOTHING, CRITERIA)
+    assert all(fitted.weights == CRITERIA.weights for _, fitted in answers)
+    mixes = [fitted.trained for _, fitted in answers]
+    assert all(slope > 0 and share > 0 for slope, share, _ in mixes)
     cases = held.split["ptb-xl"].cases
     for i in np.flatnonzero(patient_folds(cases) == 2):
         cases[i].statements.update({c: not there for c, there in cases[i].statements.items()})
-    answers, worse = cross_fit(held.model, held.split, criteria)
+    answers, worse = cross_fit(held.model, held.split, NOTHING, CRITERIA)
     changed = [fitted.trained for _, fitted in answers]
-    assert changed[2] == pytest.approx(slopes[2], abs=1e-3)
-    assert not any(changed[k] == pytest.approx(slopes[k], abs=1e-3) for k in (0, 1, 3, 4))
+    assert changed[2] == pytest.approx(mixes[2], abs=1e-3)
+    assert not any(changed[k] == pytest.approx(mixes[k], abs=1e-3) for k in (0, 1, 3, 4))
     assert worse > ece
 
 

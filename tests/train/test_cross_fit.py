@@ -41,7 +41,7 @@ def test_without_a_statement_there_is_no_calibration_error():
     split = SimpleNamespace(cases=cases, windows=Windows(case=np.arange(10), readings=np.zeros((10, width()))))
     model = SimpleNamespace(kb=KnowledgeBase.load())
     criteria = Witnesses((1.0,) * len(FEATURES), 0.0)
-    for without, expected in ((None, None), (criteria, criteria)):
-        answers, ece = calibrate.cross_fit(model, {"s": split}, without)
-        assert math.isnan(ece)
-        assert set(answers) == {(Calibration(), expected)}
+    nothing = calibrate.examples(model, {"s": split})
+    answers, ece = calibrate.cross_fit(model, {"s": split}, nothing, criteria)
+    assert math.isnan(ece)
+    assert set(answers) == {(Calibration(), criteria)}

@@ -16,16 +16,17 @@ from ecgclip.measure.examined import examine  # noqa: E402
 from ecgclip.model.calibration import Calibration, Witnesses, logistic  # noqa: E402
 from ecgclip.simulate import simulate  # noqa: E402
 from ecgclip.train import witnesses  # noqa: E402
-from ecgclip.train.calibrate import Examples, calibrate, slope  # noqa: E402
+from ecgclip.train.calibrate import Examples, calibrate, mix  # noqa: E402
 from ecgclip.train.witnesses import (  # noqa: E402
     Evidences,
+    Simulated,
     evidences,
     fit_criteria,
     fit_logistic,
-    fit_slope,
+    fit_mix,
     readings_of,
     real_evidences,
-    simulated_evidences,
+    shared_weight,
 )
 
 LBBB, AF = "left-bundle-branch-block", "atrial-fibrillation"
@@ -42,6 +43,14 @@ def drawn(seed=0, n=4000, weights=(1.5, 0.5, 1.0, 0.3, 2.0, 0.7, 1.2, 0.4), bias
     features = rng.normal(size=(n, len(concepts), len(FEATURES)))
     truth = (rng.random((n, len(concepts))) < logistic(features @ np.array(weights) + bias)).astype(np.int8)
     return Evidences(tuple(concepts), features, np.ones(truth.shape, bool), truth)
+
+
+NOTHING = drawn(n=0)
+
+
+def even(n):
+    """The weights of n examples that count alike."""
+    return np.full(n, 1 / n)
 
 
 def near(one, other, atol=1e-3):
@@ -66,34 +75,33 @@ def test_weights_are_found_again_and_none_is_negative():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(20000, 3))
     y = rng.random(20000) < logistic(x @ [2.0, 0.0, 0.5] - 1)
-    assert fit_logistic(x, y) == pytest.approx([2, 0, 0.5, -1], abs=0.08)
+    assert fit_logistic(x, y, even(20000)) == pytest.approx([2, 0, 0.5, -1], abs=0.08)
     y = rng.random(20000) < logistic(x @ [2.0, -1.0, 0.5] - 1)
-    found = fit_logistic(x, y)
+    found = fit_logistic(x, y, even(20000))
     assert found[1] == 0
     assert found[0] > 1.5
     assert found[2] > 0.3
 
 
-def test_an_offset_is_added_and_a_weight_counts_an_example_so_often():
+def test_a_weight_counts_an_example_so_often_and_a_penalty_holds_weights_down():
     rng = np.random.default_rng(1)
-    x, offset = rng.normal(size=(20000, 1)), rng.normal(0, 2, 20000)
-    y = rng.random(20000) < logistic(x[:, 0] + offset + 0.5)
-    assert fit_logistic(x, y, offset) == pytest.approx([1, 0.5], abs=0.08)
-    few = slice(0, 300)
-    often = rng.integers(1, 4, 300)
-    repeated = fit_logistic(np.repeat(x[few], often, 0), np.repeat(y[few], often))
-    assert fit_logistic(x[few], y[few], weight=often.astype(float)) == pytest.approx(repeated, abs=1e-3)
-    assert abs(fit_logistic(x[few], y[few], penalty=1.0)[0]) < 0.3 * fit_logistic(x[few], y[few])[0]
+    x, often = rng.normal(size=(300, 1)), rng.integers(1, 4, 300)
+    y = rng.random(300) < logistic(x[:, 0] + 0.5)
+    repeated = fit_logistic(np.repeat(x, often, 0), np.repeat(y, often), even(often.sum()))
+    assert fit_logistic(x, y, often / often.sum()) == pytest.approx(repeated, abs=1e-3)
+    assert fit_logistic(x, y, even(300), penalty=1.0)[0] < 0.3 * fit_logistic(x, y, even(300))[0]
 
 
-def test_the_slope_of_the_vector_is_found_beside_the_criteria():
+def test_how_vector_and_criteria_mix_is_found_again():
     rng = np.random.default_rng(2)
     criteria = Witnesses((1.0,) * len(FEATURES), -3.0)
     by_vector, evidence = rng.uniform(0.05, 0.95, 20000), rng.normal(size=(20000, len(FEATURES)))
-    truth = rng.random(20000) < replace(criteria, trained=(0.6, -0.4)).together(by_vector, evidence, True)
-    assert fit_slope(criteria, by_vector, evidence, truth) == pytest.approx((0.6, -0.4), abs=0.08)
-    wrong = rng.random(20000) < replace(criteria, trained=(-0.6, 0.0)).together(by_vector, evidence, True)
-    assert fit_slope(criteria, by_vector, evidence, wrong)[0] == 0, "more similar is never less probable"
+    truth = rng.random(20000) < replace(criteria, trained=(0.6, 0.5, -0.4)).together(by_vector, evidence, True)
+    assert fit_mix(criteria, by_vector, evidence, truth, even(20000)) == pytest.approx((0.6, 0.5, -0.4), abs=0.08)
+    wrong = rng.random(20000) < replace(criteria, trained=(-0.6, 0.5, 0.0)).together(by_vector, evidence, True)
+    slope, share, _ = fit_mix(criteria, by_vector, evidence, wrong, even(20000))
+    assert slope == 0, "more similar is never less probable"
+    assert share > 0.3
 
 
 # --- what the weights are fitted on -----------------------------------------------------------------------------------
@@ -101,9 +109,9 @@ def test_the_slope_of_the_vector_is_found_beside_the_criteria():
 
 def test_criteria_are_weighed_by_what_is_known_and_measured():
     whole = drawn()
-    found = fit_criteria([whole], None)
+    found = fit_criteria([whole], NOTHING)
     assert found.weights == pytest.approx((1.5, 0.5, 1.0, 0.3, 2.0, 0.7, 1.2, 0.4), abs=0.2)
-    assert found.trained == found.untrained == (1.0, 0.0)
+    assert found.trained == found.untrained == (1.0, 1.0, 0.0)
     truth, measured = whole.truth.copy(), whole.measured.copy()
     truth[:1000, 0], measured[1000:2000] = -1, False
     features = whole.features.copy()
@@ -112,7 +120,7 @@ def test_criteria_are_weighed_by_what_is_known_and_measured():
     x, y = partly.pairs()
     assert len(x) == len(y) == 8000 - 1000 - 2000
     assert set(y) == {0, 1}
-    assert near(found, fit_criteria([partly], None), atol=0.3)
+    assert near(found, fit_criteria([partly], NOTHING), atol=0.3)
     assert len(whole.pairs([AF])[1]) == 4000
 
 
@@ -129,13 +137,19 @@ def test_simulated_ecgs_have_their_share_however_many_they_are():
     tenfold = [np.concatenate([getattr(other, name)] * 10) for name in ("features", "measured", "truth")]
     few, many = fit_criteria([real], other), fit_criteria([real], Evidences(other.concepts, *tenfold))
     assert near(few, many)
-    assert fit_criteria([real], None).bias < few.bias < fit_criteria([other], None).bias
+    assert fit_criteria([real], NOTHING).bias < few.bias < fit_criteria([], other).bias
+    weight = shared_weight(30, 500)
+    assert weight[30:].sum() == pytest.approx(witnesses.SIMULATED_SHARE)
+    for sizes in ((30, 500), (30, 0), (0, 500)):
+        assert len(shared_weight(*sizes)) == sum(sizes)
+        assert shared_weight(*sizes).sum() == pytest.approx(1)
 
 
 def test_simulated_evidence_has_the_truth_of_the_simulator(kb, monkeypatch):
     conditions = ("normal", "lbbb", "af")
     monkeypatch.setattr(witnesses, "CONDITIONS", conditions)
-    found = simulated_evidences(kb, [1, 2])
+    simulated = Simulated.of([1, 2])
+    found = simulated.evidences(kb, simulated.concepts(kb))
     assert found.features.shape == (6, len(found.concepts), len(FEATURES))
     assert set(found.concepts) <= kb.concepts.keys()
     column = {c: found.truth[:, found.concepts.index(c)].tolist() for c in (LBBB, AF, "normal-ecg")}
@@ -176,11 +190,11 @@ def test_of_no_condition_there_is_no_evidence(kb):
 # --- beside the vector ------------------------------------------------------------------------------------------------
 
 
-def examples_of(evidence, seed=0):
+def examples_of(evidence, seed=0, strength=1.5):
     """The vector says something of its own of the same truth."""
     rng = np.random.default_rng(seed)
     features = np.zeros((*evidence.truth.shape, 4))
-    features[..., 1] = rng.normal(evidence.truth * 1.5, 1)
+    features[..., 1] = rng.normal(evidence.truth * strength, 1)
     return Examples(features, evidence)
 
 
@@ -189,7 +203,7 @@ def test_where_nothing_was_measured_the_vector_answers_alone():
     measured = whole.measured.copy()
     measured[::2] = False
     given = examples_of(replace(whole, measured=measured))
-    curve, fitted = calibrate(given, fit_criteria([whole], None))
+    curve, fitted = calibrate(given, examples_of(NOTHING), fit_criteria([whole], NOTHING))
     probability = given.probability(curve, fitted)
     assert np.array_equal(probability[::2], curve.curve(given.features)[::2])
     assert np.array_equal(given.probability(curve, None), curve.curve(given.features))
@@ -200,7 +214,7 @@ def test_where_nothing_was_measured_the_vector_answers_alone():
 def test_two_witnesses_say_more_than_either():
     whole = drawn()
     given = examples_of(whole)
-    curve, fitted = calibrate(given, fit_criteria([whole], None))
+    curve, fitted = calibrate(given, examples_of(NOTHING), fit_criteria([whole], NOTHING))
 
     def loss(probability):
         return -np.log(np.where(whole.truth == 1, probability, 1 - probability)).mean()
@@ -208,12 +222,15 @@ def test_two_witnesses_say_more_than_either():
     vector, criteria = curve.curve(given.features), fitted.criteria(whole.features)
     assert loss(given.probability(curve, fitted)) < 0.9 * min(loss(vector), loss(criteria))
     assert 0.5 < fitted.trained[0] < 1.5
-    assert fitted.untrained == (1.0, 0.0)
-    assert calibrate(given, None)[1] is None
+    assert fitted.untrained == (1.0, 1.0, 0.0)
+    foreign = examples_of(drawn(1), strength=0.0)
+    _, wary = calibrate(given, foreign, fit_criteria([whole], NOTHING))
+    assert wary.trained[0] < fitted.trained[0], "where the vector knows nothing of simulated ECGs, it counts less"
 
 
-def test_without_both_kinds_of_truth_the_vector_keeps_its_slope():
+def test_without_both_kinds_of_truth_the_witnesses_count_as_they_are():
     whole = drawn(n=20)
     for truth in (np.zeros((20, 2)), np.full((20, 2), -1)):
         given = examples_of(replace(whole, truth=truth.astype(np.int8)))
-        assert slope([given], Calibration(), Witnesses((1.0,) * len(FEATURES), 0.0)) == (1.0, 0.0)
+        found = mix([given], [examples_of(whole)], Calibration(), Witnesses((1.0,) * len(FEATURES), 0.0))
+        assert found == (1.0, 1.0, 0.0)
