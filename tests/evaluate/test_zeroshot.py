@@ -49,7 +49,7 @@ def test_zeroshot_says_what_each_witness_says_alone(data, tiny_model, tmp_path):
     results = zeroshot("ptb-xl", data, "annotated", tmp_path / "out", fold=9, min_positives=2, weights=model)
     assert json.loads((tmp_path / "out" / "results.json").read_text())["alone"] == results["alone"]
     vector, criteria = (results["alone"][name] for name in ("vector", "criteria"))
-    assert criteria["labels"] == sum(row["in_macro"] for row in results["labels"])
+    assert 0 < criteria["labels"] <= sum(row["in_macro"] for row in results["labels"])
     assert criteria["auroc"][0] > 0.85, "the criteria tell simulated conditions apart"
     assert criteria["auroc"][1] <= criteria["auroc"][0] <= criteria["auroc"][2]
     assert vector["auroc"][0] < results["macro"]["auroc"][0], "the vectors of random weights do not"
