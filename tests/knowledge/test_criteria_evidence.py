@@ -71,7 +71,7 @@ def test_no_feature_falls_with_what_speaks_for_a_condition(rate, more, qrs):
 def test_higher_st_never_speaks_against_an_inferior_stemi(kb):
     m, age, sex = measure_simulated("inferior-stemi")
     rng, features = np.random.default_rng(0), []
-    levels, more = rng.uniform(-0.1, 0.6, (60, 3)), rng.uniform(0, 0.4, (60, 3))
+    levels, more = rng.uniform(-0.1, 0.6, (60, 3)), rng.uniform(0, 0.4, (60, 1))
     for inferior in (levels, levels + more):
         rows = np.tile(read(m), (60, 1))
         for name in {"ST", "J"} & {name for _, name in columns()}:
