@@ -205,6 +205,15 @@ def recipe(**changes) -> Recipe:
     return Recipe(**{**fields, **changes})
 
 
+def few_simulated(patch) -> None:
+    """Fit the criteria on simulated ECGs of CONDITIONS alone, a patient each: those of every condition take long."""
+    from ecgclip.train.witnesses import Simulated
+
+    of = Simulated.of
+    patch.setattr("ecgclip.train.witnesses.CONDITIONS", CONDITIONS)
+    patch.setattr(Simulated, "of", lambda seeds=(1,), sampling_rate=100: of(seeds, sampling_rate))
+
+
 def some_leads(ecg: ECG, leads: list[str]) -> ECG:
     """The same ECG as if only these leads had been recorded, in this order."""
     rows = [ecg.leads.index(lead) for lead in leads]

@@ -14,7 +14,8 @@ from ecgclip.ecg import LEADS
 from ecgclip.io import read_ecg
 from ecgclip.simulate import simulate, write_record
 
-SCORE_KEYS = ["label", "concept", "probability", "similarity", "max_probability", "burden", "trained", "note"]
+CSV_KEYS = ["label", "concept", "probability", "similarity", "max_probability", "burden", "trained", "note"]
+SCORE_KEYS = [*CSV_KEYS, "by_vector", "by_criteria"]
 
 
 @pytest.fixture
@@ -48,11 +49,28 @@ def test_json_is_the_contract(classify, records):
         assert -1 <= score["similarity"] <= 1
 
 
+def test_json_says_what_each_witness_says(run, entries, records, tiny_model, tmp_path):
+    (score,) = entries(records / "af", "--labels", "AF")[0]["scores"]
+    assert score["by_vector"] == score["probability"]
+    assert score["by_criteria"] is None, "this model does not listen to the criteria"
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    stored = json.loads((model / "config.json").read_text())
+    stored["witnesses"] = {"weights": [1.0] * 8, "bias": -1.0, "trained": [0.0, 1.0, 0.0], "untrained": [0.0, 1.0, 0.0]}
+    (model / "config.json").write_text(json.dumps(stored))
+    options = ("--labels", "AF", "--format", "json", "--model", model)
+    code, out, err = run("classify", records / "af", records / "normal", *options)
+    assert (code, err) == (0, "")
+    af, normal = (entry["scores"][0] for entry in json.loads(out))
+    assert af["by_criteria"] > 0.5 > normal["by_criteria"]
+    assert af["probability"] > normal["probability"]
+    assert af["by_vector"] == pytest.approx(score["by_vector"])
+
+
 def test_csv_is_the_contract_and_agrees_with_json(classify, entries, records):
     arguments = (records, "--labels", 'AF,"Brugada" type 1')
     rows = list(csv.DictReader(io.StringIO(classify(*arguments, "--format", "csv")[1])))
     flat = [(entry["record"], score) for entry in entries(*arguments) for score in entry["scores"]]
-    assert list(rows[0]) == ["record", *SCORE_KEYS, "used_s"]
+    assert list(rows[0]) == ["record", *CSV_KEYS, "used_s"]
     assert len(rows) == 6
     for row, (record, score) in zip(rows, flat, strict=True):
         assert (row["record"], row["label"], row["concept"]) == (record, score["label"], score["concept"] or "")

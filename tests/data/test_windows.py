@@ -12,7 +12,10 @@ from ecgclip.data.cases import UNKNOWN, Case
 from ecgclip.data.ptb_xl import ptb_xl
 from ecgclip.data.windows import LIMB, MAX_BEATS, keep_leads, load_windows
 from ecgclip.ecg import EcgclipError
+from ecgclip.io.wfdb import read_ecg
 from ecgclip.knowledge.base import KnowledgeBase
+from ecgclip.knowledge.criteria.readings import Readings, combine, read
+from ecgclip.measure.examined import examine
 from ecgclip.simulate import simulate, write_record
 
 
@@ -41,6 +44,18 @@ def test_windows_hold_what_the_encoder_needs(cases, tmp_path):
     assert wide[0] == 0, list(CONDITIONS)
     assert not made.signal.flags.writeable
     assert isinstance(made.signal, np.memmap), "they need not fit into memory"
+
+
+def test_readings_are_those_of_the_record_when_it_is_asked(tmp_path):
+    """So that what training fits on the criteria holds for `classify`."""
+    path = write_record(simulate("pvc", seed=1, seconds=24, sampling_rate=250), tmp_path / "a").removesuffix(".hea")
+    made = load_windows([Case("s", path, "a", age=60, sex="male")], tmp_path)
+    examined = examine(read_ecg(path))
+    assert len(made) == len(examined.measurements) == 3
+    assert made.readings.dtype == np.float32
+    assert np.array_equal(made.readings, [read(m) for m in examined.measurements], equal_nan=True)
+    asked, kept = Readings.of_record(examined.measurements), combine(np.array(made.readings))
+    assert np.array_equal(asked.rows[0], kept, equal_nan=True)
 
 
 def test_lead_subsets_differ_between_records_but_not_with_where_the_data_set_lies(tmp_path):

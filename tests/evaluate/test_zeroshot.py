@@ -38,6 +38,25 @@ def test_zeroshot_writes_the_contract_and_the_same_file_again(data, tiny_model, 
     assert not list(tmp_path.rglob("*.partial"))
 
 
+def test_zeroshot_says_what_each_witness_says_alone(data, tiny_model, tmp_path):
+    deaf = zeroshot("ptb-xl", data, "ptb-xl-super", fold=9, min_positives=2, weights=tiny_model)
+    assert deaf["alone"]["vector"]["auroc"] == deaf["macro"]["auroc"]
+    assert deaf["alone"]["criteria"] == {"auroc": None, "labels": 0}
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    stored = json.loads((model / "config.json").read_text())
+    stored["witnesses"] = {"weights": [1.0] * 8, "bias": -1.0, "trained": [0.3, 1.0, 0.0], "untrained": [0.3, 1.0, 0.0]}
+    (model / "config.json").write_text(json.dumps(stored))
+    results = zeroshot("ptb-xl", data, "annotated", tmp_path / "out", fold=9, min_positives=2, weights=model)
+    assert json.loads((tmp_path / "out" / "results.json").read_text())["alone"] == results["alone"]
+    vector, criteria = (results["alone"][name] for name in ("vector", "criteria"))
+    assert 0 < criteria["labels"] <= sum(row["in_macro"] for row in results["labels"])
+    assert criteria["auroc"][0] > 0.85, "the criteria tell simulated conditions apart"
+    assert criteria["auroc"][1] <= criteria["auroc"][0] <= criteria["auroc"][2]
+    assert vector["auroc"][0] < results["macro"]["auroc"][0], "the vectors of random weights do not"
+    one = zeroshot("ptb-xl", data, "ptb-xl-super", fold=9, min_positives=2, weights=model, leads=["I"])
+    assert one["alone"]["criteria"]["auroc"][0] < criteria["auroc"][0]
+
+
 def test_zeroshot_says_more_than_auroc_and_draws_it(data, tiny_model, tmp_path):
     results = zeroshot("ptb-xl", data, "superclass", tmp_path, fold=[9], min_positives=2, weights=tiny_model)
     row = results["labels"][0]

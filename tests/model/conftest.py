@@ -6,7 +6,8 @@ import shutil
 import pytest
 import yaml
 
-from ecgclip.model.calibration import Calibration
+from ecgclip.knowledge.criteria import FEATURES
+from ecgclip.model.calibration import Calibration, Witnesses
 from ecgclip.model.store import load_model
 from ecgclip.simulate import simulate
 
@@ -35,6 +36,14 @@ def taught(tiny_model):
     calibration = Calibration((8.0, 1.0, 0.0, 0.0), -4.0)
     model.config = dataclasses.replace(model.config, training={"concepts": concepts}, calibration=calibration)
     return model
+
+
+@pytest.fixture
+def listening(taught):
+    """The same model, and it listens to the criteria."""
+    witnesses = Witnesses((1.0,) * len(FEATURES), -1.0, trained=(0.5, 1.0, -0.5), untrained=(0.1, 1.0, -2.0))
+    taught.config = dataclasses.replace(taught.config, witnesses=witnesses)
+    return taught
 
 
 @pytest.fixture

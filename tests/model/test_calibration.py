@@ -1,9 +1,16 @@
-"""Calibration: a curve that is defined for any label."""
+"""Calibration: a curve that is defined for any label, and the criteria beside it."""
+
+import json
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ecgclip.model.calibration import Calibration
+from ecgclip.knowledge.criteria import FEATURES
+from ecgclip.model.calibration import Calibration, Witnesses, logistic, logit
+from ecgclip.model.store import load_model
 
 
 def test_calibration_is_defined_with_and_without_a_reference_bank():
@@ -26,3 +33,49 @@ def test_a_probability_is_a_logistic_curve_of_four_features():
     p = Calibration((0.5, -1.0, 2.0, 0.25), 0.1)(np.array([[2.5, 1], [-1, 0]]), bank)
     assert p[0, 0] == pytest.approx(1 / (1 + np.exp(-(0.5 * 2.5 - 1 / sd + 2 * 0.75 + 0.25 * 1.5 + 0.1))))
     assert Calibration()(np.array([[2.0 + 1.5 * sd - 0.5 * sd, 1]]), bank)[0, 1] == pytest.approx(1 / (1 + np.exp(2)))
+
+
+# --- the criteria beside the vector -----------------------------------------------------------------------------------
+
+WEIGHTS = (2.0, 1.0, 0.0, 0.5, 1.5, 0.25, 1.0, 3.0)
+WITNESSES = Witnesses(WEIGHTS, -1.5, trained=(0.8, 0.6, 0.3), untrained=(0.2, 1.2, -1.0))
+FEATURE = st.lists(st.floats(-3, 3), min_size=len(FEATURES), max_size=len(FEATURES)).map(np.array)
+UP = st.lists(st.floats(0, 3), min_size=len(FEATURES), max_size=len(FEATURES)).map(np.array)
+
+
+@given(FEATURE, UP, st.floats(0, 1), st.floats(0, 1), st.booleans())
+def test_more_of_either_witness_never_lowers_a_probability(evidence, more, one, other, trained):
+    low, high = sorted((one, other))
+    assert WITNESSES.criteria(evidence + more) >= WITNESSES.criteria(evidence)
+    assert WITNESSES.together(low, evidence + more, trained) >= WITNESSES.together(low, evidence, trained)
+    assert WITNESSES.together(high, evidence, trained) >= WITNESSES.together(low, evidence, trained)
+    assert 0 <= WITNESSES.together(high, evidence, trained) <= 1
+
+
+def test_the_odds_of_both_witnesses_are_added():
+    by_vector, evidence = np.array([0.2, 0.9]), np.random.default_rng(0).normal(size=(2, len(FEATURES)))
+    for trained, (slope, share, bias) in ((True, (0.8, 0.6, 0.3)), (False, (0.2, 1.2, -1.0))):
+        odds = slope * np.log(by_vector / (1 - by_vector)) + share * (evidence @ WEIGHTS) + bias
+        assert WITNESSES.together(by_vector, evidence, trained) == pytest.approx(1 / (1 + np.exp(-odds)))
+    assert WITNESSES.criteria(evidence) == pytest.approx(1 / (1 + np.exp(-(evidence @ WEIGHTS - 1.5))))
+    nothing, plain = np.zeros((2, len(FEATURES))), Witnesses(WEIGHTS, -1.5)
+    assert plain.together(by_vector, nothing, True) == pytest.approx(by_vector)
+
+
+def test_a_certain_probability_has_finite_odds():
+    assert np.isfinite(logit(np.array([0.0, 1.0]))).all()
+    p = np.array([1e-4, 0.3, 0.999])
+    assert logistic(logit(p)) == pytest.approx(p)
+    assert logistic(np.array([-1e6, 0, 1e6])).tolist() == [0, 0.5, 1]
+
+
+def test_the_witnesses_are_kept_with_the_model_and_older_models_have_none(tiny_model, tmp_path):
+    assert Witnesses.from_dict(json.loads(json.dumps(asdict(WITNESSES)))) == WITNESSES
+    model = load_model(tiny_model)
+    assert model.config.witnesses is None
+    model.config = replace(model.config, witnesses=WITNESSES)
+    model.save(tmp_path)
+    assert load_model(tmp_path).config.witnesses == WITNESSES
+    stored = json.loads((tmp_path / "config.json").read_text())
+    del stored["witnesses"]
+    assert type(model.config).from_dict(stored).witnesses is None

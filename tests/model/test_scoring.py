@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from ecgclip.ecg import ECG
-from ecgclip.model.calibration import Calibration
+from ecgclip.knowledge.criteria import FEATURES, Judge, Readings, weigh
+from ecgclip.model.calibration import Calibration, Witnesses
 from ecgclip.simulate import simulate
 
 
@@ -89,3 +90,104 @@ def test_probabilities_of_exactly_one_label_sum_to_one_and_keep_their_odds(model
     assert exactly_one.sum() == pytest.approx(1)
     odds = free / (1 - free)
     assert np.allclose(exactly_one, odds / odds.sum(), atol=1e-6)
+
+
+# --- two witnesses ----------------------------------------------------------------------------------------------------
+
+ASKED = ["LBBB", "atrial fibrillation", "Brugada type 1", "inferior STEMI"]
+
+
+def of_leads(ecg, leads):
+    return ECG(ecg.signal[[ecg.leads.index(lead) for lead in leads]], ecg.sampling_rate, leads, ecg.metadata)
+
+
+def test_the_criteria_are_heard_beside_the_vector(listening):
+    embedding = listening.embed(simulate("lbbb", seed=3, seconds=24))
+    prompts = listening.prompts(ASKED)
+    scores = listening.score(embedding, prompts).scores
+    witnesses, judge = listening.config.witnesses, listening.judge(embedding)
+    assert len(judge.readings) == 1 + len(embedding.rhythm)
+    for prompt, score in zip(prompts, scores, strict=True):
+        features = weigh(judge, prompt.concept).features
+        assert score.by_criteria == pytest.approx(witnesses.criteria(features[0]))
+        trained = prompt.concept.id in listening.config.training["concepts"]
+        both = witnesses.together(np.array(score.by_vector), features[0], trained)
+        assert score.probability == pytest.approx(both, abs=1e-6)
+        assert score.max_probability >= score.probability
+    lbbb, *others = [s.by_criteria for s in scores]
+    assert lbbb > 2 * max(others), "what is measured tells it, though the vectors are random"
+    entry = listening.score(embedding, prompts).to_dict()["scores"][0]
+    assert (entry["by_vector"], entry["by_criteria"]) == (scores[0].by_vector, scores[0].by_criteria)
+
+
+def test_without_witnesses_the_vector_answers_alone(taught, af):
+    for score in taught.classify(af, ASKED).scores:
+        assert score.by_criteria is None
+        assert score.probability == score.by_vector
+
+
+@pytest.mark.parametrize("leads", [("I",), ("I", "II", "V1")])
+def test_where_no_criterion_can_be_measured_the_probability_is_that_of_the_vector(listening, leads):
+    ecg = of_leads(simulate("normal", seed=3), leads)
+    embedding = listening.embed(ecg)
+    prompts = listening.prompts([c.name for c in listening.kb.concepts.values()])
+    scores = listening.score(embedding, prompts).scores
+    judge = listening.judge(embedding)
+    silent = {p.label for p in prompts if p.concept and not p.parts and not weigh(judge, p.concept).measured[0]}
+    decided = embedding.recording.decides()
+    for score in scores:
+        if score.label in silent:
+            assert score.by_criteria is None
+            assert score.probability == score.by_vector or score.concept in decided
+    assert len(silent) > 5
+    assert len(silent) < len(scores)
+
+
+def test_a_label_of_several_conditions_combines_each_witness(listening):
+    labels = ["LBBB", "atrial fibrillation", "LBBB without atrial fibrillation", "LBBB or atrial fibrillation"]
+    lbbb, af, without, either = listening.classify(simulate("lbbb", seed=3), labels).scores
+    for name in ("probability", "by_vector", "by_criteria"):
+        one, other = getattr(lbbb, name), getattr(af, name)
+        assert getattr(without, name) == pytest.approx(min(one, 1 - other))
+        assert getattr(either, name) == pytest.approx(max(one, other))
+
+
+def test_a_witness_of_one_condition_only_is_none_for_both(listening):
+    ecg = of_leads(simulate("lbbb", seed=3), ("I",))
+    names = [c.name for c in listening.kb.concepts.values()]
+    scores = {s.label: s for s in listening.classify(ecg, names).scores}
+    silent = next(name for name, s in scores.items() if s.by_criteria is None and s.concept)
+    score = listening.classify(ecg, [f"sinus rhythm or {silent}"]).scores[0]
+    assert score.by_criteria is None
+    assert 0 < score.probability < 1
+
+
+def test_each_window_is_judged_by_what_was_measured_in_it(listening):
+    """A vector that knows nothing: the highest window is the one whose criteria say most."""
+    witnesses = Witnesses((1.0,) * len(FEATURES), -1.0, trained=(0.0, 1.0, 0.0))
+    listening.config = dataclasses.replace(listening.config, witnesses=witnesses)
+    lbbb, normal = (simulate(c, seed=3, sampling_rate=250) for c in ("lbbb", "normal"))
+    ecg = ECG(np.hstack([normal.signal, normal.signal, lbbb.signal]), 250, normal.leads, normal.metadata)
+    embedding = listening.embed(ecg)
+    assert len(embedding.rhythm) == 3
+    score = listening.score(embedding, listening.prompts(["LBBB"])).scores[0]
+    assert score.probability < 0.3
+    assert score.max_probability > 0.6
+    assert score.burden == pytest.approx(1 / 3)
+
+
+def test_a_judge_tells_each_ecg_apart(listening):
+    """As the evaluations ask: many ECGs at once, with and without a judge."""
+    embeddings = [listening.embed(simulate(c, seed=3)) for c in ("lbbb", "normal", "af")]
+    leaves = listening.prompts(ASKED)
+    similarity = np.stack([e.vector for e in embeddings]) @ np.stack([p.vector for p in leaves]).T
+    readings = [Readings.of_record(e.measurements, e.metadata["age"], e.metadata["sex"]) for e in embeddings]
+    by = listening.probabilities(similarity, leaves, Judge(Readings.stack(readings), listening.kb.concepts))
+    for i, embedding in enumerate(embeddings):
+        scores = listening.score(embedding, leaves).scores
+        assert by.both[i] == pytest.approx([s.probability for s in scores], abs=1e-5)
+        assert by.vector[i] == pytest.approx([s.by_vector for s in scores], abs=1e-5)
+        assert by.criteria[i] == pytest.approx([s.by_criteria for s in scores], abs=1e-5)
+    deaf = listening.probabilities(similarity, leaves)
+    assert np.array_equal(deaf.both, deaf.vector)
+    assert np.isnan(deaf.criteria).all()

@@ -138,13 +138,14 @@ def hub_folder(tmp_path_factory):
 def test_a_hugging_face_encoder_can_be_trained_and_loads_without_its_folder(hub_folder, tmp_path, monkeypatch):
     import shutil
 
-    from toy import recipe, write_ptb_xl
+    from toy import few_simulated, recipe, write_ptb_xl
 
     from ecgclip.model.store import load_model
     from ecgclip.train.clip import train_clip
     from ecgclip.train.text import train_text
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    few_simulated(monkeypatch)
     source = shutil.copytree(hub_folder, tmp_path / "bert")
     write_ptb_xl(tmp_path / "ptb-xl", 20)
     text = {"hf_model": str(source), "dim": 32, "max_tokens": 24, "width": 32}

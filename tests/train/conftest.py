@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from toy import recipe, write_ptb_xl
+from toy import few_simulated, recipe, write_ptb_xl
 
 
 @pytest.fixture(scope="session")
@@ -15,6 +15,7 @@ def cache_folder(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def cache(cache_folder, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", cache_folder)
+    few_simulated(monkeypatch)
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +36,7 @@ def trained(toy, cache_folder):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", cache_folder)
+        few_simulated(patch)
         train_clip(recipe(), toy, toy / "text", toy / "clip", threads=1)
     return toy / "clip"
 

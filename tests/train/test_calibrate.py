@@ -10,17 +10,25 @@ pytest.importorskip("sklearn", reason="needs ecgclip[train]")
 
 from ecgclip.data.cases import Case  # noqa: E402
 from ecgclip.data.splits import patient_folds  # noqa: E402
-from ecgclip.model.calibration import Calibration  # noqa: E402
+from ecgclip.knowledge.base import KnowledgeBase  # noqa: E402
+from ecgclip.knowledge.criteria import FEATURES  # noqa: E402
+from ecgclip.knowledge.criteria.readings import read, width  # noqa: E402
+from ecgclip.measure.examined import examine  # noqa: E402
+from ecgclip.model.calibration import Calibration, Witnesses  # noqa: E402
 from ecgclip.model.config import ModelConfig
 from ecgclip.model.store import load_model
+from ecgclip.simulate import simulate
 from ecgclip.train.calibrate import (
+    Examples,
     calibrate,
-    calibrate_untrained,
     choose_threshold,
     cross_fit,
     cross_fitted_f1,
+    examples,
     fit,
+    fit_untrained,
 )
+from ecgclip.train.witnesses import Evidences
 
 # --- curves -----------------------------------------------------------------------------------------------------------
 
@@ -45,7 +53,7 @@ class Held:
         self.model.reference = rng.normal(0, 1, (50, 3)).astype(np.float32)
         vectors = dict(zip(CONCEPTS, np.eye(3, dtype=np.float32), strict=True))
         monkeypatch.setattr(self.model, "concept_vector", vectors.__getitem__, raising=False)
-        windows = SplitWindows(case=np.repeat(np.arange(60), 2), ecgs=self.ecgs)
+        windows = SplitWindows(case=np.repeat(np.arange(60), 2), ecgs=self.ecgs, readings=nothing_measured(120))
         monkeypatch.setattr("ecgclip.train.calibrate.embed_windows", lambda model, windows: windows.ecgs)
         self.split = {"ptb-xl": SimpleNamespace(cases=cases, windows=windows)}
 
@@ -57,6 +65,20 @@ class SplitWindows(SimpleNamespace):
         return len(self.case)
 
 
+def nothing_measured(windows):
+    return np.full((windows, width()), np.nan, np.float32)
+
+
+CRITERIA = Witnesses((1.0,) * len(FEATURES), 0.0)
+NO_EVIDENCE = Evidences((), np.zeros((0, 0, len(FEATURES))), np.zeros((0, 0), bool), np.zeros((0, 0), np.int8))
+NOTHING = Examples(np.zeros((0, 0, 4)), NO_EVIDENCE)  # no simulated ECGs
+
+
+def curve_of(model, split, **options):
+    """The curve of the vector alone."""
+    return calibrate(examples(model, split, **options), NOTHING, CRITERIA)[0]
+
+
 def near(one, other):
     return np.allclose([*one.weights, one.bias], [*other.weights, other.bias], atol=1e-3)
 
@@ -66,7 +88,7 @@ def test_what_is_unknown_counts_as_neither_present_nor_absent(tiny_model, monkey
     # were these absent, the curve would be much flatter
     present = [(i, 0) for i in np.flatnonzero(whole.truth[:, 0])][:12]
     half = Held(tiny_model, monkeypatch, unknown=present)
-    curve = calibrate(half.model, half.split)
+    curve = curve_of(half.model, half.split)
     rng = np.random.default_rng(1)
     features, truth = rng.normal(size=(200, 3, 4)), rng.integers(0, 2, (200, 3))
     truth[:50] = -1
@@ -75,7 +97,7 @@ def test_what_is_unknown_counts_as_neither_present_nor_absent(tiny_model, monkey
     absent = Held(tiny_model, monkeypatch)
     for i, j in present:
         absent.split["ptb-xl"].cases[i].statements[CONCEPTS[j]] = False
-    assert not near(curve, calibrate(absent.model, absent.split))
+    assert not near(curve, curve_of(absent.model, absent.split))
 
 
 def test_where_nothing_can_be_fitted_the_curve_stays_as_it_was():
@@ -86,7 +108,8 @@ def test_where_nothing_can_be_fitted_the_curve_stays_as_it_was():
 
 def test_a_patients_probability_comes_from_a_curve_that_never_saw_him(tiny_model, monkeypatch):
     held = Held(tiny_model, monkeypatch)
-    curves, ece = cross_fit(held.model, held.split)
+    answers, ece = cross_fit(held.model, held.split, NOTHING, CRITERIA)
+    curves = [curve for curve, _ in answers]
     assert len(curves) == 5
     assert 0 < ece < 0.2
     cases = held.split["ptb-xl"].cases
@@ -96,18 +119,37 @@ def test_a_patients_probability_comes_from_a_curve_that_never_saw_him(tiny_model
     for i in np.flatnonzero(folds == 2):  # what is said of his fold changes every curve but his
         statements = cases[i].statements
         statements |= {c: not there for c, there in statements.items()}
-    changed, worse = cross_fit(held.model, held.split)
+    answers, worse = cross_fit(held.model, held.split, NOTHING, CRITERIA)
+    changed = [curve for curve, _ in answers]
     assert near(changed[2], curves[2])
     assert not any(near(changed[k], curves[k]) for k in (0, 1, 3, 4))
     assert worse > ece
-    assert not near(calibrate(held.model, held.split), curves[2])
+    assert not near(curve_of(held.model, held.split), curves[2])
+
+
+def test_nor_does_what_the_criteria_weigh_beside_the_vector(tiny_model, monkeypatch):
+    held = Held(tiny_model, monkeypatch)
+    lbbb, normal = (read(examine(simulate(c, seed=1)).measurements[0]) for c in ("lbbb", "normal"))
+    held.split["ptb-xl"].windows.readings = np.where(np.repeat(held.truth[:, :1], 2, 0), lbbb, normal)
+    answers, ece = cross_fit(held.model, held.split, NOTHING, CRITERIA)
+    assert all(fitted.weights == CRITERIA.weights for _, fitted in answers)
+    mixes = [fitted.trained for _, fitted in answers]
+    assert all(slope > 0 and share > 0 for slope, share, _ in mixes)
+    cases = held.split["ptb-xl"].cases
+    for i in np.flatnonzero(patient_folds(cases) == 2):
+        cases[i].statements.update({c: not there for c, there in cases[i].statements.items()})
+    answers, worse = cross_fit(held.model, held.split, NOTHING, CRITERIA)
+    changed = [fitted.trained for _, fitted in answers]
+    assert changed[2] == pytest.approx(mixes[2], abs=1e-3)
+    assert not any(changed[k] == pytest.approx(mixes[k], abs=1e-3) for k in (0, 1, 3, 4))
+    assert worse > ece
 
 
 def test_the_threshold_is_chosen_and_measured_on_probabilities_from_other_patients(tiny_model, monkeypatch):
     held = Held(tiny_model, monkeypatch)
-    never, always = Calibration((0.0,) * 4, -9.0), Calibration((0.0,) * 4, 9.0)
-    good = calibrate(held.model, held.split)
-    held.model.config = replace(held.model.config, calibration=never)
+    never, always = ((Calibration((0.0,) * 4, bias), None) for bias in (-9.0, 9.0))
+    good = curve_of(held.model, held.split), None
+    held.model.config = replace(held.model.config, calibration=never[0])
     chosen = choose_threshold(held.model, held.split, [good] * 5)
     assert 0.2 < chosen < 0.7
     assert cross_fitted_f1(held.model, held.split, [good] * 5) > 0.7
@@ -120,11 +162,11 @@ def test_the_curve_of_untrained_conditions_is_that_of_hidden_ones_in_all_models(
     one, other = (Held(tiny_model, monkeypatch, seed) for seed in (0, 1))
     for held in (one, other):  # of the hidden one the ECGs say little, of the others much
         held.ecgs[:, 0] = held.ecgs[:, 0] * 0.1
-    hidden = [(h.model, h.split, CONCEPTS[:1]) for h in (one, other)]
-    curve = calibrate_untrained(hidden)
-    assert not near(curve, calibrate(one.model, one.split)), "not of the conditions that these models know"
-    assert not near(curve, calibrate_untrained(hidden[:1]))
-    assert near(curve, calibrate_untrained(hidden[::-1]))
+    hidden = [examples(h.model, h.split, CONCEPTS[:1]) for h in (one, other)]
+    curve = fit_untrained(hidden)
+    assert not near(curve, curve_of(one.model, one.split)), "not of the conditions that these models know"
+    assert not near(curve, fit_untrained(hidden[:1]))
+    assert near(curve, fit_untrained(hidden[::-1]))
     one.model.config = replace(one.model.config, untrained=curve)
     one.model.save(tmp_path)
     assert load_model(tmp_path).config.untrained == curve
@@ -148,17 +190,18 @@ def test_what_is_given_seven_tenths_is_there_in_seven_of_ten(monkeypatch):
         Case("s", f"r{i}", str(i), dict(zip(CONCEPTS, map(bool, row), strict=True))) for i, row in enumerate(truth)
     ]
     vectors = dict(zip(CONCEPTS, np.eye(3, dtype=np.float32), strict=True))
-    model = SimpleNamespace(concept_vector=vectors.__getitem__, reference=similarity[::10])
+    model = SimpleNamespace(concept_vector=vectors.__getitem__, reference=similarity[::10], kb=KnowledgeBase.load())
     monkeypatch.setattr("ecgclip.train.calibrate.embed_windows", lambda model, windows: windows.ecgs)
-    split = SimpleNamespace(cases=cases, windows=SplitWindows(case=np.arange(1500), ecgs=similarity))
-    curve = calibrate(model, {"s": split})
+    windows = SplitWindows(case=np.arange(1500), ecgs=similarity, readings=nothing_measured(1500))
+    split = SimpleNamespace(cases=cases, windows=windows)
+    curve = curve_of(model, {"s": split})
     assert np.abs(curve(similarity, model.reference) - likely).max() < 0.1
     for present in (True, False):
         alike = [replace(c, statements=dict.fromkeys(CONCEPTS, present)) for c in cases]
-        assert calibrate(model, {"s": SimpleNamespace(cases=alike, windows=split.windows)}) == Calibration()
+        assert curve_of(model, {"s": SimpleNamespace(cases=alike, windows=split.windows)}) == Calibration()
     rare = [replace(c, statements={**c.statements, CONCEPTS[0]: i < 3}) for i, c in enumerate(cases)]
     split = SimpleNamespace(cases=rare, windows=split.windows)
-    one, three, four = (calibrate(model, {"s": split}, min_positives=n) for n in (1, 3, 4))
+    one, three, four = (curve_of(model, {"s": split}, min_positives=n) for n in (1, 3, 4))
     assert near(one, three)
     assert not near(one, four), "a condition counts from so many ECGs on"
 

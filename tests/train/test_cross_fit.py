@@ -9,7 +9,10 @@ import pytest
 pytest.importorskip("sklearn", reason="needs ecgclip[train]")
 
 from ecgclip.data.cases import Case  # noqa: E402
-from ecgclip.model.calibration import Calibration  # noqa: E402
+from ecgclip.knowledge.base import KnowledgeBase  # noqa: E402
+from ecgclip.knowledge.criteria import FEATURES  # noqa: E402
+from ecgclip.knowledge.criteria.readings import width  # noqa: E402
+from ecgclip.model.calibration import Calibration, Witnesses  # noqa: E402
 from ecgclip.train import calibrate  # noqa: E402
 
 
@@ -35,7 +38,10 @@ def test_each_fold_is_described_by_the_threshold_that_the_others_choose(monkeypa
 
 def test_without_a_statement_there_is_no_calibration_error():
     cases = [Case("s", f"r{i}", str(i)) for i in range(10)]
-    split = SimpleNamespace(cases=cases, windows=Windows(case=np.arange(10)))
-    curves, ece = calibrate.cross_fit(None, {"s": split})
+    split = SimpleNamespace(cases=cases, windows=Windows(case=np.arange(10), readings=np.zeros((10, width()))))
+    model = SimpleNamespace(kb=KnowledgeBase.load())
+    criteria = Witnesses((1.0,) * len(FEATURES), 0.0)
+    nothing = calibrate.examples(model, {"s": split})
+    answers, ece = calibrate.cross_fit(model, {"s": split}, nothing, criteria)
     assert math.isnan(ece)
-    assert set(curves) == {Calibration()}
+    assert set(answers) == {(Calibration(), criteria)}

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from ecgclip.data.cases import Case
+from ecgclip.knowledge.criteria.readings import width
 from ecgclip.model.calibration import Calibration
 from ecgclip.model.config import ModelConfig
 from ecgclip.model.store import load_model
@@ -37,7 +38,8 @@ def test_the_threshold_is_the_one_that_parts_stated_from_unstated(tiny_model, mo
     # the condition of each record has the probability 0.6, the other one 0.4
     ecgs = np.stack([vectors[concepts[i % 2]] * 0.6 + vectors[concepts[(i + 1) % 2]] * 0.4 for i in range(6)])
     monkeypatch.setattr("ecgclip.train.calibrate.embed_windows", lambda model, windows: ecgs)
-    split = SimpleNamespace(cases=cases, windows=SimpleNamespace(case=np.arange(6)))
+    windows = SimpleNamespace(case=np.arange(6), readings=np.full((6, width()), np.nan))
+    split = SimpleNamespace(cases=cases, windows=windows)
     assert 0.4 < calibrate.choose_threshold(model, {"ptb-xl": split}) <= 0.6
     bare = SimpleNamespace(cases=[replace(c, annotated=frozenset()) for c in cases], windows=split.windows)
     assert calibrate.choose_threshold(model, {"ptb-xl": bare}) == 0.5

@@ -38,6 +38,18 @@ def test_a_trained_folder_loads_and_classifies(trained):
     assert model.config.training["split"] == {"ptb-xl": {"folds": list(range(1, 9))}}
 
 
+def test_a_trained_model_listens_to_the_criteria(trained):
+    witnesses = load_model(trained / "model").config.witnesses
+    assert min(witnesses.weights) >= 0
+    assert max(witnesses.weights) > 0
+    assert witnesses.trained[0] >= 0
+    lbbb, normal = (
+        load_model(trained / "model").classify(simulate(c, seed=900), ["LBBB"])["LBBB"].by_criteria
+        for c in ("lbbb", "normal")
+    )
+    assert lbbb > normal
+
+
 def test_the_log_has_every_loss_of_every_epoch(trained):
     rows = read_log(trained)
     assert [r["epoch"] for r in rows] == ["1", "2", "3"]
@@ -116,7 +128,8 @@ def test_two_processes_finish_and_log(toy, tmp_path):
     write_ptb_xl(tmp_path / "ptb-xl", 20, {"row_reconstructed": partial, "diagnostic_superclass": classes})
     script = tmp_path / "job.py"
     script.write_text(
-        "from pathlib import Path\nfrom toy import recipe\nfrom ecgclip.train import train_clip\n"
+        "from pathlib import Path\nimport pytest\nfrom toy import few_simulated, recipe\n"
+        "from ecgclip.train import train_clip\nfew_simulated(pytest.MonkeyPatch())\n"
         f"train_clip(recipe(epochs=1, data={{'ptb-xl': {{'path': 'ptb-xl', 'per_step': 4}}}}), Path({str(tmp_path)!r}),"
         f" Path({str(toy / 'text')!r}), Path({str(tmp_path / 'out')!r}), threads=1)\n"
     )

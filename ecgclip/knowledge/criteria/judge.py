@@ -88,6 +88,7 @@ class Judge:
         self.readings = readings
         self._concepts = concepts or {}
         self._conditions: dict[str, Margin] = {}
+        self._in_circles: dict[str, Margin] = {}  # of conditions that ask for themselves, asked alone
         self._open: list[str] = []  # conditions that are being judged: each asks for the next
         self._narrower: dict[str, list[Concept]] | None = None
         self._circular: set[str] = set()  # those of them that were asked for once more
@@ -116,12 +117,17 @@ class Judge:
             return self.unknown
         if concept in self._conditions:
             return self._conditions[concept]
+        if not self._open and concept in self._in_circles:
+            return self._in_circles[concept]
         self._open.append(concept)
         margin = self._by_roles(self._concepts[concept])
         self._open.pop()
-        self._circular.discard(concept)
-        if not self._circular:  # else it is not known in full, as a condition that asks for this one is still open
+        # in a circle the answer rests on what is still open: what was asked first must not answer for the others
+        if not self._circular:
             self._conditions[concept] = margin
+        elif not self._open:
+            self._in_circles[concept] = margin
+        self._circular.discard(concept)
         return margin
 
     def _by_roles(self, concept: Concept) -> Margin:
@@ -218,7 +224,7 @@ class Judge:
         of_each = [
             thresholds(name, lead, *patient) for patient in zip(self.readings.age, self.readings.sex, strict=True)
         ]
-        most = max(map(len, of_each), default=0)
+        most = max(map(len, of_each), default=1)
         table = np.array([[*rows, *(rows[:1] * (most - len(rows)))] for rows in of_each]).reshape(-1, most, 2)
         return [(table[:, i, 0], table[:, i, 1]) for i in range(most)]
 
