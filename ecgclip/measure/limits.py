@@ -57,6 +57,14 @@ LIMITS: dict[str, Limit | dict[str | None, Limit]] = {
     "flutter_share": Limit(0.65, 0.05, "ptb-xl"),
     "flutter_contrast": Limit(0.27, 0.04, "ptb-xl"),
     "flutter_mv": Limit(0.044, 0.008, "ptb-xl"),
+    # Fibrillatory waves in V1: share of what is left between the beats (no unit), and height (mV)
+    "f_share": Limit(0.5, 0.08, "ptb-xl"),
+    "f_mv": Limit(0.012, 0.003, "ptb-xl"),
+    # Dissociation: beats without a P at the usual distance, and the constancy of what precedes QRS (no unit); they keep
+    # simulated AV block apart from 435 ECGs in sinus rhythm
+    "p_unlocked": Limit(0.45, 0.05, "ptb-xl"),
+    "p_mostly_unlocked": Limit(0.7, 0.05, "ptb-xl"),
+    "p_constancy": Limit(0.75, 0.05, "ptb-xl"),
     "flutter_two_to_one": Limit(15, 0, "hand"),  # so near to two waves a beat (per minute), they may be P and T
     # Atrial abnormalities: duration (ms), height (mV), area in V1 (mV x ms: 0.1 mV for 40 ms)
     "p_long": Limit(120, 8, "iab-2012"),

@@ -18,6 +18,7 @@ from ecgclip.measure.atrial import measure_atrial_waves
 from ecgclip.measure.beat_table import BeatTable, tabulate
 from ecgclip.measure.beats import NAN, Beats, Bounds, dominant
 from ecgclip.measure.course import measure_course
+from ecgclip.measure.p_train import Atria, measure_atria
 from ecgclip.measure.quality import measure_quality
 from ecgclip.measure.rhythm import measure_rhythm
 from ecgclip.measure.shape import Shape, no_shape
@@ -84,6 +85,7 @@ class Measurement:
     spikes: Spikes  # of a pacemaker
     shape: Shape  # of the waves, of the beats in turn, and of the course as a whole
     table: BeatTable  # every beat by itself
+    atria: Atria  # every P wave, conducted or not
 
 
 def measure(
@@ -129,6 +131,10 @@ def measure(
         values["p_present"] = None
     if len(rr):
         values["qtc_ms"] = values["qt_ms"] / (np.mean(rr) / 1000) ** (1 / 3)
+    atria = measure_atria(signal, mask, peaks, values)
+    table = values["table"]
+    classes = {name: replace(m, atria=atria.of(table.of_class(name))) for name, m in table.classes.items()}
+    values |= {"atria": atria, "table": replace(table, classes=classes)}
     return Measurement(mask=mask, beats=len(peaks), **values)
 
 

@@ -13,7 +13,7 @@ from ecgclip.measure.guideline import findings
 from ecgclip.measure.measurement import Measurement, measure
 
 # Of a Measurement's fields: the encoder has the mask and the R peaks themselves, and was trained without the others
-LEFT_OUT = ("mask", "rr_ms", "shape", "spikes", "table")
+LEFT_OUT = ("mask", "rr_ms", "atria", "shape", "spikes", "table")
 
 
 def features(measurement: Measurement) -> np.ndarray:

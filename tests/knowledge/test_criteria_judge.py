@@ -482,10 +482,17 @@ def test_every_test_that_ships_has_an_answer(kb, condition):
 LOOSE = {f"{name}:{place}" for name in ("t_tall", "t_flat") for place in ("anteroseptal", "anterior", "anterolateral")}
 LOOSE |= {f"st_elevation:{place}" for place in TERRITORIES} | {"no_st_deviation"}
 RENAMED = {"pause": "long_pause"}
+# A finding looks for P before QRS only: it takes flutter waves for P, and does not see a P that goes its own way.
+BY_TRAIN = {("flutter", "p_waves"), ("flutter", "no_p_waves")}
+BY_TRAIN |= {("complete-av-block", "p_waves"), ("complete-av-block", "no_p_waves")}
 
 
 def test_every_finding_has_a_test_of_its_name():
-    assert {RENAMED.get(key, key) for key in findings(EMPTY)} == NAMED.keys() - {"discordant"}
+    assert {RENAMED.get(key, key) for key in findings(EMPTY)} == NAMED.keys() - {
+        "discordant",
+        "dissociation",
+        "f_waves",
+    }
 
 
 @pytest.mark.parametrize("condition", CONDITIONS)
@@ -493,6 +500,6 @@ def test_a_named_test_answers_as_the_finding_does(condition):
     m, age, sex = measure_simulated(condition, seed=2)
     judge = Judge(Readings.of_record([m], age, sex))
     for key, present in findings(m, age, sex).items():
-        if present is not None and key not in LOOSE:
+        if present is not None and key not in LOOSE and (condition, key) not in BY_TRAIN:
             verdict = answer(judge, RENAMED.get(key, key)).verdict
             assert (key, verdict) == (key, "met" if present else "unmet")

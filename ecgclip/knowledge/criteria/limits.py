@@ -63,6 +63,11 @@ _BY_UNIT = {
 V2_V3 = ("V2", "V3")
 LIMIT_KINDS: dict[str, LimitKind] = {
     **{name: LimitKind(unit, {(): name}) for unit, names in _BY_UNIT.items() for name in names.split()},
+    "p_apart": LimitKind("%", {(): "p_unlocked"}, 100),
+    "p_far_apart": LimitKind("%", {(): "p_mostly_unlocked"}, 100),
+    "p_inconstant": LimitKind("ratio", {(): "p_constancy"}),
+    "f_common": LimitKind("ratio", {(): "f_share"}),
+    "f_high": LimitKind("mV", {(): "f_mv"}),
     "rr_regular": LimitKind("%", {(): "rr_regular"}, 100),
     "rr_chaotic": LimitKind("%", {(): "rr_chaotic"}, 100),
     "pause_long": LimitKind("ms", {(): "pause"}),

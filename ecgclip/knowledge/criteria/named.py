@@ -32,8 +32,14 @@ _ONE_BY_ONE = {
         "atrial_share >= flutter_share and atrial_contrast >= flutter_contrast and atrial_height >= flutter_mv"
     ),
     # P and the intervals
-    "p_waves": "P_waves",
-    "no_p_waves": "not P_waves",
+    "p_waves": "P_certainty > 0",
+    "no_p_waves": "P_certainty < 0",
+    "f_waves": "f_share >= f_common and f_height >= f_high and P_certainty < 0 and atrial_share <= flutter_share",
+    # As many beats have no P at the usual distance as a constant course before QRS leaves open; or nearly all
+    "dissociation": (
+        "P_certainty > 0.5 and RR_variation <= 15 % "
+        "and (P_unlocked >= p_apart and P_constancy <= p_inconstant or P_unlocked >= p_far_apart)"
+    ),
     "p_long": "P_duration >= p_long",
     "p_tall": "P(II) >= p_tall",
     "p_terminal_v1": "P_terminal >= p_terminal",

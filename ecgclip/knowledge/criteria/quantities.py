@@ -10,7 +10,7 @@ import numpy as np
 
 from ecgclip.ecg import AVF, LEADS, V1, V6, I
 from ecgclip.measure.beats import NAN
-from ecgclip.measure.limits import MIN_INTERVALS, TERRITORIES, limits_of
+from ecgclip.measure.limits import MIN_INTERVALS, TERRITORIES, THRESHOLDS, limits_of
 from ecgclip.measure.measurement import Measurement
 
 CLEAR_NET = 0.1  # mV: a net QRS of this size has a direction
@@ -85,13 +85,6 @@ def _p_axis(m: Measurement) -> float:
     return float(np.degrees(np.arctan2(p[AVF] * 2 / np.sqrt(3), p[I])))
 
 
-def _atrial_share(m: Measurement) -> float:
-    """P and T of a fast sinus rhythm are two waves a beat, as in 2:1 conduction: then a high share tells nothing."""
-    limits = limits_of()
-    near = abs(m.atrial_rate - 2 * m.heart_rate) < limits["flutter_two_to_one"].threshold
-    return NAN if near and m.p_present and m.atrial_share >= limits["flutter_share"].threshold else m.atrial_share
-
-
 def _nadir(m: Measurement) -> np.ndarray:
     return -np.fmin(m.shape.q_mv, m.shape.s_mv)
 
@@ -128,6 +121,32 @@ def _transition(m: Measurement) -> float:
 
 def _spikes(name: str) -> Callable[[Measurement], Any]:
     return lambda m: getattr(m.spikes, name)
+
+
+def _atria(name: str, scale: float = 1.0) -> Callable[[Measurement], Any]:
+    return lambda m: scale * getattr(m.atria, name)
+
+
+def _atria_fact(name: str) -> Callable[[Measurement], Any]:
+    return lambda m: getattr(m.atria, name)
+
+
+def _before_beats(name: str) -> Callable[[Measurement], bool | None]:
+    """Whether it holds for most beats, of those for which it is known."""
+
+    def read(m: Measurement) -> bool | None:
+        known = getattr(m.atria, name)
+        known = known[~np.isnan(known)]
+        return bool(known.mean() > 0.5) if len(known) else None
+
+    return read
+
+
+def _pr(m: Measurement) -> float:
+    """PR means nothing where P waves and beats are dissociated."""
+    inconstant = m.p_consistency <= THRESHOLDS["p_constancy"]
+    limit = THRESHOLDS["p_unlocked" if inconstant else "p_mostly_unlocked"]
+    return m.pr_ms if m.p_present and not m.atria.p_unlocked >= limit else NAN
 
 
 def _of(name: str, scale: float = 1.0) -> Callable[[Measurement], Any]:
@@ -169,7 +188,7 @@ _WHOLE = {
     "early_narrow": QuantityKind("count", "early narrow beats", read=_rhythm("n_premature_narrow"), windows="sum"),
     "early_wide": QuantityKind("count", "early wide beats", read=_rhythm("n_premature_wide"), windows="sum"),
     "alternating": QuantityKind("yes", "every second beat early", read=_fact("alternating"), windows="most"),
-    "PR": QuantityKind("ms", "PR", _half_width("pr_long"), _with_p("pr_ms")),
+    "PR": QuantityKind("ms", "PR", _half_width("pr_long"), _pr),
     "QRS": QuantityKind("ms", "QRS", _half_width("qrs_wide"), _of("qrs_ms")),
     "QT": QuantityKind("ms", "QT", 8, _of("qt_ms")),
     "QTc": QuantityKind("ms", "QTc", 8, _of("qtc_ms")),
@@ -179,8 +198,41 @@ _WHOLE = {
     "P_duration": QuantityKind("ms", "P duration", _half_width("p_long"), _with_p("p_duration_ms")),
     "P_axis": QuantityKind("deg", "P axis", 10, _p_axis, "angle"),
     "P_terminal": QuantityKind("mVms", "end of P in V1", _half_width("p_terminal"), _with_p("p_terminal_v1")),
+    # Half-widths: how far two halves of an ECG in sinus rhythm differ (250 of PTB-XL, folds 1 to 8), and R by a sample.
+    "P_certainty": QuantityKind("ratio", "certainty of P waves", 1.0, _atria("p_certainty")),
+    "P_constancy": QuantityKind(
+        "ratio", "constancy of what precedes QRS", _half_width("p_constancy"), _of("p_consistency")
+    ),
+    "P_unlocked": QuantityKind(
+        "%", "beats without a P at the usual distance", 100 * _half_width("p_unlocked"), _atria("p_unlocked", 100)
+    ),
+    "P_rate": QuantityKind("/min", "P waves", 1.6, _atria("p_rate")),
+    "P_shapes": QuantityKind("count", "shapes of P", read=_atria("p_shapes")),
+    "PP_variation": QuantityKind("%", "P-P variation", 0.7, _atria("pp_variation", 100)),
+    "PR_range": QuantityKind("ms", "longest less shortest PR", 5, _atria("pr_range_ms")),
+    "PR_growth": QuantityKind("ms", "PR before a dropped P less PR after it", 5, _atria("pr_growth_ms")),
+    "dropped_P": QuantityKind("count", "P waves not conducted", read=_atria("dropped"), windows="sum"),
+    "dropped_P_run": QuantityKind(
+        "count", "P waves not conducted in a row", read=_atria("dropped_run"), windows="longest"
+    ),
+    "premature_dropped_P": QuantityKind(
+        "count", "early P waves not conducted", read=_atria("premature_dropped"), windows="sum"
+    ),
+    "missing_P": QuantityKind("count", "P waves that did not come", read=_atria("missing"), windows="sum"),
+    "P_in_pause": QuantityKind("count", "P waves in the longest R-R", read=_atria("p_in_pause")),
+    "pause_multiple": QuantityKind("ratio", "longest R-R over P-P from a whole number", 0.03, _atria("pause_multiple")),
+    "RP": QuantityKind("ms", "RP", 18, _atria("rp_ms")),
+    "retrograde_P": QuantityKind("yes", "retrograde P", read=_atria_fact("retrograde"), windows="most"),
+    "P_before": QuantityKind("yes", "P before the beats", read=_before_beats("p_before"), windows="most"),
+    "P_early": QuantityKind("yes", "early P before the beats", read=_before_beats("p_early"), windows="most"),
+    "P_other": QuantityKind("yes", "other P before the beats", read=_before_beats("p_other"), windows="most"),
+    "flat_between_P": QuantityKind("%", "flat line between P waves", 12, _atria("flat_between", 100)),
+    "f_share": QuantityKind("ratio", "fibrillatory waves", _half_width("f_share"), _atria("f_share")),
+    "f_height": QuantityKind("mV", "fibrillatory waves", _half_width("f_mv"), _atria("f_mv")),
     "atrial_rate": QuantityKind("/min", "atrial waves", 15, _of("atrial_rate")),
-    "atrial_share": QuantityKind("ratio", "atrial waves of one rate", _half_width("flutter_share"), _atrial_share),
+    "atrial_share": QuantityKind(
+        "ratio", "atrial waves of one rate", _half_width("flutter_share"), _of("atrial_share")
+    ),
     "atrial_contrast": QuantityKind(
         "ratio", "atrial waves beside slower ones", _half_width("flutter_contrast"), _of("atrial_contrast")
     ),
@@ -219,6 +271,7 @@ _BY_LEAD = {
     "ST": _in_leads("mV", "ST elevation|ST depression", _half_width("st_up"), _of("st_mv")),
     "discordance": _in_leads("mV", "T against QRS", _half_width("t_inverted"), _discordance),
     "T": _in_leads("mV", "T", _half_width("t_inverted"), _of("t_mv")),
+    "F": _in_leads("mV", "flutter wave", 0.02, _atria("flutter_mv")),
 }
 # Half-widths are about twice the scatter between the two halves of a record's beats in PTB-XL's folds 1 to 8
 # (median of 400 ECGs: J 0.008 mV, slope 0.09 mV/s, R peak 2 ms, T width 4 ms, U 0.008 mV)
@@ -285,23 +338,9 @@ _OF_BEATS = {
 # Not measured yet: a test may name them, and its answer is "not measurable".
 _NEW_BY_LEAD = {
     "epsilon": _in_leads("mV", "epsilon wave", 0.02),
-    "F": _in_leads("mV", "flutter wave", 0.02),
     "mains": _in_leads("mV", "mains hum", 0.005),
 }
-_NEW_COUNTS = "P_shapes dropped_P dropped_P_run missing_P P_in_pause premature_dropped_P"
-_NEW_FACTS = "f_waves dissociation retrograde_P P_early P_before P_other"
-_NEW: dict[str, dict[str, float]] = {
-    "/min": {"P_rate": 5},
-    "ms": {
-        "PR_range": 10, "PR_growth": 10, "RP": 10,
-    },
-    "%": {
-        "flat_between_P": 10, "PP_variation": 2, "mains_variation": 5,
-    },
-    "ratio": {"pause_multiple": 0.03},
-    "count": dict.fromkeys(_NEW_COUNTS.split(), 0),
-    "yes": dict.fromkeys(_NEW_FACTS.split(), 0),
-}  # fmt: skip
+_NEW = {"mains_variation": QuantityKind("%", "mains variation", 5)}
 QUANTITIES: dict[str, QuantityKind] = {
     **_WHOLE,
     **_BY_LEAD,
@@ -309,11 +348,7 @@ QUANTITIES: dict[str, QuantityKind] = {
     **_SHAPES,
     **_OF_BEATS,
     **_NEW_BY_LEAD,
-    **{
-        name: QuantityKind(unit, name.replace("_", " "), half_width)
-        for unit, names in _NEW.items()
-        for name, half_width in names.items()
-    },
+    **_NEW,
 }
 UNITS = sorted({kind.typed_unit for kind in QUANTITIES.values()} - {"", "yes"}, key=len, reverse=True)
 
