@@ -103,7 +103,10 @@ def rivals(model: ECGCLIP, scores: Scores, rows: np.ndarray, concept: str) -> np
 def tables(model: ECGCLIP, simulated: Simulated, conditions: Sequence[str], scores: Scores) -> dict[str, Any]:
     """AUROC of each concept by each witness, and the share of ECGs that keep each rule."""
     truth = np.array(
-        [[1 if c in t["concepts"] else -1 if c in t["unknown"] else 0 for c in scores.concepts] for t in simulated.truths]
+        [
+            [1 if c in t["concepts"] else -1 if c in t["unknown"] else 0 for c in scores.concepts]
+            for t in simulated.truths
+        ]
     )
     labels = Labels(list(scores.concepts), list(scores.concepts), {})
     patients = np.arange(len(truth))

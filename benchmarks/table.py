@@ -150,7 +150,9 @@ def never_heard_rows(folder: Path) -> Lines:
     parts = [("labels that training never had, in hospitals it never saw", sets_abroad, abroad["macro"])]
     parts += [(f"… {name}, each label by a model that never heard of it", [r], r["macro"]) for name, r in sets.items()]
     for words, part, macro in parts:
-        yield row(words, *set_cells(part), *(interval(macro[kind]) for kind in ("knowledge base", "vector", "criteria")))
+        yield row(
+            words, *set_cells(part), *(interval(macro[kind]) for kind in ("knowledge base", "vector", "criteria"))
+        )
 
 
 def named_row(folder: Path, words: str, name: str) -> str:
