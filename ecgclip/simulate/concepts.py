@@ -17,12 +17,12 @@ accelerated-junctional-rhythm: junctional-rhythm
 acute-myocardial-infarction: myocardial-infarction
 anterior-ischemia: myocardial-ischemia st-t-change
 anterior-myocardial-infarction: myocardial-infarction
-anterior-stemi: stemi anterior-myocardial-infarction st-elevation
-anterolateral-ischemia: myocardial-ischemia st-t-change
-anterolateral-myocardial-infarction: myocardial-infarction
-anterolateral-subendocardial-injury: subendocardial-injury
-anteroseptal-ischemia: myocardial-ischemia st-t-change
-anteroseptal-myocardial-infarction: myocardial-infarction
+anterior-stemi: stemi anterior-myocardial-infarction
+anterolateral-ischemia: anterior-ischemia lateral-ischemia
+anterolateral-myocardial-infarction: anterior-myocardial-infarction lateral-myocardial-infarction
+anterolateral-subendocardial-injury: lateral-subendocardial-injury
+anteroseptal-ischemia: anterior-ischemia
+anteroseptal-myocardial-infarction: anterior-myocardial-infarction
 anteroseptal-subendocardial-injury: subendocardial-injury
 apical-hypertrophic-cardiomyopathy: hypertrophic-cardiomyopathy
 arm-lead-reversal: limb-lead-reversal
@@ -31,17 +31,17 @@ atrial-fibrillation: atrial-fibrillation-or-flutter supraventricular-arrhythmia
 atrial-fibrillation-or-flutter: supraventricular-arrhythmia
 atrial-flutter: atrial-fibrillation-or-flutter supraventricular-arrhythmia
 atrial-pacing: paced-rhythm
-atrial-tachycardia: supraventricular-arrhythmia
+atrial-tachycardia: supraventricular-tachycardia supraventricular-arrhythmia
 av-block: conduction-disturbance
 avnrt: paroxysmal-supraventricular-tachycardia supraventricular-tachycardia
-avrt: supraventricular-tachycardia
+avrt: paroxysmal-supraventricular-tachycardia supraventricular-tachycardia
 biatrial-enlargement: left-atrial-enlargement right-atrial-enlargement
-bifascicular-block: bundle-branch-block
+bifascicular-block: right-bundle-branch-block
 bigeminy: premature-complexes
 blocked-premature-atrial-contraction: premature-atrial-contraction
 bundle-branch-block: conduction-disturbance
 complete-av-block: av-block
-de-winter-pattern: st-depression st-t-change
+de-winter-pattern: acute-myocardial-infarction st-depression st-t-change
 digitalis-effect: st-t-change
 dual-chamber-pacing: paced-rhythm
 ectopic-atrial-rhythm: supraventricular-arrhythmia
@@ -61,16 +61,17 @@ idioventricular-rhythm: bradycardia
 incomplete-right-bundle-branch-block: bundle-branch-block
 inferior-ischemia: myocardial-ischemia st-t-change
 inferior-myocardial-infarction: myocardial-infarction
-inferior-stemi: stemi inferior-myocardial-infarction st-elevation
+inferior-stemi: stemi inferior-myocardial-infarction
 inferior-subendocardial-injury: subendocardial-injury
-inferolateral-ischemia: myocardial-ischemia st-t-change
-inferolateral-subendocardial-injury: subendocardial-injury
+inferolateral-ischemia: inferior-ischemia lateral-ischemia
+inferolateral-subendocardial-injury: inferior-subendocardial-injury lateral-subendocardial-injury
+interatrial-block: conduction-disturbance
 intraventricular-conduction-delay: conduction-disturbance
 junctional-rhythm: supraventricular-arrhythmia
 junctional-tachycardia: supraventricular-tachycardia
 lateral-ischemia: myocardial-ischemia st-t-change
 lateral-myocardial-infarction: myocardial-infarction
-lateral-stemi: stemi lateral-myocardial-infarction st-elevation
+lateral-stemi: stemi lateral-myocardial-infarction
 lateral-subendocardial-injury: subendocardial-injury
 left-anterior-fascicular-block: conduction-disturbance
 left-atrial-enlargement: hypertrophy
@@ -78,18 +79,22 @@ left-bundle-branch-block: bundle-branch-block
 left-main-ischemia: myocardial-ischemia st-depression st-t-change
 left-posterior-fascicular-block: conduction-disturbance
 left-ventricular-hypertrophy: hypertrophy
-left-ventricular-strain: st-t-change
+left-ventricular-strain: left-ventricular-hypertrophy st-t-change
+long-qt-syndrome: prolonged-qt-interval
+low-t-wave-amplitude: t-wave-abnormality
 mobitz-1-av-block: second-degree-av-block
 mobitz-2-av-block: second-degree-av-block
 multifocal-atrial-tachycardia: supraventricular-tachycardia
 myocardial-ischemia: st-t-change
 nodal-escape-beat: junctional-escape
 nodal-premature-beat: premature-junctional-contraction supraventricular-premature-beat
+non-st-elevation-acute-coronary-syndrome: acute-coronary-syndrome
 nondiagnostic-t-abnormality: st-t-change
 nonspecific-st-change: st-t-change
 nonspecific-st-t-abnormality: st-t-change
+nonspecific-t-change: t-wave-abnormality
 nonsustained-ventricular-tachycardia: ventricular-tachycardia
-nstemi: acute-myocardial-infarction
+nstemi: acute-myocardial-infarction non-st-elevation-acute-coronary-syndrome
 old-myocardial-infarction: myocardial-infarction
 paroxysmal-supraventricular-tachycardia: supraventricular-tachycardia
 polymorphic-ventricular-tachycardia: ventricular-tachycardia
@@ -109,18 +114,23 @@ right-ventricular-infarction: myocardial-infarction
 second-degree-av-block: av-block
 septal-hypertrophy: hypertrophy
 septal-myocardial-infarction: myocardial-infarction
-sgarbossa-criteria-positive: st-t-change
+sgarbossa-criteria-positive: acute-myocardial-infarction st-t-change
 short-qt-syndrome: short-qt-interval
 sinoatrial-block: sinus-node-dysfunction
 sinus-arrest: sinus-node-dysfunction
-sinus-bradycardia: bradycardia
-sinus-tachycardia: tachycardia
+sinus-arrhythmia: sinus-rhythm
+sinus-bradycardia: sinus-rhythm bradycardia
+sinus-tachycardia: sinus-rhythm tachycardia
 slow-atrial-fibrillation: atrial-fibrillation bradycardia
-stemi: acute-myocardial-infarction
+stemi: acute-myocardial-infarction st-elevation
+subendocardial-injury: myocardial-ischemia st-depression
 supraventricular-premature-beat: premature-complexes
 supraventricular-tachycardia: supraventricular-arrhythmia tachycardia
+t-wave-abnormality: st-t-change
+t-wave-inversion: t-wave-abnormality
 tachycardia-bradycardia-syndrome: sinus-node-dysfunction
 tall-p-wave: p-wave-change
+tall-t-waves: t-wave-abnormality
 torsades-de-pointes: polymorphic-ventricular-tachycardia
 trifascicular-block: conduction-disturbance
 trigeminy: premature-complexes
@@ -133,7 +143,7 @@ ventricular-flutter: ventricular-tachycardia
 ventricular-flutter-wave: ventricular-flutter
 ventricular-pacing: paced-rhythm
 ventricular-preexcitation: conduction-disturbance
-ventricular-tachycardia: tachycardia
+ventricular-tachycardia: wide-complex-tachycardia
 ventricular-trigeminy: trigeminy premature-ventricular-contraction
 wandering-atrial-pacemaker: supraventricular-arrhythmia
 wellens-syndrome: t-wave-abnormality st-t-change

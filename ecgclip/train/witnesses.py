@@ -107,8 +107,12 @@ class Simulated:
         """The evidence for conditions, and whether the ECGs have them."""
         concepts = tuple(concepts)
         rows = [Readings.of_record(e.measurements, e.metadata["age"], e.metadata["sex"]) for e in self.ecgs]
-        truth = [[1 if c in t["concepts"] else -1 if c in t["unknown"] else 0 for c in concepts] for t in self.truths]
-        return evidences(kb, Readings.stack(rows), concepts, np.array(truth, np.int8).reshape(len(rows), -1))
+        return evidences(kb, Readings.stack(rows), concepts, self.truth(concepts))
+
+    def truth(self, concepts: Sequence[str]) -> np.ndarray:
+        """Whether the ECGs have conditions, int8 (ECGs, concepts): 1 yes, 0 no, -1 unknown."""
+        rows = [[1 if c in t["concepts"] else -1 if c in t["unknown"] else 0 for c in concepts] for t in self.truths]
+        return np.array(rows, np.int8).reshape(len(rows), len(concepts))
 
 
 def fit_criteria(real: Sequence[Evidences], simulated: Evidences, without: Collection[str] = ()) -> Witnesses:
