@@ -95,6 +95,7 @@ def measure(
     around: Bounds = (NAN, NAN),
     recorded: Bounds | None = None,
     spikes: np.ndarray = NO_SPIKES,
+    detailed: bool = True,
 ) -> Measurement:
     """Measure one ECG. What cannot be measured is NaN or None; nothing is raised.
 
@@ -111,6 +112,8 @@ def measure(
         From where to where there is a recording around the signal without a gap, likewise; the signal itself if None.
     spikes : float (spikes, 2), optional
         Pacing spikes that were found in the raw recording, as of `Prepared.spikes_in`.
+    detailed : bool, optional
+        False leaves out the P train and the classes of beats, which the ECG encoder does not read.
     """
     signal, mask, peaks = np.asarray(signal, np.float64), np.asarray(mask, bool), np.asarray(peaks, int)
     recorded = (0, signal.shape[1]) if recorded is None else recorded
@@ -123,7 +126,7 @@ def measure(
     ectopic, usual = table.wide & (table.kind != "paced"), table.kind == "usual"
     if ectopic.any() and usual.any() and 2 * ectopic[dominant(signal[mask], peaks)].mean() > 1:
         values |= measure_waves(signal, mask, peaks[usual], np.median(rr), spikes)  # most beats are those of a run
-    values["table"] = replace(table, classes=_classes(signal, mask, peaks, table, rr, spikes))
+    values["table"] = replace(table, classes=_classes(signal, mask, peaks, table, rr, spikes)) if detailed else table
     qrs = values.pop("r_after_onset_ms", 0.0)
     values["spikes"] = measure_spikes(signal, mask, peaks, spikes, (around, recorded), qrs)
     values["shape"] = Shape(**values["shape"], **measure_course(signal, mask))
@@ -131,6 +134,8 @@ def measure(
         values["p_present"] = None
     if len(rr):
         values["qtc_ms"] = values["qt_ms"] / (np.mean(rr) / 1000) ** (1 / 3)
+    if not detailed:
+        return Measurement(mask=mask, beats=len(peaks), atria=_unmeasured().atria, **values)
     atria = measure_atria(signal, mask, peaks, values)
     table = values["table"]
     classes = {name: replace(m, atria=atria.of(table.of_class(name))) for name, m in table.classes.items()}
