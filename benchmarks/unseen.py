@@ -135,6 +135,12 @@ def train(recipe: Recipe, data: Path, runs: Path, groups: list[list[str]], jobs:
     return failed + wait(running, 0)
 
 
+def trained_groups(runs: Path) -> list[list[str]]:
+    """The groups that trainings were kept from, whatever the knowledge base says by now; empty where there is none."""
+    files = [runs / f"{i}/model/config.json" for i in range(1, GROUPS + 1)]
+    return [json.loads(f.read_text())["training"]["recipe"]["unseen"] if f.exists() else [] for f in files]
+
+
 def train_one(recipe: Recipe, data: Path, folder: Path, threads: int) -> None:
     if not (folder / "text/text.json").exists():
         train_text(recipe, data, folder / "text", threads)
@@ -437,7 +443,9 @@ def main() -> None:
     parser.add_argument("runs", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--as-trained", action="store_true", help="train nothing, score with the groups that are there")
+    parser.add_argument(
+        "--as-trained", action="store_true", help="train nothing, score with the groups as they were trained"
+    )
     parser.add_argument("--into", type=Path, metavar="MODEL", help="a model whose config.json gets the calibration")
     args = parser.parse_args()
     recipe = Recipe.load(ROOT / "recipes/default.yaml")
@@ -446,10 +454,10 @@ def main() -> None:
     cases = ptb_xl(args.data / options["path"], shipped.kb, options["folds"])
     tests = test_sets(shipped, args.data)
     sets = {name: tests[name] for name in SETS}
-    every_group = all_groups(shipped.kb, cases, sets)
+    every_group = trained_groups(args.runs) if args.as_trained else all_groups(shipped.kb, cases, sets)
     folders = {i: args.runs / str(i) for i in range(1, len(every_group) + 1)}
     if args.as_trained:
-        folders = {i: folder for i, folder in folders.items() if (folder / "model/config.json").exists()}
+        folders = {i: folder for i, folder in folders.items() if every_group[i - 1]}
     elif failed := train(recipe, args.data, args.runs, every_group, max(1, args.jobs)):
         sys.exit(f"not trained: {', '.join(failed)}; start again to go on")
     groups = [every_group[i - 1] for i in folders]
