@@ -181,7 +181,7 @@ def test_a_note_says_how_a_label_was_understood(classify, records):
 def test_your_own_knowledge_base_is_embedded_anew(classify, scores, records, tmp_path):
     shutil.copy(ROOT / "knowledge_base" / "sources.yaml", tmp_path)
     entry = (ROOT / "knowledge_base" / "atrial-fibrillation.yaml").read_text().splitlines()
-    for field in ("broader", "lookalikes"):
+    for field in ("broader", "lookalikes", "excludes"):
         entry = [f"{field}: []" if line.startswith(f"{field}:") else line for line in entry]
     entry = [line.replace("en: [AF,", "en: [AF, Zitterherz,") for line in entry]
     (tmp_path / "atrial-fibrillation.yaml").write_text("\n".join(entry))

@@ -70,15 +70,17 @@ def test_no_feature_falls_with_what_speaks_for_a_condition(rate, more, qrs):
 
 def test_higher_st_never_speaks_against_an_inferior_stemi(kb):
     m, age, sex = measure_simulated("inferior-stemi")
+    # without what explains it: the ST of pericarditis is high, too
+    concepts = {name: replace(entry, explained_by={}) for name, entry in kb.concepts.items()}
     rng, features = np.random.default_rng(0), []
     levels, more = rng.uniform(-0.1, 0.6, (60, 3)), rng.uniform(0, 0.4, (60, 1))
     for inferior in (levels, levels + more):
         rows = np.tile(read(m), (60, 1))
         for name in {"ST", "J"} & {name for _, name in columns()}:
             rows[:, columns()[None, name].start + np.array([1, 2, 5])] = inferior  # II, III, aVF
-        judge = Judge(Readings(rows, [age] * 60, [sex] * 60), kb.concepts)
-        features.append(weigh(judge, kb.concepts["inferior-stemi"]).features)
-    assert (features[1] >= features[0] - 1e-9).all()
+        judge = Judge(Readings(rows, [age] * 60, [sex] * 60), concepts)
+        features.append(weigh(judge, concepts["inferior-stemi"]).features)
+    assert (features[1] - features[0]).min() > -1e-6
     assert (features[1] > features[0] + 0.1).any()
 
 

@@ -55,7 +55,7 @@ def two_concepts(tmp_path):
     shutil.copy(source / "sources.yaml", tmp_path)
     for concept in ("atrial-fibrillation", "left-bundle-branch-block"):
         entry = yaml.safe_load((source / f"{concept}.yaml").read_text(encoding="utf-8"))
-        entry |= {"broader": [], "lookalikes": [], "explained_by": {}}
+        entry |= {"broader": [], "lookalikes": [], "explained_by": {}, "excludes": []}
         if concept == "atrial-fibrillation":
             entry["aliases"] = {"en": ["delirium cordis"], "de": []}
         (tmp_path / f"{concept}.yaml").write_text(yaml.safe_dump(entry, allow_unicode=True), encoding="utf-8")
