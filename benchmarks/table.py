@@ -239,7 +239,7 @@ def simulated(folder: Path) -> Lines:
     seeds, macro = len(r["seeds"]), r["macro"]
     yield (
         f"\nSimulated records, {r['records']} of patients that nothing was fitted on (`benchmarks/simulated.py`): "
-        f"{len(r['labels'])} conditions, each asked for among all: macro AUROC {interval(macro['both'])}, by the vector "
+        f"{len(r['labels'])} conditions, each asked for among all: AUROC {interval(macro['both'])}, by the vector "
         f"{interval(macro['vector'])}, by the criteria alone {interval(macro['criteria'])}; "
         f"{sum(label['both'][0] >= 0.97 for label in r['labels'])} of them reach 0.97. What must not be contradicted, "
         f"by the share of {seeds} patients in whom it is not:\n"

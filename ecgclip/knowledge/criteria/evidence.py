@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -35,7 +34,8 @@ class Evidence:
         The margin of all that must be met: required criteria, groups of alternatives, and what speaks against it. NaN
         where it cannot be measured.
     overall
-        The mean margin of all criteria, those against with the opposite sign. NaN where none can be measured.
+        The mean margin of all criteria, those against with the opposite sign, one that cannot be measured as 0: what
+        few of them say, as in one lead, says little. NaN where none can be measured.
     narrower
         The highest margin, from 0 up, of what a narrower condition requires: a wider one is at least as true.
     explained
@@ -85,7 +85,7 @@ def weigh(judge: Judge, concept: Concept) -> Evidence:
     for other in judge.narrower(concept.id):
         narrower = np.fmax(narrower, midpoint(judge.condition(other.id)) * (1 - explained(judge, other)))
     required = midpoint(judge.condition(concept.id))
-    return Evidence(required, _mean(margins, len(narrower)), narrower, explained(judge, concept))
+    return Evidence(required, _overall(margins, len(narrower)), narrower, explained(judge, concept))
 
 
 def explained(judge: Judge, concept: Concept) -> np.ndarray:
@@ -104,8 +104,8 @@ def explanations(judge: Judge, concept: Concept) -> dict[str, np.ndarray]:
     return degrees
 
 
-def _mean(margins: Sequence[np.ndarray], records: int) -> np.ndarray:
-    """The mean of those margins (n,) that are known; NaN where none is."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        return np.nanmean(margins, axis=0) if margins else np.full(records, np.nan)
+def _overall(margins: Sequence[np.ndarray], records: int) -> np.ndarray:
+    """The mean of margins (n,), 0 for what is unknown; NaN where all are."""
+    if not margins:
+        return np.full(records, np.nan)
+    return np.where(np.isnan(margins).all(axis=0), np.nan, np.nan_to_num(margins).mean(axis=0))
