@@ -120,14 +120,19 @@ def tables(model: ECGCLIP, simulated: Simulated, conditions: Sequence[str], scor
         for j, row in enumerate(by_witness["both"][0])
         if row["in_macro"]
     ]
-    of_condition = {c: np.flatnonzero(np.array(conditions) == c) for c in conditions}
-    rules = [
-        {"condition": condition, "at_least": rule.at_least, "at_most": rule.at_most, "first": rule.first}
-        | {"kept": round(float(kept(model, scores, of_condition[condition], rule).mean()), 3)}
-        for rule in RULES
-        for condition in rule.conditions
-    ]
-    return {"macro": {name: table[1]["auroc"] for name, table in by_witness.items()}, "labels": rows, "rules": rules}
+    macro = {name: table[1]["auroc"] for name, table in by_witness.items()}
+    return {"macro": macro, "labels": rows, "rules": rule_rows(model, conditions, scores)}
+
+
+def rule_rows(model: ECGCLIP, conditions: Sequence[str], scores: Scores) -> list[dict[str, Any]]:
+    """Each rule, and the share of the ECGs of its condition that keep it; conditions: of each ECG."""
+    rows = []
+    for rule in RULES:
+        for condition in rule.conditions:
+            good = kept(model, scores, np.flatnonzero(np.array(conditions) == condition), rule)
+            shown = {"condition": condition, "at_least": rule.at_least, "at_most": rule.at_most, "first": rule.first}
+            rows.append(shown | {"kept": round(float(good.mean()), 3)})
+    return rows
 
 
 def main(out: Path) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ecgclip.model import Result
 
 FILE_WIDTH = 110  # characters of a line where the output is not a terminal
+SHOWN_VALUES = 2  # measured values beside a sentence
 COMMON_LABELS = 6  # number of labels listed that similar cases share
 TEXT: dict[str, Any] = {"overflow": "fold"}  # two kinds of column
 NUMBER: dict[str, Any] = {"justify": "right"}
@@ -104,8 +105,11 @@ def print_description(page: Page, answer: Description) -> None:
     if not answer.sentences:
         page.lines("\n nothing is probable enough to be stated\n")
         return
-    rows = [[sentence.text, f"{sentence.probability:.3f}", sentence.concept] for sentence in answer.sentences]
-    page.table({"sentence": TEXT, "probability": NUMBER, "concept": TEXT}, rows)
+    rows = []
+    for sentence in answer.sentences:
+        measured = "; ".join(sentence.met[:SHOWN_VALUES]) or "–"
+        rows.append([sentence.text, f"{sentence.probability:.3f}", sentence.concept, measured])
+    page.table({"sentence": TEXT, "probability": NUMBER, "concept": TEXT, "measured": TEXT}, rows)
 
 
 def print_hits(page: Page, hits: list[dict[str, Any]], common: bool = False) -> None:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ecgclip.ecg import LEADS
-from ecgclip.explain.measured import explained_away, judged_criteria, measured_test
-from ecgclip.knowledge.criteria import Judge, Readings
+from ecgclip.explain.measured import explained_away, judged_criteria, measured_test, record_judge
+from ecgclip.knowledge.criteria import Judge
 from ecgclip.measure.measurement import Measurement
 from ecgclip.model.prompts import Prompt, combine, leaf_vectors
 from ecgclip.model.results import Embedding, Result
@@ -56,8 +56,7 @@ def explain(model: ECGCLIP, embedding: Embedding, prompts: Sequence[Prompt], res
         - leads: {lead: what it adds to the similarity}; None for a lead that is masked, or is the only one
     """
     evidence = model.lead_evidence(embedding, prompts)
-    age, sex = (embedding.metadata.get(key) for key in ("age", "sex"))
-    judge = Judge(Readings.of_record(embedding.measurements, age, sex), model.kb.concepts)
+    judge = record_judge(embedding, model.kb)
     sources = model.kb.sources
     return [
         {

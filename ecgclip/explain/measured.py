@@ -10,6 +10,7 @@ from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.knowledge.concepts import Concept
 from ecgclip.knowledge.criteria import Answer, CriterionAnswer, Judge, Readings, answer, answer_criteria, explanations
 from ecgclip.knowledge.criteria.tree import Test
+from ecgclip.measure.examined import Examined
 from ecgclip.measure.measurement import Measurement
 
 NO_TEST = "not computed"  # the value of a criterion without a test
@@ -54,6 +55,12 @@ def measured_criteria(
     """
     judge = Judge(Readings.of_record(measurements, age, sex), knowledge_base.concepts if knowledge_base else None)
     return judged_criteria(concepts, judge)
+
+
+def record_judge(examined: Examined, knowledge_base: KnowledgeBase) -> Judge:
+    """The judge of a whole record, with the age and sex of its patient."""
+    age, sex = (examined.metadata.get(key) for key in ("age", "sex"))
+    return Judge(Readings.of_record(examined.measurements, age, sex), knowledge_base.concepts)
 
 
 def judged_criteria(concepts: Iterable[Concept], judge: Judge) -> list[dict[str, Any]]:

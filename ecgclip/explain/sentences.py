@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ecgclip.ecg import EcgclipError
+from ecgclip.explain.measured import explained_away, judged_criteria, record_judge
 from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.knowledge.concepts import CATEGORIES, LANGUAGES
 from ecgclip.model.clip import ECGCLIP
@@ -23,11 +25,33 @@ YIELDS = {"normal-ecg", "sinus-rhythm"}
 
 @dataclass(frozen=True)
 class Sentence:
-    """One statement about an ECG; `concept` is an id of the knowledge base."""
+    """One statement about an ECG.
+
+    Attributes
+    ----------
+    text
+        In words.
+    probability
+        Of its concept.
+    concept
+        Id in the knowledge base.
+    criteria
+        Those of its concept, each as met, unmet, borderline or not measurable (`explain.measured_criteria`).
+    explained
+        The conditions that explain these criteria (`explain.measured.explained_away`).
+    """
 
     text: str
     probability: float
     concept: str
+    criteria: tuple[dict[str, Any], ...] = ()
+    explained: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def met(self) -> list[str]:
+        """The measured values of the criteria that are met, the required ones first."""
+        met = [row for row in self.criteria if row["answer"] == "met" and row["role"] != "against"]
+        return list(dict.fromkeys(row["value"] for row in sorted(met, key=lambda row: row["role"] == "supporting")))
 
 
 def describe(
@@ -63,10 +87,13 @@ def describe(
     check_options(threshold, language)
     embedding = record if isinstance(record, Embedding) else model.embed(record)
     stated = stated_concepts(model, embedding, model.config.threshold if threshold is None else threshold)
+    judge = record_judge(embedding, model.kb)
     sentences = []
     for concept, probability in stated.items():
         entry = model.kb.concepts[concept]
-        sentences.append(Sentence((entry.report if language == "en" else entry.report_de)[0], probability, concept))
+        text = (entry.report if language == "en" else entry.report_de)[0]
+        measured = tuple(judged_criteria([entry], judge)), tuple(explained_away(entry, judge))
+        sentences.append(Sentence(text, probability, concept, *measured))
     # the categories of the knowledge base stand in the order of a report, rhythm first
     return sorted(sentences, key=lambda s: (CATEGORIES.index(model.kb.concepts[s.concept].category), -s.probability))
 

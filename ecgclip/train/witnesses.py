@@ -94,9 +94,14 @@ class Simulated:
     truths: list[dict[str, Any]]
 
     @classmethod
-    def of(cls, seeds: Iterable[int] = SEEDS, sampling_rate: int = SAMPLING_RATE) -> Simulated:
-        """Every condition of the simulator with every seed; sampling_rate: of the encoder, Hz."""
-        ecgs = [simulate(condition, seed) for condition in CONDITIONS for seed in seeds]
+    def of(
+        cls,
+        seeds: Iterable[int] = SEEDS,
+        sampling_rate: int = SAMPLING_RATE,
+        conditions: Iterable[str] = tuple(CONDITIONS),
+    ) -> Simulated:
+        """Each of some conditions of the simulator with every seed; sampling_rate: of the encoder, Hz."""
+        ecgs = [simulate(condition, seed) for condition in conditions for seed in seeds]
         return cls([examine(ecg, sampling_rate) for ecg in ecgs], [ecg.metadata["truth"] for ecg in ecgs])
 
     def concepts(self, kb: KnowledgeBase) -> tuple[str, ...]:
