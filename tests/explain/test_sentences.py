@@ -66,7 +66,7 @@ def probable(monkeypatch):
         ({"normal-ecg", "sinus-rhythm", "left-bundle-branch-block"}, {"sinus-rhythm", "left-bundle-branch-block"}),
         ({"normal-ecg", "sinus-bradycardia"}, {"sinus-bradycardia"}),
         ({"normal-ecg", "sinus-rhythm", "atrial-fibrillation"}, {"atrial-fibrillation"}),
-        ({"sinus-rhythm", "paced-rhythm"}, {"paced-rhythm"}),
+        ({"sinus-rhythm", "atrial-pacing"}, {"atrial-pacing"}),
         (set(), set()),
     ],
 )
