@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +43,7 @@ def width() -> int:
 def read(measurement: Measurement) -> np.ndarray:
     """The row of a measurement: float32 (columns,); a fact is 1 (yes), 0 (no), and NaN is what cannot be measured."""
     row = np.full(width(), NAN, np.float32)
-    of_beats = {USUAL: measurement, **measurement.table.classes}
+    of_beats: dict[Any, Any] = {USUAL: measurement, **measurement.table.classes}
     for (beats, name), place in columns().items():
         if beats in of_beats:
             value = QUANTITIES[name].read(of_beats[beats])  # type: ignore[misc]
