@@ -15,7 +15,8 @@ from ecgclip.data.cases import Case
 from ecgclip.evaluate.metrics import Labels
 from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.knowledge.label_sets import load_label_set
-from ecgclip.model.calibration import Calibration
+from ecgclip.model.calibration import Calibration, Witnesses
+from ecgclip.model.scoring import Probabilities
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 
@@ -49,7 +50,7 @@ def test_what_must_be_hidden_together_is_in_one_group_and_everything_in_exactly_
             assert number[one] == number[other], f"{one} cannot be hidden without {other}"
     assert number["left-bundle-branch-block"] == number["conduction-disturbance"] == number["first-degree-av-block"]
     assert number["left-ventricular-hypertrophy"] == number["lvh-voltage-criteria"], "a namesake"
-    assert number["sinus-rhythm"] != number["normal-ecg"], "nearly every ECG has one of these two"
+    assert number["sinus-rhythm"] == number["sinus-bradycardia"], "a kind of it"
     assert max(map(len, groups)) < 2 * len(statements) / 4
     assert groups == unseen.balanced(unseen.families(kb, sorted(statements, reverse=True)), positives)
 
@@ -116,11 +117,20 @@ def fakes(unseen, monkeypatch):
 
 def test_every_label_is_scored_by_the_model_that_never_heard_of_it(unseen, fakes, monkeypatch):
     models, shipped, cases, windows = fakes
-    monkeypatch.setattr(unseen, "ASKED", ("knowledge base",))
+
+    def by_vector(model, vectors, readings, labels):
+        scores = vectors @ np.stack([model.concept_vector(c) for c in labels.concepts]).T
+        return Probabilities(scores, scores, np.full_like(scores, np.nan))
+
+    monkeypatch.setattr(unseen, "VECTORS", {"bare name": "bare name"})
+    monkeypatch.setattr(unseen, "ASKED", ("bare name", "criteria", "knowledge base"))
+    monkeypatch.setattr(unseen, "probabilities", by_vector)
+    monkeypatch.setattr(unseen, "readings_by_record", lambda windows, cases: None)
     scored = (cases, windows, Labels(["a", "b"], ["a", "b"], {}), 1)
     for groups, value in (([["a"], ["b"]], 1.0), ([["b"], ["a"]], 0.0)):
         result, figures = unseen.unseen_table(models, groups, shipped, scored, "cpsc2018")
         assert [row["knowledge base"][0] for row in result["labels"]] == [value] * 2
+        assert [row["criteria"][0] for row in result["labels"]] == [0.5] * 2, "nothing measured: all ECGs are alike"
         assert result["macro"]["shipped"][0] == 0.0
         assert result["records"] == 8
         assert [row["trained"] for row in result["labels"]] == [value == 0.0] * 2
@@ -148,6 +158,9 @@ def test_the_shares_are_the_best_of_their_own_table_and_what_choosing_is_worth_i
     assert shares["chosen_elsewhere"][0] == 0.0, "each group asked as is best for the other, of equal ones the first"
 
 
+WITNESSES = Witnesses((1.0, 2.0), -1.0, trained=(0.9, 0.3, 0.1))
+
+
 def test_calibrating_a_model_changes_its_curves_and_nothing_else_of_its_config(
     unseen, tiny_model, tmp_path, monkeypatch
 ):
@@ -157,39 +170,49 @@ def test_calibrating_a_model_changes_its_curves_and_nothing_else_of_its_config(
     before["training"] = {"cross_fitted": {"auroc": 0.9, "ece": 0.1}}
     file.write_text(json.dumps(before))
 
-    def fitted(model, held_out, figures):
-        assert held_out == "split"
+    def fitted(model, splits, held_out, figures):
+        assert (splits, held_out) == ("training", "split")
         assert figures == {"auroc": 0.9}, "the weight of the signal is not chosen again"
-        model.config = replace(model.config, threshold=0.25)
+        model.config = replace(model.config, threshold=0.25, witnesses=WITNESSES)
 
     monkeypatch.setattr(unseen, "calibrate_model", fitted)
-    unseen.recalibrate(tmp_path / "model", {"weights": (1, 2, 3, 4), "bias": -3}, "split")
+    answer = {"curve": {"weights": (1, 2, 3, 4), "bias": -3}, "witnesses": {"untrained": [0.5, 0.9, -0.2]}}
+    unseen.recalibrate(tmp_path / "model", answer, "training", "split")
     after = json.loads(file.read_text())
-    assert after == before | {"untrained": {"weights": [1, 2, 3, 4], "bias": -3}, "threshold": 0.25}
+    curve = {"weights": [1, 2, 3, 4], "bias": -3}
+    mixed = {"weights": [1.0, 2.0], "bias": -1.0, "trained": [0.9, 0.3, 0.1], "untrained": [0.5, 0.9, -0.2]}
+    assert after == before | {"untrained": curve, "witnesses": mixed, "threshold": 0.25}
 
 
-def test_the_curve_is_fitted_on_conditions_as_rare_as_predicts_the_groups_that_are_left_out_best(unseen, monkeypatch):
+def test_the_answer_is_fitted_on_conditions_as_rare_as_predicts_the_groups_left_out_best(unseen, monkeypatch):
     cases = [Case("s", f"r{i}", str(i), annotated=frozenset("a" if i < 50 else "b")) for i in range(51)]
-    error = {("a", "b"): 0.3, ("b",): 0.1}
+    weights = {2: (1.0, 0.0, 0.0, 0.0), 1: (1.0, 0.0, 0.0, 0.0)}
     monkeypatch.setattr(unseen, "RARE", (1.0, 0.05))
-    monkeypatch.setattr(
-        unseen, "left_out_ece", lambda hidden, i: error[tuple(c for _, _, group in hidden for c in group)]
-    )
-    monkeypatch.setattr(
-        unseen.calibrate,
-        "calibrate_untrained",
-        lambda hidden: Calibration((1.0, 0.0, 0.0, 0.0), float(sum(len(group) for _, _, group in hidden))),
-    )
-    found = unseen.fit_curve(["one", "two"], [["a"], ["b"]], cases, "split")
+    monkeypatch.setattr(unseen.calibrate, "simulated_examples", lambda model, simulated, group: None)
+    monkeypatch.setattr(unseen.calibrate, "examples", lambda model, split, group: list(group))
+    monkeypatch.setattr(unseen.calibrate, "mix", lambda real, simulated, curve, criteria: (0.5, 0.9, criteria.bias))
+
+    def curve_of(parts):
+        conditions = sum(map(len, parts))
+        return Calibration(weights.get(conditions, (1.0, 0.0, 0.0, 0.0)), float(conditions))
+
+    monkeypatch.setattr(unseen.calibrate, "fit_untrained", curve_of)
+    # a group left out is answered by one condition where all are used, and by one or none where the rare ones are
+    monkeypatch.setattr(unseen, "left_out_ece", lambda examples, curve, witnesses: 0.3 if len(examples) else 0.1)
+    criteria = [replace(WITNESSES, bias=bias) for bias in (1.0, 2.0, 3.0)]
+    found, answers = unseen.fit_answer(["one", "two"], [["a"], ["b"]], cases, "split", "simulated", criteria)
     assert found["best"]["share"] == 0.05
     assert found["best"]["conditions"] == 1
     assert found["best"]["curve"]["bias"] == 1.0
-    assert [row["ece"] for row in found["tried"]] == [[0.3, 0.3], [0.1, 0.1]]
-    flat = {2.0: (1.0, 0.0, 0.0, 0.0), 1.0: (0.0, 0.0, 1.0, 0.0)}
-    monkeypatch.setattr(
-        unseen.calibrate,
-        "calibrate_untrained",
-        lambda hidden: Calibration(flat[float(sum(len(group) for _, _, group in hidden))], 0.0),
-    )
-    found = unseen.fit_curve(["one", "two"], [["a"], ["b"]], cases, "split")
+    assert found["best"]["witnesses"]["untrained"] == (0.5, 0.9, 3.0), "of the weights fitted on all conditions"
+    assert [witnesses.untrained[2] for _, witnesses in answers] == [1.0, 2.0], "each of those without its group"
+    weights[1] = (0.0, 0.0, 1.0, 0.0)
+    found, _ = unseen.fit_answer(["one", "two"], [["a"], ["b"]], cases, "split", "simulated", criteria)
     assert found["best"]["share"] == 1.0, "the other is flat beyond the bank"
+
+
+def test_groups_are_those_that_trainings_were_kept_from(unseen, tmp_path):
+    (tmp_path / "2/model").mkdir(parents=True)
+    config = {"training": {"recipe": {"unseen": ["a", "b"]}}}
+    (tmp_path / "2/model/config.json").write_text(json.dumps(config))
+    assert unseen.trained_groups(tmp_path) == [[], ["a", "b"], [], []]
