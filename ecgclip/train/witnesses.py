@@ -29,9 +29,6 @@ SEEDS = range(5000, 5004)  # simulated patients to fit on; tests and benchmarks 
 # macro AUROC 0.927, 0.925, 0.924 and 0.918 (by the vector alone 0.926), on simulated ECGs 0.931, 0.948, 0.953, 0.959
 # (0.918).
 SIMULATED_SHARE = 0.2
-# The weights of the criteria alone: with 0 and 0.5 the AUROC on training ECGs is 0.860; with 0.5 a clear answer counts
-# for more.
-CRITERIA_SHARE = 0.5
 PENALTY = 1e-3  # on the squares of the weights
 
 
@@ -126,7 +123,7 @@ class Simulated:
 def fit_criteria(real: Sequence[Evidences], simulated: Evidences, without: Collection[str] = ()) -> Witnesses:
     """Fit the weights of the criteria alone; `without`: concepts that are left out."""
     parts = [e.pairs(set(e.concepts) - set(without)) for e in (*real, simulated)]
-    weight = shared_weight(sum(len(y) for _, y in parts[:-1]), len(parts[-1][1]), CRITERIA_SHARE)
+    weight = shared_weight(sum(len(y) for _, y in parts[:-1]), len(parts[-1][1]))
     x, y = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
     *weights, bias = fit_logistic(x, y, weight, PENALTY)
     return Witnesses(tuple(float(w) for w in weights), float(bias))
@@ -144,9 +141,9 @@ def fit_mix(
     return slope, share, bias
 
 
-def shared_weight(real: int, simulated: int, share: float = SIMULATED_SHARE) -> np.ndarray:
-    """The weight of each example, those of the simulated ECGs last, which have `share` of it where there are both."""
-    share = share if real and simulated else float(simulated > 0)
+def shared_weight(real: int, simulated: int) -> np.ndarray:
+    """The weight of each example, those of the simulated ECGs last; SIMULATED_SHARE where there are both."""
+    share = SIMULATED_SHARE if real and simulated else float(simulated > 0)
     return np.append(np.full(real, (1 - share) / max(real, 1)), np.full(simulated, share / max(simulated, 1)))
 
 
