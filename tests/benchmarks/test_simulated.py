@@ -11,16 +11,8 @@ import pytest
 from ecgclip.model.store import load_model
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
-CONDITIONS = (
-    "anterior-stemi",
-    "inferior-stemi",
-    "lateral-stemi",
-    "lbbb",
-    "paced",
-    "long-qt",
-    "complete-av-block",
-    "normal",
-)
+WALLS = ("anterior-stemi", "inferior-stemi", "lateral-stemi")
+CONDITIONS = (*WALLS, "lbbb", "paced", "long-qt", "complete-av-block", "normal")
 SEEDS = range(200, 220)
 
 
