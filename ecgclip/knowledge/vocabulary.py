@@ -86,6 +86,7 @@ _REWORDINGS = (
     (r",?\s*\b(?:of )?(?:age[- ](?:undetermined|indeterminate|unknown)|(?:undetermined|indeterminate) age)\b", ""),
     (r",?\s*\bunbestimmten Alters\b", ""),
     (r"(?<!\w)w/(?=\s)", "with"),
+    (r"\b(1st|2nd|3rd)[- ]degree AVB\b", r"\1 degree AV block"),
     *((rf"(?<!\w){short}\.", long) for short, long in ABBREVIATIONS.items()),
     # numbers, so that no joint divides them: see `knowledge.numbers`
     (rf"\bbetween\s+({NUMBER})\s+and\s+(?=[-+]?\d)", r"\1 to "),

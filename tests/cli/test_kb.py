@@ -30,7 +30,7 @@ def test_kb_criteria(run):
     assert "test     J >= st_up in 2 contiguous of inferior\n" in out
     assert "st_depression:high_lateral: ST <= -st_down in 2 contiguous of I aVL" in out
     assert "role     required" in out
-    assert "J: not measured" in out
+    assert "epsilon: not measured" in run("kb", "criteria", "epsilon wave")[1]
     assert "explained  by pericarditis: always" in out
     assert "none: this cannot be computed" in run("kb", "criteria", "vasospastic angina")[1]
 

@@ -332,8 +332,11 @@ def test_a_quantity_that_is_not_measured_yet_reads_and_is_not_measurable(name):
     assert given.value.endswith("not measured yet")
 
 
-def test_a_class_of_beats_is_not_measured_yet():
-    assert ask("wide.QRS_net(V1) < 0", measure_simulated("pvc")[0]).verdict == "not measurable"
+def test_a_class_of_beats_is_measured_where_there_are_such_beats():
+    pvc = measure_simulated("pvc")[0]
+    assert ask("wide.QRS >= 120 ms", pvc).verdict == "met"
+    assert ask("QRS >= 120 ms", pvc).verdict == "unmet", "of the usual beats"
+    assert ask("wide.QRS >= 120 ms", measure_simulated("normal")[0]).verdict == "not measurable"
 
 
 # --- words ------------------------------------------------------------------------------------------------------------
@@ -477,10 +480,10 @@ def test_every_test_that_ships_has_an_answer(kb, condition):
                     assert given.answer.verdict in ("met", "unmet", "borderline", "not measurable")
 
 
-# a finding takes ST elevation 60 ms after J, a test at J; T that is flat or tall in two leads need not be in contiguous
-# ones for a finding of `measure`, and must be for a test
+# A raised J point is no R' for a test. A finding takes ST elevation 60 ms after J, a test at J; T that is flat or tall in
+# two leads need not be in contiguous ones for a finding of `measure`, and must be for a test
 LOOSE = {f"{name}:{place}" for name in ("t_tall", "t_flat") for place in ("anteroseptal", "anterior", "anterolateral")}
-LOOSE |= {f"st_elevation:{place}" for place in TERRITORIES} | {"no_st_deviation"}
+LOOSE |= {f"st_elevation:{place}" for place in TERRITORIES} | {"no_st_deviation", "rsr_v1"}
 RENAMED = {"pause": "long_pause"}
 # A finding looks for P before QRS only: it takes flutter waves for P, and does not see a P that goes its own way.
 BY_TRAIN = {"p_waves", "no_p_waves", "pr_above_200", "pr_below_120", "pr_normal"}

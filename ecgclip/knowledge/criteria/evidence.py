@@ -90,7 +90,10 @@ def weigh(judge: Judge, concept: Concept) -> Evidence:
 
 def explained(judge: Judge, concept: Concept) -> np.ndarray:
     """How true it is, 0 to 1 (n,), that a condition holds which explains the criteria of this one; unknown is 0."""
-    return np.fmax.reduce([np.zeros(len(judge.readings)), *explanations(judge, concept).values()])
+    if concept.id not in judge.explained:
+        degrees = explanations(judge, concept).values()
+        judge.explained[concept.id] = np.fmax.reduce([np.zeros(len(judge.readings)), *degrees])
+    return judge.explained[concept.id]
 
 
 def explanations(judge: Judge, concept: Concept) -> dict[str, np.ndarray]:

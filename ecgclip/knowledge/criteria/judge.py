@@ -90,7 +90,9 @@ class Judge:
         self._conditions: dict[str, Margin] = {}
         self._in_circles: dict[str, Margin] = {}  # of conditions that ask for themselves, asked alone
         self._open: list[str] = []  # conditions that are being judged: each asks for the next
+        self._named: dict[tuple[str, str | None], Margin] = {}
         self._narrower: dict[str, list[Concept]] | None = None
+        self.explained: dict[str, np.ndarray] = {}  # kept for `evidence.explained`
         self._circular: set[str] = set()  # those of them that were asked for once more
 
     @property
@@ -156,7 +158,9 @@ class Judge:
         if isinstance(test, Not):
             return _opposite(self.margin(test.test, lead))
         if isinstance(test, Named):
-            return self.margin(tree_of_named(test.name), lead)
+            if (test.name, lead) not in self._named:
+                self._named[test.name, lead] = self.margin(tree_of_named(test.name), lead)
+            return self._named[test.name, lead]
         if isinstance(test, Is):
             return self.condition(test.concept)
         if isinstance(test, Where):
