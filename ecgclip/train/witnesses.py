@@ -98,10 +98,10 @@ class Simulated:
         cls,
         seeds: Iterable[int] = SEEDS,
         sampling_rate: int = SAMPLING_RATE,
-        conditions: Iterable[str] = tuple(CONDITIONS),
+        conditions: Iterable[str] | None = None,
     ) -> Simulated:
-        """Each of some conditions of the simulator with every seed; sampling_rate: of the encoder, Hz."""
-        ecgs = [simulate(condition, seed) for condition in conditions for seed in seeds]
+        """Each of some conditions of the simulator, None: all, with every seed; sampling_rate: of the encoder, Hz."""
+        ecgs = [simulate(condition, seed) for condition in conditions or CONDITIONS for seed in seeds]
         return cls([examine(ecg, sampling_rate) for ecg in ecgs], [ecg.metadata["truth"] for ecg in ecgs])
 
     def concepts(self, kb: KnowledgeBase) -> tuple[str, ...]:

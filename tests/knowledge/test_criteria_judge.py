@@ -480,8 +480,7 @@ def test_every_test_that_ships_has_an_answer(kb, condition):
                     assert given.answer.verdict in ("met", "unmet", "borderline", "not measurable")
 
 
-# A raised J point is no R' for a test. A finding takes ST elevation 60 ms after J, a test at J; T that is flat or tall in
-# two leads need not be in contiguous ones for a finding of `measure`, and must be for a test
+# where a test is stricter than a finding: contiguous leads, ST elevation at the J point, no R' of a raised J point
 LOOSE = {f"{name}:{place}" for name in ("t_tall", "t_flat") for place in ("anteroseptal", "anterior", "anterolateral")}
 LOOSE |= {f"st_elevation:{place}" for place in TERRITORIES} | {"no_st_deviation", "rsr_v1"}
 RENAMED = {"pause": "long_pause"}
