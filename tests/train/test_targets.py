@@ -24,6 +24,7 @@ def windows(case, **findings):
         np.full((n, MAX_BEATS), np.nan, np.float32),
         np.ones((n, 1, 12), bool),
         np.zeros((n, 1, 3), np.float32),
+        np.zeros((n, 1), np.float32),
         found,
         np.full((n, MAX_BEATS), UNKNOWN, np.int16),
         np.array(case),
