@@ -468,7 +468,10 @@ def test_a_condition_holds_where_it_is_simulated(kb, condition, concept):
     assert answer(Judge(Readings.of_record([m], age, sex), kb.concepts), f"is {concept}").verdict == "met"
 
 
-@pytest.mark.parametrize("condition", CONDITIONS)
+VARIED = ("normal", "pvc", "paced", "flutter", "complete-av-block", "inferior-stemi", "asystole", "torsades")
+
+
+@pytest.mark.parametrize("condition", VARIED)
 def test_every_test_that_ships_has_an_answer(kb, condition):
     m, age, sex = measure_simulated(condition)
     for measurements in ([m], [EMPTY], []):
@@ -497,7 +500,7 @@ def test_every_finding_has_a_test_of_its_name():
     }
 
 
-@pytest.mark.parametrize("condition", CONDITIONS)
+@pytest.mark.parametrize("condition", list(CONDITIONS)[::4])
 def test_a_named_test_answers_as_the_finding_does(condition):
     m, age, sex = measure_simulated(condition, seed=2)
     judge = Judge(Readings.of_record([m], age, sex))
