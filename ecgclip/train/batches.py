@@ -90,7 +90,7 @@ class Batches:
         self.sampler = Sampler(recipe, splits, rank, world)
         self.targets = Targets(recipe, splits, model.kb)
         self.weak = WeakLabels(recipe, splits, model.kb)
-        self.questions = Questions(model.kb, model.tokenizer, self.targets, self.weak.concepts, recipe)
+        self.questions = Questions(model.kb, model.tokenizer, self.targets, recipe)
         self.reports = Reports(recipe, splits, model, self.targets)
 
     @property

@@ -29,27 +29,23 @@ class Questions:
     After `lock`, a batch gets vectors of a text encoder that no longer changes, and of whole banks, as these then cost
     nothing.
 
-    judged : tuple of str
-        Conditions with weak labels.
     recipe : Recipe
         `wording`: share of statements that are then asked in other words than the enriched prompt of inference.
     """
 
-    def __init__(
-        self, kb: KnowledgeBase, tokenizer: Tokenizer, targets: Targets, judged: tuple[str, ...], recipe: Recipe
-    ):
+    def __init__(self, kb: KnowledgeBase, tokenizer: Tokenizer, targets: Targets, recipe: Recipe):
         self.wording, self.trained = recipe.wording, targets.trained
         wordings = {c: concept_wording(kb, c, prompt_settings()["plain"]) for c in kb.concepts}
         self.banks = {
             "statement": Bank({c: wordings[c] for c in targets.concepts}, tokenizer),
             "finding": Bank(finding_wordings(finding_words(kb)), tokenizer),
         }
-        if judged:
-            self.banks["criteria"] = Bank({c: wordings[c] for c in judged}, tokenizer)
+        self.synonyms = Bank(wordings, tokenizer)
+        if recipe.weighs("criteria"):
+            self.banks["criteria"] = self.synonyms  # all conditions
         # before texts are locked, asking costs much: a bank that no loss reads is left out
         self.joint = [name for name in self.banks if name != "criteria" or recipe.losses.get(name, 0) > 0]
         self.always = {"statement": targets.beat_columns}  # asked of every batch
-        self.synonyms = Bank(wordings, tokenizer)
         self.vectors: dict[str, Tensor] = {}  # of all texts of each bank, and of the enriched prompts
         self.enriched: dict[str, Tensor] = {}
 

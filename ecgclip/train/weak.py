@@ -28,7 +28,7 @@ class WeakLabels:
     Attributes
     ----------
     concepts : tuple of str
-        The conditions of which a criterion can be computed; none where the recipe has no such loss.
+        All of the knowledge base; none where the recipe has no such loss.
     probability : dict of source → float16 (windows, concepts)
         NaN where no criterion can be measured, and where an annotation decides.
     """
@@ -37,7 +37,7 @@ class WeakLabels:
         self.concepts: tuple[str, ...] = ()
         self.probability: dict[str, np.ndarray] = {}
         if recipe.weighs("criteria"):
-            self.concepts = tuple(c.id for c in kb.concepts.values() if any(x.test for x in c.criteria))
+            self.concepts = tuple(kb.concepts)
             witnesses = fit_on(splits, kb)
             self.probability = {source: self._judge(split, kb, witnesses) for source, split in splits.items()}
 
