@@ -158,7 +158,7 @@ def write_mimic(root: Path, records: int) -> Path:
 
 
 def recipe(**changes) -> Recipe:
-    """All seven losses, every augmentation, networks of a few thousand parameters."""
+    """All eight losses, every augmentation, networks of a few thousand parameters."""
     fields = {
         "name": "toy",
         "seed": 0,
@@ -172,11 +172,26 @@ def recipe(**changes) -> Recipe:
             "lr": 1e-3,
             "scale": 20,
             "whiten": 0.8,
-            "losses": {"clip": 0.5, "statements": 5.0, "ranking": 0.5, "findings": 2.5, "beats": 1.0, "views": 0.5},
+            "losses": {
+                "clip": 0.5,
+                "statements": 5.0,
+                "ranking": 0.5,
+                "findings": 2.5,
+                "beats": 1.0,
+                "views": 0.5,
+                "criteria": 1.0,
+            },
         },
         "teacher": {"share": 0.5, "trees": 10},
         "wording": 0.15,
-        "measured": {"epochs": 1, "lr": 1e-3, "statements": 10.0, "findings": 0.5, "ranking": 1.0},
+        "measured": {
+            "epochs": 1,
+            "lr": 1e-3,
+            "statements": 10.0,
+            "findings": 0.5,
+            "ranking": 1.0,
+            "criteria": 1.0,
+        },
         "lr": 3e-3,
         "text_lr": 1e-3,
         "weight_decay": 0.05,
@@ -190,6 +205,7 @@ def recipe(**changes) -> Recipe:
             "beats": 1.0,
             "synonyms": 0.25,
             "views": 0.1,
+            "criteria": 1.0,
         },
         "augment": {"drop_leads": 0.5, "gain": 0.15, "noise": 0.03, "wander": 0.05, "mains": 0.02, "crop": 0.3},
         "ecg": {"width": 32, "channels": [8, 16, 24], "heads": 4, "dim": 32, "members": 2},

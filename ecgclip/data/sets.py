@@ -22,11 +22,13 @@ class DataSet:
     loader : str
         Where the function (folder, knowledge base) → cases is, as "module:name". It is imported when it is needed.
     options : tuple of str
-        Keyword arguments that the loader takes: any of "fine", "signals" and "every_s"; see `splits.load`.
+        Keyword arguments that the loader takes: any of "fine", "signals", "every_s" and "seeds"; see `splits.load`.
     main : bool
         Each record has a full list of statements, so that a recipe may take it as its main source.
     reports : bool
         Its records have reports.
+    made : bool
+        Its records are simulated, in the cache: a recipe names `seeds` instead of `path`.
     folds, test_folds : tuple of int
         The published folds, and those of them that are never trained on. Empty where there are no folds.
     published_fold : int, optional
@@ -57,6 +59,7 @@ class DataSet:
     options: tuple[str, ...] = ()
     main: bool = False
     reports: bool = False
+    made: bool = False
     folds: tuple[int, ...] = ()
     test_folds: tuple[int, ...] = ()
     published_fold: int | None = None
@@ -134,6 +137,7 @@ DATA_SETS: dict[str, DataSet] = {
     "cpsc2018": DataSet("ecgclip.data.challenges:cpsc_2018"),
     "chapman": DataSet("ecgclip.data.challenges:chapman", same_records_as="challenge-2020"),
     "ludb": DataSet("ecgclip.data.ludb:ludb"),
+    "simulated": DataSet("ecgclip.data.simulated:simulated", options=("seeds",), made=True),
     "csv": DataSet("ecgclip.data.folder:labelled"),
 }
 

@@ -44,7 +44,7 @@ def check_data(data: dict[str, dict[str, Any]], test_part: dict[str, int]) -> No
     Parameters
     ----------
     data : dict
-        Name of a data set → its options `path`, `per_step` and `folds`.
+        Name of a data set → its options `path` (or `seeds`), `per_step` and `folds`.
     test_part : dict
         Name of a data set → one patient in so many is tested on.
 
@@ -71,12 +71,15 @@ def check_data(data: dict[str, dict[str, Any]], test_part: dict[str, int]) -> No
 
 
 def _check_options(name: str, options: Any) -> None:
+    first, example = ("seeds", "seeds: 8") if DATA_SETS[name].made else ("path", f"path: {name}")
     if not isinstance(options, dict):
-        raise EcgclipError(f"data: {name} needs path and per_step, such as {{path: {name}, per_step: 64}}")
-    if lacking := {"path", "per_step"} - options.keys():
+        raise EcgclipError(f"data: {name} needs {first} and per_step, such as {{{example}, per_step: 64}}")
+    if lacking := {first, "per_step"} - options.keys():
         raise EcgclipError(f"data: {name} lacks {sorted(lacking)[0]}")
-    if unknown := options.keys() - {"path", "per_step", "folds"}:
-        raise EcgclipError(f"data: {name} has no option {sorted(unknown)[0]!r}; there are path, per_step and folds")
+    if unknown := options.keys() - {first, "per_step", "folds"}:
+        raise EcgclipError(f"data: {name} has no option {sorted(unknown)[0]!r}; there are {first}, per_step and folds")
+    if first == "seeds" and (not isinstance(options["seeds"], int) or options["seeds"] < 1):
+        raise EcgclipError(f"data: {name} seeds is {options['seeds']!r}; give a number from 1 up")
 
 
 def _check_folds(name: str, row: DataSet, folds: Any) -> None:
@@ -100,6 +103,7 @@ def load(
     fine: bool = False,
     signals: bool = True,
     every_s: float | None = None,
+    seeds: int | None = None,
 ) -> list[Case]:
     """Load the cases of a data set, without those that are a data set of their own.
 
@@ -119,6 +123,8 @@ def load(
         Leave out records whose file is not there. False keeps those of a data set with reports, for their reports.
     every_s : float, optional
         Of long records: a stretch is taken every so many s; None: as the loader does.
+    seeds : int, optional
+        Of simulated records: patients of each condition; None: as the loader does.
 
     Raises
     ------
@@ -128,7 +134,7 @@ def load(
     row = data_set(name)
     if folds is not None and not row.folds:
         raise EcgclipError(f"the data set {name} has no folds: leave --fold out")
-    wanted: dict[str, Any] = {"fine": fine, "signals": signals, "every_s": every_s}
+    wanted: dict[str, Any] = {"fine": fine, "signals": signals, "every_s": every_s, "seeds": seeds}
     options = {option: wanted[option] for option in row.options if wanted[option] is not None}
     cases = row.load_function()(root, kb, **options)
     return [c for c in cases if c.source not in row.published_apart and (folds is None or c.fold in folds)]

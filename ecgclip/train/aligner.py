@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ecgclip.model.clip import ECGCLIP
 from ecgclip.train.objectives import OBJECTIVES, objective
-from ecgclip.train.objectives.base import Batch, Encoded, Objective
+from ecgclip.train.objectives.base import BANKS, Batch, Encoded, Objective
 from ecgclip.train.recipe import Recipe
 
 
@@ -49,7 +49,8 @@ class Aligner(nn.Module):
         scale = self.log_scale.exp().clamp(max=100)
         encoded = Encoded(features, others, encode=self.model.build_text(), scale=scale)
         if any(loss.banks for loss in active):
-            encoded.vectors = {name: self._bank(batch, name) for name in ("statement", "finding")}
+            asked = [name for name in BANKS if {f"{name}_vectors", f"{name}_ids"} & batch.keys()]
+            encoded.vectors = {name: self._bank(batch, name) for name in asked}
             # bfloat16 makes similarities equal that a scale of 60 tells apart
             with torch.autocast(features.rhythm.device.type, enabled=False):
                 encoded.similarity = {

@@ -15,6 +15,7 @@ from ecgclip.train.questions import Questions
 from ecgclip.train.recipe import Recipe
 from ecgclip.train.sources import Splits, finding_words
 from ecgclip.train.targets import Targets
+from ecgclip.train.weak import WeakLabels
 from ecgclip.train.wording import Composer
 
 REPORTED = 32  # ECGs of a source with a text of their own in a batch: encoding text costs more than encoding ECGs
@@ -88,7 +89,8 @@ class Batches:
         self.recipe, self.splits = recipe, splits
         self.sampler = Sampler(recipe, splits, rank, world)
         self.targets = Targets(recipe, splits, model.kb)
-        self.questions = Questions(model.kb, model.tokenizer, self.targets, recipe.wording)
+        self.weak = WeakLabels(recipe, splits, model.kb)
+        self.questions = Questions(model.kb, model.tokenizer, self.targets, recipe)
         self.reports = Reports(recipe, splits, model, self.targets)
 
     @property
@@ -120,7 +122,9 @@ class Batches:
         texts: Batch = {}
         if not self.locked or "text_ids" in columns_of(self.recipe.locked["losses"]):
             self.reports.add(texts, rows, rng)
-        arrays = augment(self._windows(rows), self.recipe.augment, rng)
+        windows = self._windows(rows)
+        arrays = augment(windows, self.recipe.augment, rng)
+        self.weak.hide_unshown(arrays, arrays["mask"], windows["leads"][:, 0])
         if self.locked:  # from here on, the signal learns alone
             del arrays["measured"]
         batch = {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in arrays.items()}
@@ -139,7 +143,9 @@ class Batches:
             variant = draw_variant(windows.leads[rows], self.recipe.augment["drop_leads"], rng)
             measured = windows.features[rows][variant]
             measured[:, IN_MV] *= np.exp(rng.normal(0, self.recipe.augment["gain"], (len(rows), 1)))
-            parts.append({"measured": measured, **self.targets.columns(source, windows, rows)})
+            known = {**self.targets.columns(source, windows, rows), **self.weak.columns(source, rows)}
+            self.weak.hide_unshown(known, windows.leads[rows][variant], windows.mask[rows])
+            parts.append({"measured": measured, **known})
         batch = {k: torch.from_numpy(v) for k, v in _joined(parts).items()}
         self.questions.ask(batch, rng)
         return batch
@@ -158,6 +164,7 @@ class Batches:
                     "length": windows.length[indices],
                     "beat_truth": self.targets.beat_truth(windows, indices),
                     **self.targets.columns(source, windows, indices),
+                    **self.weak.columns(source, indices),
                 }
             )
         return _joined(parts)

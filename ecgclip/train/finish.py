@@ -11,6 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from ecgclip.data.sets import DATA_SETS
 from ecgclip.data.splits import patient_folds
 from ecgclip.model.clip import ECGCLIP
 from ecgclip.train.calibrate import (
@@ -86,7 +87,7 @@ def calibrate_model(model: ECGCLIP, splits: Splits, held_out: Splits, figures: d
     figures : dict
         What `weigh_signal` returned.
     """
-    real = [real_evidences(model.kb, split.windows, split.cases) for split in splits.values()]
+    real = [real_evidences(model.kb, s.windows, s.cases) for name, s in splits.items() if not DATA_SETS[name].made]
     simulated = Simulated.of(sampling_rate=model.config.ecg.sampling_rate)
     criteria = fit_criteria(real, simulated.evidences(model.kb, simulated.concepts(model.kb)))
     foreign = simulated_examples(model, simulated, model.config.trained_concepts or ())

@@ -12,7 +12,8 @@ from ecgclip.networks.measurements import MeasurementBranch
 from ecgclip.train.batches import Batches
 from ecgclip.train.loop import Loop, MovingAverage, Stage, device_of, parameter_groups
 from ecgclip.train.objectives.banks import Findings, Statements
-from ecgclip.train.objectives.base import Batch, Encoded
+from ecgclip.train.objectives.base import BANKS, Batch, Encoded
+from ecgclip.train.objectives.criteria import Criteria
 from ecgclip.train.objectives.ranking import Ranking
 from ecgclip.train.recipe import Recipe
 
@@ -28,6 +29,7 @@ class MeasuredAligner(nn.Module):
                 "statements": Statements(recipe, scale),
                 "ranking": Ranking(recipe),
                 "findings": Findings(recipe, scale),
+                **({"criteria": Criteria(recipe, scale)} if recipe.measured.get("criteria") else {}),
             }
         )
 
@@ -37,7 +39,8 @@ class MeasuredAligner(nn.Module):
         repeated = {k: v.repeat(1, members.shape[1]) for k, v in batch.items() if k.endswith(("_truth", "_soft"))}
         similarity = {
             name: (members @ batch[f"{name}_vectors"].T).flatten(1)  # (b, members × texts)
-            for name in ("statement", "finding")
+            for name in BANKS
+            if f"{name}_vectors" in batch
         }
         encoded = Encoded(similarity=similarity)
         return {name: loss(encoded, repeated) for name, loss in self.objectives.items()}

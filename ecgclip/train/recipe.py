@@ -80,6 +80,10 @@ class Recipe:
         if lacking := {"epochs", "lr", "statements", "findings", "ranking"} - self.measured.keys():
             raise TypeError(f"measured lacks {', '.join(sorted(lacking))}")
 
+    def weighs(self, loss: str) -> bool:
+        """Whether a loss has a weight above 0 in any stage."""
+        return any(stage.get(loss, 0) > 0 for stage in (self.losses, self.locked["losses"], self.measured))
+
     @property
     def main(self) -> str:
         """The source with a full list of statements, whose windows count the epochs and whose patients validate."""

@@ -47,10 +47,11 @@ def load_split(recipe: Recipe, data: Path, kb: KnowledgeBase, validation: bool) 
 
 def source_parts(recipe: Recipe, source: str, data: Path, kb: KnowledgeBase, signals: bool = True) -> Parts:
     """A source divided as the recipe says; signals=False: with rows that have no signal, for their reports."""
-    fine = recipe.ecg_config.sampling_rate > SAMPLING_RATE
-    cases = load(source, data / recipe.data[source]["path"], kb, fine=fine, signals=signals)
+    fine, options = recipe.ecg_config.sampling_rate > SAMPLING_RATE, recipe.data[source]
+    root = windows_cache() if data_set(source).made else data / options["path"]
+    cases = load(source, root, kb, fine=fine, signals=signals, seeds=options.get("seeds"))
     validation_part = recipe.validation_part if source == recipe.main else 0
-    return divide(source, cases, recipe.data[source].get("folds"), validation_part, recipe.test_part.get(source, 0))
+    return divide(source, cases, options.get("folds"), validation_part, recipe.test_part.get(source, 0))
 
 
 def split_records(recipe: Recipe, *splits: Splits) -> dict[str, dict[str, Any]]:
@@ -115,9 +116,9 @@ def corpus(recipe: Recipe, data: Path, kb: KnowledgeBase) -> list[str]:
 
 
 def trained_concepts(splits: Splits, min_positives: int = 5) -> set[str]:
-    """Concepts that enough training cases have; the others are asked by their criteria first."""
+    """Concepts that enough training cases have, simulated ones aside; the others are asked by their criteria first."""
     counts: dict[str, int] = {}
-    for split in splits.values():
+    for split in (split for source, split in splits.items() if not data_set(source).made):
         for case in split.cases:
             for concept, present in case.statements.items():
                 counts[concept] = counts.get(concept, 0) + present
@@ -125,9 +126,9 @@ def trained_concepts(splits: Splits, min_positives: int = 5) -> set[str]:
 
 
 def data_hash(recipe: Recipe, data: Path) -> str:
-    """SHA-256 over the label tables and the names and sizes of the records that a recipe reads."""
+    """SHA-256 over the label tables and the names and sizes of the records that a recipe reads, not simulated ones."""
     digest = hashlib.sha256()
-    for options in recipe.data.values():
+    for options in (options for source, options in recipe.data.items() if not data_set(source).made):
         for file in sorted((data / options["path"]).rglob("*")):
             if file.suffix == ".csv":
                 digest.update(file.read_bytes())

@@ -9,7 +9,7 @@ from ecgclip.data.cases import DOUBTED_CONCEPTS, MEASURED_CONCEPTS, UNKNOWN, Cas
 from ecgclip.data.windows import Windows
 from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.train.recipe import Recipe
-from ecgclip.train.sources import Splits, finding_words
+from ecgclip.train.sources import Splits, finding_words, trained_concepts
 from ecgclip.train.teacher import opinions
 
 
@@ -53,6 +53,8 @@ class Targets:
         Where the kinds of beats stand among `concepts`.
     truth, soft : dict of source → (windows, concepts)
         1 present, 0 absent, -1 unknown; the teacher's probabilities, NaN where it has none.
+    trained : set of str
+        Concepts that enough ECGs have; inference asks the others by their criteria first.
     rarity : float32 (concepts,)
         Weight of a statement that two ECGs share: the rarer it is, the higher.
     """
@@ -73,6 +75,7 @@ class Targets:
             features = splits[recipe.main].windows.features[:, 0]
             trees = recipe.teacher["trees"]
             self.soft[recipe.main] = opinions(features, self.truth[recipe.main], trees, recipe.seed)
+        self.trained = trained_concepts(splits)
         counts = np.sum([(t == 1).sum(0) for t in self.truth.values()], 0)
         total = sum(map(len, self.truth.values()))
         self.rarity = torch.from_numpy(np.log(total / np.maximum(counts, 1)).astype(np.float32))

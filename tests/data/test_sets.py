@@ -45,6 +45,6 @@ def test_a_row_does_not_contradict_itself():
         assert row.published_fold is None or row.published_fold in row.test_folds, name
         assert not (row.folds and row.test_part), name
         assert not row.same_records_as or DATA_SETS[row.same_records_as].same_records_as == name
-        assert set(row.options) <= {"fine", "signals", "every_s"}, name
+        assert set(row.options) <= {"fine", "signals", "every_s", "seeds"}, name
         for label_set in filter(None, [*row.label_sets.values(), row.subclass_labels]):
             assert load_label_set(label_set)["labels"], label_set

@@ -17,6 +17,7 @@ OBJECTIVES = {
     "beats": "beats:Beats",
     "synonyms": "synonyms:Synonyms",
     "views": "views:Views",
+    "criteria": "criteria:Criteria",
 }
 
 

@@ -10,11 +10,13 @@ from torch import Tensor, nn
 from ecgclip.train.recipe import Recipe
 
 Batch = dict[str, Tensor]  # columns by name
+BANKS = ("statement", "finding", "criteria")  # of texts that a batch is compared with
 
 
 @dataclass
 class Encoded:
-    """A batch after the encoders: b ECGs of n beats, and two banks of texts, "statement" and "finding".
+    """A batch after the encoders: b ECGs of n beats, and banks of texts: "statement", "finding", and where conditions
+    are asked whose criteria were computed, "criteria".
 
     The measurements' branch, which is trained without the encoders, fills in `similarity` alone.
 
