@@ -17,7 +17,7 @@ def test_each_loss_can_be_switched_off_by_its_weight(batches, untrained, off):
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_a_loss_reads_no_column_but_those_it_names(batches, untrained, name):
     inputs = {"signal", "mask", "r_peaks", "length", "measured", "statement_ids", "statement_mask"}
-    inputs |= {"finding_ids", "finding_mask"} | columns_of({name: 1.0})
+    inputs |= {"finding_ids", "finding_mask", "criteria_ids", "criteria_mask"} | columns_of({name: 1.0})
     batch = {k: v for k, v in batches(0).items() if k in inputs}
     assert Aligner(untrained, recipe())(batch, {name: 1.0})[name].isfinite()
 
