@@ -2,8 +2,8 @@
 
     python benchmarks/untrained.py $ECGCLIP_DATA/ptb-xl results/untrained [MODEL]
 
-Of fold 9's records that are annotated as a normal ECG: the share with any such condition at a probability of at least
-one half, and the conditions for which that happens most often. MODEL: a folder; by default the shipped weights.
+Of fold 9's records that are annotated as a normal ECG: the share with any such condition that a normal ECG excludes at a
+probability of at least one half, and the conditions for which that happens most often. MODEL: a folder; by default the shipped weights.
 """
 
 import sys
@@ -26,7 +26,9 @@ CLAIMED = 0.5  # the probability from which on a condition counts as claimed
 def main(data: Path, out: Path, weights: Path | None = None) -> None:
     model = load_model(weights)
     trained = model.config.training["concepts"]
-    untrained = [c for c in model.kb.concepts.values() if c.category != "beat" and c.id not in trained]
+    excluded = model.kb.excluded("normal-ecg")  # a normal axis, for one, may be claimed
+    conditions = [c for c in model.kb.concepts.values() if c.category != "beat" and c.id in excluded]
+    untrained = [c for c in conditions if c.id not in trained]
     prompts = [model.prompt(c.name, concept=c.id) for c in untrained]
     normal = [case for case in ptb_xl(data, model.kb, folds=[FOLD]) if "normal-ecg" in case.annotated]
     embeddings, normal = embed_cases(model, normal)
