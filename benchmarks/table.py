@@ -424,7 +424,8 @@ def untrained(folder: Path) -> Lines:
     claimed = "".join(f"; {claim['condition']} {interval(claim['share'])}" for claim in r["claimed"][:3])
     yield (
         f"Of fold {r['fold']}'s {r['records']} normal ECGs, {interval(r['any'])} have any of the {r['conditions']} "
-        f"conditions that training never had, and that a normal ECG excludes, at a probability of at least {r['probability']}{claimed}."
+        "conditions that training never had, and that a normal ECG excludes, at a probability of at least "
+        f"{r['probability']}{claimed}."
     )
 
 
