@@ -2,8 +2,9 @@
 
     python benchmarks/untrained.py $ECGCLIP_DATA/ptb-xl results/untrained [MODEL]
 
-Of fold 9's records that are annotated as a normal ECG: the share with any such condition that a normal ECG excludes at a
-probability of at least one half, and the conditions for which that happens most often. MODEL: a folder; by default the shipped weights.
+Of fold 9's records that are annotated as a normal ECG: the share with any such condition, if a normal ECG excludes it,
+at a probability of at least one half, and the conditions for which that happens most often. MODEL: a folder; by default
+the shipped weights.
 """
 
 import sys
