@@ -62,6 +62,9 @@ def make_query(model: ECGCLIP, text: str | None, like: Record | Embedding | None
         example = like.vector
     prompt = model.prompt(text) if text else None
     denied = [model.prompt(without)] if without else []
+    for asked in filter(None, (prompt, *denied)):
+        if numbers := [leaf.label for leaf in asked.leaves if leaf.test]:
+            raise EcgclipError(f"{numbers[0]!r} is measured in a recording, and an index has vectors: use `classify`")
     alternatives: list[Prompt | None] = list(prompt.parts) if prompt and prompt.any_of else [prompt]
     return Query(alternatives, denied, example, _hash(like))
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from index_stubs import NORTH, build, names, on_circle, one_line, stub, stubs
 
+from ecgclip.ecg import EcgclipError
 from ecgclip.index.archive import ECGIndex
 from ecgclip.index.search import denied_prompts
 from ecgclip.io.wfdb import read_ecg
@@ -86,6 +87,12 @@ def test_of_alternatives_the_nearest_counts(built, second):
     assert [hit.score for hit in found] == sorted(best.values(), reverse=True)
     found = [*built.search("no AF"), *built.search("no LBBB")]
     assert found, "what is only denied is searched from its far side"
+
+
+@pytest.mark.parametrize("text, without", [("AF with QTc > 500", None), ("AF", "rate < 40")])
+def test_a_number_cannot_be_searched_for(built, text, without):
+    with pytest.raises(EcgclipError, match="is measured in a recording"):
+        built.search(text, without=without)
 
 
 def test_german_finds_what_english_finds(built):
