@@ -17,9 +17,8 @@ import numpy as np
 from ecgclip import load_model
 from ecgclip.evaluate.metrics import Labels, label_table
 from ecgclip.files import code_version, write_json
-from ecgclip.knowledge.criteria import Judge, Readings
+from ecgclip.knowledge.criteria import Judge
 from ecgclip.model.clip import ECGCLIP
-from ecgclip.model.prompts import combine, leaf_vectors
 from ecgclip.simulate import CONDITIONS
 from ecgclip.train.witnesses import Simulated
 
@@ -66,12 +65,10 @@ def score(model: ECGCLIP, simulated: Simulated) -> Scores:
     """Score simulated ECGs for all conditions of the knowledge base."""
     concepts = tuple(c.id for c in model.kb.concepts.values() if c.category != "beat")
     prompts = [model.prompt(model.kb.concepts[c].name, True, c) for c in concepts]
-    leaves = [leaf for prompt in prompts for leaf in prompt.leaves]
     vectors = np.stack([embedding.vector for embedding in model.encode(simulated.ecgs)])
-    rows = [Readings.of_record(e.measurements, e.metadata["age"], e.metadata["sex"]) for e in simulated.ecgs]
-    judge = Judge(Readings.stack(rows), model.kb.concepts)
-    by = model.probabilities(vectors @ leaf_vectors(prompts).T, leaves, judge)
-    return Scores(concepts, *(combine(prompts, p, whole=1) for p in (by.both, by.vector, by.criteria)))
+    judge = Judge(simulated.readings, model.kb.concepts)
+    by = model.probabilities(vectors, prompts, judge)
+    return Scores(concepts, by.both, by.vector, by.criteria)
 
 
 def kept(model: ECGCLIP, scores: Scores, rows: np.ndarray, rule: Rule) -> np.ndarray:
@@ -102,12 +99,7 @@ def rivals(model: ECGCLIP, scores: Scores, rows: np.ndarray, concept: str) -> np
 
 def tables(model: ECGCLIP, simulated: Simulated, conditions: Sequence[str], scores: Scores) -> dict[str, Any]:
     """AUROC of each concept by each witness, and the share of ECGs that keep each rule."""
-    truth = np.array(
-        [
-            [1 if c in t["concepts"] else -1 if c in t["unknown"] else 0 for c in scores.concepts]
-            for t in simulated.truths
-        ]
-    )
+    truth = simulated.truth(scores.concepts)
     labels = Labels(list(scores.concepts), list(scores.concepts), {})
     patients = np.arange(len(truth))
     by_witness = {}

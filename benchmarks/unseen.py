@@ -53,7 +53,7 @@ from ecgclip.knowledge.criteria import Judge, Readings
 from ecgclip.model.calibration import Calibration, Witnesses
 from ecgclip.model.clip import ECGCLIP
 from ecgclip.model.passages import DENIAL
-from ecgclip.model.prompts import combine, leaf_vectors, prompt_settings
+from ecgclip.model.prompts import prompt_settings
 from ecgclip.model.scoring import Probabilities
 from ecgclip.model.store import load_model
 from ecgclip.train import calibrate
@@ -65,7 +65,7 @@ from ecgclip.train.sources import Split, Splits, forget, load_split
 from ecgclip.train.targets import targets
 from ecgclip.train.text import train_text
 from ecgclip.train.validation import embed_windows
-from ecgclip.train.witnesses import Simulated, fit_criteria, real_evidences
+from ecgclip.train.witnesses import Simulated, all_real_evidences, fit_criteria
 
 GROUPS = 4
 PROMPTS = ("abbreviation", "bare name", "name in templates", "criteria only", "all names and reports", "knowledge base")
@@ -273,7 +273,7 @@ def left_out_ece(examples: Examples, curve: Calibration, witnesses: Witnesses) -
 
 def fit_weights(kb: KnowledgeBase, splits: Splits, simulated: Simulated, groups: list[list[str]]) -> list[Witnesses]:
     """The weights of the criteria, fitted without each group and what is broader or narrower, and on all conditions."""
-    real = [real_evidences(kb, split.windows, split.cases) for split in splits.values()]
+    real = all_real_evidences(kb, splits)
     foreign = simulated.evidences(kb, simulated.concepts(kb))
     hidden = [set(kb.concepts) - kb.without(group).concepts.keys() for group in groups]
     return [fit_criteria(real, foreign, without) for without in (*hidden, set())]
@@ -384,10 +384,8 @@ def unseen_scores(
 def probabilities(model: ECGCLIP, vectors: np.ndarray, readings: Readings, labels: Labels) -> Probabilities:
     """The probabilities (records, labels) of concepts by a model; vectors (records, dim) need not be of unit length."""
     prompts = [model.prompt(name, True, concept) for name, concept in zip(labels.names, labels.concepts, strict=True)]
-    leaves = [leaf for prompt in prompts for leaf in prompt.leaves]
     vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    by = model.probabilities(vectors @ leaf_vectors(prompts).T, leaves, Judge(readings, model.kb.concepts))
-    return Probabilities(*(combine(prompts, p, whole=1) for p in (by.both, by.vector, by.criteria)))
+    return model.probabilities(vectors, prompts, Judge(readings, model.kb.concepts))
 
 
 def set_tables(

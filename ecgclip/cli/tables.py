@@ -66,7 +66,7 @@ def _heading(result: Result) -> str:
     return f"{result.record} ({', '.join(parts)})"
 
 
-def number(value: float, digits: str) -> str:
+def _number(value: float, digits: str) -> str:
     """A number; a dash where there is none."""
     return "–" if math.isnan(value) else f"{value:{digits}}"
 
@@ -81,9 +81,9 @@ def _print_scores(page: Page, result: Result) -> None:
         columns |= {"note": TEXT}
     rows = []
     for score in result.scores:
-        cells = [score.label, score.concept or "–", number(score.probability, ".3f"), f"{score.similarity:+.3f}"]
+        cells = [score.label, score.concept or "–", _number(score.probability, ".3f"), f"{score.similarity:+.3f}"]
         if several_windows:
-            cells += [number(score.max_probability, ".3f"), f"{score.burden:.0%}"]
+            cells += [_number(score.max_probability, ".3f"), f"{score.burden:.0%}"]
         if with_notes:
             cells.append(score.note)
         rows.append(cells)

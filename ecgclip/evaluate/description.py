@@ -40,8 +40,8 @@ def description(
     Beside the description stands a baseline: the annotation of the nearest ECG, by cosine, of the model's training
     folds, without the patients of the fold under test. Statements are compared over all concepts that the data set
     annotates in these records, on both sides with all broader ones: "inferior infarct" also says infarct, as PTB-XL's
-    superclasses do. A statement of a
-    concept that the record's annotation leaves open counts neither as right nor as wrong.
+    superclasses do. A statement of a concept that the record's annotation leaves open counts neither as right nor as
+    wrong.
 
     Parameters
     ----------

@@ -49,8 +49,7 @@ def mean_vectors(
     read: list[Case] = []
     for batch, by_model in embed_batches(models, cases, leads):
         read += batch
-        for e in by_model[0]:
-            measured.append(Readings.of_record(e.measurements, e.metadata.get("age"), e.metadata.get("sex")))
+        measured += [Readings.of_examined(e) for e in by_model[0]]
         for rows, embeddings in zip(vectors, by_model, strict=True):
             rows += [e.vector for e in embeddings]
     return [np.stack(rows) for rows in vectors], Readings.stack(measured), read

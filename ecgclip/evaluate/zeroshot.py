@@ -156,12 +156,9 @@ def _scores(
     random_vectors: np.ndarray,
 ) -> tuple[np.ndarray, ...]:
     """The last four fields of `_Scored`; vectors (records, dim) of the model and of the random encoder."""
-    prompt_vectors = leaf_vectors(prompts)
-    leaves = [leaf for prompt in prompts for leaf in prompt.leaves]
-    judge = Judge(readings, model.kb.concepts) if readings else None
-    by = model.probabilities(vectors @ prompt_vectors.T, leaves, judge)
-    probability, vector, criteria = (combine(prompts, p, whole=1) for p in (by.both, by.vector, by.criteria))
-    return probability, vector, criteria, combine(prompts, random_vectors @ prompt_vectors.T, whole=0)
+    by = model.probabilities(vectors, prompts, Judge(readings, model.kb.concepts) if readings else None)
+    random_similarity = combine(prompts, random_vectors @ leaf_vectors(prompts).T, whole=0)
+    return by.both, by.vector, by.criteria, random_similarity
 
 
 def _figures(model: ECGCLIP, scored: _Scored, min_positives: int, seed: int) -> dict[str, Any]:

@@ -59,8 +59,7 @@ def measured_criteria(
 
 def record_judge(examined: Examined, knowledge_base: KnowledgeBase) -> Judge:
     """The judge of a whole record, with the age and sex of its patient."""
-    age, sex = (examined.metadata.get(key) for key in ("age", "sex"))
-    return Judge(Readings.of_record(examined.measurements, age, sex), knowledge_base.concepts)
+    return Judge(Readings.of_examined(examined), knowledge_base.concepts)
 
 
 def judged_criteria(concepts: Iterable[Concept], judge: Judge) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ from ecgclip.measure.rhythm import EARLY, LATE, MIN_WIDE, intervals_of, qrs_widt
 from ecgclip.measure.spikes import spike_before
 from ecgclip.measure.waves import find_spike
 from ecgclip.peaks import cut_beats
+from ecgclip.prepare import find_runs
 
 QRS, SHIFT = 25, 3  # samples of a complex that are compared, at the best of so many shifts to either side
 EDGE = 8  # samples of a complex on either side of R without which it is not judged by its shape
@@ -194,15 +195,9 @@ def classify(
 def in_runs(flags: np.ndarray, length: int) -> np.ndarray:
     """Which of the flags stand in a row of so many at least, bool."""
     found = np.zeros(len(flags), bool)
-    for first, last in runs(flags):
-        found[first:last] = last - first >= length
+    for first, stop in find_runs(flags, length - 1):
+        found[first:stop] = True
     return found
-
-
-def runs(flags: np.ndarray) -> list[tuple[int, int]]:
-    """First and last + 1 of each row of flags."""
-    edges = np.flatnonzero(np.diff(np.pad(flags, 1).astype(int)))
-    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
 
 def _wide(beats: Complexes) -> tuple[np.ndarray, np.ndarray]:

@@ -18,12 +18,12 @@ from ecgclip.measure.beat_classes import (
     clusters,
     complexes,
     median,
-    runs,
 )
 from ecgclip.measure.beats import NAN, Bounds
 from ecgclip.measure.limits import THRESHOLDS
 from ecgclip.measure.rhythm import EARLY, MIN_BEATS, irregularity_of, turns_taken
 from ecgclip.peaks import RATE, cut_beats
+from ecgclip.prepare import find_runs
 
 MS = 1000 / RATE  # of a sample
 SAME_WIDE = 0.8  # correlation from which two wide complexes have the same shape
@@ -42,7 +42,7 @@ FIT_BEFORE, FIT_AFTER, FIT_BEATS = 25, 40, 3  # samples around R that a beat is 
 NOTHING_FITS = 30  # %: with less, as in ventricular fibrillation (0 to 1, torsades 66 to 69), nothing is told of beats
 # The T wave before a pause: from R, samples; so much larger a difference from the median T than any other beat's
 T_FROM, T_UNTIL, T_LARGER, T_LEAST_MV, T_BEATS = 14, 45, 1.5, 0.05, 3
-# Bundle branch blocks at 100 Hz: a complex that is fast for so long (as `width_ms`), and waves of at least so many mV
+# Bundle branch blocks at 100 Hz: how long a complex is fast (`Complexes.width`), and its waves, mV
 BLOCK_MS, BLOCK_MV, BLOCK_BEATS = 100, 0.1, 2
 
 
@@ -58,12 +58,6 @@ class BeatTable:
         The class of each beat: usual, early, wide, run, late, fusion, paced, other (see `beat_classes`).
     wide : bool (beats,)
         Whether it is wide and of another shape than the basic ones.
-    width_ms : float (beats,)
-        Where the leads are faster than a fifth of their fastest: less than QRS duration, and for comparison only.
-    likeness : float (beats,)
-        Correlation with the basic QRS shape.
-    shape : int (beats,)
-        Complexes of one shape have one number; 0 is the basic shape.
     coupling_ms : float (beats,)
         The interval to the beat before.
     late_narrow, late_wide : float
@@ -100,9 +94,6 @@ class BeatTable:
 
     kind: np.ndarray
     wide: np.ndarray
-    width_ms: np.ndarray
-    likeness: np.ndarray
-    shape: np.ndarray
     coupling_ms: np.ndarray
     late_narrow: float = NAN
     late_wide: float = NAN
@@ -130,9 +121,7 @@ class BeatTable:
 
 def no_table(beats: int = 0) -> BeatTable:
     """The table of beats of which nothing is known."""
-    unknown = np.full(beats, NAN)
-    nothing = np.zeros(beats, bool)
-    return BeatTable(np.full(beats, "other"), nothing, unknown, unknown, np.zeros(beats, int), unknown)
+    return BeatTable(np.full(beats, "other"), np.zeros(beats, bool), np.full(beats, NAN))
 
 
 def tabulate(
@@ -167,9 +156,6 @@ def tabulate(
     return BeatTable(
         kind=kind,
         wide=wide,
-        width_ms=beats.width,
-        likeness=beats.likeness,
-        shape=beats.shape,
         coupling_ms=beats.before,
         late_narrow=count((kind == "late") & ~wide),
         late_wide=count((kind == "late") & wide),
@@ -203,7 +189,7 @@ def _irregularity(beats: Complexes) -> float:
 
 def _longest_run(beats: Complexes, ectopic: np.ndarray, peaks: np.ndarray, values: Mapping[str, Any]) -> dict[str, Any]:
     """The longest row of wide beats, its rate and its duration."""
-    run = max(runs(ectopic), key=lambda run: run[1] - run[0], default=(0, 0))
+    run = max(find_runs(ectopic, 0).tolist(), key=lambda run: run[1] - run[0], default=(0, 0))
     length = run[1] - run[0]
     one_shape = not ectopic.any() and values["qrs_ms"] >= THRESHOLDS["qrs_wide"]
     if one_shape and values["heart_rate"] > THRESHOLDS["rate_fast"]:

@@ -91,9 +91,10 @@ def measure_spikes(
     qrs : float
         From the onset of QRS to R, ms.
     """
-    smeared = _of_beats(signal, mask, peaks, qrs) if mask.any() and len(peaks) else NOTHING
     raw = _of_raw(spikes, signal.shape[1], peaks, span, qrs) if len(spikes) else None
-    return smeared if raw is None else raw
+    if raw is not None:
+        return raw
+    return _of_beats(signal, mask, peaks, qrs) if mask.any() and len(peaks) else NOTHING
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -11,6 +11,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from ecgclip.knowledge.criteria.evidence import logistic
+
 SMALLEST = 1e-6  # a probability that is told apart from 0
 
 
@@ -111,8 +113,3 @@ def logit(probability: np.ndarray) -> np.ndarray:
     """The logarithm of the odds; finite for 0 and 1."""
     probability = np.clip(probability, SMALLEST, 1 - SMALLEST)
     return np.log(probability / (1 - probability))
-
-
-def logistic(x: np.ndarray) -> np.ndarray:
-    """The opposite of `logit`."""
-    return 0.5 * (1 + np.tanh(x / 2))

@@ -297,25 +297,27 @@ class ECGCLIP(Encoders):
         return Judge(readings, self.kb.concepts)
 
     def probabilities(
-        self, similarity: np.ndarray, leaves: Sequence[Prompt], judge: Judge | None = None
+        self, vectors: np.ndarray, prompts: Sequence[Prompt], judge: Judge | None = None
     ) -> Probabilities:
-        """Calibrate similarities, and listen to the criteria.
+        """Return how probable labels are in ECGs, by their vectors and by their criteria.
 
         Parameters
         ----------
-        similarity : (n, leaves)
-            Cosines of ECGs and prompts.
-        leaves
-            Prompts of single conditions.
+        vectors : (n, dim)
+            Of unit length.
+        prompts
+            Prompts of the labels.
         judge
             Has the readings of the n ECGs; None: the criteria are not heard.
 
         Returns
         -------
         Probabilities
-            (n, leaves) each: by both witnesses, by the vector and by the criteria alone.
+            (n, labels) each: by both witnesses, by the vector and by the criteria alone.
         """
-        return self._scorer.probabilities(similarity, leaves, judge)
+        leaves = [leaf for prompt in prompts for leaf in prompt.leaves]
+        by = self._scorer.probabilities(vectors @ leaf_vectors(prompts).T, leaves, judge)
+        return Probabilities(*(combine(prompts, p, whole=1) for p in (by.both, by.vector, by.criteria)))
 
     def likely(self, prompt: Prompt, vectors: np.ndarray) -> np.ndarray:
         """Return which ECGs to leave out of a search that excludes a label.

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ecgclip.knowledge.criteria import Judge, weigh
+from ecgclip.knowledge.criteria.evidence import logistic
 from ecgclip.knowledge.criteria.judge import midpoint
 from ecgclip.measure.recording import Decision
-from ecgclip.model.calibration import logistic
 from ecgclip.model.config import ModelConfig
 from ecgclip.model.prompts import UNTRAINED, Prompt, combine, leaf_vectors
 from ecgclip.model.results import Embedding, Result, Score
@@ -52,7 +52,7 @@ class Scorer:
     reference: np.ndarray
 
     def probabilities(self, similarity: np.ndarray, leaves: Sequence[Prompt], judge: Judge | None) -> Probabilities:
-        """Similarities (n, leaves), and a judge of the same ECGs → probabilities; see `ECGCLIP.probabilities`."""
+        """Similarities (n, leaves), and a judge of the same ECGs → probabilities; of single conditions."""
         vector = self.by_vector(similarity, leaves)
         both, criteria = vector.copy(), np.full_like(vector, np.nan)
         witnesses = self.config.witnesses
@@ -156,4 +156,4 @@ def _decide(
 def _softmax(probability: np.ndarray) -> np.ndarray:
     """Probabilities (labels,) that sum to one, in the proportion of their odds."""
     odds = probability / (1 - probability).clip(1e-9)
-    return odds / odds.sum()
+    return odds / np.nansum(odds)  # a number that cannot be measured has none

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ecgclip.data.sets import DATA_SETS
 from ecgclip.data.splits import patient_folds
 from ecgclip.model.clip import ECGCLIP
 from ecgclip.train.calibrate import (
@@ -27,7 +26,7 @@ from ecgclip.train.loop import device_of
 from ecgclip.train.recipe import Recipe
 from ecgclip.train.sources import Split, Splits, data_hash, split_records, trained_concepts
 from ecgclip.train.validation import embed_windows, encode_windows, macro_auroc, validation_auroc, validation_prompts
-from ecgclip.train.witnesses import Simulated, fit_criteria, real_evidences
+from ecgclip.train.witnesses import Simulated, all_real_evidences, fit_criteria
 
 SIGNAL_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)  # tried
 REFERENCE = 512  # windows of the reference bank
@@ -87,9 +86,10 @@ def calibrate_model(model: ECGCLIP, splits: Splits, held_out: Splits, figures: d
     figures : dict
         What `weigh_signal` returned.
     """
-    real = [real_evidences(model.kb, s.windows, s.cases) for name, s in splits.items() if not DATA_SETS[name].made]
     simulated = Simulated.of(sampling_rate=model.config.ecg.sampling_rate)
-    criteria = fit_criteria(real, simulated.evidences(model.kb, simulated.concepts(model.kb)))
+    criteria = fit_criteria(
+        all_real_evidences(model.kb, splits), simulated.evidences(model.kb, simulated.concepts(model.kb))
+    )
     foreign = simulated_examples(model, simulated, model.config.trained_concepts or ())
     curve, witnesses = calibrate(examples(model, held_out), foreign, criteria)
     model.config = replace(model.config, floor=choose_floor(model), calibration=curve, witnesses=witnesses)

@@ -17,7 +17,7 @@ from ecgclip.model.calibration import Witnesses
 from ecgclip.train.recipe import Recipe
 from ecgclip.train.sources import Split, Splits
 from ecgclip.train.targets import targets
-from ecgclip.train.witnesses import evidences, fit_criteria, readings_of, real_evidences
+from ecgclip.train.witnesses import all_real_evidences, evidences, fit_criteria, readings_of, real_evidences
 
 ENOUGH_LEADS = 6  # a view with fewer leads than that, of more recorded ones, may not show what the criteria were met by
 
@@ -62,7 +62,7 @@ class WeakLabels:
 
 def fit_on(splits: Splits, kb: KnowledgeBase) -> Witnesses:
     """Fit the weights of the criteria on training windows, those of simulated ECGs apart."""
-    real = [real_evidences(kb, s.windows, s.cases) for source, s in splits.items() if not DATA_SETS[source].made]
+    real = all_real_evidences(kb, splits)
     for source, split in splits.items():
         if DATA_SETS[source].made:
             return fit_criteria(real, real_evidences(kb, split.windows, split.cases))

@@ -15,13 +15,16 @@ from typing import Any
 import numpy as np
 
 from ecgclip.data.cases import Case
+from ecgclip.data.sets import DATA_SETS
 from ecgclip.data.windows import Windows
 from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.knowledge.criteria import FEATURES, Judge, Readings, weigh
+from ecgclip.knowledge.criteria.evidence import logistic
 from ecgclip.measure.examined import Examined, examine
 from ecgclip.model.calibration import Mix, Witnesses, logit
 from ecgclip.prepare import SAMPLING_RATE
 from ecgclip.simulate import CONDITIONS, simulate
+from ecgclip.train.sources import Splits
 from ecgclip.train.targets import targets
 
 SEEDS = range(5000, 5004)  # simulated patients to fit on; tests and benchmarks have others
@@ -86,6 +89,11 @@ def real_evidences(kb: KnowledgeBase, windows: Windows, cases: list[Case], min_p
     return evidences(kb, readings_of(windows, cases), chosen, truth[:, enough])
 
 
+def all_real_evidences(kb: KnowledgeBase, splits: Splits) -> list[Evidences]:
+    """The same of each source, but for those that are simulated."""
+    return [real_evidences(kb, s.windows, s.cases) for name, s in splits.items() if not DATA_SETS[name].made]
+
+
 @dataclass(frozen=True, eq=False)
 class Simulated:
     """Simulated ECGs, examined, and the conditions that they have."""
@@ -111,8 +119,12 @@ class Simulated:
     def evidences(self, kb: KnowledgeBase, concepts: Iterable[str]) -> Evidences:
         """The evidence for conditions, and whether the ECGs have them."""
         concepts = tuple(concepts)
-        rows = [Readings.of_record(e.measurements, e.metadata["age"], e.metadata["sex"]) for e in self.ecgs]
-        return evidences(kb, Readings.stack(rows), concepts, self.truth(concepts))
+        return evidences(kb, self.readings, concepts, self.truth(concepts))
+
+    @property
+    def readings(self) -> Readings:
+        """What was measured in them."""
+        return Readings.stack([Readings.of_examined(e) for e in self.ecgs])
 
     def truth(self, concepts: Sequence[str]) -> np.ndarray:
         """Whether the ECGs have conditions, int8 (ECGs, concepts): 1 yes, 0 no, -1 unknown."""
@@ -170,7 +182,7 @@ def fit_logistic(x: np.ndarray, y: np.ndarray, weight: np.ndarray, penalty: floa
     def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
         weights, bias = parameters[:-1], parameters[-1]
         z = x @ weights + bias
-        error = weight * (0.5 * (1 + np.tanh(z / 2)) - y)
+        error = weight * (logistic(z) - y)
         value = (weight * (np.logaddexp(0, z) - y * z)).sum() + penalty * (weights**2).sum()
         return float(value), np.append(x.T @ error + 2 * penalty * weights, error.sum())
 

@@ -182,14 +182,14 @@ def test_a_judge_tells_each_ecg_apart(listening):
     """As the evaluations ask: many ECGs at once, with and without a judge."""
     embeddings = [listening.embed(simulate(c, seed=3)) for c in ("lbbb", "normal", "af")]
     leaves = listening.prompts(ASKED)
-    similarity = np.stack([e.vector for e in embeddings]) @ np.stack([p.vector for p in leaves]).T
+    vectors = np.stack([e.vector for e in embeddings])
     readings = [Readings.of_record(e.measurements, e.metadata["age"], e.metadata["sex"]) for e in embeddings]
-    by = listening.probabilities(similarity, leaves, Judge(Readings.stack(readings), listening.kb.concepts))
+    by = listening.probabilities(vectors, leaves, Judge(Readings.stack(readings), listening.kb.concepts))
     for i, embedding in enumerate(embeddings):
         scores = listening.score(embedding, leaves).scores
         assert by.both[i] == pytest.approx([s.probability for s in scores], abs=1e-5)
         assert by.vector[i] == pytest.approx([s.by_vector for s in scores], abs=1e-5)
         assert by.criteria[i] == pytest.approx([s.by_criteria for s in scores], abs=1e-5)
-    deaf = listening.probabilities(similarity, leaves)
+    deaf = listening.probabilities(vectors, leaves)
     assert np.array_equal(deaf.both, deaf.vector)
     assert np.isnan(deaf.criteria).all()

@@ -103,8 +103,13 @@ def explanations(judge: Judge, concept: Concept) -> dict[str, np.ndarray]:
         margin = midpoint(judge.condition(other))
         if test != "always":
             margin = np.minimum(margin, midpoint(judge.margin(tree_of(test))))
-        degrees[other] = 0.5 * (1 + np.tanh(EXPLAINED * margin / 2))
+        degrees[other] = logistic(EXPLAINED * margin)
     return degrees
+
+
+def logistic(x: np.ndarray) -> np.ndarray:
+    """The logistic function, which does not overflow."""
+    return 0.5 * (1 + np.tanh(x / 2))
 
 
 def _overall(margins: Sequence[np.ndarray], records: int) -> np.ndarray:

@@ -11,10 +11,10 @@ import numpy as np
 from ecgclip.ecg import AVF, LEADS, V1, V6, I
 from ecgclip.measure.beats import NAN
 from ecgclip.measure.limits import MIN_INTERVALS, TERRITORIES, THRESHOLDS, limits_of
-from ecgclip.measure.measurement import Measurement
+from ecgclip.measure.measurement import CLASSES, Measurement
 
 CLEAR_NET = 0.1  # mV: a net QRS of this size has a direction
-BEATS = ("early", "wide", "late", "run")  # classes of beats, each measured as the usual ones are
+BEATS = CLASSES  # of beats, each measured as the usual ones are
 # Leads and territories by name
 PLACES = {
     **{lead: (lead,) for lead in LEADS},
@@ -263,9 +263,7 @@ _BY_LEAD = {
     "R2": _in_leads("mV", "R'", 0.03, _shape("rprime_mv")),
     "tallest": _in_leads("mV", "taller of R and R'", 0.05, _tallest),
     "nadir": _in_leads("mV", "deeper of Q and S", 0.05, _nadir),
-    "nadir_share": _in_leads(
-        "ratio", "deeper of Q and S over R", 0.08, lambda m: _nadir(m) / np.fmax(m.shape.r_mv, 0.01)
-    ),
+    "nadir_share": _in_leads("ratio", "deeper of Q and S over R", 0.08, _nadir_share),
     "QRS_net": _in_leads("mV", "net QRS", _half_width("dominant_r_net"), _net),
     "QRS_height": _in_leads("mV", "QRS peak to peak", 0.05, _of("qrs_pp_mv")),
     "ST": _in_leads("mV", "ST elevation|ST depression", _half_width("st_up"), _of("st_mv")),

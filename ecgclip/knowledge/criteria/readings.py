@@ -17,6 +17,7 @@ from ecgclip.knowledge.criteria.limits import SEXES
 from ecgclip.knowledge.criteria.quantities import BEATS, QUANTITIES
 from ecgclip.knowledge.criteria.tree import Quantity
 from ecgclip.measure.beats import NAN
+from ecgclip.measure.examined import Examined
 from ecgclip.measure.measurement import Measurement
 
 USUAL: str | None = None  # the class of the usual beats
@@ -112,6 +113,11 @@ class Readings:
     ) -> Readings:
         """One record, by the measurements of its windows."""
         return cls(combine(np.array([read(m) for m in measurements]).reshape(-1, width())), [age], [sex])
+
+    @classmethod
+    def of_examined(cls, examined: Examined) -> Readings:
+        """One record, with the age and sex that its file tells."""
+        return cls.of_record(examined.measurements, examined.metadata.get("age"), examined.metadata.get("sex"))
 
     @classmethod
     def of_record_and_windows(
