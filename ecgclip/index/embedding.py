@@ -9,8 +9,8 @@ import numpy as np
 
 from ecgclip.data.metadata import concept_names
 from ecgclip.ecg import EcgclipError
+from ecgclip.io.read import read_ecg
 from ecgclip.io.records import record_hash, record_stamp
-from ecgclip.io.wfdb import read_ecg
 from ecgclip.measure.guideline import findings
 from ecgclip.model.clip import ECGCLIP
 from ecgclip.model.results import Embedding

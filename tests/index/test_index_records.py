@@ -22,7 +22,7 @@ from index_stubs import (
 
 from ecgclip.index import embedding
 from ecgclip.index.archive import ECGIndex
-from ecgclip.io.wfdb import read_ecg
+from ecgclip.io.read import read_ecg
 from ecgclip.simulate import write_record
 
 

@@ -12,7 +12,7 @@ from index_stubs import NORTH, build, names, on_circle, one_line, stub, stubs
 from ecgclip.ecg import EcgclipError
 from ecgclip.index.archive import ECGIndex
 from ecgclip.index.search import denied_prompts
-from ecgclip.io.wfdb import read_ecg
+from ecgclip.io.read import read_ecg
 from ecgclip.model.store import load_model
 from ecgclip.networks.text import TextEncoder
 

@@ -3,7 +3,7 @@
 import pytest
 from written import write
 
-from ecgclip.io.wfdb import read_ecg
+from ecgclip.io.read import read_ecg
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import pytest
 from written import write
 
 from ecgclip.ecg import EcgclipError
+from ecgclip.io.read import read_ecg
 from ecgclip.io.records import find_records
-from ecgclip.io.wfdb import read_ecg
 
 
 def test_find_records(tmp_path):

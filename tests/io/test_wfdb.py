@@ -14,8 +14,8 @@ from written import digital, write
 
 from ecgclip.ecg import LEADS, EcgclipError
 from ecgclip.io import wfdb as module
+from ecgclip.io.read import read_ecg
 from ecgclip.io.records import find_records
-from ecgclip.io.wfdb import read_ecg
 from ecgclip.io.wfdb_header import parse_header
 
 DATA = os.environ.get("ECGCLIP_DATA")
@@ -350,7 +350,7 @@ def test_any_other_header_is_read_or_refused(tmp_path, words):
 def test_reading_a_common_record_imports_nothing_slow(tmp_path):
     path = write(tmp_path)
     code = (
-        "import sys; from ecgclip.io.wfdb import read_ecg; from ecgclip.prepare import prepare; "
+        "import sys; from ecgclip.io.read import read_ecg; from ecgclip.prepare import prepare; "
         "from ecgclip.measure import findings, measure_windows, observe; "
         f"prepare(read_ecg({path!r})); print(*[m for m in ('wfdb', 'pandas', 'scipy', 'torch') if m in sys.modules])"
     )

@@ -7,7 +7,7 @@ import pytest
 import wfdb
 
 from ecgclip.ecg import LEADS, EcgclipError
-from ecgclip.io.wfdb import read_ecg
+from ecgclip.io.read import read_ecg
 from ecgclip.simulate import CONDITIONS, simulate, write_record
 
 SINUS = ["normal", "sinus-tachycardia", "sinus-bradycardia", "first-degree-av-block", "lbbb", "rbbb", "lvh"]

@@ -1,0 +1,64 @@
+"""The contents of one file: mapped, so that a long recording is not copied into memory to see what it is."""
+
+from __future__ import annotations
+
+import io
+import mmap
+import os
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from ecgclip.ecg import EcgclipError
+
+HEAD = 8192  # bytes that a format is recognised by
+MAX_STREAM = 1 << 30  # bytes; a stream is held in memory
+
+
+@dataclass(frozen=True, eq=False)
+class File:
+    """One file, or what came through a stream.
+
+    Attributes
+    ----------
+    name : str
+        Its path, or what the user calls the stream: messages begin with it.
+    data : bytes or mmap
+        All of it; slices are bytes, and `np.frombuffer` reads it without a copy.
+    """
+
+    name: str
+    data: bytes | mmap.mmap
+
+    @classmethod
+    def at(cls, path: str | os.PathLike) -> File:
+        """Map the file at `path`. Raises EcgclipError if it is not there, is empty or cannot be read."""
+        path = os.fspath(path)
+        try:
+            with open(path, "rb") as file:
+                if not os.fstat(file.fileno()).st_size:
+                    raise EcgclipError(f"{path}: the file is empty")
+                return cls(path, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        except (OSError, ValueError) as error:
+            problem = getattr(error, "strerror", None) or error
+            raise EcgclipError(f"{path}: cannot be read ({problem})") from None
+
+    @classmethod
+    def of(cls, stream: BinaryIO, name: str) -> File:
+        """Read a stream to its end. Raises EcgclipError if it is empty, too long, or gives text instead of bytes."""
+        data = stream.read(MAX_STREAM + 1)
+        if not isinstance(data, bytes):
+            raise EcgclipError(f"{name}: a stream of text; open it in binary mode, as in open(path, 'rb')")
+        if not data or len(data) > MAX_STREAM:
+            raise EcgclipError(f"{name}: the stream is {'longer than 1 GiB' if data else 'empty'}")
+        return cls(name, data)
+
+    @property
+    def head(self) -> bytes:
+        return self.data[:HEAD]
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def open(self) -> BinaryIO:
+        """A file object over the contents, for libraries that read one."""
+        return io.BytesIO(self.data)
