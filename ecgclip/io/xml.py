@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from xml.etree.ElementTree import Element, ParseError, TreeBuilder, XMLParser
+from xml.etree.ElementTree import Element, TreeBuilder
+from xml.parsers import expat
 
 from ecgclip.ecg import EcgclipError
 from ecgclip.io.file import File
@@ -11,43 +12,40 @@ from ecgclip.io.file import File
 MAX_DEPTH = 100  # elements within elements
 
 
-class _Tree(TreeBuilder):
-    """Elements by their local names: formats are told apart by their root, and writers differ in namespaces."""
-
-    depth = 0
-
-    def start(self, tag, attributes):
-        self.depth += 1
-        if self.depth > MAX_DEPTH:
-            raise ParseError(f"more than {MAX_DEPTH} elements within each other")
-        return super().start(local(tag), {local(key): value for key, value in attributes.items()})
-
-    def end(self, tag):
-        self.depth -= 1
-        return super().end(local(tag))
-
-
 def parse_xml(file: File) -> Element:
-    """The root of a document, with all names of elements and attributes without their namespace.
+    """The root of a document, with the names of elements and attributes without their namespaces.
 
     Raises
     ------
     EcgclipError
-        It is not well formed, or declares entities.
+        It is not well formed, nested too deeply, or declares entities.
     """
-    parser = XMLParser(target=_Tree())
-    parser.parser.EntityDeclHandler = _refuse
-    parser.parser.ExternalEntityRefHandler = None
+    tree, depth = TreeBuilder(), 0
+
+    def start(tag: str, attributes: dict[str, str]) -> None:
+        nonlocal depth
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise EcgclipError(f"{file.name}: more than {MAX_DEPTH} XML elements within each other")
+        tree.start(local(tag), {local(key): value for key, value in attributes.items()})
+
+    def end(tag: str) -> None:
+        nonlocal depth
+        depth -= 1
+        tree.end(local(tag))
+
+    def refuse(*_: object) -> None:
+        raise EcgclipError(f"{file.name}: the XML document declares entities, which no ECG needs")
+
+    parser = expat.ParserCreate(namespace_separator="}")
+    parser.buffer_text, parser.buffer_size = True, 1 << 20
+    parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, tree.data
+    parser.EntityDeclHandler = parser.ExternalEntityRefHandler = refuse
     try:
-        parser.feed(bytes(file.data[:]))
-        return parser.close()
-    except (ParseError, LookupError, ValueError) as error:
-        problem = " ".join(str(error).split())[:150]
-        raise EcgclipError(f"{file.name}: not a well-formed XML document ({problem})") from None
-
-
-def _refuse(*_: object) -> None:
-    raise ParseError("it declares entities, which no ECG needs")
+        parser.Parse(bytes(file.data[:]), True)
+    except (expat.ExpatError, LookupError, ValueError) as error:
+        raise EcgclipError(f"{file.name}: not a well-formed XML document ({error})") from None
+    return tree.close()
 
 
 def local(name: str) -> str:
