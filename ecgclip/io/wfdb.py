@@ -21,7 +21,7 @@ import numpy as np
 
 from ecgclip.ecg import ECG, LEADS, EcgclipError, check_duration, millivolts_per, standard_lead
 from ecgclip.io.metadata import parse_comments
-from ecgclip.io.recording import Given
+from ecgclip.io.recording import Given, implausible
 from ecgclip.io.wfdb_header import Header, Signal, parse_header, path_beside, record_stem, segment_headers
 
 _BYTES_PER_SAMPLE: dict[str, float] = {"8": 1, "16": 2, "24": 3, "32": 4, "61": 2, "80": 1, "160": 2}
@@ -61,6 +61,8 @@ def read_wfdb(path: str | os.PathLike, given: Given = Given()) -> ECG:
     header = parse_header(stem + ".hea")
     pieces, notes = _read_pieces(header, given)
     signal, leads, rate = _join(pieces, header.rate, given.sampling_rate, f"{stem}.hea: ", notes)
+    if (note := implausible(signal, rate)) is not None:
+        notes += (note,)
     for note in notes:
         if note.startswith("assumed"):
             warnings.warn(note, stacklevel=2)
@@ -102,8 +104,8 @@ def _join(
     """One signal of all pieces: float32 (leads, samples), mV, NaN = missing; its leads; its sampling rate, Hz."""
     leads = tuple(dict.fromkeys(lead for piece in pieces for lead in piece.leads))
     if not leads:
-        left_out = "; ".join(notes)[:500] or "it has no signals"
-        raise EcgclipError(f"{where}no ECG lead ({left_out}); known leads are {', '.join(LEADS)}")
+        left_out = "; ".join(notes)[:200] or "it has no signals"
+        raise EcgclipError(f"{where}no ECG lead ({left_out}); known leads are {', '.join(LEADS)}; --leads names them")
     per_frame = max(samples.per_frame for piece in pieces for samples in piece.leads.values())
     rate, n_samples = given_rate or frame_rate * per_frame, sum(piece.frames for piece in pieces) * per_frame
     check_duration(n_samples, rate, where)

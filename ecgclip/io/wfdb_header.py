@@ -87,7 +87,8 @@ def parse_header(path: str, inherited_rate: float | None = None) -> Header:
         first = lines[0][:40] if lines else ""
         raise EcgclipError(f"{path}: not a WFDB header (first line {first!r}, expected 'name signals rate samples')")
     notes: list[str] = []
-    n_segments = words[0].partition("/")[2]
+    after = words[0].partition("/")[2]
+    n_segments = after if after.isdecimal() else ""  # else a folder before the record's name, as some writers have it
     n_signals = _number(words[1], path, "a number of signals", 1, MAX_SIGNALS)
     rate = _rate(words, path, inherited_rate, notes)
     length = _number(words[3], path, "a number of samples", 0, MAX_SAMPLES) if len(words) > 3 else 0
@@ -221,7 +222,7 @@ def _parse_segments(lines: list[str], path: str) -> tuple[tuple[str, int], ...]:
 
 def _parse_signal(line: str, index: int, path: str, notes: list[str]) -> Signal:
     """One signal line; adds to `notes` where the gain has to be assumed."""
-    words = line.split()
+    words = re.sub(r"\s#\s.*", "", line).split()  # a comment after the name
     form = _FORMAT.fullmatch(words[1]) if len(words) > 1 else None
     if not form:
         raise EcgclipError(f"{path}: {line[:40]!r} does not describe a signal (expected 'file format gain … lead')")
