@@ -167,7 +167,9 @@ def _ecg_leads(
             notes += [note] if note else []
     if not leads:
         left_out = "; ".join(notes)[:200] or "it has no signals"
-        raise EcgclipError(f"{source}: no ECG lead ({left_out}); known leads are {', '.join(LEADS)}; --leads names them")
+        raise EcgclipError(
+            f"{source}: no ECG lead ({left_out}); known leads are {', '.join(LEADS)}; --leads names them"
+        )
     return leads
 
 
