@@ -82,11 +82,16 @@ def format_of(file: File) -> Format:
     EcgclipError
         It is none that is read here; the message says what it is, where that is known.
     """
-    head = file.head
-    for row in FORMATS:
-        if row.recognised(head):
-            return row
-    raise EcgclipError(f"{file.name}: {kind(head)}, no ECG in a format that is read here (docs/formats.md lists them)")
+    if row := format_by(file.head):
+        return row
+    raise EcgclipError(
+        f"{file.name}: {kind(file.head)}, no ECG in a format that is read here (docs/formats.md lists them)"
+    )
+
+
+def format_by(head: bytes) -> Format | None:
+    """The format of a file that begins with `head`; None if it is none that is read here."""
+    return next((row for row in FORMATS if row.recognised(head)), None)
 
 
 def kind(head: bytes) -> str:

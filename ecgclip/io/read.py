@@ -18,8 +18,10 @@ from typing import BinaryIO
 from ecgclip.ecg import ECG
 from ecgclip.io.file import File
 from ecgclip.io.formats import format_of
+from ecgclip.io.metadata import parse_comments
 from ecgclip.io.recording import Given, make_ecg
 from ecgclip.io.wfdb import read_wfdb
+from ecgclip.io.wfdb_header import parse_header, record_stem
 
 STANDARD_INPUT = "-"
 
@@ -66,9 +68,19 @@ def read_ecg(
     if path == STANDARD_INPUT:
         return _read_file(File.of(sys.stdin.buffer, name or "standard input"), None, given)
     if is_wfdb(path):
+        if not os.path.exists(path) and not os.path.isfile(record_stem(path) + ".hea"):
+            raise EcgclipError(f"{path}: no such file or record")
         return read_wfdb(path, given)
     file, index = split_index(path)
     return _read_file(File.at(file), index, given, path)
+
+
+def read_metadata(path: str | os.PathLike) -> dict:
+    """The metadata that `read_ecg` gives; of a WFDB record from the header alone. Raises EcgclipError as it does."""
+    path = os.fspath(path)
+    if is_wfdb(path):
+        return parse_comments(parse_header(record_stem(path) + ".hea").comments)
+    return read_ecg(path).metadata
 
 
 def is_wfdb(path: str) -> bool:

@@ -196,7 +196,7 @@ def _millivolts(
         likely = min(SCALES, key=lambda unit: abs(np.log(high * SCALES[unit] / USUAL_MV)))
         notes.append(f"assumed {likely}, by the amplitude: the file gives no unit")
         return np.array([millivolts_per(unit) if unit else SCALES[likely] for unit in units], np.float32)
-    scale = np.array([millivolts_per(unit) for unit in units], np.float32)
+    scale = np.array([millivolts_per(unit or "") for unit in units], np.float32)
     if (note := implausible(signal * scale[:, None], rate)) is not None:
         notes.append(note)
     return scale

@@ -1,49 +1,112 @@
-"""Records by path: those that a header, a folder or a glob names, the files of a record, its stamp and its hash."""
+"""Records by path: those that a file, a folder or a glob names, the files of a record, its stamp and its hash."""
 
 from __future__ import annotations
 
 import glob
+import hashlib
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
 
 from ecgclip.ecg import EcgclipError, standard_lead
 from ecgclip.files import file_sha256
+from ecgclip.io.file import HEAD, File
+from ecgclip.io.formats import format_by, format_of, kind
+from ecgclip.io.read import STANDARD_INPUT, is_wfdb, split_index
 from ecgclip.io.wfdb_header import parse_header, path_beside, record_stem, segment_headers, segment_records
 
 
+@dataclass(frozen=True)
+class Found:
+    """What a search for records found.
+
+    Attributes
+    ----------
+    records : list of str
+        Paths, sorted: of a WFDB record without .hea; "file#0", "file#1" … of a file that holds several ECGs.
+    skipped : dict of str → int
+        Files that are no ECG, by what they are.
+    """
+
+    records: list[str]
+    skipped: dict[str, int]
+
+
 def find_records(pattern: str | os.PathLike) -> list[str]:
-    """The records that `pattern` names: a header, a folder (searched through) or a glob.
+    """The records that `pattern` names: a file, a WFDB header, a folder (searched through) or a glob.
 
     Links to folders are followed, and each record is found once, by its most direct path. The segments of a
-    multi-segment record are not records of their own.
+    multi-segment record are not records of their own. Files that are no ECG are left out of folders and globs.
 
     Returns
     -------
     list of str
-        Paths without .hea, sorted.
+        See `Found`.
 
     Raises
     ------
     EcgclipError
         There are none.
     """
+    return survey(pattern).records
+
+
+def survey(pattern: str | os.PathLike) -> Found:
+    """As `find_records`, and what was skipped."""
     pattern = os.fspath(pattern)
-    if os.path.isfile(record_stem(pattern) + ".hea"):
-        return [record_stem(pattern)]
+    if pattern == STANDARD_INPUT:
+        return Found([pattern], {})
+    file, index = split_index(pattern)
+    if os.path.isfile(record_stem(pattern) + ".hea") and is_wfdb(pattern):
+        return Found([record_stem(pattern)], {})
+    if index is not None and os.path.isfile(file):
+        return Found([pattern], {})
+    if os.path.isfile(pattern):
+        return Found(_ecgs_in(pattern), {})
     matches = [pattern] if os.path.isdir(pattern) else _glob(pattern)
     files: list[str] = []
     for match in matches:
         if os.path.isdir(match):
             files += [os.path.join(folder, name) for folder, names in _folders(match) for name in names]
-        else:
+        elif os.path.isfile(match):
             files.append(match)
-    records = {f[: -len(".hea")] for f in files if f.endswith(".hea") and os.path.isfile(f)}
+    records = {f[: -len(".hea")] for f in files if f.endswith(".hea")}
+    skipped: Counter[str] = Counter()
+    others = [f for f in files if os.path.splitext(f)[0] not in records and f not in records and f[-4:] != ".hea"]
+    for file in others:
+        if what := _skipped(file):
+            skipped[what] += 1
+        else:
+            records.update(_ecgs_in(file))
     if not records:
-        what = "holds no WFDB header (.hea)" if matches else "no such record, folder or pattern"
+        counted = f" ({', '.join(f'{n} × {what}' for what, n in skipped.items())})" if skipped else ""
+        what = f"holds no ECG{counted}" if matches else "no such record, folder or pattern"
         raise EcgclipError(f"{pattern}: {what}")
     records -= {segment for record in records for segment in segment_records(record)}
-    return _once_each(records)
+    return Found(_once_each(records), dict(skipped))
+
+
+def _skipped(path: str) -> str | None:
+    """What a file in a folder is, if it is no ECG; None if it is one."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(HEAD)
+    except OSError:
+        return "a file that cannot be opened"
+    return None if format_by(head) else kind(head)
+
+
+def _ecgs_in(path: str) -> list[str]:
+    """The ECGs in one file: its path, or "path#0" to "path#n"; a damaged file is one, and reading it says why."""
+    try:
+        file = File.at(path)
+        held = format_of(file).held(file)
+    except EcgclipError:
+        held = 1
+    return [path] if held <= 1 else [f"{path}#{i}" for i in range(held)]
 
 
 def _once_each(records: set[str]) -> list[str]:
@@ -89,13 +152,17 @@ def _glob(pattern: str) -> list[str]:
 
 
 def record_files(record: str | os.PathLike) -> list[str]:
-    """The files that an ECG is read from: its header, its segments' headers, the signal files of its leads.
+    """The files that an ECG is read from.
+
+    One file, but of a WFDB record its header, its segments' headers and the signal files of its leads.
 
     Raises
     ------
     EcgclipError
         A header cannot be read, or names a file that is missing or outside its folder.
     """
+    if not is_wfdb(os.fspath(record)):
+        return [split_index(os.fspath(record))[0]]
     header = parse_header(record_stem(record) + ".hea")
     headers = [header, *(segment_headers(header).values() if header.segments else ())]
     signals = {
@@ -115,7 +182,18 @@ def record_stamp(record: str | os.PathLike) -> tuple[int, int] | None:
 
 def record_hash(record: str | os.PathLike) -> str:
     """SHA-256 over the contents of a record's files. Raises EcgclipError if they cannot be read."""
+    index = split_index(os.fspath(record))[1]
     try:
-        return file_sha256(*record_files(record))
+        if index is None:
+            return file_sha256(*record_files(record))
+        return hashlib.sha256(
+            f"{_batch_hash(*record_files(record), record_stamp(record))}#{index}".encode()
+        ).hexdigest()
     except OSError as error:
         raise EcgclipError(f"{error.filename or record}: cannot be read ({error.strerror})") from None
+
+
+@lru_cache(maxsize=8)
+def _batch_hash(file: str, stamp: tuple[int, int] | None) -> str:
+    """The hash of a file that holds several ECGs: computed once, and not again for each of them."""
+    return file_sha256(file)

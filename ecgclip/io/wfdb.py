@@ -69,11 +69,6 @@ def read_wfdb(path: str | os.PathLike, given: Given = Given()) -> ECG:
     return ECG(signal, rate, leads, parse_comments(header.comments), source=stem, notes=notes)
 
 
-def read_metadata(path: str | os.PathLike) -> dict:
-    """The metadata that `read_ecg` gives, from the header alone. Raises EcgclipError for a damaged one."""
-    return parse_comments(parse_header(record_stem(path) + ".hea").comments)
-
-
 def _read_pieces(header: Header, given: Given) -> tuple[list[_Piece], tuple[str, ...]]:
     """The stretches of a record in order, and notes, each once."""
     notes = list(header.notes)
@@ -105,7 +100,7 @@ def _join(
     leads = tuple(dict.fromkeys(lead for piece in pieces for lead in piece.leads))
     if not leads:
         left_out = "; ".join(notes)[:200] or "it has no signals"
-        raise EcgclipError(f"{where}no ECG lead ({left_out}); known leads are {', '.join(LEADS)}; --leads names them")
+        raise EcgclipError(f"{where}no ECG lead ({left_out}); --leads names them: {', '.join(LEADS)}")
     per_frame = max(samples.per_frame for piece in pieces for samples in piece.leads.values())
     rate, n_samples = given_rate or frame_rate * per_frame, sum(piece.frames for piece in pieces) * per_frame
     check_duration(n_samples, rate, where)

@@ -34,13 +34,13 @@ def parse_xml(file: File) -> Element:
         depth -= 1
         tree.end(local(tag))
 
-    def refuse(*_: object) -> None:
+    def refuse(*_: object) -> int:
         raise EcgclipError(f"{file.name}: the XML document declares entities, which no ECG needs")
 
     parser = expat.ParserCreate(namespace_separator="}")
     parser.buffer_text, parser.buffer_size = True, 1 << 20
     parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, tree.data
-    parser.EntityDeclHandler = parser.ExternalEntityRefHandler = refuse
+    parser.EntityDeclHandler, parser.ExternalEntityRefHandler = refuse, refuse
     try:
         parser.Parse(bytes(file.data[:]), True)
     except (expat.ExpatError, LookupError, ValueError) as error:

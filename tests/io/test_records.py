@@ -25,7 +25,7 @@ def test_find_records(tmp_path):
 
 
 def test_find_records_says_when_there_are_none(tmp_path):
-    with pytest.raises(EcgclipError, match="holds no WFDB header"):
+    with pytest.raises(EcgclipError, match="holds no ECG"):
         find_records(tmp_path)
     with pytest.raises(EcgclipError, match="no such record"):
         find_records(tmp_path / "x*.hea")
