@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from typing import BinaryIO
 
-from ecgclip.ecg import ECG
+from ecgclip.ecg import ECG, EcgclipError
 from ecgclip.io.file import File
 from ecgclip.io.formats import format_of
 from ecgclip.io.metadata import parse_comments

@@ -225,7 +225,7 @@ def test_a_unit_that_is_no_voltage_leaves_the_lead_out(tmp_path):
 
 
 def test_missing_files(tmp_path):
-    fails(tmp_path / "nothing.hea", "no such header")
+    fails(tmp_path / "nothing.hea", "no such file or record")
     fails(tmp_path, "is a folder")
     path = write(tmp_path)
     os.remove(path + ".dat")
