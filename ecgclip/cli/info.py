@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ecgclip.cli.app import app
-from ecgclip.cli.lines import DISCLAIMER, measurement_lines, row
-from ecgclip.cli.options import Records
+from ecgclip.cli.inputs import reading_options
+from ecgclip.cli.lines import DISCLAIMER, device_lines, measurement_lines, row
+from ecgclip.cli.options import KeepIds, Leads, Records, SamplingRate, Unit
 from ecgclip.cli.progress import for_each_record
 from ecgclip.ecg import ECG, LEADS, EcgclipError
-from ecgclip.io import read_ecg
 
 if TYPE_CHECKING:
     from ecgclip.measure import Beats, Measurement, Recording
@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 
 
 @app.command()
-def info(records: Records) -> None:
+def info(
+    records: Records,
+    sampling_rate: SamplingRate = None,
+    unit: Unit = None,
+    leads: Leads = None,
+    keep_ids: KeepIds = False,
+) -> None:
     """What was read, assumed, derived and masked; windows, R peaks, measurements, findings and measured diagnoses.
 
     \b
@@ -29,11 +35,13 @@ def info(records: Records) -> None:
       ecgclip info examples/records/af.hea
     """
 
-    def show(record: str) -> None:
-        for line in _info_lines(read_ecg(record)):
+    reading = reading_options(sampling_rate, unit, leads, keep_ids)
+
+    def show(ecg: ECG) -> None:
+        for line in _info_lines(ecg):
             typer.echo(line)
 
-    if not for_each_record(records, show):
+    if not for_each_record(records, show, reading=reading):
         raise typer.Exit(1)
     typer.echo(DISCLAIMER)
 
@@ -67,6 +75,7 @@ def _reading_lines(ecg: ECG) -> Iterator[str]:
         parts.append(sex)
     yield ecg.source or ""
     yield row("read", ", ".join(parts))
+    yield from device_lines(ecg.metadata)
     for note in ecg.notes:
         yield row("assumed" if note.startswith("assumed") else "note", note.removeprefix("assumed "))
 

@@ -10,7 +10,19 @@ import typer
 FORMATS = ("table", "json", "csv")
 
 # what is read
-Records = Annotated[list[str], typer.Argument(metavar="RECORD", help="WFDB header (.hea or without), folder, or glob.")]
+Records = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="RECORD", help="File of any format that is read (docs/formats.md), WFDB header, folder, glob, or -."
+    ),
+]
+OneRecord = Annotated[str, typer.Argument(metavar="RECORD", help="File of any format that is read, or -.")]
+SamplingRate = Annotated[
+    float | None, typer.Option("--sampling-rate", metavar="HZ", help="Of the recordings; overrules the files.")
+]
+Unit = Annotated[str | None, typer.Option(metavar="U", help="Of the samples: mV, uV, V or nV; overrules the files.")]
+Leads = Annotated[str | None, typer.Option(metavar="A,B", help="Names of the channels, in order; overrules the files.")]
+KeepIds = Annotated[bool, typer.Option("--keep-ids", help="Keep patient ids, of which else a salted hash is kept.")]
 Model = Annotated[
     str | None, typer.Option(metavar="M", help="Folder or Hugging Face repo id; default: the shipped weights.")
 ]

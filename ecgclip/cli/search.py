@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ecgclip.cli.app import app, index_app
-from ecgclip.cli.inputs import check_format
+from ecgclip.cli.inputs import check_format, reading_options
 from ecgclip.cli.lines import case_words
-from ecgclip.cli.messages import print_error, print_note
+from ecgclip.cli.messages import print_error, print_note, print_skipped
 from ecgclip.cli.options import (
     FORMATS,
     Count,
     Format,
     IndexFolder,
+    Leads,
     Model,
+    OneRecord,
     OutputFile,
     OutputFolder,
     Plot,
     Records,
+    SamplingRate,
+    Unit,
     Where,
 )
 from ecgclip.cli.progress import progress_bar
 from ecgclip.cli.writers import output_file, write_hits
 from ecgclip.ecg import ECG, EcgclipError
-from ecgclip.io import read_ecg
+from ecgclip.io.read import read_ecg
 
 if TYPE_CHECKING:
     from ecgclip.index import Hit
@@ -51,6 +55,9 @@ def index_build(
         ),
     ] = None,
     model: Model = None,
+    sampling_rate: SamplingRate = None,
+    unit: Unit = None,
+    leads: Leads = None,
 ) -> None:
     """Embed records into a new index, or add to one: what is unchanged, or has only moved, is not embedded again.
 
@@ -64,9 +71,18 @@ def index_build(
 
     with progress_bar() as advance:
         index = ECGIndex.build(
-            records, output, model=model, workers=workers, engine=engine, kind=kind, facts=facts, progress=advance
+            records,
+            output,
+            model=model,
+            workers=workers,
+            engine=engine,
+            kind=kind,
+            facts=facts,
+            reading=reading_options(sampling_rate, unit, leads, keep_ids=False),
+            progress=advance,
         )
     change = index.last
+    print_skipped(change.skipped)
     typer.echo(
         f"{output}: {index.info()['records']:,} records "
         f"({change.added} added, {change.changed} changed, {change.moved} moved, {change.unchanged} unchanged)"
@@ -124,6 +140,9 @@ def search(
     output: OutputFile = None,
     plot: Plot = None,
     model: Model = None,
+    sampling_rate: SamplingRate = None,
+    unit: Unit = None,
+    leads: Leads = None,
 ) -> None:
     """Find ECGs by words, by another ECG, or by both.
 
@@ -135,14 +154,14 @@ def search(
 
     check_format(format, FORMATS)
     cases = ECGIndex.open(index, model)
-    example = _read_example(like) if like else None
+    example = _read_example(like, reading_options(sampling_rate, unit, leads, keep_ids=False)) if like else None
     _print_query_notes(cases.model, text, without)
     _answer(cases.search(text, like=example, without=without, k=k, where=where), format, output, plot)
 
 
 @app.command()
 def similar(
-    record: Annotated[str, typer.Argument(metavar="RECORD", help="WFDB header (.hea or without).")],
+    record: OneRecord,
     index: IndexFolder,
     k: Count = 10,
     where: Where = None,
@@ -150,6 +169,9 @@ def similar(
     output: OutputFile = None,
     plot: Plot = None,
     model: Model = None,
+    sampling_rate: SamplingRate = None,
+    unit: Unit = None,
+    leads: Leads = None,
 ) -> None:
     """The ECGs most like one, and what they have in common.
 
@@ -161,13 +183,14 @@ def similar(
 
     check_format(format, FORMATS)
     cases = ECGIndex.open(index, model)
-    _answer(cases.search(like=_read_example(record), k=k, where=where), format, output, plot, common=True)
+    example = _read_example(record, reading_options(sampling_rate, unit, leads, keep_ids=False))
+    _answer(cases.search(like=example, k=k, where=where), format, output, plot, common=True)
 
 
-def _read_example(record: str) -> ECG:
+def _read_example(record: str, reading: dict[str, Any]) -> ECG:
     """The record to search with. One that cannot be read is a failed record (exit code 1), not misuse."""
     try:
-        return read_ecg(record)
+        return read_ecg(record, **reading)
     except EcgclipError as error:
         print_error(error)
         raise typer.Exit(1) from None

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from ecgclip.index.records import RecordTable
 from ecgclip.index.search import make_query, search
 from ecgclip.index.store import Store
 from ecgclip.index.vectors import KINDS
-from ecgclip.io.records import find_records
+from ecgclip.io.records import survey
 
 if TYPE_CHECKING:
     from ecgclip.index.embedding import Row
@@ -42,6 +42,7 @@ class Change:
     removed: int = 0
     failed: int = 0
     moved: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)  # files that are no ECG, by what they are
 
 
 class ECGIndex:
@@ -134,6 +135,7 @@ class ECGIndex:
         engine: str = "local",
         kind: str = "auto",
         facts: str | Path | None = None,
+        reading: Mapping[str, Any] | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Change:
         """Embed the records that are new or have changed.
@@ -144,7 +146,7 @@ class ECGIndex:
         Parameters
         ----------
         paths : sequence of str or os.PathLike
-            Headers, folders or globs.
+            Files, WFDB headers, folders or globs. Files in folders that are no ECG are counted in `last.skipped`.
         workers : int or None
             Number of processes; None for one on each core.
         engine : str
@@ -154,6 +156,8 @@ class ECGIndex:
         facts : str or Path or None
             A CSV file with a column `record` (paths relative to the file) and any of report, labels (separated by ";"),
             age, sex; its other columns can be filtered by.
+        reading : mapping or None
+            Keyword arguments of `read_ecg`, such as {"sampling_rate": 500}, for files that leave it unsaid.
         progress : callable or None
             Called with the number of records that are done, and of all.
 
@@ -167,7 +171,8 @@ class ECGIndex:
         if kind not in ("auto", *KINDS):
             raise EcgclipError(f"unknown kind {kind!r} of index: auto, {', '.join(KINDS)}")
         self._check_weights()
-        records = {os.path.abspath(record): record for path in paths for record in find_records(path)}
+        found = [survey(path) for path in paths]
+        records = {os.path.abspath(record): record for each in found for record in each.records}
         table_facts = load_metadata(paths, facts, self.model.kb, records)
         with self.store.errors_in_one_line(), self.store.writing():
             next_kind(self.store, kind)  # raises now, rather than after hours, if that kind is not possible
@@ -178,14 +183,14 @@ class ECGIndex:
             done = len(records) - len(jobs)
             report = progress or (lambda done, total: None)
             report(done, len(records))
-            batches = embed_records(jobs, self.model, workers, engine, self.folder)
+            batches = embed_records(jobs, self.model, workers, engine, self.folder, reading)
             for outcomes in self._put_all(batches, table_facts, kind):
                 counts.update(outcomes)
                 done += len(outcomes)
                 report(done, len(records))
             self._records.write_failures()
             fold(self.store, kind)
-        self.last = Change(**counts)
+        self.last = Change(**counts, skipped=sum((each.skipped for each in found), Counter()))
         return self.last
 
     def _put_all(self, batches: Iterable[list[Row]], facts: Mapping[str, Metadata], kind: str) -> Iterator[list[str]]:

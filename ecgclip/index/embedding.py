@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -70,8 +71,11 @@ class Row:
     vectors: np.ndarray | None = None
 
 
-def embed_batch(jobs: Sequence[Job], model: ECGCLIP) -> list[Row]:
-    """Read and embed records. A record that cannot be read is a row with an error and does not stop the others."""
+def embed_batch(jobs: Sequence[Job], model: ECGCLIP, reading: Mapping[str, Any]) -> list[Row]:
+    """Read and embed records. A record that cannot be read is a row with an error and does not stop the others.
+
+    reading: keyword arguments of `read_ecg`.
+    """
     rows: list[Row] = []
     changed: list[Row] = []
     for file, record, old_sha256 in jobs:
@@ -81,7 +85,7 @@ def embed_batch(jobs: Sequence[Job], model: ECGCLIP) -> list[Row]:
             rows.append(_failed(file, record, error))
         else:
             (rows if row.sha256 == old_sha256 else changed).append(row)
-    for row, embedding in model.embed_each(changed, lambda row: read_ecg(row.file)):
+    for row, embedding in model.embed_each(changed, lambda row: read_ecg(row.file, **reading)):
         try:
             if isinstance(embedding, Exception):
                 raise embedding

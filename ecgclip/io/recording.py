@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ecgclip.ecg import ECG, LEADS, EcgclipError, check_duration, millivolts_per, standard_lead
+from ecgclip.ecg import ECG, LEADS, MAX_RATE, MIN_RATE, EcgclipError, check_duration, millivolts_per, standard_lead
 from ecgclip.io.identity import without_identity
 
 # Unnamed channels are these leads, by how many there are
@@ -90,6 +90,11 @@ class Given:
     keep_ids: bool = False
 
     def __post_init__(self):
+        if self.sampling_rate is not None and not MIN_RATE <= self.sampling_rate <= MAX_RATE:
+            raise EcgclipError(f"sampling rate {self.sampling_rate:g} Hz is outside {MIN_RATE} to {MAX_RATE} Hz")
+        for name in self.leads or ():
+            if not name:
+                raise EcgclipError("an empty name in --leads (leads=)")
         if self.unit is not None and millivolts_per(self.unit) is None:
             raise EcgclipError(f"unit {self.unit!r} is not a voltage: give mV, uV, V or nV")
 

@@ -27,12 +27,12 @@ class Found:
     ----------
     records : list of str
         Paths, sorted: of a WFDB record without .hea; "file#0", "file#1" … of a file that holds several ECGs.
-    skipped : dict of str → int
+    skipped : Counter
         Files that are no ECG, by what they are.
     """
 
     records: list[str]
-    skipped: dict[str, int]
+    skipped: Counter[str]
 
 
 def find_records(pattern: str | os.PathLike) -> list[str]:
@@ -58,14 +58,14 @@ def survey(pattern: str | os.PathLike) -> Found:
     """As `find_records`, and what was skipped."""
     pattern = os.fspath(pattern)
     if pattern == STANDARD_INPUT:
-        return Found([pattern], {})
+        return Found([pattern], Counter())
     file, index = split_index(pattern)
     if os.path.isfile(record_stem(pattern) + ".hea") and is_wfdb(pattern):
-        return Found([record_stem(pattern)], {})
+        return Found([record_stem(pattern)], Counter())
     if index is not None and os.path.isfile(file):
-        return Found([pattern], {})
+        return Found([pattern], Counter())
     if os.path.isfile(pattern):
-        return Found(_ecgs_in(pattern), {})
+        return Found(_ecgs_in(pattern), Counter())
     matches = [pattern] if os.path.isdir(pattern) else _glob(pattern)
     files: list[str] = []
     for match in matches:
@@ -86,7 +86,7 @@ def survey(pattern: str | os.PathLike) -> Found:
         what = f"holds no ECG{counted}" if matches else "no such record, folder or pattern"
         raise EcgclipError(f"{pattern}: {what}")
     records -= {segment for record in records for segment in segment_records(record)}
-    return Found(_once_each(records), dict(skipped))
+    return Found(_once_each(records), skipped)
 
 
 def _skipped(path: str) -> str | None:
