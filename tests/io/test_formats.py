@@ -1,14 +1,6 @@
 """One conformance test for all readers: every real and made file beside a second, independent reading of it."""
 
-import warnings
-
-import numpy as np
 import pytest
-
-from ecgclip.ecg import EcgclipError
-from ecgclip.io import read_ecg
-from ecgclip.io.formats import FORMATS
-from ecgclip.prepare import prepare
 
 pytestmark = pytest.mark.data
 # Files made from one record (truth.npz): half a unit of least precision of what each stores, mV
