@@ -170,7 +170,7 @@ KINDS: tuple[tuple[str, bytes], ...] = (
     ("an ISHNE annotation file (beats, no signal)", rb"ANN  1\.0"),
     ("text", rb"[\t\n\r\x20-\x7e]+\Z"),
     # words of 16 bits: the kind of a beat, 1 to 49, in the upper six bits of each; or a first comment or rhythm
-    ("a PhysioNet annotation file (beats, no signal)", rb"(.[\x04-\xc7]){32}|.[\x58-\x5b\x70-\x73].\xfc"),
+    ("a PhysioNet annotation file (beats, no signal)", rb"(.[\x04-\xc7]){32}|(..){0,2}.[\x58-\x5b\x70-\x73].\xfc"),
 )
 
 FORMATS: tuple[Format, ...] = (
