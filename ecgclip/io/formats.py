@@ -165,9 +165,9 @@ _NUMBER = re.compile(r"[-+]?(\d+[.,]?\d*|[.,]\d+)([eE][-+]?\d+)?|nan", re.IGNORE
 KINDS: tuple[tuple[str, bytes], ...] = (
     ("a picture", rb"\x89PNG|\xff\xd8\xff|GIF8|BM|II\*\0|MM\0\*|RIFF....WEBP"),
     ("a pickle, which is never loaded", rb"\x80[\x02-\x05][\x80-\x95c}\](]"),
+    ("an ISHNE annotation file (beats, no signal)", rb"ANN  1\.0"),
     ("an archive: unpack it first", rb"PK\x03\x04|\x1f\x8b|7z\xbc\xaf|Rar!|BZh|\xfd7zXZ"),
     ("an XML document of another kind", rb"(\xef\xbb\xbf)?\s*<"),
-    ("an ISHNE annotation file (beats, no signal)", rb"ANN  1\.0"),
     ("text", rb"[\t\n\r\x20-\x7e]+\Z"),
     # words of 16 bits: the kind of a beat, 1 to 49, in the upper six bits of each; or a first comment or rhythm
     ("a PhysioNet annotation file (beats, no signal)", rb"(.[\x04-\xc7]){32}|(..){0,2}.[\x58-\x5b\x70-\x73].\xfc"),
