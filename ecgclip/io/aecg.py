@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from xml.etree.ElementTree import Element
 
@@ -90,9 +91,7 @@ def _other_series(root: Element) -> str:
 
 
 def _digits(series: Element) -> int:
-    return sum(
-        len(digits.text or "") for one in series.findall("component/sequenceSet") for digits in one.iter("digits")
-    )
+    return sum(len(one.text or "") for one in series.findall("component/sequenceSet/component/sequence/value/digits"))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -141,7 +140,7 @@ def _channel(name: str, value: Element, file: File) -> Channel:
     if origin and millivolts and (of_origin := millivolts_per(origin_unit or "")):
         origin *= of_origin / millivolts
     volume = np.float32(scale) * digits + np.float32(origin)
-    if millivolts:
+    if millivolts and len(volume) and max(volume.max(), -volume.min()) * millivolts > MOST:
         volume[np.isin(digits, NO_VALUE) & (np.abs(volume) * millivolts > MOST)] = np.nan
     return Channel(volume, name or None, unit)
 
@@ -210,7 +209,8 @@ def _metadata(root: Element, series: Element) -> dict[str, Any]:
         text_of(author, "manufacturerOrganization/name"),
         text_of(author, "manufacturedSeriesDevice/manufacturerModelName"),
     )
-    texts = _interpretation(series)
+    annotations = list(_annotations(series))
+    texts = _interpretation(annotations)
     comments = texts["COMMENT"] + [text_of(place, "text") for place in root.iter("subjectFindingComment")]
     found = {
         "age": _age(root, person, _time(stamp)),
@@ -218,13 +218,11 @@ def _metadata(root: Element, series: Element) -> dict[str, Any]:
         "time": _iso(stamp),
         "device": " ".join(filter(None, device)),
         "statements": unsigned(texts["RHYTHM"] + texts["STATEMENT"] + texts["SUMMARY"]),
-        "measurements": _measurements(series),
+        "measurements": _measurements(annotations),
         "comments": unsigned(comments),
-        "patient_id": _value(subject, "id", "extension")
-        or text_of(person, "PatientID")
-        or _value(subject, "id", "root"),
+        "patient_id": _value(subject, "id", "extension") or text_of(person, "PatientID"),
     }
-    return {key: value for key, value in found.items() if value}
+    return {key: value for key, value in found.items() if value not in (None, "", [], {})}
 
 
 def _value(parent: Element | None, path: str, attribute: str) -> str:
@@ -260,10 +258,8 @@ def _age(root: Element, person: Element | None, time: datetime | None) -> float 
 
 def _annotations(series: Element) -> Iterator[tuple[str, Element]]:
     """Code and element of each annotation of the whole ECG, not of one lead; the outer ones first."""
-    sets = series.findall("subjectOf/annotationSet") + series.findall(
-        "derivation/derivedSeries/subjectOf/annotationSet"
-    )
-    layer = sets
+    layer = series.findall("subjectOf/annotationSet")
+    layer += series.findall("derivation/derivedSeries/subjectOf/annotationSet")
     while layer:
         layer = [inner for one in layer for inner in one.findall("component/annotation") if not _of_one_lead(inner)]
         yield from ((_value(one, "code", "code"), one) for one in layer)
@@ -274,15 +270,15 @@ def _of_one_lead(annotation: Element) -> bool:
     return any("_LEAD_" in code.get("code", "") for code in boundaries)
 
 
-def _measurements(series: Element) -> dict[str, float]:
+def _measurements(annotations: list[tuple[str, Element]]) -> dict[str, float]:
     """The device's measurements of the ECG; those of a first beat only where there are no others."""
     found: dict[str, float] = {}
-    for code, annotation in _annotations(series):
-        key = next(
-            (key for ending, key in MEASUREMENTS.items() if re.search(f"(?:^|_)(?:{ending})$", code, re.I)), None
-        )
+    for code, annotation in annotations:
+        key = _measurement(code)
+        if key is None or key in found:
+            continue
         value = annotation.find("value")
-        if key is None or key in found or value is None or (quantity := number(value.get("value"))) is None:
+        if value is None or (quantity := number(value.get("value"))) is None:
             continue
         if key.endswith("_ms"):
             quantity *= 1e3 * SECONDS.get(value.get("unit") or "ms", 1e-3)
@@ -291,13 +287,17 @@ def _measurements(series: Element) -> dict[str, float]:
     return found
 
 
-def _interpretation(series: Element) -> dict[str, list[str]]:
+@lru_cache(maxsize=512)
+def _measurement(code: str) -> str | None:
+    return next((key for ending, key in MEASUREMENTS.items() if re.search(f"_(?:{ending})$", code, re.I)), None)
+
+
+def _interpretation(annotations: list[tuple[str, Element]]) -> dict[str, list[str]]:
     """Texts of the device: its RHYTHM, each STATEMENT, a SUMMARY and a COMMENT."""
     texts: dict[str, list[str]] = {"RHYTHM": [], "STATEMENT": [], "SUMMARY": [], "COMMENT": []}
-    for code, annotation in _annotations(series):
-        text = text_of(annotation, "value")
+    for code, annotation in annotations:
         if code == "MDC_ECG_RHY":
-            texts["RHYTHM"].append(_value(annotation, "value", "displayName") or text or "")
-        elif text and (part := code.rpartition("_")[2]) in texts and "INTERPRETATION" in code:
-            texts[part].append(re.sub(r"[\s,]+$", "", text))
+            texts["RHYTHM"].append(_value(annotation, "value", "displayName") or text_of(annotation, "value") or "")
+        elif "INTERPRETATION" in code and (part := code.rpartition("_")[2]) in texts:
+            texts[part].append(re.sub(r"[\s,]+$", "", text_of(annotation, "value") or ""))
     return texts

@@ -1,7 +1,7 @@
 """GE CardioSoft and CASE XML (CardiologyXML): the strip of a resting ECG, with measurements and statements.
 
-Written after what is publicly known of the format; no real file was at hand. The median beat (MedianSamples) is not read,
-and neither is the full disclosure of an exercise test.
+Written after what is publicly known of the format; no real file was at hand. The median beat (MedianSamples) is not
+read, and neither is the full disclosure of an exercise test.
 """
 
 from __future__ import annotations
