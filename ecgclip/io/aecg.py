@@ -183,10 +183,10 @@ def _without_pulse(channels: list[Channel], notes: list[str]) -> list[Channel]:
         return channels
     start = max(0, length - round(PULSE_TAIL * rate))
     tail = np.stack([c.samples[start:] * scale for c, scale in zip(channels, scales, strict=True)])
-    high = np.flatnonzero((np.abs(tail - PULSE) < PULSE_ERROR).all(0))
-    if len(high) < PULSE_LENGTH * rate:
-        return channels
-    zero = (np.abs(tail[:, : high[0]]) < ZERO).all(0)
+    high = np.concatenate(([0], (np.abs(tail - PULSE) < PULSE_ERROR).all(0).astype(np.int8), [0]))
+    begins, ends = np.flatnonzero(np.diff(high) == 1), np.flatnonzero(np.diff(high) == -1)
+    pulses = begins[ends - begins >= PULSE_LENGTH * rate]
+    zero = (np.abs(tail[:, : pulses[0] if len(pulses) else 0]) < ZERO).all(0)
     if not zero.any():
         return channels
     last = int(np.flatnonzero(zero)[-1])
