@@ -7,7 +7,6 @@ and V1 to V6; the other four leads follow from I and II, and `ecgclip.prepare` c
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 import zlib
 from datetime import datetime
@@ -93,9 +92,13 @@ def _channel(lead: Element, rate: float | None, file: File, notes: list[str]) ->
 
 def _samples(lead: Element, where: str, what: str, notes: list[str]) -> np.ndarray:
     """The samples of a lead, float32 (samples,), in bits."""
+    text = "".join(lead.findtext("WaveFormData", "").split())
+    padding = "" if "=" in text else "=" * (-len(text) % 4)
     try:
-        data = base64.b64decode(lead.findtext("WaveFormData", ""))
-    except (binascii.Error, ValueError) as error:
+        if len(text + padding) % 4:
+            raise ValueError("characters are missing, or too many")
+        data = base64.b64decode(text + padding, validate=True)
+    except ValueError as error:
         raise EcgclipError(f"{where} has samples that are not base64 ({error})") from None
     size = number(text_of(lead, "LeadSampleSize")) or 2
     if size not in SAMPLE_TYPES:

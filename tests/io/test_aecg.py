@@ -66,7 +66,7 @@ def test_leads_rate_and_amplitude():
     assert ecg.signal[0, :10] == pytest.approx(np.array(WAVE) * 0.0025)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=15)
 @given(
     st.integers(0, 1000).map(lambda seed: np.random.default_rng(seed).integers(-30000, 30000, 200)),
     st.sampled_from([0.1, 0.244144, 1.25, 4.88]),
