@@ -20,7 +20,7 @@ from ecgclip.ecg import EcgclipError, millivolts_per
 from ecgclip.io.file import File
 from ecgclip.io.metadata import parse_age
 from ecgclip.io.recording import Channel, Recording
-from ecgclip.io.values import age_at, moment, number, samples, sex, unsigned
+from ecgclip.io.values import age_at, factor, moment, number, samples, sex, unsigned
 from ecgclip.io.xml import parse_xml, text_of
 
 SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "": 1.0}
@@ -121,7 +121,7 @@ def _clock(value: Element) -> tuple[float, float | None]:
         start = (time - datetime(1970, 1, 1)).total_seconds()
     elif head is not None:
         start = _seconds(head) or 0.0
-    return start, 1 / step if step and step > 0 else None
+    return start, 1 / step if step and 1e-6 < step < 1e6 else None
 
 
 def _seconds(quantity: Element) -> float | None:
@@ -132,23 +132,17 @@ def _seconds(quantity: Element) -> float | None:
 def _channel(name: str, value: Element, file: File) -> Channel:
     """origin + scale × digits, in the unit of the scale."""
     digits = samples(value.findtext("digits"), f"{file.name}: lead {name[:40]}")
-    scale, unit = _quantity(value.find("scale"), 1.0)
-    origin, origin_unit = _quantity(value.find("origin"), 0.0)
-    if not scale or origin is None:
-        raise EcgclipError(f"{file.name}: lead {name[:40]} has a scale or an origin that is not a number, or 0")
-    millivolts = millivolts_per(unit or "")
-    if origin and millivolts and (of_origin := millivolts_per(origin_unit or "")):
+    scale, unit = factor(_value(value, "scale", "value") or "1"), _value(value, "scale", "unit")
+    origin, origin_unit = number(_value(value, "origin", "value") or "0"), _value(value, "origin", "unit")
+    if scale is None or origin is None or abs(origin) > 1e12:
+        raise EcgclipError(f"{file.name}: lead {name[:40]} has a scale or an origin that cannot be")
+    millivolts = millivolts_per(unit)
+    if origin and millivolts and (of_origin := millivolts_per(origin_unit)):
         origin *= of_origin / millivolts
     volume = np.float32(scale) * digits + np.float32(origin)
-    if millivolts and len(volume) and max(volume.max(), -volume.min()) * millivolts > MOST:
+    if millivolts and len(volume) and np.fmax.reduce(np.abs(volume)) * millivolts > MOST:
         volume[np.isin(digits, NO_VALUE) & (np.abs(volume) * millivolts > MOST)] = np.nan
-    return Channel(volume, name or None, unit)
-
-
-def _quantity(element: Element | None, default: float) -> tuple[float | None, str | None]:
-    if element is None:
-        return default, None
-    return number(element.get("value")), (element.get("unit") or "").strip() or None
+    return Channel(volume, name[:64] or None, unit or None)
 
 
 def _joined(sets: list[_Set], notes: list[str]) -> list[Channel]:
@@ -299,5 +293,5 @@ def _interpretation(annotations: list[tuple[str, Element]]) -> dict[str, list[st
         if code == "MDC_ECG_RHY":
             texts["RHYTHM"].append(_value(annotation, "value", "displayName") or text_of(annotation, "value") or "")
         elif "INTERPRETATION" in code and (part := code.rpartition("_")[2]) in texts:
-            texts[part].append(re.sub(r"[\s,]+$", "", text_of(annotation, "value") or ""))
+            texts[part].append((text_of(annotation, "value") or "").rstrip(" ,"))
     return texts

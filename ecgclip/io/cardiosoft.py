@@ -16,7 +16,7 @@ from ecgclip.ecg import EcgclipError
 from ecgclip.io.file import File
 from ecgclip.io.metadata import parse_age
 from ecgclip.io.recording import Channel, Recording
-from ecgclip.io.values import age_at, moment, number, samples, sex, unsigned
+from ecgclip.io.values import age_at, factor, moment, number, samples, sex, unsigned
 from ecgclip.io.xml import parse_xml, text_of
 
 MEASUREMENTS = {
@@ -52,7 +52,7 @@ def read_cardiosoft(file: File) -> Recording:
     resolution, unit = _resolution(strip, file)
     channels = []
     for lead in strip.findall("WaveformData"):
-        name = lead.get("lead")
+        name = lead.get("lead", "")[:64] or None
         values = samples(lead.text, f"{file.name}: lead {(name or 'without a name')[:20]}")
         channels.append(Channel(values * np.float32(resolution), name, unit, rate))
     if not any(len(channel.samples) for channel in channels):
@@ -71,9 +71,9 @@ def _resolution(strip: Element, file: File) -> tuple[float, str | None]:
     element = strip.find("Resolution")
     if element is None:
         return 1.0, None
-    value = number(element.text)
-    if not value:
-        raise EcgclipError(f"{file.name}: the resolution {(element.text or '').strip()[:20]!r} is not a number, or 0")
+    value = factor(element.text)
+    if value is None:
+        raise EcgclipError(f"{file.name}: the resolution {(element.text or '').strip()[:20]!r} cannot be")
     unit = (element.get("units") or "uVperLsb").lower().split("per")[0]
     return value, unit
 

@@ -19,7 +19,7 @@ from ecgclip.ecg import EcgclipError
 from ecgclip.io.file import File
 from ecgclip.io.metadata import parse_age
 from ecgclip.io.recording import Channel, Recording
-from ecgclip.io.values import age_at, moment, number, sex, unsigned
+from ecgclip.io.values import age_at, factor, moment, number, sex, unsigned
 from ecgclip.io.xml import parse_xml, text_of
 
 USUAL_GAIN = 4.88  # µV per bit, in all files seen
@@ -80,7 +80,7 @@ def _channel(lead: Element, rate: float | None, file: File, notes: list[str]) ->
     name = text_of(lead, "LeadID")
     what = f"lead {(name or 'without a name')[:20]}"
     samples = _samples(lead, f"{file.name}: {what}", what, notes)
-    gain, unit = number(text_of(lead, "LeadAmplitudeUnitsPerBit")), text_of(lead, "LeadAmplitudeUnits")
+    gain, unit = factor(text_of(lead, "LeadAmplitudeUnitsPerBit")), text_of(lead, "LeadAmplitudeUnits")
     if not gain:
         gain, unit = USUAL_GAIN, "MICROVOLTS"
         notes.append(f"assumed {USUAL_GAIN} µV per bit, as is usual: the file does not say")
@@ -108,7 +108,7 @@ def _samples(lead: Element, where: str, what: str, notes: list[str]) -> np.ndarr
     if promised is not None and promised != len(values):
         notes.append(f"{what}: holds {len(values)} samples, not {promised:.0f} as it says")
     checksum = number(text_of(lead, "LeadDataCRC32"))
-    if checksum and checksum != zlib.crc32(data):
+    if checksum and checksum % 2**32 != zlib.crc32(data):  # some write it with a sign
         notes.append(f"{what}: its checksum is wrong, so some samples may be")
     return values.astype(np.float32)
 
