@@ -32,15 +32,12 @@ def number(text: str | None) -> float | None:
     return value if np.isfinite(value) else None
 
 
-<<<<<<< HEAD
-=======
 def factor(text: str | None) -> float | None:
     """A number that samples can be multiplied by; None for anything else, 0 among it."""
     value = number(text)
     return value if value and 1e-9 < abs(value) < 1e9 else None
 
 
->>>>>>> h-xml1
 def samples(text: str | None, what: str) -> np.ndarray:
     """Numbers with blanks or commas between them, float32 (samples,).
 
@@ -65,12 +62,8 @@ def samples(text: str | None, what: str) -> np.ndarray:
             raise EcgclipError(f"{what} holds a sample that is not a number") from None
     if commas and commas != len(values) - 1:
         raise EcgclipError(f"{what} holds {len(values)} samples with {commas} commas between them: some are missing")
-<<<<<<< HEAD
-    return values.astype(np.float32)
-=======
     with np.errstate(over="ignore"):  # what does not fit becomes infinite, and later missing
         return values.astype(np.float32)
->>>>>>> h-xml1
 
 
 def moment(*parts: str | None) -> datetime | None:
