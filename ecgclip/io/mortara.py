@@ -87,7 +87,7 @@ def _metadata(root: Element) -> dict[str, Any]:
     }
     time = iso_time(root.get("ACQUISITION_TIME_XML")) or iso_time(root.get("ACQUISITION_TIME"))
     given = subject if subject.get("AGE") else root
-    age = parse_age(f"{given.get('AGE') or fields.get('age', '')} {given.get('AGE_UNITS', '')}")
+    age = parse_age(f"{given.get('AGE') or fields.get('age', '')}{given.get('AGE_UNITS', '')}")
     birth = subject.get("DOB_XML") or subject.get("DOB") or fields.get("dob")
     maker, model = source.get("MANUFACTURER", ""), source.get("MODEL", "")
     statements = [statement.get("TEXT", "").strip() for statement in root.iter("STATEMENT")]
