@@ -39,7 +39,7 @@ def read_kardia(file: File) -> Recording:
     notes = () if raw else ("the signal as Kardia filtered it (enhanced): the file has no raw one",)
     rate, nanovolts = (number(str(stored.get(name))) for name in ("frequency", "amplitudeResolution"))
     unit, scale = ("nV", nanovolts) if nanovolts and 0 < nanovolts < 1e9 else (None, 1.0)
-    channels = [Channel(_samples(values, name, file) * scale, name, unit, rate) for name, values in samples.items()]
+    channels = [Channel(_samples(samples[key], key, file) * scale, _text(key), unit, rate) for key in samples]
     return Recording(channels, _metadata(document), notes)
 
 
@@ -62,6 +62,11 @@ def _part(parent: dict[str, Any], name: str) -> dict[str, Any]:
     return part if isinstance(part, dict) else {}
 
 
+def _text(value: Any) -> str:
+    """A text on one line, without halves of characters, which JSON may hold and nothing prints; "" for all else."""
+    return " ".join(value.encode("utf-8", "replace").decode().split()) if isinstance(value, str) else ""
+
+
 def _samples(values: Any, name: str, file: File) -> np.ndarray:
     """Counts, float64 (samples,)."""
     try:
@@ -69,21 +74,21 @@ def _samples(values: Any, name: str, file: File) -> np.ndarray:
     except (TypeError, ValueError, OverflowError):
         samples = np.zeros((0, 0))
     if not isinstance(values, list) or samples.ndim != 1:
-        raise EcgclipError(f"{file.name}: the samples of {name[:40]} are not a list of numbers")
+        raise EcgclipError(f"{file.name}: the samples of {_text(name)[:40]} are not a list of numbers")
     samples[~(np.abs(samples) < 1e20)] = np.nan
     return samples
 
 
 def _metadata(document: dict[str, Any]) -> dict[str, Any]:
-    model = _part(document, "deviceInfo").get("hardwareType")
-    determination, identity = document.get("algorithmDetermination"), document.get("patientID")
+    model = _text(_part(document, "deviceInfo").get("hardwareType"))
+    determination = _text(document.get("algorithmDetermination"))
     qt = {name: _part(_part(document, "qtMeasurement"), name).get("Value") for name in ("qt", "qtcb")}
     measured = {"heart_rate": document.get("heartRate"), "qt_ms": qt["qt"], "qtc_ms": qt["qtcb"]}
     numbers = {key: number(str(value)) for key, value in measured.items()}
     return {
-        "time": iso_time(str(document.get("recordedAt") or "")),
-        "device": f"AliveCor {model}" if isinstance(model, str) else "AliveCor Kardia",
-        "statements": [determination.replace("_", " ")] if isinstance(determination, str) else [],
+        "time": iso_time(_text(document.get("recordedAt"))),
+        "device": f"AliveCor {model or 'Kardia'}",
+        "statements": [determination.replace("_", " ")] if determination else [],
         "measurements": {key: value for key, value in numbers.items() if value is not None},
-        "patient_id": identity if isinstance(identity, str) else None,
+        "patient_id": _text(document.get("patientID")),
     }

@@ -50,12 +50,12 @@ def read_mortara(file: File) -> Recording:
 
 
 def _channel(channel: Element, file: File, notes: list[str]) -> Channel:
-    name = channel.get("NAME")
+    name = " ".join(channel.get("NAME", "").split())
     where = f"{file.name}: lead {(name or 'without a name')[:40]}"
     samples = _samples(channel, where)
     declared = number(channel.get("DURATION"))
     if declared is not None and len(samples) < declared:
-        notes.append(f"lead {(name or '')[:40]} has {len(samples)} of the {declared:g} samples that the file names")
+        notes.append(f"lead {name[:40]} has {len(samples)} of the {declared:g} samples that the file names")
     offset = number(channel.get("OFFSET"))
     if offset and abs(offset) < 1e6:
         samples = samples + np.float32(offset)
@@ -64,13 +64,13 @@ def _channel(channel: Element, file: File, notes: list[str]) -> Channel:
     if unit:
         samples = samples / np.float32(per_millivolt)
     rate = number(channel.get("SAMPLE_FREQ"))
-    return Channel(samples, name, unit, rate if rate and MIN_RATE <= rate <= MAX_RATE else None)
+    return Channel(samples, name or None, unit, rate if rate and MIN_RATE <= rate <= MAX_RATE else None)
 
 
 def _samples(channel: Element, where: str) -> np.ndarray:
     """Counts, float32 (samples,)."""
-    encoding, bits = channel.get("ENCODING", "BASE64").upper(), channel.get("BITS", "16").strip()
-    if encoding != "BASE64" or bits not in ("8", "16", "32"):
+    encoding, bits = (" ".join(channel.get(*said).split()) for said in (("ENCODING", "BASE64"), ("BITS", "16")))
+    if encoding.upper() != "BASE64" or bits not in ("8", "16", "32"):
         raise EcgclipError(f"{where}: {bits[:20]} bits in {encoding[:20]} are not read; 16 bits in BASE64 are")
     try:
         data = binascii.a2b_base64("".join((channel.get("DATA") or channel.text or "").split()))

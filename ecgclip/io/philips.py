@@ -103,7 +103,8 @@ def _layout(root: Element, waveform: Element, notes: list[str]) -> _Layout:
     signal = root.find("dataacquisition/signalcharacteristics")
 
     def said(*names: str) -> str:
-        return next((text for name in names if (text := waveform.get(name) or text_of(signal, name))), "")
+        texts = (waveform.get(name) or text_of(signal, name) or "" for name in names)
+        return " ".join(next(filter(None, texts), "").split())
 
     def positive(*names: str) -> float | None:
         value = number(said(*names))

@@ -72,6 +72,13 @@ def test_metadata():
     assert odd.metadata["measurements"] == {} and odd.metadata["time"] is None
 
 
+def test_half_a_character_is_replaced():
+    """JSON may hold what no text can: it would fail where it is hashed or printed."""
+    ecg = read_ecg(io.BytesIO(recording({**COUNTS, "\ud800": [1]}, patientID="\udfff").data), name="k.json")
+    assert ecg.metadata["patient"] and str(ecg.notes).encode()
+    fails(recording({"\ud800\n": 1}), "not a list of numbers")
+
+
 def test_what_is_missing():
     filtered = read_kardia(recording(data={"enhanced": block({"leadI": [1] * 900})}))
     assert "filtered" in filtered.notes[0] and len(filtered.channels) == 1

@@ -115,7 +115,7 @@ def test_other_widths_offsets_and_units():
 def test_damage_and_other_documents_are_told():
     fails(document([]), "without a CHANNEL")
     fails(document([channel("I", COUNTS["I"], BITS="24")]), "lead I", "24 bits")
-    fails(document([channel("I", COUNTS["I"], ENCODING="HUFFMAN")]), "lead I", "HUFFMAN")
+    fails(document([channel("a&#10;b", COUNTS["I"], ENCODING="HUFF&#10;MAN")]), "lead a b", "HUFF MAN")
     fails(document([channel("I", COUNTS["I"], DATA="AAAAA")]), "lead I", "damaged")
 
 

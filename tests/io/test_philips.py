@@ -270,7 +270,7 @@ def test_damage_is_told():
     fails(of(whole[:8] + b"\xff" * chunk), "lead I", "damaged")
     fails(of(b""), "lead I", "cut off")
     fails(of(whole[: chunk - 10].replace(whole[:4], (chunk - 18).to_bytes(4, "little"), 1)), "lead I", "damaged")
-    fails(of(whole, 'dataencoding="Base64" compression="ZIP"'), "ZIP")
+    fails(of(whole, 'dataencoding="Base64" compression="Z&#10;IP"'), "Z IP")
     fails(of(whole, 'dataencoding="Base32"'), "base32")
     fails(document("1 2 x", layout(("I",), RATE, 'dataencoding="Plain"')), "not a number")
     fails(document("1 2 3", layout(("I",), RATE, 'dataencoding="Plain"')), "cut off")
