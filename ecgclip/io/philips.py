@@ -25,8 +25,8 @@ VERSIONS = re.compile(r"1\.0[34](\..*)?")
 NAMED_ORDERS = re.compile(r"STD-12.*|10-WIRE")  # acquisitions whose channels are the twelve leads in the usual order
 LIMB = ("III", "aVR", "aVL", "aVF")  # stored as the difference from what leads I and II make of them
 MOST_COUNT = 1 << 31
-# What XLI may unpack to: samples for each byte of the file. Twelve flat lines of ten seconds take fewer than 20.
-MOST_SAMPLES_PER_BYTE = 20
+# What XLI may unpack to: samples for each byte of the file (twelve flat lines of ten seconds take fewer), and in all
+MOST_SAMPLES_PER_BYTE, MOST_SAMPLES = 20, 1 << 24
 PULSE_MV, SHORTEST_PULSE_S, LONGEST_PULSE_S = 1.0, 0.05, 0.5  # of calibration
 AGES = ("years", "months", "weeks", "days", "hours")
 # Measurement → its elements in versions 1.04 and 1.03
@@ -142,7 +142,7 @@ def _stored(text: str, layout: _Layout, file: File) -> dict[str, np.ndarray]:
         return _split(np.rint(values).astype(np.int64), layout, file)
     data = _decoded("".join(text.split()), layout.encoding, file)
     if layout.method == "XLI":
-        most = MOST_SAMPLES_PER_BYTE * len(file) // len(layout.names)
+        most = min(MOST_SAMPLES_PER_BYTE * len(file), MOST_SAMPLES) // len(layout.names)
         most = min(most, 2 * layout.samples) if layout.samples else most
         return unpack_xli(data, layout.names, layout.samples, most, file.name)
     if layout.method or layout.bits not in (8, 16, 32):
