@@ -18,6 +18,7 @@ import numpy as np
 from ecgclip.ecg import LEADS, EcgclipError, standard_lead
 from ecgclip.io.dicom_elements import Item, data_set
 from ecgclip.io.file import File
+from ecgclip.io.formats import format_by
 from ecgclip.io.metadata import parse_age
 from ecgclip.io.recording import Channel, Recording
 
@@ -48,6 +49,7 @@ KEYS = {spelling: key for key, spellings in MEASUREMENTS.items() for spelling in
 # Tags
 SOP_CLASS, MAKER, MODEL = 0x00080016, 0x00080070, 0x00081090
 TAKEN = (0x0008002A,), (0x00080023, 0x00080033), (0x00080020, 0x00080030)  # acquisition, content, study: date, time
+DOCUMENT = 0x00420011
 PATIENT_ID, BORN, SEX, AGE = 0x00100020, 0x00100030, 0x00100040, 0x00101010
 WAVEFORMS, OFFSET_MS, ORIGINALITY = 0x54000100, 0x00181068, 0x003A0004
 CHANNEL_COUNT, SAMPLE_COUNT, RATE, GROUP_LABEL = 0x003A0005, 0x003A0010, 0x003A001A, 0x003A0020
@@ -60,7 +62,7 @@ CLASSES = {
     "1.2.840.10008.5.1.4.1.1.2": "a CT image",
     "1.2.840.10008.5.1.4.1.1.4": "an MR image",
     "1.2.840.10008.5.1.4.1.1.7": "a secondary capture: a picture",
-    "1.2.840.10008.5.1.4.1.1.104.1": "an encapsulated PDF: extract it",
+    "1.2.840.10008.5.1.4.1.1.104.1": "an encapsulated PDF that is empty",
     "1.2.840.10008.1.3.10": "a directory: read the files beside it",
 }
 
@@ -81,12 +83,23 @@ def read_dicom(file: File) -> Recording:
     dataset = data_set(file)
     groups = [_describe(item) for item in dataset.items(WAVEFORMS)]
     if not groups:
+        if document := dataset.raw(DOCUMENT):
+            return _printed(File(file.name, document), dataset)
         kind = dataset.text(SOP_CLASS)
         what = CLASSES.get(kind, f"SOP class {kind[:64]}" if kind else "of unknown kind")
         raise EcgclipError(f"{file.name}: a DICOM file without a waveform ({what}), so no ECG")
     chosen, notes = _rhythm(groups)
     channels = [channel for group in chosen for channel in _channels(group, file, notes)]
     return Recording(channels, _metadata(dataset), tuple(notes))
+
+
+def _printed(document: File, dataset: Item) -> Recording:
+    """The ECG of an encapsulated PDF, as archives keep printouts, with what the DICOM file says of it."""
+    row = format_by(document.data[:5])
+    if row is None or row.name != "PDF":
+        raise EcgclipError(f"{document.name}: a DICOM file with a document that is no PDF, and without a waveform")
+    printed = row.read(document)
+    return replace(printed, metadata=printed.metadata | _metadata(dataset))
 
 
 def _code(item: Item, tag: int) -> tuple[str, str]:
@@ -222,7 +235,12 @@ def _stored(group: Group, file: File, notes: list[str]) -> np.ndarray:
         raise EcgclipError(f"{file.name}: the samples are {COMPANDED[kind]} companded ({kind}), which is not read")
     bits = group.item.count(BITS)
     if kind not in SAMPLES or bits != 8 * np.dtype(SAMPLES[kind]).itemsize:
-        raise EcgclipError(f"{file.name}: samples of kind {kind[:10]!r} with {bits or 0:g} bits are not read")
+        what = (
+            f"samples of kind {kind[:10]!r} with {bits or 0} bits are not read"
+            if kind
+            else "damaged: no kind of samples"
+        )
+        raise EcgclipError(f"{file.name}: {what}")
     declared, described = group.item.count(CHANNEL_COUNT), len(group.names)
     if declared != described or not described:
         raise EcgclipError(f"{file.name}: damaged: {declared or 0:g} channels are declared, {described} described")

@@ -205,7 +205,7 @@ def test_fewer_samples_than_declared_are_read_with_a_note():
     "data, why",
     [
         (dicom([]), "without a waveform"),
-        (dicom([group(signal(), twelve())[:8]]), "not read"),
+        (dicom([group(signal(), twelve())[:8]]), "no kind of samples"),
         (dicom([group(signal(), twelve(), declared=11)]), "11 channels are declared, 12 described"),
         (dicom([group(signal(12, 0), twelve())]), "no samples"),
         (dicom([group(signal(), twelve())], syntax="1.2.840.10008.1.2.1.99"), "deflated"),
@@ -262,6 +262,14 @@ def test_metadata_has_age_sex_time_device_and_what_the_device_found():
 
 def test_the_age_that_is_given_holds():
     assert read(dicom([group(signal(), twelve())], (0x00101010, "AS", "006M"))).metadata["age"] == 0.5
+
+
+def test_a_printout_in_a_dicom_file_is_read_as_its_pdf():
+    pytest.importorskip("pypdfium2")
+    with pytest.raises(EcgclipError, match="a.dcm: a damaged PDF file"):
+        read(dicom([], (0x00420011, "OB", b"%PDF-1.4 and nothing more")))
+    with pytest.raises(EcgclipError, match="no PDF"):
+        read(dicom([], (0x00420011, "OB", b"<html>")))
 
 
 def test_damaged_files_give_a_recording_or_one_line():

@@ -163,6 +163,17 @@ def test_a_printout_is_an_ecg(ecg, tmp_path):
     assert any("page 1 of 1" in note for note in again.notes)
 
 
+def test_a_printout_that_an_archive_keeps_as_dicom_is_read(ecg):
+    from ecgclip.io.dicom import read_dicom
+
+    document = pdf(scale_text() + grid() + three_by_four(ecg))
+    document += b"\0" * (len(document) % 2)
+    elements = b"\x08\0\x16\0UI\x1e\x001.2.840.10008.5.1.4.1.1.104.1\0" + b"\x10\0\x40\0CS\x02\0F "
+    elements += b"\x42\0\x11\0OB\0\0" + len(document).to_bytes(4, "little") + document
+    recording = read_dicom(File("a.dcm", bytes(128) + b"DICM" + elements))
+    assert len(recording.channels) == 12 and worst(recording, ecg) < 2 and recording.metadata["sex"] == "female"
+
+
 @pytest.mark.parametrize("columns, overlap, left, above", [(4, 8, 16, 17.3), (2, 15, 17.2, 10.6)])
 def test_labels_may_stand_apart_and_the_strip_may_have_none(ecg, columns, overlap, left, above):
     """As ecgtizer prints PTB-XL: 125 Hz, labels well within their column, columns that overlap, no scale."""
