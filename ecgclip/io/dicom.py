@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -21,16 +21,13 @@ from ecgclip.io.file import File
 from ecgclip.io.formats import format_by
 from ecgclip.io.metadata import parse_age
 from ecgclip.io.recording import Channel, Recording
+from ecgclip.io.values import age_at, moment, unsigned
 
 # Numbers of leads, the same after "2:" in MDC codes (ISO/IEEE 11073-10101) and after "5.6.3-9-" in SCP-ECG's
 LEAD_NUMBERS = dict(zip((1, 2, 61, 62, 63, 64, *range(3, 9)), LEADS, strict=True))
 SAMPLES = {"SB": "i1", "UB": "u1", "SS": "i2", "US": "u2", "SL": "i4", "UL": "u4"}
 COMPANDED = {"MB": "mu-law", "AB": "A-law"}
 AVERAGED = re.compile(r"median|average|representative|template|mean beat", re.IGNORECASE)
-# A line of the report that names a person, not a finding
-PERSON = re.compile(
-    r"\b(?:confirmed|reviewed|signed|edited|interpreted|read|referred|ordered)\b.*\bby\b|\bdr\b", re.IGNORECASE
-)
 LEAST, MOST = 1e-20, 1e20  # of a sensitivity, whatever its unit
 PER_MS = {"s": 1000.0, "us": 0.001}
 # Codes (MDC, SCP-ECG) or meanings of the device's measurements
@@ -284,14 +281,14 @@ def _extended(values: np.ndarray, missing: np.ndarray | None, bits: float | None
 
 def _metadata(dataset: Item) -> dict[str, Any]:
     """What the file says of the patient, the device and the ECG; `Recording` lists the keys."""
-    taken = _time(dataset)
+    taken, time = _time(dataset)
     statements, measurements = _annotations(dataset)
     maker, model = dataset.text(MAKER), dataset.text(MODEL)
     known = [word for word in (maker, model) if word.lower() not in ("", "unknown")]
     found = {
         "age": _age(dataset, taken),
         "sex": {"F": "female", "M": "male"}.get(dataset.text(SEX).upper()),
-        "time": taken,
+        "time": time,
         "device": model if len(known) == 2 and model.lower().startswith(maker.lower()) else " ".join(known),
         "statements": statements,
         "measurements": measurements,
@@ -300,33 +297,21 @@ def _metadata(dataset: Item) -> dict[str, Any]:
     return {key: value for key, value in found.items() if value not in (None, "", [], {})}
 
 
-def _time(dataset: Item) -> str | None:
-    """When the ECG was taken, as ISO 8601."""
-    for text in ("".join(dataset.text(tag) for tag in tags) for tags in TAKEN):
+def _time(dataset: Item) -> tuple[datetime | None, str | None]:
+    """When the ECG was taken, and as ISO 8601: a date alone where no time is given."""
+    for text in ("".join(map(dataset.text, tags)) for tags in TAKEN):
         parts = re.fullmatch(r"(\d{4})(\d\d)(\d\d)(?:(\d\d)(\d\d)(\d\d)?(?:\.\d+)?)?([+-]\d{4})?", text)
-        try:
-            if parts:
-                when = datetime(*(int(p or 0) for p in parts.groups()[:6]))  # type: ignore[arg-type]
-                return when.isoformat() if parts[4] else when.date().isoformat()
-        except ValueError:
-            continue
-    return None
+        if parts and (when := moment(*(part or "0" for part in parts.groups()[:6]))):
+            return when, when.isoformat() if parts[4] else when.date().isoformat()
+    return None, None
 
 
-def _age(dataset: Item, taken: str | None) -> float | None:
-    """Years; where the age is not given, those complete between birth and ECG."""
-    given = dataset.text(AGE)
-    if given:
+def _age(dataset: Item, taken: datetime | None) -> float | None:
+    """Years; where the age is not given, those between birth and ECG."""
+    if given := dataset.text(AGE):
         return parse_age(given)
     born = re.fullmatch(r"(\d{4})\.?(\d\d)\.?(\d\d)", dataset.text(BORN))
-    if not born or not taken:
-        return None
-    try:
-        days = (date.fromisoformat(taken[:10]) - date(*map(int, born.groups()))).days
-    except ValueError:
-        return None
-    years = days / 365.25
-    return None if not 0 <= years <= 130 else float(int(years)) if years >= 2 else round(years, 2)
+    return age_at(taken, moment(*born.groups())) if born else None
 
 
 def _annotations(dataset: Item) -> tuple[list[str], dict[str, float]]:
@@ -343,8 +328,8 @@ def _annotations(dataset: Item) -> tuple[list[str], dict[str, float]]:
         elif RANGE not in item:
             text = item.text(TEXT)
             text = text or _code(item, CODED)[1] or _code(item, ANNOTATION)[1]
-            statements += [text] if text and not PERSON.search(text) else []
+            statements += [text] if text else []
     interval = found.pop("rr_ms", 0)
     if interval > 0:
         found.setdefault("heart_rate", round(60_000 / interval, 1))
-    return list(dict.fromkeys(statements)), found
+    return unsigned(statements), found
