@@ -17,7 +17,7 @@ import numpy as np
 
 from ecgclip.ecg import LEADS, MAX_RATE, EcgclipError
 from ecgclip.io.file import File
-from ecgclip.io.metadata import parse_comments
+from ecgclip.io.metadata import free_comments, parse_comments
 from ecgclip.io.recording import Channel, Recording
 from ecgclip.io.wfdb_header import MAX_EXPANSION, MAX_GAP_S
 
@@ -27,10 +27,11 @@ WIDTHS |= {"digital_max": 8, "filters": 80, "samples": 8, "reserved": 32}  # byt
 ANNOTATIONS = ("EDF Annotations", "BDF Annotations")
 MAX_SIGNALS = 9999  # the field has four digits
 MAX_SIGNAL_RATE = 1e6  # Hz; what is beyond it is damage
-MAX_COMMENTS, MAX_COMMENT = 1000, 300  # annotations that are kept, characters of one
+MAX_ANNOTATIONS, MAX_TEXT = 1000, 1000  # that are kept, characters of one
+END = "Recording ends"  # an annotation of EDF+; what follows it in the last data record is filling
 
 _SEXES = {"F": "female", "M": "male"}
-_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _PATIENT = re.compile(r"(\S+) ([FMX]) (X|\d\d?-[A-Za-z]{3}-\d{4})(?: (.*))?")
 _AGE = re.compile(r"\bage\W*(\d{1,3}(?:\.\d+)?)|\b(\d{1,3}) ?(?:y|yr|yrs|years?)\b", re.IGNORECASE)
 _STAMPED = re.compile(rb"([+-]\d{1,12}(?:\.\d{0,12})?)(?:\x15[\d.]*)?\x14([^\0]*)")  # onset, texts
@@ -79,6 +80,7 @@ def read_edf(file: File) -> Recording:
     stored = stored.reshape(layout.records, layout.record_bytes)
     notes = layout.notes
     texts = [s for s in layout.signals if s.label in ANNOTATIONS]
+    annotations = [a for s in texts for a in _annotations(stored, s, layout.width)][:MAX_ANNOTATIONS]
     discontinuous = _text(file.data[192:236])[3:5] == "+D" and layout.records > 1
     starts = _starts(file, layout, stored, texts, notes) if discontinuous else None
     channels = []
@@ -91,11 +93,11 @@ def read_edf(file: File) -> Recording:
         samples = _physical(_columns(stored, signal, layout.width), signal, layout.width)
         rate = signal.count / layout.duration if layout.duration else None
         values = samples.ravel() if starts is None or not rate else _spread(samples, starts, rate)
-        channels.append(Channel(values, signal.label or None, signal.unit, rate))
+        end = _end(annotations, samples.size, samples.shape[1], rate) if starts is None and rate else None
+        channels.append(Channel(values[:end], signal.label or None, signal.unit, rate))
     if not channels and len(texts) == len(layout.signals):
         raise EcgclipError(f"{file.name}: an EDF+ file with annotations only, no signal")
-    comments = [c for s in texts for c in _comments(stored, s, layout.width)][:MAX_COMMENTS]
-    return Recording(channels, _metadata(file, comments), tuple(notes))
+    return Recording(channels, _metadata(file, annotations), tuple(notes))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -238,25 +240,32 @@ def _spread(samples: np.ndarray, starts: np.ndarray, rate: float) -> np.ndarray:
 # Metadata
 
 
-def _comments(stored: np.ndarray, signal: _Signal, width: int) -> list[str]:
-    """The annotations of one signal, with their times in s."""
-    comments: list[str] = []
+def _annotations(stored: np.ndarray, signal: _Signal, width: int) -> list[tuple[float, str]]:
+    """The annotations of one signal: their times in s, and texts."""
     ended = np.pad(_columns(stored, signal, width), ((0, 0), (0, 1)))  # none runs on into the next data record
-    for found in _STAMPED.finditer(ended.tobytes()):
-        onset = float(found[1])
-        for raw in found[2].split(b"\x14"):
-            if text := " ".join(_text(raw).split())[:MAX_COMMENT]:
-                comments.append(f"{onset:.10g} s: {text}" if onset else text)
-        if len(comments) >= MAX_COMMENTS:
+    found: list[tuple[float, str]] = []
+    for stamped in _STAMPED.finditer(ended.tobytes()):
+        texts = [" ".join(_text(raw).split())[:MAX_TEXT] for raw in stamped[2].split(b"\x14")]
+        found += [(float(stamped[1]), text) for text in texts if text]
+        if len(found) >= MAX_ANNOTATIONS:
             break
-    return comments
+    return found
 
 
-def _metadata(file: File, comments: list[str]) -> dict:
+def _end(annotations: list[tuple[float, str]], samples: int, in_record: int, rate: float) -> int:
+    """How many samples a recording without gaps has that fills its last data record."""
+    ends = [round(onset * rate) for onset, text in annotations if text == END]
+    return min((end for end in ends if samples - in_record < end <= samples), default=samples)
+
+
+def _metadata(file: File, annotations: list[tuple[float, str]]) -> dict:
     """Age, sex, time, device, the patient's code and the annotations; the name is not among them."""
     recording = _text(file.data[88:168]).split(" ")
     began = _begin(_text(file.data[168:176]), _text(file.data[176:184]), recording)
-    metadata = {key: value for key, value in parse_comments(comments).items() if value and key != "fields"}
+    metadata = {key: value for key, value in parse_comments([a for _, a in annotations]).items() if value}
+    metadata.pop("fields", None)
+    comments = [f"{onset:.10g} s: {text}" if onset else text for onset, text in annotations if text != END]
+    metadata["comments"] = free_comments(comments)
     patient = _PATIENT.fullmatch(_text(file.data[8:88]))
     if patient:
         code, sex, born, rest = patient.groups()
@@ -287,14 +296,14 @@ def _begin(day: str, clock: str, recording: list[str]) -> datetime | None:
     parts = [int(n) for n in re.findall(r"\d+", clock)]
     if date_ is None or len(parts) != 3 or not (parts[0] < 24 and parts[1] < 60 and parts[2] < 60):
         return None
-    began = datetime.combine(date_, time(*parts))
+    began = datetime.combine(date_, time(parts[0], parts[1], parts[2]))
     return None if began == NO_DATE else began
 
 
 def _date(text: str) -> date | None:
     """ "02-MAR-1951" → a date; None for anything else."""
     found = re.fullmatch(r"(\d\d?)-([A-Z]{3})-(\d{4})", text.upper())
-    return _checked(int(found[3]), _MONTHS.index(found[2]) + 1, int(found[1])) if found and found[2] in _MONTHS else None
+    return _checked(int(found[3]), MONTHS.index(found[2]) + 1, int(found[1])) if found and found[2] in MONTHS else None
 
 
 def _checked(year: int, month: int, day: int) -> date | None:

@@ -1,8 +1,9 @@
-"""Age, sex and diagnoses out of the comments of a header."""
+"""Metadata as comment lines, in and out: "Age: 63", "Statement: sinus rhythm". WFDB, EDF+ and CSV have such lines."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 _SEX = {"f": "female", "female": "female", "m": "male", "male": "male"}
 _AGE = re.compile(r"([<>]?)\s*(\d+(?:[.,]\d+)?)[\s_-]*([a-z]*)\b", re.IGNORECASE)
@@ -15,6 +16,8 @@ _UNITS_PER_YEAR = {
     r"h|hrs?|hours?|std|stunden?": 8766,
 }
 MAX_AGE = 130  # years
+_OURS = re.compile(r"(Time|Device|Statement|Measurement): +(.+)", re.DOTALL)  # as `comment_lines` writes them
+_FIELD = re.compile(r"\s*(age|sex|dx|time|device|statement|measurement)\s*:", re.IGNORECASE)
 
 
 def parse_comments(comments: list[str]) -> dict:
@@ -26,7 +29,7 @@ def parse_comments(comments: list[str]) -> dict:
     -------
     dict
         age (years or None), sex ("female", "male" or None), comments (the lines themselves), dx (list of codes) and
-        fields (lower-case name -> text).
+        fields (lower-case name -> text); and where a line says them: time, device, statements, measurements.
     """
     fields: dict[str, str] = {}
     for line in comments:
@@ -37,7 +40,39 @@ def parse_comments(comments: list[str]) -> dict:
     if compact and not age:
         age, sex = compact.groups()
     dx = [code.strip() for code in re.split(r"[,;]", fields.get("dx", "")) if code.strip()]
-    return {"age": parse_age(age), "sex": _SEX.get(sex.lower()), "comments": comments, "dx": dx, "fields": fields}
+    read = {"age": parse_age(age), "sex": _SEX.get(sex.lower()), "comments": comments, "dx": dx, "fields": fields}
+    return {**read, **_parse_ours(comments)}
+
+
+def _parse_ours(comments: list[str]) -> dict:
+    """What `comment_lines` wrote beside age, sex and diagnoses."""
+    read: dict = {}
+    for name, text in (found.groups() for line in comments if (found := _OURS.fullmatch(line))):
+        if name == "Statement":
+            read.setdefault("statements", []).append(text)
+        elif name == "Measurement":
+            if number := re.fullmatch(r"(\w+) (-?\d+(?:\.\d+)?)", text):
+                read.setdefault("measurements", {})[number[1]] = float(number[2])
+        elif name != "Time" or re.match(r"\d{4}-\d\d-\d\d", text):
+            read.setdefault(name.lower(), text)
+    return read
+
+
+def comment_lines(metadata: dict) -> list[str]:
+    """Metadata as lines that `parse_comments` reads, then the comments. The patient's id has no line."""
+    lines = [] if metadata.get("age") is None else [f"Age: {metadata['age']:g}"]
+    lines += [f"Sex: {str(metadata['sex']).capitalize()}"] if metadata.get("sex") else []
+    lines += [f"Dx: {','.join(metadata['dx'])}"] if metadata.get("dx") else []
+    lines += [f"{key.capitalize()}: {metadata[key]}" for key in ("time", "device") if metadata.get(key)]
+    lines += [f"Statement: {text}" for text in metadata.get("statements", ())]
+    lines += [f"Measurement: {key} {value:.10g}" for key, value in metadata.get("measurements", {}).items()]
+    lines += free_comments(metadata.get("comments", ()))
+    return [" ".join("".join(c if c.isprintable() else " " for c in line).split()) for line in lines]
+
+
+def free_comments(comments: Iterable[str]) -> list[str]:
+    """Comments without the lines that say what has a field of its own, such as "Age: 63"."""
+    return [text for text in comments if text.strip() and not _FIELD.match(text)]
 
 
 def parse_age(text: str) -> float | None:
