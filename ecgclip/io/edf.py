@@ -262,7 +262,7 @@ def _metadata(file: File, annotations: list[tuple[float, str]]) -> dict:
     """Age, sex, time, device, the patient's code and the annotations; the name is not among them."""
     recording = _text(file.data[88:168]).split(" ")
     began = _begin(_text(file.data[168:176]), _text(file.data[176:184]), recording)
-    metadata = {key: value for key, value in parse_comments([a for _, a in annotations]).items() if value}
+    metadata = parse_comments([text for _, text in annotations])
     metadata.pop("fields", None)
     comments = [f"{onset:.10g} s: {text}" if onset else text for onset, text in annotations if text != END]
     metadata["comments"] = free_comments(comments)

@@ -1,4 +1,4 @@
-"""Writing a simulated ECG as a WFDB record."""
+"""Write an ECG as a WFDB record in format 16."""
 
 from __future__ import annotations
 
@@ -7,16 +7,13 @@ import re
 import tempfile
 from pathlib import Path
 
-import numpy as np
-
 from ecgclip.ecg import ECG, EcgclipError
-
-ADC_GAIN = 1000  # units for 1 mV in a written record
-MAX_MV = 32767 / ADC_GAIN  # the largest value that format 16 holds
+from ecgclip.io.digital import Digital, digitise
+from ecgclip.io.metadata import comment_lines
 
 
 def write_record(ecg: ECG, path: str | os.PathLike) -> str:
-    """Write an ECG as a WFDB record in format 16 at 1 µV. Both files appear whole or not at all.
+    """Write an ECG as a WFDB record, at 1 µV where its range allows. Both files appear whole or not at all.
 
     Parameters
     ----------
@@ -32,28 +29,18 @@ def write_record(ecg: ECG, path: str | os.PathLike) -> str:
     Raises
     ------
     EcgclipError
-        The name or the folder cannot hold a record.
+        The name or the folder cannot hold a record, or a sample is beyond 9 V.
     """
-    import wfdb
-
     header = Path(str(path).removesuffix(".hea") + ".hea")
     if not re.fullmatch(r"[-\w]+", header.stem):
         raise EcgclipError(f"{path}: a WFDB record name has letters, digits, '-' and '_' only: rename it")
+    digital = digitise(ecg.signal)
     try:
         header.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=header.parent, prefix=".simulate-") as folder:
-            wfdb.wrsamp(
-                header.stem,
-                fs=ecg.sampling_rate,
-                units=["mV"] * len(ecg.leads),
-                sig_name=list(ecg.leads),
-                p_signal=np.clip(ecg.signal.T.astype(np.float64), -MAX_MV, MAX_MV),
-                fmt=["16"] * len(ecg.leads),
-                adc_gain=[float(ADC_GAIN)] * len(ecg.leads),
-                baseline=[0] * len(ecg.leads),
-                comments=_comments(ecg.metadata),
-                write_dir=folder,
-            )
+        with tempfile.TemporaryDirectory(dir=header.parent, prefix=".ecgclip-") as folder:
+            digital.samples.T.astype("<i2").tofile(Path(folder, header.stem + ".dat"))
+            text = "\n".join([*_signal_lines(ecg, digital, header.stem), *_comments(ecg)]) + "\n"
+            Path(folder, header.name).write_text(text, encoding="utf-8", newline="\n")
             for suffix in (".dat", ".hea"):  # the header last: a record is there once its header is
                 os.replace(Path(folder, header.stem + suffix), header.with_suffix(suffix))
     except OSError as error:
@@ -61,9 +48,13 @@ def write_record(ecg: ECG, path: str | os.PathLike) -> str:
     return str(header)
 
 
-def _comments(metadata: dict) -> list[str]:
-    """The comment lines of a header: age, sex, and the other comments."""
-    age, sex = metadata.get("age"), metadata.get("sex")
-    lines = [] if age is None else [f"Age: {age:g}"]
-    lines += [] if sex is None else [f"Sex: {str(sex).capitalize()}"]
-    return lines + [text for text in metadata.get("comments", []) if not re.match(r"(?i)\s*(age|sex)\s*:", text)]
+def _signal_lines(ecg: ECG, digital: Digital, name: str) -> list[str]:
+    lines = [f"{name} {len(ecg.leads)} {ecg.sampling_rate:.12g} {ecg.signal.shape[1]}"]
+    for lead, samples, step, offset in zip(ecg.leads, *digital, strict=True):
+        checksum = int(samples.sum(dtype=int)) % 65536
+        lines.append(f"{name}.dat 16 {1000 / step}({-offset // step})/mV 16 0 {samples[0]} {checksum} 0 {lead}")
+    return lines
+
+
+def _comments(ecg: ECG) -> list[str]:
+    return [f"# {line}" for line in comment_lines(ecg.metadata)]
