@@ -12,10 +12,11 @@ from typing import Annotated
 import typer
 
 from ecgclip.cli.app import app
+from ecgclip.cli.inputs import reading_options
 from ecgclip.cli.messages import RecordNotes, print_note
-from ecgclip.cli.options import OutputFolder, Records
+from ecgclip.cli.options import Leads, OutputFolder, Records, SamplingRate, Unit
 from ecgclip.cli.progress import for_each_record
-from ecgclip.io import read_ecg
+from ecgclip.ecg import ECG
 from ecgclip.io.read import STANDARD_INPUT
 
 TARGETS = "wfdb|edf|dicom|csv|npz"
@@ -27,9 +28,12 @@ def convert(
     output: OutputFolder,
     to: Annotated[str, typer.Option(metavar=TARGETS, help="Format to write.")],
     deidentify: Annotated[
-        bool, typer.Option(help="Leave out id, time and comments, and ages over 90. File names stay: check them.")
+        bool, typer.Option(help="Leave out id, time and comments, and ages over 90. Names of files stay: check them.")
     ] = True,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there already.")] = False,
+    sampling_rate: SamplingRate = None,
+    unit: Unit = None,
+    leads: Leads = None,
 ) -> None:
     """Write ECGs of any format as WFDB, EDF+, DICOM, CSV or NumPy arrays.
 
@@ -43,23 +47,26 @@ def convert(
     from ecgclip.io.write import output_path, write_ecg
 
     output_path("", to)  # an unknown format is told before anything is read
-    names, notes = OutputNames(records), RecordNotes()
-    kept = 0
+    names, notes, kept = OutputNames(records), RecordNotes(), []
 
-    def write(record: str) -> None:
-        nonlocal kept
-        target = output_path(output / names.of(record), to)
-        if target.exists() and not overwrite:
-            kept += 1
-            return
-        ecg = read_ecg(record, keep_ids=not deidentify)
-        typer.echo(write_ecg(ecg, target, to, deidentify))
+    def target(record: str) -> Path:
+        return output_path(output / names.of(record), to)
+
+    def wanted(record: str) -> bool:
+        if there := target(record).exists() and not overwrite:
+            kept.append(record)
+        return not there
+
+    def write(ecg: ECG) -> None:
+        record = ecg.source or ""
+        typer.echo(write_ecg(ecg, target(record), to, deidentify))
         notes.add(record, ecg.notes)
 
-    success = for_each_record(records, write, progress=True)
+    reading = reading_options(sampling_rate, unit, leads, keep_ids=not deidentify)
+    success = for_each_record(records, write, reading=reading, wanted=wanted, progress=True)
     notes.print_repeats()
     if kept:
-        print_note(f"{kept} of the files were there already and are kept; --overwrite replaces them")
+        print_note(f"{len(kept)} of the files were there already and are kept; --overwrite replaces them")
     if not success:
         raise typer.Exit(1)
 
@@ -77,7 +84,8 @@ class OutputNames:
 
     def of(self, record: str) -> Path:
         """The path of the output without its ending; "a/r.dcm" is "a/r", or "a/r_dcm" where "a/r.hea" is "a/r"."""
-        folder, name = os.path.split(os.path.abspath("stdin" if record == STANDARD_INPUT else record))
+        record = "standard input" if record == STANDARD_INPUT else record  # as read_ecg calls it
+        folder, name = os.path.split(os.path.abspath(record))
         inside = os.path.relpath(folder, self._base) if self._base else ""
         inside = "" if inside.startswith(os.pardir) else inside
         stem = re.sub(r"\.\w{1,8}(?=#\d+$|$)", "", name) or name

@@ -264,8 +264,8 @@ def _metadata(file: File, annotations: list[tuple[float, str]]) -> dict:
     began = _begin(_text(file.data[168:176]), _text(file.data[176:184]), recording)
     metadata = parse_comments([text for _, text in annotations])
     metadata.pop("fields", None)
-    comments = [f"{onset:.10g} s: {text}" if onset else text for onset, text in annotations if text != END]
-    metadata["comments"] = free_comments(comments)
+    metadata["comments"] = [f"{onset:.10g} s: {text}" if onset else text for onset, text in annotations if text != END]
+    metadata["comments"] = free_comments(metadata)
     patient = _PATIENT.fullmatch(_text(file.data[8:88]))
     if patient:
         code, sex, born, rest = patient.groups()

@@ -16,7 +16,7 @@ _UNITS_PER_YEAR = {
     r"h|hrs?|hours?|std|stunden?": 8766,
 }
 MAX_AGE = 130  # years
-_OURS = re.compile(r"(Time|Device|Statement|Measurement): +(.+)", re.DOTALL)  # as `comment_lines` writes them
+_OURS = re.compile(r"(Time|Device|Statement|Measurement|Comment): +(.+)", re.DOTALL)  # as `comment_lines` writes them
 _FIELD = re.compile(r"\s*(age|sex|dx|time|device|statement|measurement)\s*:", re.IGNORECASE)
 
 
@@ -41,15 +41,18 @@ def parse_comments(comments: list[str]) -> dict:
         age, sex = compact.groups()
     dx = [code.strip() for code in re.split(r"[,;]", fields.get("dx", "")) if code.strip()]
     read = {"age": parse_age(age), "sex": _SEX.get(sex.lower()), "comments": comments, "dx": dx, "fields": fields}
-    return {**read, **_parse_ours(comments)}
+    return {**stated(comments), **read}
 
 
-def _parse_ours(comments: list[str]) -> dict:
-    """What `comment_lines` wrote beside age, sex and diagnoses."""
+def stated(lines: Iterable[str]) -> dict:
+    """What lines of `comment_lines` say beside age, sex and diagnoses: time, device, statements, measurements, comments.
+
+    Only what they name is there: lines of other origin may name the patient.
+    """
     read: dict = {}
-    for name, text in (found.groups() for line in comments if (found := _OURS.fullmatch(line))):
-        if name == "Statement":
-            read.setdefault("statements", []).append(text)
+    for name, text in (found.groups() for line in lines if (found := _OURS.fullmatch(line))):
+        if name in ("Statement", "Comment"):
+            read.setdefault(name.lower() + "s", []).append(text)
         elif name == "Measurement":
             if number := re.fullmatch(r"(\w+) (-?\d+(?:\.\d+)?)", text):
                 read.setdefault("measurements", {})[number[1]] = float(number[2])
@@ -58,21 +61,26 @@ def _parse_ours(comments: list[str]) -> dict:
     return read
 
 
-def comment_lines(metadata: dict) -> list[str]:
-    """Metadata as lines that `parse_comments` reads, then the comments. The patient's id has no line."""
+def comment_lines(metadata: dict, before_comments: str = "") -> list[str]:
+    """Metadata as lines that `parse_comments` reads, then the comments. The patient's id has no line.
+
+    With "Comment: " before the comments, `stated` finds them among lines of other origin.
+    """
     lines = [] if metadata.get("age") is None else [f"Age: {metadata['age']:g}"]
     lines += [f"Sex: {str(metadata['sex']).capitalize()}"] if metadata.get("sex") else []
     lines += [f"Dx: {','.join(metadata['dx'])}"] if metadata.get("dx") else []
     lines += [f"{key.capitalize()}: {metadata[key]}" for key in ("time", "device") if metadata.get(key)]
     lines += [f"Statement: {text}" for text in metadata.get("statements", ())]
     lines += [f"Measurement: {key} {value:.10g}" for key, value in metadata.get("measurements", {}).items()]
-    lines += free_comments(metadata.get("comments", ()))
+    lines += [before_comments + text for text in free_comments(metadata)]
     return [" ".join("".join(c if c.isprintable() else " " for c in line).split()) for line in lines]
 
 
-def free_comments(comments: Iterable[str]) -> list[str]:
-    """Comments without the lines that say what has a field of its own, such as "Age: 63"."""
-    return [text for text in comments if text.strip() and not _FIELD.match(text)]
+def free_comments(metadata: dict) -> list[str]:
+    """Comments without the lines that say what metadata says in a field of its own, such as "Age: 63"."""
+    fields = {key.removesuffix("s") for key, value in metadata.items() if value not in (None, "", [], {})}
+    found = ((text, _FIELD.match(text)) for text in metadata.get("comments", ()) if text.strip())
+    return [text for text, field in found if not field or field[1].lower() not in fields]
 
 
 def parse_age(text: str) -> float | None:

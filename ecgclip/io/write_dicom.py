@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import struct
+import uuid
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from ecgclip.ecg import ECG, EcgclipError
-from ecgclip.files import replacing
-from ecgclip.io.dicom import LEAD_NUMBERS, MEASUREMENTS
+from ecgclip.ecg import ECG
+from ecgclip.files import write_atomic
+from ecgclip.io import dicom
+from ecgclip.io.dicom_elements import ITEM, LONG, TRANSFER_SYNTAX
 from ecgclip.io.digital import MISSING, Digital, digitise
 
-if TYPE_CHECKING:
-    from pydicom import Dataset
+Element = tuple[int, str, "str | int | bytes | Sequence[Sequence[Element]]"]  # tag, VR, value; or items of a sequence
 
+EXPLICIT = "1.2.840.10008.1.2.1"
 TWELVE_LEAD, GENERAL, AMBULATORY = (f"1.2.840.10008.5.1.4.1.1.9.{end}" for end in ("1.1", "1.2", "1.3"))
 MAX_TWELVE_LEAD = 16384  # samples
-MAX_TEXT, MAX_LONG_TEXT = 1024, 10240  # characters of a statement, of the comments
-UNITS = {"heart_rate": ("/min", "beats per minute"), "axis": ("deg", "degree"), "ms": ("ms", "millisecond")}
+MAX_SHORT, MAX_TEXT, MAX_LONG = 64, 1024, 10240  # characters of LO, ST and LT
+UNITS = {"rate": ("/min", "beats per minute"), "axis": ("deg", "degree"), "ms": ("ms", "millisecond")}
 
 
 def write_dicom(ecg: ECG, path: Path) -> None:
@@ -28,30 +31,37 @@ def write_dicom(ecg: ECG, path: Path) -> None:
     Raises
     ------
     EcgclipError
-        A sample is beyond 9 V, or pydicom is not installed.
+        A sample is beyond 9 V.
     """
-    try:
-        from pydicom import Dataset
-        from pydicom.dataset import FileMetaDataset
-        from pydicom.uid import ExplicitVRLittleEndian, generate_uid
-    except ImportError:
-        raise EcgclipError(f"{path}: writing DICOM needs pydicom: pip install 'ecgclip[dicom]'") from None
-    data = Dataset()
-    data.SpecificCharacterSet = "ISO_IR 192"
-    data.SOPClassUID, data.SOPInstanceUID = _sop_class(ecg), generate_uid()
-    data.StudyInstanceUID, data.SeriesInstanceUID = generate_uid(), generate_uid()
-    data.Modality, data.SeriesNumber, data.InstanceNumber, data.StudyID = "ECG", 1, 1, ""
-    data.AccessionNumber, data.ReferringPhysicianName = "", ""
-    _describe(ecg.metadata, data)
-    data.AcquisitionContextSequence = []
-    data.WaveformAnnotationSequence = _annotations(ecg)
-    data.WaveformSequence = [_group(ecg, digitise(ecg.signal))]
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = data.SOPClassUID, data.SOPInstanceUID
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    data.file_meta = meta
-    with replacing(path) as partial:
-        data.save_as(partial, enforce_file_format=True)
+    kind, instance = _sop_class(ecg), _uid()
+    meta = [(0x00020001, "OB", b"\0\1"), (0x00020002, "UI", kind), (0x00020003, "UI", instance)]
+    meta += [(TRANSFER_SYNTAX, "UI", EXPLICIT), (0x00020012, "UI", "2.25.1")]
+    elements: list[Element] = [
+        (0x00080005, "CS", "ISO_IR 192"),
+        (dicom.SOP_CLASS, "UI", kind),
+        (0x00080018, "UI", instance),
+        (0x00080060, "CS", "ECG"),
+        (0x0020000D, "UI", _uid()),
+        (0x0020000E, "UI", _uid()),
+        (0x00200013, "IS", "1"),
+        *((tag, vr, "") for tag, vr in EMPTY.items()),
+        *_description(ecg.metadata),
+        (dicom.ANNOTATIONS, "SQ", _annotations(ecg.metadata)),
+        (dicom.WAVEFORMS, "SQ", [_group(ecg, digitise(ecg.signal))]),
+    ]
+    body = _data_set(meta)
+    size = _data_set([(0x00020000, "UL", len(body))])
+    write_atomic(path, b"\0" * 128 + b"DICM" + size + body + _data_set(elements))
+
+
+# Elements that a file must have, and that nothing is known of: accession number, referring physician, name, date of
+# birth, study id, series number, acquisition context
+EMPTY = {0x00080050: "SH", 0x00080090: "PN", 0x00100010: "PN", dicom.BORN: "DA", 0x00200010: "SH", 0x00200011: "IS"}
+EMPTY |= {0x00400555: "SQ"}
+
+
+def _uid() -> str:
+    return f"2.25.{uuid.uuid4().int}"
 
 
 def _sop_class(ecg: ECG) -> str:
@@ -61,82 +71,93 @@ def _sop_class(ecg: ECG) -> str:
     return TWELVE_LEAD if len(ecg.leads) == 12 and ecg.signal.shape[1] <= MAX_TWELVE_LEAD else GENERAL
 
 
-def _describe(metadata: dict, data: Dataset) -> None:
+def _description(metadata: dict) -> list[Element]:
     """The patient, the device and the time."""
     age = metadata.get("age")
-    data.PatientName, data.PatientID, data.PatientBirthDate = "", _short(metadata.get("patient", "")), ""
-    data.PatientSex = {"female": "F", "male": "M"}.get(metadata.get("sex") or "", "")
-    data.PatientAge = "" if age is None else f"{int(age):03d}Y" if age >= 2 else f"{round(age * 12):03d}M"
-    data.PatientComments = "\n".join(metadata.get("comments", ()))[:MAX_LONG_TEXT]
-    data.Manufacturer, data.ManufacturerModelName = "", _short(metadata.get("device", ""))
     try:
         began = datetime.fromisoformat(metadata.get("time") or "")
     except ValueError:
         began = None
     day, time = (f"{began:%Y%m%d}", f"{began:%H%M%S}") if began else ("", "")
-    data.AcquisitionDateTime = day + time
-    data.ContentDate, data.ContentTime, data.StudyDate, data.StudyTime = day, time, day, time
+    (together,), *apart = dicom.TAKEN
+    return [
+        (dicom.PATIENT_ID, "LO", _short(metadata.get("patient", ""))),
+        (dicom.SEX, "CS", {"female": "F", "male": "M"}.get(metadata.get("sex") or "", "")),
+        (dicom.AGE, "AS", "" if age is None else f"{int(age):03d}Y" if age >= 2 else f"{round(age * 12):03d}M"),
+        (0x00104000, "LT", "\n".join(metadata.get("comments", ()))[:MAX_LONG]),
+        (dicom.MAKER, "LO", ""),
+        (dicom.MODEL, "LO", _short(metadata.get("device", ""))),
+        (together, "DT", day + time),
+        *((tag, vr, value) for tags in apart for tag, vr, value in zip(tags, ("DA", "TM"), (day, time), strict=True)),
+    ]
 
 
 def _short(text: str) -> str:
     """At most 64 characters, and no backslash, which parts values."""
-    return text.replace("\\", "/")[:64].strip()
+    return text.replace("\\", "/")[:MAX_SHORT].strip()
 
 
-def _code(value: str, scheme: str, meaning: str) -> list[Dataset]:
-    from pydicom import Dataset
-
-    code = Dataset()
-    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, scheme, meaning
-    return [code]
+def _code(tag: int, value: str, scheme: str, meaning: str) -> Element:
+    return tag, "SQ", [[(dicom.CODE, "SH", value), (0x00080102, "SH", scheme), (dicom.MEANING, "LO", meaning)]]
 
 
-def _group(ecg: ECG, digital: Digital) -> Dataset:
+def _group(ecg: ECG, digital: Digital) -> list[Element]:
     """The multiplex group: all leads."""
-    from pydicom import Dataset
+    numbers = {lead: number for number, lead in dicom.LEAD_NUMBERS.items()}
+    channels = [
+        [
+            _code(dicom.SOURCE, f"2:{numbers[lead]}", "MDC", f"Lead {lead}"),
+            (dicom.SENSITIVITY, "DS", str(step)),
+            _code(dicom.UNIT, "uV", "UCUM", "microvolt"),
+            (dicom.CORRECTION, "DS", "1"),
+            (dicom.BASELINE, "DS", str(offset)),
+            (0x003A0215, "DS", "0"),  # sample skew
+            (dicom.BITS_STORED, "US", 16),
+        ]
+        for lead, step, offset in zip(ecg.leads, digital.step, digital.offset, strict=True)
+    ]
+    return [
+        (dicom.ORIGINALITY, "CS", "ORIGINAL"),
+        (dicom.CHANNEL_COUNT, "US", len(ecg.leads)),
+        (dicom.SAMPLE_COUNT, "UL", ecg.signal.shape[1]),
+        (dicom.RATE, "DS", f"{ecg.sampling_rate:.12g}"),
+        (dicom.GROUP_LABEL, "SH", "RHYTHM"),
+        (dicom.CHANNELS, "SQ", channels),
+        (dicom.BITS, "US", 16),
+        (dicom.KIND, "CS", "SS"),
+        (dicom.PADDING, "OW", MISSING.to_bytes(2, "little", signed=True)),
+        (dicom.DATA, "OW", digital.samples.T.astype("<i2").tobytes()),
+    ]
 
-    group = Dataset()
-    group.MultiplexGroupLabel, group.WaveformOriginality = "RHYTHM", "ORIGINAL"
-    group.NumberOfWaveformChannels, group.NumberOfWaveformSamples = ecg.signal.shape
-    group.SamplingFrequency = f"{ecg.sampling_rate:.12g}"
-    group.WaveformBitsAllocated, group.WaveformSampleInterpretation = 16, "SS"
-    group.add_new("WaveformPaddingValue", "OW", MISSING.to_bytes(2, "little", signed=True))
-    channels = []
-    for lead, step, offset in zip(ecg.leads, digital.step, digital.offset, strict=True):
-        channel = Dataset()
-        number = next(n for n, name in LEAD_NUMBERS.items() if name == lead)
-        channel.ChannelSourceSequence = _code(f"2:{number}", "MDC", f"Lead {lead}")
-        channel.ChannelSensitivity, channel.ChannelSensitivityCorrectionFactor = str(step), "1"
-        channel.ChannelSensitivityUnitsSequence = _code("uV", "UCUM", "microvolt")
-        channel.ChannelBaseline, channel.ChannelSampleSkew = str(offset), "0"
-        channel.WaveformBitsStored = 16
-        channels.append(channel)
-    group.ChannelDefinitionSequence = channels
-    group.add_new("WaveformData", "OW", digital.samples.T.astype("<i2").tobytes())
-    return group
 
-
-def _annotations(ecg: ECG) -> list[Dataset]:
+def _annotations(metadata: dict) -> list[list[Element]]:
     """The device's statements and measurements."""
-    from pydicom import Dataset
-
-    def annotation(**elements: Any) -> Dataset:
-        item = Dataset()
-        item.AnnotationGroupNumber, item.ReferencedWaveformChannels = 0, [1, 0]
-        for keyword, value in elements.items():
-            setattr(item, keyword, value)
-        return item
-
-    items = [annotation(UnformattedTextValue=text[:MAX_TEXT]) for text in ecg.metadata.get("statements", ())]
-    for key, value in ecg.metadata.get("measurements", {}).items():
-        if key in MEASUREMENTS:
-            code, *meanings = MEASUREMENTS[key]
-            unit = UNITS[key if key in UNITS else key.rpartition("_")[2]]
-            name = _code(code, "MDC", next(m for m in meanings if not m[0].isdigit()))
-            units = _code(unit[0], "UCUM", unit[1])
-            items.append(
-                annotation(
-                    ConceptNameCodeSequence=name, NumericValue=f"{value:.10g}", MeasurementUnitsCodeSequence=units
-                )
-            )
+    whole: list[Element] = [(0x0040A0B0, "US", struct.pack("<HH", 1, 0)), (0x0040A180, "US", 0)]  # all channels
+    items = [[*whole, (dicom.TEXT, "ST", text[:MAX_TEXT])] for text in metadata.get("statements", ())]
+    for key, value in metadata.get("measurements", {}).items():
+        if key in dicom.MEASUREMENTS:
+            code, *spellings = dicom.MEASUREMENTS[key]
+            meaning = next(text for text in spellings if not text[0].isdigit())
+            unit, unit_name = UNITS[key.rpartition("_")[2]]
+            name = _code(dicom.ANNOTATION, code, "MDC", meaning)
+            units = _code(dicom.NUMBER_UNIT, unit, "UCUM", unit_name)
+            items.append([*whole, name, units, (dicom.NUMBER, "DS", f"{value:.10g}")])
     return items
+
+
+def _data_set(elements: Sequence[Element]) -> bytes:
+    return b"".join(_element(*element) for element in sorted(elements, key=lambda element: element[0]))
+
+
+def _element(tag: int, vr: str, value: str | int | bytes | Sequence[Sequence[Element]]) -> bytes:
+    """An element: tag, VR, length and value, filled up to an even number of bytes."""
+    if isinstance(value, int):
+        value = struct.pack({"US": "<H", "UL": "<I"}[vr], value)
+    elif isinstance(value, str):
+        value = value.encode()
+    elif not isinstance(value, bytes):
+        sets = [_data_set(item) for item in value]
+        value = b"".join(struct.pack("<HHI", ITEM >> 16, ITEM & 0xFFFF, len(body)) + body for body in sets)
+    value += (b"\0" if vr in ("UI", "OB", "OW") else b" ") * (len(value) % 2)
+    length = struct.pack("<HI", 0, len(value)) if vr.encode() in LONG else struct.pack("<H", len(value))
+    return struct.pack("<HH", tag >> 16, tag & 0xFFFF) + vr.encode() + length + value

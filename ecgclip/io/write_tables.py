@@ -17,7 +17,7 @@ def write_csv(ecg: ECG, path: Path) -> None:
 
     Missing is NaN, as in a file of one lead an empty cell would be an empty line.
     """
-    about = [f"sampling_rate: {ecg.sampling_rate:.12g} Hz", "unit: mV", *comment_lines(ecg.metadata)]
+    about = [f"sampling_rate: {ecg.sampling_rate:.12g} Hz", "unit: mV", *comment_lines(ecg.metadata, "Comment: ")]
     header = [*(f"# {line}" for line in about), ",".join(ecg.leads)]
     with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
         np.savetxt(file, ecg.signal.T, "%.4f", ",", header="\n".join(header), comments="")
@@ -30,7 +30,7 @@ def write_npz(ecg: ECG, path: Path) -> None:
         "sampling_rate": np.float64(ecg.sampling_rate),
         "leads": np.array(ecg.leads),
         "unit": np.array("mV"),
-        "comments": np.array(comment_lines(ecg.metadata), dtype=np.str_),
+        "comments": np.array(comment_lines(ecg.metadata, "Comment: "), dtype=np.str_),
     }
     if ecg.metadata["age"] is not None:
         arrays["age"] = np.float64(ecg.metadata["age"])
