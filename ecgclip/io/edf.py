@@ -91,7 +91,7 @@ def read_edf(file: File) -> Recording:
             notes.append(f"left out {signal.label}: its physical or digital range makes no sense")
             continue
         samples = _physical(_columns(stored, signal, layout.width), signal, layout.width)
-        rate = signal.count / layout.duration if layout.duration else None
+        rate = float(f"{signal.count / layout.duration:.12g}") if layout.duration else None  # 136 / 2.72 is 50
         values = samples.ravel() if starts is None or not rate else _spread(samples, starts, rate)
         end = _end(annotations, samples.size, samples.shape[1], rate) if starts is None and rate else None
         channels.append(Channel(values[:end], signal.label or None, signal.unit, rate))

@@ -45,7 +45,7 @@ def parse_comments(comments: list[str]) -> dict:
 
 
 def stated(lines: Iterable[str]) -> dict:
-    """What lines of `comment_lines` say beside age, sex and diagnoses: time, device, statements, measurements, comments.
+    """What lines of `comment_lines` say of time, device, statements, measurements and comments.
 
     Only what they name is there: lines of other origin may name the patient.
     """

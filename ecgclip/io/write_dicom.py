@@ -34,7 +34,7 @@ def write_dicom(ecg: ECG, path: Path) -> None:
         A sample is beyond 9 V.
     """
     kind, instance = _sop_class(ecg), _uid()
-    meta = [(0x00020001, "OB", b"\0\1"), (0x00020002, "UI", kind), (0x00020003, "UI", instance)]
+    meta: list[Element] = [(0x00020001, "OB", b"\0\1"), (0x00020002, "UI", kind), (0x00020003, "UI", instance)]
     meta += [(TRANSFER_SYNTAX, "UI", EXPLICIT), (0x00020012, "UI", "2.25.1")]
     elements: list[Element] = [
         (0x00080005, "CS", "ISO_IR 192"),

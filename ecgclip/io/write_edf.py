@@ -103,10 +103,10 @@ def _recording(metadata: dict) -> tuple[list[str], list[str]]:
 
 
 def _annotations(texts: list[str], records: int, duration: float, ends: float | None) -> np.ndarray:
-    """The annotation signal, int16 (data records, samples): the time of each data record, the texts, the end."""
+    """The annotation signal, int16 (data records, samples): the time of each data record, the texts in order, the end."""
     rows = [f"+{i * duration:.10g}\x14\x14\0".encode() for i in range(records)]
     for i, text in enumerate(texts):
-        rows[i % records] += f"+0\x14{text}\x14\0".encode()
+        rows[i * records // len(texts)] += f"+0\x14{text}\x14\0".encode()
     rows[-1] += f"+{ends:.10g}\x14{END}\x14\0".encode() if ends is not None else b""
     size = max(map(len, rows))
     size += size % 2

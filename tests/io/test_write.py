@@ -54,7 +54,7 @@ def ecgs(draw):
 
 
 @every_format
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ecg=ecgs())
 def test_signal_leads_rate_and_metadata_survive(tmp_path_factory, to, ecg):
     path = tmp_path_factory.getbasetemp() / f"survive{os.getpid()}"
