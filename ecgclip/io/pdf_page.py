@@ -1,0 +1,235 @@
+"""What is drawn on a page of a PDF: polylines and words, in points, upright.
+
+pdfium parses the page. What it would inflate, and how many points are fetched, are bounded before.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ecgclip.ecg import EcgclipError
+from ecgclip.io.file import File
+
+MAX_PAGES = 5  # that are looked at
+MAX_INFLATED = 64 << 20  # bytes of all compressed streams; a printout has a few MB
+MAX_POINTS = 400_000  # on a page
+MAX_OBJECTS = 200_000
+MAX_CHARACTERS = 50_000
+MAX_DEPTH = 6  # forms within each other
+LINE_TO, MOVE_TO = 0, 2
+Matrix = tuple[float, float, float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Word:
+    """Text without a blank; `x`, `y` is where its baseline begins; `run` goes to its last character, as the page lies."""
+
+    text: str
+    x: float
+    y: float
+    run: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page, turned so that most words run to the right.
+
+    Attributes
+    ----------
+    number, of : int
+        From 1.
+    lines : list of float (points, 2)
+        Polylines, in points; y grows upwards.
+    words : list of Word
+    text : str
+        Of the whole page.
+    pictures : int
+    """
+
+    number: int
+    of: int
+    lines: list[np.ndarray]
+    words: list[Word]
+    text: str
+    pictures: int
+
+
+def pages(file: File) -> Iterator[Page]:
+    """The first pages of a PDF.
+
+    Raises
+    ------
+    EcgclipError
+        The file is damaged or locked by a password, or there is more in it than a printout has.
+    """
+    import pypdfium2
+
+    _check_size(file)
+    try:
+        document = pypdfium2.PdfDocument(bytes(file.data[:]))
+    except pypdfium2.PdfiumError as error:
+        locked = "password" in str(error).lower()
+        why = "is locked by a password" if locked else "a damaged PDF file"
+        raise EcgclipError(f"{file.name}: {why}") from None
+    try:
+        for number in range(min(len(document), MAX_PAGES)):
+            try:
+                page = document[number]
+            except pypdfium2.PdfiumError:
+                continue
+            yield _page(file, page, number + 1, len(document))
+            page.close()
+    finally:
+        document.close()
+
+
+def _check_size(file: File) -> None:
+    """Refuse a file whose streams are far larger than they look."""
+    left = MAX_INFLATED
+    for found in re.finditer(rb"(?<!end)stream\r?\n?", file.data):
+        at = found.end()
+        head = file.data[at : at + 2]
+        if len(head) < 2 or head[0] & 15 != 8 or int.from_bytes(head, "big") % 31:
+            continue  # not deflated
+        inflate, first = zlib.decompressobj(), True
+        try:
+            while not inflate.eof and at < len(file) and left >= 0:
+                piece, at = file.data[at : at + (1 << 14)], at + (1 << 14)
+                while piece and left >= 0:
+                    out = inflate.decompress(piece, 1 << 20)
+                    if first and len(out) > 1 and out[0] & 15 == 8 and int.from_bytes(out[:2], "big") % 31 == 0:
+                        raise EcgclipError(f"{file.name}: a PDF stream is compressed twice, which no printout needs")
+                    first, left, piece = False, left - len(out), inflate.unconsumed_tail
+        except zlib.error:
+            continue
+    if left < 0:
+        raise EcgclipError(
+            f"{file.name}: its streams inflate to more than {MAX_INFLATED >> 20} MiB, so it is no vector printout"
+        )
+
+
+def _page(file: File, page: Any, number: int, of: int) -> Page:
+    lines, pictures = _drawn(file, page)
+    text, words = _words(page)
+    turn = _turn(words, page.get_rotation())
+    lines = [line @ turn for line in lines]
+    places = np.array([(w.x, w.y) for w in words]).reshape(-1, 2) @ turn
+    words = [Word(w.text, float(x), float(y), w.run) for w, (x, y) in zip(words, places, strict=True)]
+    return Page(number, of, lines, words, text, pictures)
+
+
+def _turn(words: list[Word], rotation: int) -> np.ndarray:
+    """The rotation, (2, 2), by quarters of a turn, that makes most words run to the right."""
+    runs = np.array([w.run for w in words]).reshape(-1, 2)
+    along = np.array([runs[:, 0].sum(), runs[:, 1].sum(), -runs[:, 0].sum(), -runs[:, 1].sum()])
+    quarters = int(along.argmax()) if along.any() else rotation // 90 % 4
+    cos, sin = ((1, 0), (0, 1), (-1, 0), (0, -1))[quarters]
+    return np.array([[cos, -sin], [sin, cos]], float)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Paths
+
+
+def _drawn(file: File, page: Any) -> tuple[list[np.ndarray], int]:
+    """The polylines of a page, those of its forms among them, and the number of its pictures."""
+    import pypdfium2.raw as pdfium
+
+    lines: list[np.ndarray] = []
+    pictures, points = 0, 0
+    for objects, (item, matrix) in enumerate(_objects(page, pdfium)):
+        kind = pdfium.FPDFPageObj_GetType(item)
+        if kind == pdfium.FPDF_PAGEOBJ_PATH:
+            count = pdfium.FPDFPath_CountSegments(item)
+            points += count
+            if count > 1 and points <= MAX_POINTS:
+                lines += _polylines(item, count, matrix, pdfium)
+        pictures += kind == pdfium.FPDF_PAGEOBJ_IMAGE
+        if objects > MAX_OBJECTS or points > MAX_POINTS:
+            raise EcgclipError(f"{file.name}: more is drawn on the page than an ECG needs: it is not read")
+    return lines, pictures
+
+
+def _objects(page: Any, pdfium: Any) -> Iterator[tuple[Any, np.ndarray]]:
+    """The objects of a page and, in their place, of its forms, with the matrix from their points to the page's."""
+    own = pdfium.FS_MATRIX()
+
+    def matrix_of(item: Any) -> np.ndarray:
+        pdfium.FPDFPageObj_GetMatrix(item, own)
+        return np.array([[own.a, own.b, 0], [own.c, own.d, 0], [own.e, own.f, 1]])
+
+    waiting = [
+        (pdfium.FPDFPage_GetObject(page.raw, i), np.eye(3), 0)
+        for i in reversed(range(min(pdfium.FPDFPage_CountObjects(page.raw), MAX_OBJECTS + 1)))
+    ]
+    while waiting:
+        item, outer, depth = waiting.pop()
+        if not item:
+            continue
+        matrix = matrix_of(item) @ outer
+        if pdfium.FPDFPageObj_GetType(item) != pdfium.FPDF_PAGEOBJ_FORM:
+            yield item, matrix
+        elif depth < MAX_DEPTH and len(waiting) <= MAX_OBJECTS:
+            count = min(max(pdfium.FPDFFormObj_CountObjects(item), 0), MAX_OBJECTS + 1)
+            waiting += [(pdfium.FPDFFormObj_GetObject(item, i), matrix, depth + 1) for i in reversed(range(count))]
+
+
+def _polylines(item: Any, count: int, matrix: np.ndarray, pdfium: Any) -> list[np.ndarray]:
+    """The straight subpaths of a path, in points of the page; those with a curve are left out."""
+    x, y = ctypes.c_float(), ctypes.c_float()
+    px, py = ctypes.byref(x), ctypes.byref(y)
+    segment, point, kind = (
+        pdfium.FPDFPath_GetPathSegment,
+        pdfium.FPDFPathSegment_GetPoint,
+        pdfium.FPDFPathSegment_GetType,
+    )
+    values = np.empty((count, 3))
+    kinds = np.empty(count, int)
+    for i in range(count):
+        at = segment(item, i)
+        point(at, px, py)
+        values[i] = x.value, y.value, 1
+        kinds[i] = kind(at)
+    placed = (values @ matrix)[:, :2]
+    starts = np.flatnonzero(kinds == MOVE_TO)
+    pieces = zip(starts, [*starts[1:], count], strict=True)
+    return [placed[a:b] for a, b in pieces if b - a > 1 and (kinds[a + 1 : b] == LINE_TO).all()]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Text
+
+
+def _words(page: Any) -> tuple[str, list[Word]]:
+    """The text of a page, and its words."""
+    import pypdfium2.raw as pdfium
+
+    text_page = page.get_textpage()
+    try:
+        count = min(text_page.count_chars(), MAX_CHARACTERS)
+        x, y = ctypes.c_double(), ctypes.c_double()
+        text, words, word = [], [], []
+        for i in range(count):
+            character = chr(pdfium.FPDFText_GetUnicode(text_page.raw, i))
+            text.append(character)
+            if not character.isspace() and character.isprintable():
+                pdfium.FPDFText_GetCharOrigin(text_page.raw, i, ctypes.byref(x), ctypes.byref(y))
+                word.append((character, x.value, y.value))
+            elif word:
+                words.append(_word(word))
+                word = []
+        return "".join(text), words + ([_word(word)] if word else [])
+    finally:
+        text_page.close()
+
+
+def _word(characters: list[tuple[str, float, float]]) -> Word:
+    (_, x, y), (_, last_x, last_y) = characters[0], characters[-1]
+    return Word("".join(c for c, _, _ in characters), x, y, (last_x - x, last_y - y))
