@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -67,7 +68,7 @@ class Trace:
     def width(self) -> float:
         return float(self.x[-1] - self.x[0])
 
-    @property
+    @cached_property
     def level(self) -> float:
         return float(np.median(self.y))
 
@@ -121,9 +122,6 @@ def _joined(lines: list[np.ndarray]) -> list[np.ndarray]:
     open_ends: dict[tuple[int, int], int] = {}
     chains: list[list[np.ndarray]] = []
     for line in lines:
-        if len(line) == 2 and _is_ruled(line):
-            chains.append([line])
-            continue
         begin, end = (tuple(np.round(line[i] * 50).astype(int).tolist()) for i in (0, -1))
         chain = open_ends.pop(begin, None)
         if chain is None:
@@ -132,12 +130,6 @@ def _joined(lines: list[np.ndarray]) -> list[np.ndarray]:
         chains[chain].append(line[1:] if chains[chain] else line)
         open_ends[end] = chain
     return [chain[0] if len(chain) == 1 else np.concatenate(chain) for chain in chains]
-
-
-def _is_ruled(line: np.ndarray) -> bool:
-    """Whether a polyline of two points is a line of a grid or a frame."""
-    width, height = np.abs(line[1] - line[0])
-    return bool(min(width, height) < 0.01 and max(width, height) > 5 * MM)
 
 
 def _trace(line: np.ndarray) -> Trace | None:
@@ -269,7 +261,7 @@ def _scale(traces: list[Trace], lines: list[np.ndarray], page: Page) -> Scale:
     notes = [] if speed else [f"assumed {SPEED:g} mm/s: the page does not say"]
     notes += [] if gain else [f"assumed {GAIN:g} mm/mV: the page does not say"]
     speed, gain = speed or SPEED, gain or GAIN
-    mm = _grid(lines)
+    mm = _grid(page.ruled)
     if mm is None and (pulse := _pulse(lines)) is not None:
         mm = (pulse / gain, pulse / gain)
         notes.append("the scale is by the calibration pulse of 1 mV")
@@ -287,9 +279,8 @@ def _written(text: str, unit: str) -> float | None:
     return value if 1 <= value <= 200 else None
 
 
-def _grid(lines: list[np.ndarray]) -> tuple[float, float] | None:
+def _grid(ruled: np.ndarray) -> tuple[float, float] | None:
     """Width and height of a square of 1 mm by the lines of the grid, in points; None where there is no grid."""
-    ruled = np.array([line[[0, -1]] for line in lines if len(line) == 2 and _is_ruled(line)]).reshape(-1, 2, 2)
     if len(ruled) < GRID_LINES:
         return None
     upright = np.abs(ruled[:, 1, 0] - ruled[:, 0, 0]) < 0.01

@@ -23,13 +23,15 @@ MAX_POINTS = 400_000  # on a page
 MAX_OBJECTS = 200_000
 MAX_CHARACTERS = 50_000
 MAX_DEPTH = 6  # forms within each other
-LINE_TO, MOVE_TO = 0, 2
-Matrix = tuple[float, float, float, float, float, float]
+CURVE_TO, MOVE_TO = 1, 2
+RULED = 5 * 72 / 25.4  # points, of a line of a grid
+MIN_ARRAY = 16  # segments
+SEGMENT = np.dtype([("x", "<f4"), ("y", "<f4"), ("kind", "u1"), ("closes", "u1"), ("unused", "<u2")])
 
 
 @dataclass(frozen=True)
 class Word:
-    """Text without a blank; `x`, `y` is where its baseline begins; `run` goes to its last character, as the page lies."""
+    """Text without a blank; its baseline begins at `x`, `y`; `run` goes to its last character, before any turn."""
 
     text: str
     x: float
@@ -47,6 +49,8 @@ class Page:
         From 1.
     lines : list of float (points, 2)
         Polylines, in points; y grows upwards.
+    ruled : float (lines, 2, 2)
+        Begins and ends of the lines of a grid or a frame.
     words : list of Word
     text : str
         Of the whole page.
@@ -56,6 +60,7 @@ class Page:
     number: int
     of: int
     lines: list[np.ndarray]
+    ruled: np.ndarray
     words: list[Word]
     text: str
     pictures: int
@@ -116,13 +121,13 @@ def _check_size(file: File) -> None:
 
 
 def _page(file: File, page: Any, number: int, of: int) -> Page:
-    lines, pictures = _drawn(file, page)
+    points, starts, pictures = _drawn(file, page)
     text, words = _words(page)
     turn = _turn(words, page.get_rotation())
-    lines = [line @ turn for line in lines]
+    lines, ruled = _polylines(points @ turn, starts)
     places = np.array([(w.x, w.y) for w in words]).reshape(-1, 2) @ turn
     words = [Word(w.text, float(x), float(y), w.run) for w, (x, y) in zip(words, places, strict=True)]
-    return Page(number, of, lines, words, text, pictures)
+    return Page(number, of, lines, ruled, words, text, pictures)
 
 
 def _turn(words: list[Word], rotation: int) -> np.ndarray:
@@ -138,42 +143,72 @@ def _turn(words: list[Word], rotation: int) -> np.ndarray:
 # Paths
 
 
-def _drawn(file: File, page: Any) -> tuple[list[np.ndarray], int]:
-    """The polylines of a page, those of its forms among them, and the number of its pictures."""
+def _drawn(file: File, page: Any) -> tuple[np.ndarray, np.ndarray, int]:
+    """Points of all paths of a page and its forms, float (points, 2); which begin a subpath, int; number of pictures.
+
+    A subpath with a curve has its points set to NaN.
+    """
     import pypdfium2.raw as pdfium
 
-    lines: list[np.ndarray] = []
+    segments: list[np.ndarray | list[tuple[float, float, int]]] = []
+    matrices: list[tuple[float, ...]] = []
     pictures, points = 0, 0
     for objects, (item, matrix) in enumerate(_objects(page, pdfium)):
         kind = pdfium.FPDFPageObj_GetType(item)
         if kind == pdfium.FPDF_PAGEOBJ_PATH:
             count = pdfium.FPDFPath_CountSegments(item)
-            points += count
+            points += max(count, 0)
             if count > 1 and points <= MAX_POINTS:
-                lines += _polylines(item, count, matrix, pdfium)
+                segments.append(_segments(item, count, pdfium))
+                matrices.append(matrix)
         pictures += kind == pdfium.FPDF_PAGEOBJ_IMAGE
         if objects > MAX_OBJECTS or points > MAX_POINTS:
             raise EcgclipError(f"{file.name}: more is drawn on the page than an ECG needs: it is not read")
-    return lines, pictures
+    if not segments:
+        return np.empty((0, 2)), np.empty(0, int), pictures
+    values = np.concatenate([np.asarray(piece, float) for piece in segments])
+    a, b, c, d, e, f = np.repeat(np.array(matrices), [len(piece) for piece in segments], axis=0).T
+    x, y, kinds = values.T
+    placed = np.stack([a * x + c * y + e, b * x + d * y + f], 1)
+    starts = np.flatnonzero(kinds == MOVE_TO)
+    if not len(starts):
+        return np.empty((0, 2)), starts, pictures
+    placed[: starts[0]] = np.nan
+    curved = np.maximum.reduceat(kinds == CURVE_TO, starts)
+    placed[starts[0] :][np.repeat(curved, np.diff([*starts, len(kinds)]))] = np.nan
+    return placed, starts, pictures
 
 
-def _objects(page: Any, pdfium: Any) -> Iterator[tuple[Any, np.ndarray]]:
+def _polylines(points: np.ndarray, starts: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
+    """Subpaths as polylines and, apart from them, the lines of a grid: two points, along the page, over 5 mm."""
+    bounds = np.append(starts, len(points))
+    counts = np.diff(bounds)
+    pairs = starts[counts == 2]
+    ends = points[pairs[:, None] + [0, 1]]  # (lines, 2, 2)
+    extent = np.abs(ends[:, 1] - ends[:, 0])
+    ruled = (extent.min(1) < 0.01) & (extent.max(1) > RULED)
+    kept = counts > 1
+    kept[np.flatnonzero(counts == 2)[ruled]] = False
+    kept &= ~np.isnan(points[starts, 0])
+    return [points[a:b] for a, b in zip(bounds[:-1][kept], bounds[1:][kept], strict=True)], ends[ruled]
+
+
+def _objects(page: Any, pdfium: Any) -> Iterator[tuple[Any, tuple[float, ...]]]:
     """The objects of a page and, in their place, of its forms, with the matrix from their points to the page's."""
     own = pdfium.FS_MATRIX()
-
-    def matrix_of(item: Any) -> np.ndarray:
-        pdfium.FPDFPageObj_GetMatrix(item, own)
-        return np.array([[own.a, own.b, 0], [own.c, own.d, 0], [own.e, own.f, 1]])
-
     waiting = [
-        (pdfium.FPDFPage_GetObject(page.raw, i), np.eye(3), 0)
+        (pdfium.FPDFPage_GetObject(page.raw, i), (1.0, 0.0, 0.0, 1.0, 0.0, 0.0), 0)
         for i in reversed(range(min(pdfium.FPDFPage_CountObjects(page.raw), MAX_OBJECTS + 1)))
     ]
     while waiting:
-        item, outer, depth = waiting.pop()
+        item, (a, b, c, d, e, f), depth = waiting.pop()
         if not item:
             continue
-        matrix = matrix_of(item) @ outer
+        pdfium.FPDFPageObj_GetMatrix(item, own)
+        matrix = (
+            *(own.a * a + own.b * c, own.a * b + own.b * d, own.c * a + own.d * c, own.c * b + own.d * d),
+            *(own.e * a + own.f * c + e, own.e * b + own.f * d + f),
+        )
         if pdfium.FPDFPageObj_GetType(item) != pdfium.FPDF_PAGEOBJ_FORM:
             yield item, matrix
         elif depth < MAX_DEPTH and len(waiting) <= MAX_OBJECTS:
@@ -181,26 +216,27 @@ def _objects(page: Any, pdfium: Any) -> Iterator[tuple[Any, np.ndarray]]:
             waiting += [(pdfium.FPDFFormObj_GetObject(item, i), matrix, depth + 1) for i in reversed(range(count))]
 
 
-def _polylines(item: Any, count: int, matrix: np.ndarray, pdfium: Any) -> list[np.ndarray]:
-    """The straight subpaths of a path, in points of the page; those with a curve are left out."""
+def _segments(item: Any, count: int, pdfium: Any) -> np.ndarray | list[tuple[float, float, int]]:
+    """Point and kind of each segment of a path, (count, 3)."""
     x, y = ctypes.c_float(), ctypes.c_float()
     px, py = ctypes.byref(x), ctypes.byref(y)
-    segment, point, kind = (
-        pdfium.FPDFPath_GetPathSegment,
-        pdfium.FPDFPathSegment_GetPoint,
-        pdfium.FPDFPathSegment_GetType,
-    )
-    values = np.empty((count, 3))
-    kinds = np.empty(count, int)
-    for i in range(count):
-        at = segment(item, i)
-        point(at, px, py)
-        values[i] = x.value, y.value, 1
-        kinds[i] = kind(at)
-    placed = (values @ matrix)[:, :2]
-    starts = np.flatnonzero(kinds == MOVE_TO)
-    pieces = zip(starts, [*starts[1:], count], strict=True)
-    return [placed[a:b] for a, b in pieces if b - a > 1 and (kinds[a + 1 : b] == LINE_TO).all()]
+
+    def segment(i: int) -> tuple[float, float, int]:
+        at = pdfium.FPDFPath_GetPathSegment(item, i)
+        pdfium.FPDFPathSegment_GetPoint(at, px, py)
+        return x.value, y.value, pdfium.FPDFPathSegment_GetType(at)
+
+    # A segment is a pointer into an array. Where it has the layout that we know, it is copied at once: asking for each
+    # point takes 3 µs, longer than all the rest.
+    if count >= MIN_ARRAY:
+        first, last = (
+            ctypes.cast(pdfium.FPDFPath_GetPathSegment(item, i), ctypes.c_void_p).value for i in (0, count - 1)
+        )
+        if first and last == first + (count - 1) * SEGMENT.itemsize:
+            array = np.frombuffer(ctypes.string_at(first, count * SEGMENT.itemsize), SEGMENT)
+            if all(array[i].tolist()[:3] == segment(i) for i in (0, 1, count // 2, count - 1)):
+                return np.stack([array["x"], array["y"], array["kind"]], 1)
+    return [segment(i) for i in range(count)]
 
 
 # ---------------------------------------------------------------------------------------------------------------------
