@@ -327,7 +327,8 @@ def _by_length(longest: Trace, speed: float) -> tuple[tuple[float, float], str]:
     """1 mm of the paper, or that which makes the longest trace last 10 s where only then the rate is a usual one."""
     rate = (len(longest.x) - 1) / (longest.width / (MM * speed))
     if _usual_rate(rate, 0.005) is None and _usual_rate(len(longest.x) / USUAL_SECONDS, 0.005) is not None:
-        mm = longest.width / (USUAL_SECONDS * speed)
+        n = len(longest.x)
+        mm = longest.width * n / (n - 1) / (USUAL_SECONDS * speed)
         return (mm, mm), f"assumed that the longest trace lasts {USUAL_SECONDS:g} s: no grid was found"
     return (MM, MM), "assumed that the page is printed at its own size: no grid was found"
 

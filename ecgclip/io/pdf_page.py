@@ -20,7 +20,7 @@ from ecgclip.io.file import File
 MAX_PAGES = 5  # that are looked at
 MAX_INFLATED = 64 << 20  # bytes of all compressed streams; a printout has a few MB
 MAX_POINTS = 400_000  # on a page
-MAX_OBJECTS = 200_000
+MAX_OBJECTS = 100_000
 MAX_CHARACTERS = 50_000
 MAX_DEPTH = 6  # forms within each other
 CURVE_TO, MOVE_TO = 1, 2
@@ -107,7 +107,7 @@ def _check_size(file: File) -> None:
         try:
             while not inflate.eof and at < len(file) and left >= 0:
                 piece, at = file.data[at : at + (1 << 14)], at + (1 << 14)
-                while piece and left >= 0:
+                while piece and left >= 0 and not inflate.eof:
                     out = inflate.decompress(piece, 1 << 20)
                     if first and len(out) > 1 and out[0] & 15 == 8 and int.from_bytes(out[:2], "big") % 31 == 0:
                         raise EcgclipError(f"{file.name}: a PDF stream is compressed twice, which no printout needs")
@@ -152,8 +152,9 @@ def _drawn(file: File, page: Any) -> tuple[np.ndarray, np.ndarray, int]:
 
     segments: list[np.ndarray | list[tuple[float, float, int]]] = []
     matrices: list[tuple[float, ...]] = []
-    pictures, points = 0, 0
-    for objects, (item, matrix) in enumerate(_objects(page, pdfium)):
+    pictures, points, objects = 0, 0, pdfium.FPDFPage_CountObjects(page.raw)
+    for item, matrix in _objects(page, pdfium) if objects <= MAX_OBJECTS else ():
+        objects += 1
         kind = pdfium.FPDFPageObj_GetType(item)
         if kind == pdfium.FPDF_PAGEOBJ_PATH:
             count = pdfium.FPDFPath_CountSegments(item)
@@ -162,8 +163,10 @@ def _drawn(file: File, page: Any) -> tuple[np.ndarray, np.ndarray, int]:
                 segments.append(_segments(item, count, pdfium))
                 matrices.append(matrix)
         pictures += kind == pdfium.FPDF_PAGEOBJ_IMAGE
-        if objects > MAX_OBJECTS or points > MAX_POINTS:
-            raise EcgclipError(f"{file.name}: more is drawn on the page than an ECG needs: it is not read")
+        if objects > 2 * MAX_OBJECTS or points > MAX_POINTS:
+            break
+    if objects > MAX_OBJECTS or points > MAX_POINTS:
+        raise EcgclipError(f"{file.name}: more is drawn on the page than an ECG needs: it is not read")
     if not segments:
         return np.empty((0, 2)), np.empty(0, int), pictures
     values = np.concatenate([np.asarray(piece, float) for piece in segments])
