@@ -28,6 +28,7 @@ GRID_LINES = 20  # evenly spaced, to be a grid
 NEAR = 16 * MM  # from a label to the begin of its trace
 USUAL_RATES = (50, 100, 120, 125, 128, 150, 180, 200, 240, 250, 256, 300, 360, 400, 480, 500, 512, 600, 800, 1000, 2000)
 USUAL_SECONDS = 10.0
+STRETCH = 2.5  # s, of a lead in a row of four
 SPEED, GAIN = 25.0, 10.0  # mm/s, mm/mV
 MEASUREMENTS = {
     "heart_rate": r"(?:vent\.?(?:ricular)? rate|heart rate)\s*:?\s*(\d+)",
@@ -162,9 +163,11 @@ def _named(traces: list[Trace], page: Page) -> tuple[list[Trace], list[str]]:
         return [], []
     free = list(range(len(labels)))
     named: dict[int, tuple[str, int]] = {}
-    for column in _columns(traces):
-        begin = min(traces[i].begin for i in column)
+    columns = _columns(traces)
+    begins = [min(traces[i].begin for i in column) for column in columns]
+    for column, begin, stop in zip(columns, begins, [*begins[1:], np.inf], strict=True):
         near = [k for k in free if abs(labels[k][0].x - begin) < NEAR]
+        near = near or [k for k in free if begin < labels[k][0].x < min(stop, begin + traces[column[0]].width) - NEAR]
         for i, k in _matched([traces[i].level for i in column], [labels[k][0].y for k in near]):
             named[column[i]] = labels[near[k]][1]
             free.remove(near[k])
@@ -177,9 +180,24 @@ def _named(traces: list[Trace], page: Page) -> tuple[list[Trace], list[str]]:
         trace = replace(traces[i], lead=lead, sign=sign)
         inside = [labels[k] for k in free if _lies_on(labels[k][0], i, traces)]
         parts += _split(trace, inside)
-    if len(traces) > len(named):
-        notes.append(f"left out {len(traces) - len(named)} curves without a lead's name")
+    unnamed = [trace for i, trace in enumerate(traces) if i not in named]
+    same = [replace(trace, lead=lead) for trace in unnamed if (lead := _same_as(trace, parts))]
+    if len(unnamed) > len(same):
+        notes.append(f"left out {len(unnamed) - len(same)} curves without a lead's name")
+    parts += same
     return parts, notes
+
+
+def _same_as(strip: Trace, parts: list[Trace]) -> str:
+    """The lead that runs as a strip without a name does, where both are printed at the same time; empty if none."""
+    for part in parts:
+        inside = part.x <= strip.x[-1]
+        if strip.width > 1.5 * part.width and abs(strip.begin - part.begin) < MM and inside.all():
+            other = np.interp(part.x, strip.x, strip.y)
+            apart = part.y - other
+            if np.std(apart) < 0.05 * np.ptp(part.y) and np.ptp(part.y) > MM:
+                return part.lead
+    return ""
 
 
 def _columns(traces: list[Trace]) -> list[list[int]]:
@@ -198,10 +216,15 @@ def _matched(levels: Sequence[float], heights: Sequence[float]) -> list[tuple[in
     order = sorted(range(len(heights)), key=lambda k: -heights[k])
     if len(levels) == len(heights) and all(abs(levels[i] - heights[k]) < 2 * NEAR for i, k in enumerate(order)):
         return list(enumerate(order))
-    gaps = sorted((abs(level - height), i, k) for i, level in enumerate(levels) for k, height in enumerate(heights))
+    # a label stands above its trace rather than below it
+    gaps = sorted(
+        (max(height - level, 2 * (level - height)), i, k)
+        for i, level in enumerate(levels)
+        for k, height in enumerate(heights)
+    )
     pairs: list[tuple[int, int]] = []
     for gap, i, k in gaps:
-        if gap < NEAR and all(i != a and k != b for a, b in pairs):
+        if gap < 1.5 * NEAR and all(i != a and k != b for a, b in pairs):
             pairs.append((i, k))
     return pairs
 
@@ -350,14 +373,21 @@ def _channels(traces: list[Trace], scale: Scale) -> list[Channel]:
         common = _usual_rate(common, 0.015) or common
         sampled = {lead: (values, common) for lead, (values, _) in sampled.items()}
     first = min(trace.begin for trace in best.values())
+    begins = _begins({lead: (trace.begin - first) / scale.second for lead, trace in best.items()})
     channels = []
     for lead in sorted(best, key=LEADS.index):
         trace, (values, rate) = best[lead], sampled[lead]
-        before = round((trace.begin - first) / scale.second * rate)
+        before = round(begins[lead] * rate)
         samples = np.full(before + len(values), np.nan, np.float32)
         samples[before:] = trace.sign * (values - trace.level) / scale.millivolt
         channels.append(Channel(samples, lead, "mV", rate))
     return channels
+
+
+def _begins(seconds: dict[str, float]) -> dict[str, float]:
+    """When leads begin, in s: a multiple of 2.5 where all nearly do, as some printers let the columns overlap."""
+    even = {lead: round(begin / STRETCH) * STRETCH for lead, begin in seconds.items()}
+    return even if all(abs(even[lead] - begin) < 0.1 for lead, begin in seconds.items()) else seconds
 
 
 def _sampled(trace: Trace, second: float) -> tuple[np.ndarray, float]:

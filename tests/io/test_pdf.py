@@ -163,6 +163,34 @@ def test_a_printout_is_an_ecg(ecg, tmp_path):
     assert any("page 1 of 1" in note for note in again.notes)
 
 
+@pytest.mark.parametrize("columns, overlap, left, above", [(4, 8, 16, 17.3), (2, 15, 17.2, 10.6)])
+def test_labels_may_stand_apart_and_the_strip_may_have_none(ecg, columns, overlap, left, above):
+    """As ecgtizer prints PTB-XL: 125 Hz, labels well within their column, columns that overlap, no scale."""
+    rows, sector, seconds = 12 // columns, 280 / columns, 10 / columns
+    drawn, height = grid(280, 160, x=8.5 * MM, y=15 * MM), 160 / (4 if columns == 4 else 6)
+    times = np.arange(0.008, seconds, 0.008)
+    for i, signal in enumerate(ecg.signal):
+        c, r = divmod(i, rows)
+        x, level = left + c * (sector - overlap), 175 - height * (r + 0.5)
+        values = np.interp(c * seconds + times, np.arange(5000) / 500, signal)
+        drawn += polyline((x + times * 25) * MM, (level + values * 10) * MM, 4)
+        drawn += write(LEADS[i].encode(), (21.2 + sector * c) * MM, (level + above) * MM)
+    if columns == 4:
+        times = np.arange(0.008, 10, 0.008)
+        values = np.interp(times, np.arange(5000) / 500, ecg.signal[1])
+        drawn += polyline((left + times * 25) * MM, (35 + values * 10) * MM, 4)
+    recording = read(pdf(drawn))
+    assert [c.name for c in recording.channels] == list(LEADS) and recording.channels[0].rate == 125
+    begins = {name: begin for name, (begin, _) in spans(recording).items()}
+    assert [begins[lead] for lead in LEADS if lead != "II"] == [i // rows * seconds for i in range(12) if i != 1]
+    assert spans(recording)["II"][1] == (10 if columns == 4 else 5)
+    for i, channel in enumerate(recording.channels):
+        samples = channel.samples[np.isfinite(channel.samples)]
+        start = 0.008 + (0 if channel.name == "II" else i // rows * seconds)
+        printed = np.interp(start + np.arange(len(samples)) / 125, np.arange(5000) / 500, ecg.signal[i])
+        assert np.std(samples - printed) < 0.002
+
+
 @pytest.mark.parametrize("columns", [1, 2])
 def test_rows_of_one_or_two_leads_are_read(ecg, columns):
     recording = read(pdf(scale_text() + grid() + twelve_rows(ecg, columns=columns)))
