@@ -119,17 +119,23 @@ def read_pdf(file: File) -> Recording:
 
 
 def _joined(lines: list[np.ndarray]) -> list[np.ndarray]:
-    """Polylines that continue one another, made one: some printers draw each stroke by itself."""
+    """Polylines that continue one another, made one: some printers draw each stroke, or each second, by itself."""
+    once = _chained(lines)
+    return _chained(sorted(once, key=lambda line: line[0, 0]))
+
+
+def _chained(lines: list[np.ndarray]) -> list[np.ndarray]:
+    """Polylines that begin where one before them ends, made one with it."""
     open_ends: dict[tuple[int, int], int] = {}
     chains: list[list[np.ndarray]] = []
     for line in lines:
-        begin, end = (tuple(np.round(line[i] * 50).astype(int).tolist()) for i in (0, -1))
-        chain = open_ends.pop(begin, None)
+        (x0, y0), (x1, y1) = line[0].tolist(), line[-1].tolist()
+        chain = open_ends.pop((round(x0 * 50), round(y0 * 50)), None)
         if chain is None:
             chains.append([])
             chain = len(chains) - 1
         chains[chain].append(line[1:] if chains[chain] else line)
-        open_ends[end] = chain
+        open_ends[round(x1 * 50), round(y1 * 50)] = chain
     return [chain[0] if len(chain) == 1 else np.concatenate(chain) for chain in chains]
 
 
@@ -411,7 +417,7 @@ def _usual_rate(rate: float, tolerance: float) -> float | None:
 def _metadata(text: str) -> dict[str, Any]:
     """Age, sex and the device's measurements, where they are written as MUSE writes them."""
     text = re.sub(r"\s+", " ", text)
-    age = re.search(r"\b(\d{1,3} ?(?:yrs?|years?|y/?o))\b", text, re.IGNORECASE)
+    age = re.search(r"\b(\d{1,3}) ?(?:yrs?|years?|y/?o|ans|jahre)\b", text, re.IGNORECASE)
     sex = re.search(r"\b(female|male)\b", text, re.IGNORECASE)
     found = {key: re.search(pattern, text, re.IGNORECASE) for key, pattern in MEASUREMENTS.items()}
     metadata: dict[str, Any] = {"measurements": {key: float(match[1]) for key, match in found.items() if match}}

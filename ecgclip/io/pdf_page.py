@@ -87,16 +87,19 @@ def pages(file: File) -> Iterator[Page]:
         for number in range(min(len(document), MAX_PAGES)):
             try:
                 page = document[number]
+                drawn = _page(file, page, number + 1, len(document))
+                page.close()
             except pypdfium2.PdfiumError:
-                continue
-            yield _page(file, page, number + 1, len(document))
-            page.close()
+                continue  # a damaged page
+            yield drawn
     finally:
         document.close()
 
 
 def _check_size(file: File) -> None:
     """Refuse a file whose streams are far larger than they look."""
+    if old := re.search(rb"/(LZW|RunLength)Decode", file.data):  # no program prints so any more
+        raise EcgclipError(f"{file.name}: a PDF with {old[1].decode()} streams is not read; print it anew")
     left = MAX_INFLATED
     for found in re.finditer(rb"(?<!end)stream\r?\n?", file.data):
         at = found.end()
@@ -183,17 +186,17 @@ def _drawn(file: File, page: Any) -> tuple[np.ndarray, np.ndarray, int]:
 
 
 def _polylines(points: np.ndarray, starts: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
-    """Subpaths as polylines and, apart from them, the lines of a grid: two points, along the page, over 5 mm."""
+    """Subpaths as polylines, and the lines of a grid: strokes along the page, over 5 mm, of whatever subpath."""
     bounds = np.append(starts, len(points))
+    strokes = np.ones(max(len(points) - 1, 0), bool)
+    strokes[starts[starts > 0] - 1] = False  # from the end of a subpath to the next
+    extent = np.abs(np.diff(points, axis=0))
+    ruled = np.flatnonzero(strokes & (extent.min(1) < 0.01) & (extent.max(1) > RULED))
     counts = np.diff(bounds)
-    pairs = starts[counts == 2]
-    ends = points[pairs[:, None] + [0, 1]]  # (lines, 2, 2)
-    extent = np.abs(ends[:, 1] - ends[:, 0])
-    ruled = (extent.min(1) < 0.01) & (extent.max(1) > RULED)
-    kept = counts > 1
-    kept[np.flatnonzero(counts == 2)[ruled]] = False
-    kept &= ~np.isnan(points[starts, 0])
-    return [points[a:b] for a, b in zip(bounds[:-1][kept], bounds[1:][kept], strict=True)], ends[ruled]
+    kept = (counts > 1) & ~np.isnan(points[starts, 0])
+    kept &= (counts > 2) | ~np.isin(starts, ruled)
+    lines = [points[a:b] for a, b in zip(bounds[:-1][kept], bounds[1:][kept], strict=True)]
+    return lines, points[ruled[:, None] + [0, 1]]
 
 
 def _objects(page: Any, pdfium: Any) -> Iterator[tuple[Any, tuple[float, ...]]]:

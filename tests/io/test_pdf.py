@@ -217,6 +217,28 @@ def test_straight_stretches_may_lack_their_points(ecg):
     assert recording.channels[0].rate == 500 and worst(recording, ecg) < 10
 
 
+def test_a_curve_in_pieces_out_of_order_is_one(ecg):
+    drawn = [write(lead.encode(), 60, 420 - 90 * row) for row, lead in enumerate(("I", "II", "V5"))]
+    for row, lead in enumerate(("I", "II", "V5")):
+        x, y = 60 + np.arange(5000) / 500 * 25 * MM, 400 - 90 * row + ecg.signal[LEADS.index(lead)] * 10 * MM
+        drawn += [polyline(x[a : a + 251], y[a : a + 251]) for a in range(0, 5000, 250)]
+    drawn = [drawn[i] for i in np.random.default_rng(0).permutation(len(drawn))]
+    recording = read(pdf(scale_text() + grid() + b"".join(drawn)))
+    assert [len(c.samples) for c in recording.channels] == [5000] * 3 and worst(recording, ecg) < 2
+
+
+@pytest.mark.parametrize("how", ["snake", "squares"])
+def test_a_grid_may_be_one_path_or_squares(ecg, how):
+    mm = 0.8 * MM
+    if how == "snake":
+        corners = [(x, 60 + 5 * i * mm) for i in range(51) for x in ((40, 800), (800, 40))[i % 2]]
+        ruled = polyline(*np.transpose(corners), 3)
+    else:
+        ruled = b"".join(b"%.3f 60 %.3f %.3f re S\n" % (40 + 10 * i * mm, 5 * mm, 150 * mm) for i in range(25))
+    recording = read(pdf(scale_text() + ruled + three_by_four(ecg, mm)))
+    assert worst(recording, ecg) < 2 and not any("grid" in note for note in recording.notes)
+
+
 def test_a_form_with_a_matrix_of_its_own_is_read(ecg):
     drawn = scale_text(((b"25 mm/s", 60, 25), (b"10 mm/mV", 160, 25))) + grid() + three_by_four(ecg)
     # the form is half as large and upside down, as its place on the page is
@@ -315,6 +337,7 @@ PICTURE = b"q 800 0 0 500 0 0 cm BI /W 2 /H 2 /CS /G /BPC 8 ID \x00\xff\x00\xff 
         (pdf(polyline(np.arange(900) / 2, np.sin(np.arange(900)))), "a lead's name"),
         (b"%PDF-1.4\nnothing", "damaged"),
         (pdf(b" " * (65 << 20)), "inflate to more than 64 MiB"),
+        (pdf(b"", filters=b"/LZWDecode"), "LZW"),
         (pdf(zlib.compress(b" " * 99999), filters=b"/FlateDecode/FlateDecode"), "compressed twice"),
     ],
 )
