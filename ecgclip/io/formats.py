@@ -171,7 +171,7 @@ KINDS: tuple[tuple[str, bytes], ...] = (
 )
 
 FORMATS: tuple[Format, ...] = (
-    Format("DICOM", _is_dicom, "ecgclip.io.dicom:read_dicom", needs=(("pydicom", "dicom"),)),
+    Format("DICOM", _is_dicom, "ecgclip.io.dicom:read_dicom"),
     Format("SCP-ECG", _is_scp, "ecgclip.io.scp:read_scp"),
     Format("ISHNE Holter", _begins(b"ISHNE1.0"), "ecgclip.io.ishne:read_ishne"),
     Format("EDF", _begins(b"0       "), "ecgclip.io.edf:read_edf"),
