@@ -8,7 +8,6 @@ unit. The first two are not kept; the age follows from them.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
@@ -46,10 +45,9 @@ def read_apple(file: File) -> Recording:
     EcgclipError
         A sample is not a number.
     """
-    text = plain_numbers(utf8(file.data[:]).decode("utf-8", "replace"))
-    lines = text.split("\n", _MAX_LINES)
-    pairs, first = _pairs(lines[:_MAX_LINES])
-    samples = _samples("\n".join(lines[first:]), file.name)
+    lines = utf8(file.data[:]).split(b"\n", _MAX_LINES)
+    pairs, first = _pairs([plain_numbers(line.decode("utf-8", "replace")) for line in lines[:_MAX_LINES]])
+    samples = _samples(plain_numbers(b"\n".join(lines[first:]).decode("utf-8", "replace")), file.name)
     rate = _rate(pairs)
     after = pairs[(rate[0] if rate else 0) :]
     unit = next((u for _, value in after if (u := _unit(value))), None)
@@ -103,15 +101,13 @@ def _lead(pairs: Sequence[tuple[str, str]]) -> str | None:
 
 def _samples(body: str, where: str) -> np.ndarray:
     """A number a line, with a decimal point or comma, with or without thousands."""
-    lines = [line for line in re.sub(r"[ '’\"\t\r]", "", body).split("\n") if line]
-    both = [max(line.rfind("."), line.rfind(",")) for line in lines if "." in line and "," in line]
-    if both:
-        comma = any(line[k] == "," for line, k in zip((s for s in lines if "." in s and "," in s), both, strict=True))
-    else:
-        counts = Counter("," if "," in line else "." if "." in line else "" for line in lines)
-        comma = counts[","] > counts["."]
-    text = "\n".join(lines).replace("." if comma else ",", "").replace(",", ".")
-    cells = text.split("\n")
+    body = re.sub(r"[ '’\"\t\r]|\n(?=\n)", "", body).strip("\n")
+    commas, points = body.count(","), body.count(".")
+    comma = commas > points
+    if commas and points:  # one of them marks thousands, and stands first
+        both = re.search(r"\.\d+,|,\d+\.", body)
+        comma = both[0].endswith(",") if both else comma
+    cells = body.replace("." if comma else ",", "").replace(",", ".").split("\n")
     try:
         return np.array(cells, float)
     except ValueError:

@@ -214,7 +214,7 @@ def recording_of(
     names = list(names) if names else _names(known)
     channels = by_leads(signal, names, where)
     if not names or len(names) != len(channels):
-        names = _usual_names(channels, notes) or [None] * len(channels)
+        names = _usual_names(channels, notes) or [""] * len(channels)
     rate = rate_beside(known, channels.shape[1])
     if rate is None and len(others) and signal.shape[-2:] == (CODE_SAMPLES, 12):
         rate = CODE_RATE
@@ -226,7 +226,7 @@ def recording_of(
             channels, units = _in_common_unit(channels, others, rate or 500.0, notes)
     if not np.issubdtype(channels.dtype, np.floating):
         channels = channels.astype(np.float32)
-    made = [Channel(c, name, unit, rate) for c, name, unit in zip(channels, names, units, strict=True)]
+    made = [Channel(c, name or None, unit, rate) for c, name, unit in zip(channels, names, units, strict=True)]
     return Recording(made, metadata_of(known), tuple(notes))
 
 
@@ -280,7 +280,9 @@ def _names(known: Mapping[str, Any]) -> list[str] | None:
 
 def units_beside(known: Mapping[str, Any], n: int) -> list[str | None]:
     found = next((found for name in _UNIT_NAMES if name in known and (found := texts(known[name]))), [])
-    return list(found) if len(found) == n else (found[:1] or [None]) * n if len(found) <= 1 else [None] * n
+    if len(found) == n:
+        return [*found]
+    return [found[0] if len(found) == 1 else None] * n
 
 
 def metadata_of(known: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import numpy as np
 
 from ecgclip.ecg import EcgclipError
 from ecgclip.io import arrays, columns
+from ecgclip.io.decimals import decimals
 from ecgclip.io.file import HEAD, File
 from ecgclip.io.preamble import said_in
 from ecgclip.io.recording import Recording
@@ -175,7 +176,8 @@ def layout_of(data: bytes) -> Layout | None:
     raw = beginning.split(b"\n")
     if len(data) > len(beginning) and len(raw) > 1:
         raw.pop()  # cut
-    lines = [plain_numbers(line.decode("utf-8", "replace")) for line in raw[: _MAX_PREAMBLE + 4]]
+    raw = raw[: _MAX_PREAMBLE + 4]
+    lines = plain_numbers(b"\n".join(raw).decode("utf-8", "replace")).split("\n")
     found = _wide(lines) or _first_rows(lines, loose=False) or _first_rows(lines, loose=True)
     if found is None:
         return None
@@ -221,7 +223,7 @@ def _first_rows(lines: Sequence[str], loose: bool) -> tuple[int, str, list[list[
                 continue
             if loose and not any(map(columns.is_lead, _split(filled[place - 1][1], delimiter) if place else [])):
                 continue
-            more = [_split(line, delimiter) for _, line in filled[place + 3 : place + 40]]
+            more = [_split(line, delimiter) for _, line in filled[place + 3 : place + 16]]
             return filled[place][0], delimiter, rows + [row for row in more if len(row) == len(rows[0])]
     return None
 
@@ -307,8 +309,9 @@ def _cells_of_header(line: str, delimiter: str, n: int) -> tuple[str, ...] | Non
 def _table(body: bytes, layout: Layout, where: str) -> tuple[list[np.ndarray], tuple[str, ...], list[str]]:
     """The columns of a table, their names, and notes."""
     names = layout.names or ("",) * layout.columns
-    body, notes = _clean(body, layout), []
-    values = None if layout.texts else _at_once(body, layout)
+    notes: list[str] = []
+    body = _clean(body, layout)
+    values = None if layout.texts else _at_once(body, layout.columns, _separator(layout))
     if values is None:
         columns_, notes = _one_by_one(body, layout, where)
     else:
@@ -328,32 +331,35 @@ def _clean(body: bytes, layout: Layout) -> bytes:
     if b'"' in body and layout.delimiter == ",":  # a decimal comma between quotes
         body = re.sub(rb'"(-?\d+),(\d+)"', rb"\1.\2", body)
     point = b"." if layout.decimal_comma else b","
-    between = b"," if layout.delimiter not in " \t" else layout.delimiter.encode()
-    table = bytes.maketrans(b"," + layout.delimiter.encode(), (point + between) if layout.delimiter != "," else b",,")
+    delimiter = layout.delimiter.encode()
+    table = bytes.maketrans(b"," + delimiter, point + _separator(layout).encode()) if delimiter != b"," else None
     body = body.translate(table, b"\"'").strip(b"\n")
     return re.sub(rb"\n\s*\n", b"\n", body) if b"\n\n" in body or b"\n \n" in body else body
 
 
-def _at_once(body: bytes, layout: Layout) -> np.ndarray | None:
-    """All numbers, (rows, columns); None where a cell is empty or not a number, or a row is short."""
+def _separator(layout: Layout) -> str:
+    """What stands between the numbers once they are clean."""
+    return " " if layout.delimiter == " " else ","
+
+
+def _at_once(body: bytes, n: int, separator: str) -> np.ndarray | None:
+    """All numbers, (rows, n); None where a cell is not a number, or a row is short."""
+    if separator == "," and (values := decimals(body, n)) is not None:
+        return values
     rows = body.count(b"\n") + 1
-    separator = "," if layout.delimiter not in " \t" else " "
     text = body.replace(b"\n", b",") if separator == "," else body
-    if b",," in text or text.startswith(b",") or text.endswith(b","):
-        if body.count(b",") != rows * (layout.columns - 1):
+    if separator == ",":
+        if not _is_even(body, n):
             return None
-        text = re.sub(rb"(?<![^,])(?=,|$)", b"nan", text)
+        if b",," in text or text.startswith(b",") or text.endswith(b","):
+            text = re.sub(rb"(?<![^,])(?=,|$)", b"nan", text)
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", DeprecationWarning
-        )  # of text after the last number, which is found by the count
+        warnings.simplefilter("ignore", DeprecationWarning)  # of what is no number; the count tells
         try:
             values = np.fromstring(text, sep=separator)
         except ValueError:
             return None
-    if values.size != rows * layout.columns or (separator == "," and not _is_even(body, layout.columns)):
-        return None
-    return values.reshape(rows, layout.columns)
+    return values.reshape(rows, n) if values.size == rows * n else None
 
 
 def _is_even(body: bytes, n: int) -> bool:
@@ -366,8 +372,7 @@ def _is_even(body: bytes, n: int) -> bool:
 
 def _one_by_one(body: bytes, layout: Layout, where: str) -> tuple[list[np.ndarray], list[str]]:
     """The columns cell by cell, and notes. Raises EcgclipError for what is no number, and for a row that is short."""
-    separator = {" ": None, "\t": "\t"}.get(layout.delimiter, ",")
-    rows = [line.split(separator) for line in body.decode("ascii").split("\n")]
+    rows = [line.split(None if _separator(layout) == " " else ",") for line in body.decode("ascii").split("\n")]
     notes = []
     if len(rows) > 1 and len(rows[-1]) < layout.columns:
         rows.pop()
@@ -420,16 +425,24 @@ def _rows(body: bytes, layout: Layout, where: str) -> tuple[tuple[str, ...], lis
     for line in body.split(b"\n"):
         if not line.strip():
             continue
-        cells = _split(line[:200].decode("utf-8", "replace"), layout.delimiter)
-        named = not _is_value(cells[0])
-        delimiter = layout.delimiter.encode()
-        rest = line.split(None if delimiter == b" " else delimiter, 1)[1] if named and len(cells) > 1 else line
-        n = rest.count(delimiter) + 1 if delimiter != b" " else len(rest.split())
-        one = Layout(layout.delimiter, layout.decimal_comma, 0, n)
-        samples, _, _ = _table(rest, one, where)
-        names.append(cells[0] if named else "")
-        values.append(np.concatenate(samples))
+        first = _split(line[:200].decode("utf-8", "replace"), layout.delimiter)[0]
+        named = not _is_value(first)
+        rest = line.split(None if layout.delimiter == " " else layout.delimiter.encode(), 1)[1:] if named else [line]
+        names.append(first if named else "")
+        values.append(_line(_clean(rest[0] if rest else b"", layout), layout, f"{where}: row {first[:20]}"))
     if len(names) > arrays.MAX_CHANNELS + 1 or len({len(v) for v in values}) > 1:
         counts = ", ".join(str(len(v)) for v in values[:4])
         raise EcgclipError(f"{where}: {len(names)} lines of {counts} numbers are not the leads of one ECG")
     return tuple(names), values, []
+
+
+def _line(line: bytes, layout: Layout, where: str) -> np.ndarray:
+    """The numbers of one line."""
+    separator = _separator(layout)
+    line = line.strip().rstrip(b",")
+    n = line.count(b",") + 1 if separator == "," else len(line.split())
+    values = _at_once(line, n, separator)
+    if values is None:
+        values = _column([c.strip() for c in line.decode("ascii").split(None if separator == " " else ",")], where, 0)
+    values[~np.isfinite(values)] = np.nan
+    return values.ravel()

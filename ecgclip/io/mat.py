@@ -7,6 +7,7 @@ data), and an array with its sampling rate and leads beside.
 
 from __future__ import annotations
 
+import mmap
 import zlib
 from collections.abc import Iterator
 from typing import Any
@@ -95,7 +96,7 @@ def _flatten(name: str, value: Any, flat: dict[str, Any]) -> None:
 # Version 4
 
 
-def _old_variable(data: bytes, at: int, order: str) -> tuple[int, int, int, int, int] | None:
+def _old_variable(data: bytes | mmap.mmap, at: int, order: str) -> tuple[int, int, int, int, int] | None:
     """Type, rows, columns, whether complex, and length of the name of the variable at `at`; None if there is none."""
     header = data[at : at + 20]
     if len(header) < 20:
@@ -194,7 +195,7 @@ class _Reader:
         kind, content, after = self._element(data, at)
         if kind not in _TYPES:
             raise self.damaged(f"numbers of an unknown type {kind}")
-        dtype = np.dtype(_TYPES[kind]).newbyteorder(self.order)
+        dtype = np.dtype(self.order + _TYPES[kind])
         return np.frombuffer(content, dtype, len(content) // dtype.itemsize), after
 
     def _matrix(self, data: memoryview, depth: int) -> tuple[str, Any]:
