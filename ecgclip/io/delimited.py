@@ -17,7 +17,6 @@ import numpy as np
 
 from ecgclip.ecg import EcgclipError
 from ecgclip.io import arrays, columns
-from ecgclip.io.decimals import decimals
 from ecgclip.io.file import HEAD, File
 from ecgclip.io.preamble import said_in
 from ecgclip.io.recording import Recording
@@ -316,8 +315,8 @@ def _table(body: bytes, layout: Layout, where: str) -> tuple[list[np.ndarray], t
         columns_, notes = _one_by_one(body, layout, where)
     else:
         columns_ = list(np.ascontiguousarray(values.T))
-    for column in columns_:
-        column[np.isinf(column)] = np.nan
+    if b"inf" in body.lower():
+        columns_ = [np.where(np.isinf(column), np.nan, column) for column in columns_]
     kept = [k for k in range(layout.columns) if k not in layout.texts or not np.isnan(columns_[k]).all()]
     return [columns_[k] for k in kept], tuple(names[k] for k in kept), notes
 
@@ -344,8 +343,6 @@ def _separator(layout: Layout) -> str:
 
 def _at_once(body: bytes, n: int, separator: str) -> np.ndarray | None:
     """All numbers, (rows, n); None where a cell is not a number, or a row is short."""
-    if separator == "," and (values := decimals(body, n)) is not None:
-        return values
     rows = body.count(b"\n") + 1
     text = body.replace(b"\n", b",") if separator == "," else body
     if separator == ",":
