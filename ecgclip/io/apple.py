@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from ecgclip.ecg import EcgclipError, millivolts_per, standard_lead
-from ecgclip.io.delimited import plain_numbers, utf8
 from ecgclip.io.file import File
+from ecgclip.io.layout import plain_numbers, utf8
 from ecgclip.io.metadata import MAX_AGE
 from ecgclip.io.recording import Channel, Recording
 
