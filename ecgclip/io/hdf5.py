@@ -27,7 +27,10 @@ _PROBLEMS = (OSError, RuntimeError, ValueError, KeyError, TypeError, IndexError,
 def count_hdf5(file: File) -> int:
     """How many ECGs the file holds. Raises EcgclipError as `read_hdf5` does."""
     with _opened(file) as root:
-        chosen = _chosen(_datasets(root, file), file)
+        datasets = _datasets(root, file)
+        chosen = _chosen(datasets, file)
+        for name in chosen[0].names:
+            _check_stored(datasets[name], math.prod(datasets[name].shape), file)
         return len(chosen) if len(chosen) > 1 else arrays.held_by(chosen[0].shape, file.name)
 
 
@@ -126,12 +129,18 @@ def _values(data: Any, where: tuple[int | slice, ...], file: File) -> np.ndarray
     if data.is_virtual or data.external:
         raise EcgclipError(f"{file.name}: {data.name} lies in another file, which is not followed")
     taken = [n for n, k in zip(data.shape, where or [slice(None)] * data.ndim, strict=True) if isinstance(k, slice)]
-    size = math.prod(taken) * data.dtype.itemsize
-    chunk = math.prod(data.chunks or (0,)) * data.dtype.itemsize
-    stored = min(data.id.get_storage_size(), len(file))
-    if max(size, chunk) > min(arrays.FREE_MEMORY + arrays.EXPANSION * stored, arrays.MAX_MEMORY):
-        raise EcgclipError(f"{file.name}: {data.name[:80]} takes far more memory than the file explains")
+    size = max(math.prod(taken), math.prod(data.chunks or (0,)))
+    if size * data.dtype.itemsize > arrays.MAX_MEMORY:
+        raise EcgclipError(f"{file.name}: {data.name[:80]} takes more than 1 GiB")
+    _check_stored(data, size, file)
     return np.asarray(data[where])
+
+
+def _check_stored(data: Any, numbers: int, file: File) -> None:
+    """Raise EcgclipError where `numbers` of a data set are far more than what the file stores of it."""
+    stored = min(data.id.get_storage_size(), len(file))
+    if numbers * data.dtype.itemsize > arrays.FREE_MEMORY + arrays.EXPANSION * stored:
+        raise EcgclipError(f"{file.name}: {data.name[:80]} takes far more memory than the file explains")
 
 
 def _beside(

@@ -43,8 +43,12 @@ def count_npy(file: File) -> int:
     """How many ECGs the file holds. Raises EcgclipError as `read_npy` does."""
     if file.head.startswith(b"PK"):
         with _archive(file) as archive:
-            return arrays.held_by(_chosen(_heads(archive, file), file).shape, file.name)
-    return arrays.held_by(_array_head(file.data[:65536], file.name).shape, file.name)
+            heads = _heads(archive, file)
+            chosen = _chosen(heads, file)
+        for name in chosen.names:
+            _check_size(heads[name].nbytes, file)
+        return arrays.held_by(chosen.shape, file.name)
+    return arrays.held_by(_signal(file).shape, file.name)
 
 
 def read_npy(file: File, index: int = 0) -> Recording:
@@ -57,9 +61,15 @@ def read_npy(file: File, index: int = 0) -> Recording:
     """
     if file.head.startswith(b"PK"):
         return _read_npz(file, index)
+    return arrays.recording_from(_signal(file), {}, index, file.name)
+
+
+def _signal(file: File) -> np.ndarray:
+    """The array of a .npy file. Raises EcgclipError where it is no ECG, or not all there."""
     head = _array_head(file.data[:65536], file.name)
-    _check_signal(head, file.name)
-    return arrays.recording_from(_array(file.data, head, file.name), {}, index, file.name)
+    if head.dtype.kind not in "fiu" or max(head.shape, default=0) < arrays.MIN_SAMPLES:
+        raise EcgclipError(f"{file.name}: an array of {head.dtype} with the shape {head.shape} is no ECG")
+    return _array(file.data, head, file.name)
 
 
 def _array_head(data: bytes, where: str) -> _Head:
@@ -82,11 +92,6 @@ def _array_head(data: bytes, where: str) -> _Head:
         raise EcgclipError(f"{where}: damaged NumPy file: no shape")
     dtype = np.dtype(found["dtype"].decode("ascii"))
     return _Head(dtype, found["order"] == b"True", shape, start + size)
-
-
-def _check_signal(head: _Head, where: str) -> None:
-    if head.dtype.kind not in "fiu" or max(head.shape, default=0) < arrays.MIN_SAMPLES:
-        raise EcgclipError(f"{where}: an array of {head.dtype} with the shape {head.shape} is no ECG")
 
 
 def _array(data: Any, head: _Head, where: str) -> np.ndarray:
