@@ -122,7 +122,8 @@ def _heads(archive: zipfile.ZipFile, file: File) -> dict[str, _Head]:
     for info in archive.infolist()[:MAX_ARRAYS]:
         if info.filename.endswith(".npy"):
             try:
-                heads[info.filename[: -len(".npy")]] = _array_head(_unpacked(archive, info, 0, 65536, file), file.name)
+                start = _unpacked(archive, info, [0], 65536, file)[0]
+                heads[info.filename[: -len(".npy")]] = _array_head(start, file.name)
             except EcgclipError as error:  # such as Python objects beside the signal
                 problem = error
     if not heads:
@@ -130,12 +131,15 @@ def _heads(archive: zipfile.ZipFile, file: File) -> dict[str, _Head]:
     return heads
 
 
-def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo, start: int, size: int, file: File) -> bytes:
-    """`size` bytes of a member from `start` on, as far as they are there."""
+def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo, starts: list[int], size: int, file: File) -> list[bytes]:
+    """`size` bytes of a member from each of `starts` (rising) on, as far as they are there."""
     try:
+        pieces = []
         with archive.open(info) as member:
-            member.seek(start)
-            return member.read(min(size, max(info.file_size - start, 0)))
+            for start in starts:
+                member.seek(start)
+                pieces.append(member.read(min(size, max(info.file_size - start, 0))))
+        return pieces
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError, NotImplementedError) as error:
         raise EcgclipError(f"{file.name}: damaged .npz file: {info.filename[:80]!r} ({error})") from None
 
@@ -160,16 +164,21 @@ def _read_npz(file: File, index: int) -> Recording:
         if arrays.batch_axis(head.shape) != 0 or head.fortran:
             return arrays.recording_from(_member(archive, chosen.names[0], head, file), beside, index, file.name)
         # Of a batch one after the other, only what is asked for is unpacked
-        one, *others = _some(archive, chosen.names[0], head, [index, *arrays.examples(head.shape[0])], file)
-        return arrays.recording_of(one, arrays.one_of(beside, index, head.shape[0]), file.name, others=others)
+        indices = sorted({index, *arrays.examples(head.shape[0])})
+        some = dict(zip(indices, _some(archive, chosen.names[0], head, indices, file), strict=True))
+        beside = arrays.one_of(beside, index, head.shape[0])
+        return arrays.recording_of(some[index], beside, file.name, others=list(some.values()))
 
 
 def _some(archive: zipfile.ZipFile, name: str, head: _Head, indices: list[int], file: File) -> list[np.ndarray]:
     """Some ECGs of a batch."""
     _check_size(head.nbytes, file)
-    stride = head.nbytes // head.shape[0]
-    heads = [_Head(head.dtype, False, head.shape[1:], head.start + k * stride) for k in indices]
-    return [_member(archive, name, one, file) for one in heads]
+    size = head.nbytes // head.shape[0]
+    if len(indices) * size > arrays.MAX_MEMORY:
+        raise EcgclipError(f"{file.name}: the ECGs of {name[:80]!r} are larger than 1 GiB")
+    starts = [head.start + k * size for k in indices]
+    pieces = _unpacked(archive, archive.getinfo(f"{name}.npy"), starts, size, file)
+    return [_array(piece, _Head(head.dtype, False, head.shape[1:], 0), file.name) for piece in pieces]
 
 
 def _check_size(size: int, file: File) -> None:
@@ -182,5 +191,5 @@ def _member(archive: zipfile.ZipFile, name: str, head: _Head, file: File) -> np.
     _check_size(head.nbytes, file)
     if head.nbytes > arrays.MAX_MEMORY:
         raise EcgclipError(f"{file.name}: {name[:80]!r} is larger than 1 GiB")
-    data = _unpacked(archive, archive.getinfo(f"{name}.npy"), head.start, head.nbytes, file)
-    return _array(data, _Head(head.dtype, head.fortran, head.shape, 0), file.name)
+    data = _unpacked(archive, archive.getinfo(f"{name}.npy"), [head.start], head.nbytes, file)
+    return _array(data[0], _Head(head.dtype, head.fortran, head.shape, 0), file.name)
