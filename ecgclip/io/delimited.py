@@ -153,9 +153,8 @@ def _clean(body: bytes, layout: Layout) -> bytes:
         body = re.sub(rb"(?m)^[#%].*\n?", b"", body)
     if b'"' in body and layout.delimiter == ",":  # a decimal comma between quotes
         body = re.sub(rb'"(-?\d+),(\d+)"', rb"\1.\2", body)
-    point = b"." if layout.decimal_comma else b","
     delimiter = layout.delimiter.encode()
-    table = bytes.maketrans(b"," + delimiter, point + _separator(layout).encode()) if delimiter != b"," else None
+    table = bytes.maketrans(b"," + delimiter, b"." + _separator(layout).encode()) if delimiter != b"," else None
     body = body.translate(table, b"\"'").strip(b"\n")
     return re.sub(rb"\n\s*\n", b"\n", body) if b"\n\n" in body or b"\n \n" in body else body
 

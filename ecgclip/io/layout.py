@@ -12,7 +12,7 @@ from ecgclip.io.file import HEAD
 
 _BEGINNING = 1 << 16  # characters in which numbers must begin
 _MAX_PREAMBLE = 300  # lines
-_NUMBER = r"[-+]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][-+]?\d{1,3})?"
+_NUMBER = r"[-+]?(?:\d+(?:\.\d*|,\d+)?|[.,]\d+)(?:[eE][-+]?\d{1,3})?"
 _MISSING = r"|nan|na|n/a|null|none|-|--|[-+]?inf|\?"
 _CLOCK = r"\d{1,4}:\d\d(?::\d\d)?(?:[.,]\d+)?"
 _DATE = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?\s?(?:Z|[-+]\d\d:?\d\d)?"
@@ -28,8 +28,7 @@ class Layout:
     Attributes
     ----------
     delimiter : str
-        Between columns; " " stands for any blanks.
-    decimal_comma : bool
+        Between columns; " " stands for any blanks. Where it is not a comma, a comma is a decimal one.
     start : int
         Bytes before the first row of numbers.
     columns : int
@@ -44,7 +43,6 @@ class Layout:
     """
 
     delimiter: str
-    decimal_comma: bool
     start: int
     columns: int
     names: tuple[str, ...] = ()
@@ -72,14 +70,13 @@ def layout_of(data: bytes) -> Layout | None:
     if not wide and delimiter == "," and _is_decimal(rows, names, lines[first - 1] if first else ""):
         delimiter, rows = " ", [[",".join(row)] for row in rows]
         names, units, preamble = _header(lines[:first], delimiter, 1)
-    comma = delimiter != "," and any(re.search(r"\d,\d", cell) for row in rows for cell in row if not is_clock(cell))
     if wide:
         name = () if is_value(rows[0][0]) else (rows[0][0],)
-        return Layout(delimiter, comma, start, len(rows[0]), name, preamble=preamble, rows_are_leads=True)
+        return Layout(delimiter, start, len(rows[0]), name, preamble=preamble, rows_are_leads=True)
     if not any(names) and len(rows[0]) > 1 and _counted(rows[0]):  # pandas' names for columns without any
         start += len(raw[first]) + 1
     texts = tuple(k for k in range(len(rows[0])) if not all(is_number(row[k]) or is_missing(row[k]) for row in rows))
-    return Layout(delimiter, comma, start, len(rows[0]), names, units, preamble, texts)
+    return Layout(delimiter, start, len(rows[0]), names, units, preamble, texts)
 
 
 def split_cells(line: str, delimiter: str) -> list[str]:
