@@ -14,6 +14,10 @@ HEAD = 8192  # bytes that a format is recognised by
 MAX_STREAM = 1 << 30  # bytes; a stream is held in memory
 
 
+class NoEcg(EcgclipError):
+    """A sound file of a format that is read, without an ECG: labels or features in an array. A folder may hold some."""
+
+
 @dataclass(frozen=True, eq=False)
 class File:
     """One file, or what came through a stream.
