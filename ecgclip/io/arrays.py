@@ -6,13 +6,14 @@ MATLAB, NumPy, HDF5 and Parquet files name arrays and numbers as their authors l
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ecgclip.ecg import LEADS, EcgclipError, standard_lead
+from ecgclip.io.file import NoEcg
 from ecgclip.io.metadata import MAX_AGE, parse_age
 from ecgclip.io.recording import SCALES, USUAL_MV, Channel, Recording, height
 from ecgclip.io.times import rate_of
@@ -74,8 +75,10 @@ def choose_signal(shapes: Mapping[str, tuple[int, ...]], where: str) -> Chosen:
 
     Raises
     ------
+    NoEcg
+        None is long enough.
     EcgclipError
-        None is long enough, or two are as likely.
+        Two are as likely.
     """
     long = {name: shape for name, shape in shapes.items() if len(shape) <= 4 and max(shape, default=0) >= MIN_SAMPLES}
     for known in _SIGNAL_NAMES:
@@ -90,7 +93,7 @@ def choose_signal(shapes: Mapping[str, tuple[int, ...]], where: str) -> Chosen:
     ]
     if not likely:
         held = ", ".join(f"{name} {shape}" for name, shape in list(shapes.items())[:5]) or "none"
-        raise EcgclipError(f"{where}: no array of at least {MIN_SAMPLES} samples is an ECG (arrays: {held[:200]})")
+        raise NoEcg(f"{where}: no array of at least {MIN_SAMPLES} samples is an ECG (arrays: {held[:200]})")
     sizes = {name: int(np.prod(long[name], dtype=object)) for name in likely}
     largest = [name for name in likely if sizes[name] == max(sizes.values())]
     if len(largest) > 1:
@@ -130,14 +133,22 @@ def batch_axis(shape: Sequence[int]) -> int | None:
     return 0 if len(shape) == 2 and len(sizes) == 2 and min(sizes) > MAX_CHANNELS else None
 
 
-def held_by(shape: Sequence[int], where: str) -> int:
-    """How many ECGs an array of this shape holds. Raises EcgclipError where its axes cannot be told apart."""
+def held_by(shape: Sequence[int], where: str, take: Callable[[int], np.ndarray]) -> int:
+    """How many ECGs an array of this shape holds; `take` gives the one of a number.
+
+    Raises
+    ------
+    NoEcg
+        No axis is one of leads, or rows that might be ECGs of one lead are features of something else.
+    """
     axis = batch_axis(shape)
-    if axis is not None:
-        return shape[axis]
-    if sum(n > 1 for n in shape) > 2 or len(shape) > 3:
-        raise EcgclipError(f"{where}: the array of shape {tuple(shape)} has no axis of leads")
-    return 1
+    if axis is None:
+        if sum(n > 1 for n in shape) > 2 or len(shape) > 3:
+            raise NoEcg(f"{where}: the array of shape {tuple(shape)} has no axis of leads")
+        return 1
+    if len(shape) == 2 and not is_smooth([np.ravel(take(k)) for k in examples(shape[0])]):
+        raise NoEcg(f"{where}: an array of shape {tuple(shape)} whose rows are no signals is no ECG")
+    return shape[axis]
 
 
 def part(shape: Sequence[int], index: int) -> tuple[int | slice, ...]:
@@ -157,6 +168,26 @@ def by_leads(signal: np.ndarray, names: Sequence[str] | None, where: str) -> np.
     if names and rows != columns and len(names) in (rows, columns):
         return signal if rows == len(names) else signal.T
     return signal if rows <= columns else signal.T
+
+
+def is_smooth(signals: Sequence[np.ndarray]) -> bool:
+    """Whether most signals (samples,) that are not flat go from sample to sample in small steps.
+
+    What is measured at 50 Hz and more does: in 240 records of four data sets the mean step was at most 0.66 standard
+    deviations. Independent numbers give 1.13.
+    """
+    roughness = []
+    for signal in signals:
+        finite = signal[np.isfinite(signal)].astype(np.float64)
+        if len(finite) >= 16 and len(set(finite.tolist())) > 2:
+            roughness.append(np.abs(np.diff(finite)).mean() / finite.std())
+    return bool(roughness) and float(np.median(roughness)) < 0.8
+
+
+def rises(values: np.ndarray) -> bool:
+    """Whether numbers rise in steps of about equal size, as times do."""
+    steps = np.diff(values)
+    return bool(len(steps) and (steps > 0).all() and steps.max() <= 3 * np.median(steps))
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -109,14 +109,9 @@ def _time_columns(names: Sequence[str], values: Sequence[np.ndarray]) -> list[in
     """Which columns are times or counts: by name; without names, a first one that rises in equal steps."""
     if any(names):
         likely = [k for k, name in enumerate(names) if is_time(name)]
-        named = [k for k in likely if names[k].lower() not in _SHORT or _rises(values[k])]
+        named = [k for k in likely if names[k].lower() not in _SHORT or arrays.rises(values[k])]
         return named if len(named) < len(names) else []
-    return [0] if len(names) > 1 and _rises(values[0]) else []
-
-
-def _rises(values: np.ndarray) -> bool:
-    steps = np.diff(values)
-    return bool(len(steps) and (steps > 0).all() and steps.max() <= 3 * np.median(steps))
+    return [0] if len(names) > 1 and arrays.rises(values[0]) else []
 
 
 def _rate(

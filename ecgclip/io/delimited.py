@@ -31,6 +31,8 @@ from ecgclip.io.layout import (
 from ecgclip.io.preamble import said_in
 from ecgclip.io.recording import Recording
 
+_USUAL_COLUMNS = (1, 2, 3, 6, 8, 12, 15)  # leads of a table that names none
+
 
 def is_table(head: bytes) -> bool:
     """Whether the beginning of a file is a table that may be an ECG: of samples, and not of patients or labels."""
@@ -39,27 +41,41 @@ def is_table(head: bytes) -> bool:
     if layout is None:
         return False
     whole = len(head) < HEAD
+    body = data[layout.start :]
     if layout.rows_are_leads:
         first = layout.names[0] if layout.names else ""
-        return columns.is_lead(first) or columns.is_time(first) if first else b"\n" not in data[layout.start :].strip()
-    body = data[layout.start :]
-    rows = body.strip().count(b"\n") + 1
-    if whole and rows < arrays.MIN_SAMPLES:
+        return columns.is_lead(first) or columns.is_time(first) if first else _is_long_line(body, layout)
+    if whole and body.strip().count(b"\n") + 1 < arrays.MIN_SAMPLES:
         return False
-    if any(map(columns.is_lead, layout.names)) and not is_numbered(layout.names):
-        return True
-    if layout.columns > arrays.MAX_CHANNELS + 1:
-        return False
+    if not _is_numbered(layout.names) and any(map(columns.is_lead, layout.names)):
+        return any(columns.is_lead(name) and k not in layout.texts for k, name in enumerate(layout.names))
     try:
         table = _table(body if whole else body[: body.rfind(b"\n") + 1], layout, "")
     except EcgclipError:
         return False
-    if any(layout.names) and not any(map(columns.is_any_signal, layout.names)) and not is_numbered(layout.names):
+    if any(layout.names) and not any(map(columns.is_any_signal, layout.names)) and not _is_numbered(layout.names):
         return _has_times(table)
-    return _is_smooth(table.values)
+    if len(table.values) < layout.columns and not any(layout.names):
+        return False  # words
+    signals = [v for v in table.values if not np.isnan(v).all() and (np.diff(v) <= 0).any()]  # what only rises is none
+    return len(signals) in _USUAL_COLUMNS and arrays.is_smooth(signals)
 
 
-def is_numbered(names: Sequence[str]) -> bool:
+def is_numbers(head: bytes) -> bool:
+    """Whether the beginning of a file is a table of numbers at all: somebody who names it may call it an ECG."""
+    data = utf8(head)
+    return bool(data) and layout_of(data) is not None
+
+
+def _is_long_line(body: bytes, layout: Layout) -> bool:
+    """Whether a line without a name goes on past what is seen of it, as a lead's samples do."""
+    if b"\n" in body.strip():
+        return False
+    cells = split_cells(body.decode("utf-8", "replace"), layout.delimiter)[:-1]
+    return arrays.is_smooth([_column([cell.replace(",", ".") for cell in cells], None, 0)])
+
+
+def _is_numbered(names: Sequence[str]) -> bool:
     """Whether columns are called V1, V2, … to more than V6, as R does where they have no names."""
     return len(names) > 6 and {name.lower() for name in names} >= {f"v{k}" for k in range(1, len(names))}
 
@@ -70,17 +86,6 @@ def _has_times(table: _Columns) -> bool:
     except EcgclipError:
         return False
     return any(channel.rate and 49 < channel.rate < 2050 for channel in made.channels)
-
-
-def _is_smooth(values: list[np.ndarray]) -> bool:
-    """Whether most columns that neither rise nor stay go from sample to sample in small steps."""
-    roughness = []
-    for column in values:
-        column = column[np.isfinite(column)]
-        steps = np.diff(column)
-        if len(column) >= 16 and len(set(column.tolist())) > 2 and not ((steps > 0).all() or (steps < 0).all()):
-            roughness.append(np.abs(steps).mean() / column.std())
-    return bool(roughness) and float(np.median(roughness)) < 0.7
 
 
 def read_delimited(file: File) -> Recording:

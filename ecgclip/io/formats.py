@@ -84,6 +84,8 @@ def format_of(file: File) -> Format:
     """
     if row := format_by(file.head):
         return row
+    if _starts_as_text(file.head) and _function("ecgclip.io.delimited:is_numbers")(file.head):
+        return FORMATS[-1]  # who names a table knows that it is an ECG; in a folder it is not taken for one
     raise EcgclipError(
         f"{file.name}: {kind(file.head)}, no ECG in a format that is read here (docs/formats.md lists them)"
     )

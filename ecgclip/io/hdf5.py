@@ -31,7 +31,10 @@ def count_hdf5(file: File) -> int:
         chosen = _chosen(datasets, file)
         for name in chosen[0].names:
             _check_stored(datasets[name], math.prod(datasets[name].shape), file)
-        return len(chosen) if len(chosen) > 1 else arrays.held_by(chosen[0].shape, file.name)
+        if len(chosen) > 1:
+            return len(chosen)
+        first = datasets[chosen[0].names[0]]
+        return arrays.held_by(chosen[0].shape, file.name, lambda k: _values(first, arrays.part(first.shape, k), file))
 
 
 def read_hdf5(file: File, index: int = 0) -> Recording:

@@ -38,7 +38,9 @@ def is_mat4(head: bytes) -> bool:
 def count_mat(file: File) -> int:
     """How many ECGs the file holds. Raises EcgclipError as `read_mat` does."""
     variables = _variables(file)
-    return arrays.held_by(_chosen(variables, file).shape, file.name)
+    chosen = _chosen(variables, file)
+    array = variables[chosen.names[0]]
+    return arrays.held_by(chosen.shape, file.name, lambda k: array[arrays.part(array.shape, k)])
 
 
 def read_mat(file: File, index: int = 0) -> Recording:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ecgclip.ecg import EcgclipError
 from ecgclip.io import arrays
-from ecgclip.io.file import File
+from ecgclip.io.file import File, NoEcg
 from ecgclip.io.recording import Recording
 
 _HEADER = re.compile(
@@ -41,14 +41,16 @@ class _Head:
 
 def count_npy(file: File) -> int:
     """How many ECGs the file holds. Raises EcgclipError as `read_npy` does."""
-    if file.head.startswith(b"PK"):
-        with _archive(file) as archive:
-            heads = _heads(archive, file)
-            chosen = _chosen(heads, file)
+    if not file.head.startswith(b"PK"):
+        array = _signal(file)
+        return arrays.held_by(array.shape, file.name, lambda k: array[arrays.part(array.shape, k)])
+    with _archive(file) as archive:
+        heads = _heads(archive, file)
+        chosen = _chosen(heads, file)
         for name in chosen.names:
             _check_size(heads[name].nbytes, file)
-        return arrays.held_by(chosen.shape, file.name)
-    return arrays.held_by(_signal(file).shape, file.name)
+        name = chosen.names[0]
+        return arrays.held_by(chosen.shape, file.name, lambda k: _some(archive, name, heads[name], [k], file)[0])
 
 
 def read_npy(file: File, index: int = 0) -> Recording:
@@ -68,7 +70,7 @@ def _signal(file: File) -> np.ndarray:
     """The array of a .npy file. Raises EcgclipError where it is no ECG, or not all there."""
     head = _array_head(file.data[:65536], file.name)
     if head.dtype.kind not in "fiu" or max(head.shape, default=0) < arrays.MIN_SAMPLES:
-        raise EcgclipError(f"{file.name}: an array of {head.dtype} with the shape {head.shape} is no ECG")
+        raise NoEcg(f"{file.name}: an array of {head.dtype} with the shape {head.shape} is no ECG")
     return _array(file.data, head, file.name)
 
 

@@ -192,11 +192,20 @@ def test_nothing_of_the_patient_is_kept_but_age_and_sex():
         "\n".join(",".join(f"{v:.3f}" for v in row) for row in np.random.default_rng(0).normal(size=(4000, 12))),
         "time,temperature\n" + "\n".join(f"{k * 60},{20 + np.sin(k / 50):.2f}" for k in range(400)),
         "   0:00.050    18    +    0    0    0\t(N\n" * 200,
+        "\n".join(str(k * k + 100) for k in range(400)),
+        "\n".join(f"{k}\t{k % 7}\tword" for k in range(400)),
         "# Notes\n\nThe ECG was recorded at 500 Hz.\n",
     ],
 )
 def test_other_tables_are_no_ecg(text):
     assert format_by(text.encode()[:HEAD]) is None
+
+
+def test_a_table_that_somebody_names_is_read_whatever_its_columns_are_called(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text(table(np.random.default_rng(0).normal(size=(5, 1500)), ("a", "b", "c", "d", "e")))
+    ecg = read_ecg(path, sampling_rate=500, leads=("I", "II", "V1", "V2", "V3"), unit="mV")
+    assert ecg.signal.shape == (5, 1500)
 
 
 def test_damage_is_told_by_row():

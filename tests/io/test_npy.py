@@ -1,6 +1,7 @@
 """NumPy's files: arrays of numbers, and never a pickle."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from ecgclip import read_ecg
 from ecgclip.io import arrays
 from ecgclip.io.npy import count_npy, read_npy
+from ecgclip.io.records import survey
 
 ECG = smooth()
 
@@ -109,6 +111,17 @@ def test_a_pickle_is_never_loaded():
 def test_other_files_are_refused(data):
     with refused("^file: "):
         read(data)
+
+
+def test_arrays_that_are_no_ecg_are_skipped_in_a_folder(tmp_path):
+    rng = np.random.default_rng(0)
+    (tmp_path / "embeddings.npy").write_bytes(npy(rng.normal(size=(60, 512))))
+    (tmp_path / "labels.npz").write_bytes(npz(y=np.arange(40)))
+    (tmp_path / "ecg.npy").write_bytes(npy(ECG))
+    (tmp_path / "batch.npz").write_bytes(npz(x=np.stack([ECG] * 2)))
+    found = survey(tmp_path)
+    assert [Path(record).name for record in found.records] == ["batch.npz#0", "batch.npz#1", "ecg.npy"]
+    assert found.skipped == {"a file of arrays without an ECG": 2}
 
 
 def test_a_size_that_the_file_does_not_hold_is_refused():
