@@ -21,7 +21,7 @@ from ecgclip.io.metadata import MAX_AGE
 from ecgclip.io.recording import Channel, Recording
 
 _MAX_LINES = 60  # before the samples
-_IS_SAMPLE = re.compile(r'"?[-+]?[\d.,\'’ ]*\d[\d.,]*"?').fullmatch
+_IS_SAMPLE = re.compile(r'"?[-+]?[\d.,\'’ ]*\d[\d.,]*"?;*').fullmatch
 _QUANTITY = re.compile(r"(?:[^\W\d][^\d]{0,15}?\s*)?(\d+(?:[.,]\d+)?)\s*([^\d,;]{0,16})").fullmatch
 _HERTZ = re.compile(r"hert|hz|herc|гц|герц|赫|ヘルツ|헤르츠|هرتز|הרץ|χερτζ|हर्ट्ज|เฮิ", re.IGNORECASE)
 _MICROVOLT = re.compile(r"[µμu]V|мкВ|微伏|mikrovolt|microvolt", re.IGNORECASE)
@@ -61,10 +61,10 @@ def _pairs(lines: Sequence[str]) -> tuple[list[tuple[str, str]], int]:
     for k, line in enumerate(lines):
         if not line.strip():
             continue
-        key, comma, value = line.partition(",")
-        if not comma or _IS_SAMPLE(line.strip()):
+        key, *value = re.split("[,;\t]", line, maxsplit=1)  # a spreadsheet may have written it again
+        if not value or _IS_SAMPLE(line.strip()):
             return pairs, k
-        pairs.append((key.strip(' "'), value.strip(' "\t')))
+        pairs.append((key.strip(' "'), value[0].strip(' "\t;')))
     return pairs, len(lines)
 
 
@@ -101,7 +101,7 @@ def _lead(pairs: Sequence[tuple[str, str]]) -> str | None:
 
 def _samples(body: str, where: str) -> np.ndarray:
     """A number a line, with a decimal point or comma, with or without thousands."""
-    body = re.sub(r"[ '’\"\t\r]|\n(?=\n)", "", body).strip("\n")
+    body = re.sub(r"[ '’\"\t;]|\n(?=\n)", "", body).strip("\n")
     commas, points = body.count(","), body.count(".")
     comma = commas > points
     if commas and points:  # one of them marks thousands, and stands first

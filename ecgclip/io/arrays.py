@@ -242,7 +242,7 @@ def recording_of(
     """
     known = {plain(_last(name)): value for name, value in beside.items()}
     notes = list(notes)
-    names = list(names) if names else _names(known)
+    names = list(names) if names else names_beside(known)
     channels = by_leads(signal, names, where)
     if not names or len(names) != len(channels):
         names = _usual_names(channels, notes) or [""] * len(channels)
@@ -305,11 +305,13 @@ def texts(value: Any) -> list[str]:
     return [item.strip(" \0'\"") for item in found] if all(isinstance(item, str) for item in found) else []
 
 
-def _names(known: Mapping[str, Any]) -> list[str] | None:
+def names_beside(known: Mapping[str, Any]) -> list[str] | None:
+    """The names of the leads, as far as they are stored."""
     return next((found for name in _LEAD_NAMES if name in known and (found := texts(known[name]))), None)
 
 
 def units_beside(known: Mapping[str, Any], n: int) -> list[str | None]:
+    """The units of `n` channels, stored as one or as many."""
     found = next((found for name in _UNIT_NAMES if name in known and (found := texts(known[name]))), [])
     if len(found) == n:
         return [*found]

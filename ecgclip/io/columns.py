@@ -95,7 +95,9 @@ def recording_of(
     times = _time_columns(bare, values)
     rate, places = _rate(times, bare, values, own, known, where, notes)
     signals = [k for k in range(len(bare)) if k not in times and not (not bare[k] and np.isnan(values[k]).all())]
-    labels = _labels([bare[k] for k in signals], notes)
+    said = arrays.names_beside(known) or []
+    bare_names = [bare[k] for k in signals]
+    labels = said if len(said) == len(signals) and not any(bare_names) else _labels(bare_names, notes)
     fallback = arrays.units_beside(known, 1)[0]
     channels = [
         Channel(_placed(values[k], places), name, own[k] or fallback, rate)

@@ -44,7 +44,9 @@ def is_table(head: bytes) -> bool:
     body = data[layout.start :]
     if layout.rows_are_leads:
         first = layout.names[0] if layout.names else ""
-        return columns.is_lead(first) or columns.is_time(first) if first else _is_long_line(body, layout)
+        if first:
+            return columns.is_lead(first) or columns.is_time(first) or first.lower() in ("lead", "leads", "channel")
+        return _is_long_line(body, layout)
     if whole and body.strip().count(b"\n") + 1 < arrays.MIN_SAMPLES:
         return False
     if not _is_numbered(layout.names) and any(map(columns.is_lead, layout.names)):
@@ -146,7 +148,11 @@ def _table(body: bytes, layout: Layout, where: str) -> _Columns:
         columns_ = [np.where(np.isinf(column), np.nan, column) for column in columns_]
     words = [k for k in range(layout.columns) if k in layout.texts or not _must_be_numbers(names[k])]
     kept = [k for k in range(layout.columns) if k not in words or not np.isnan(columns_[k]).all()]
-    units = tuple(layout.units[k] for k in kept) if layout.units else ()
+    units = layout.units
+    if layout.texts:  # times of the clock are in seconds by now
+        units = units or tuple(columns.split_unit(name)[1] or "" for name in names)
+        units = tuple("s" if k in layout.texts else unit for k, unit in enumerate(units))
+    units = tuple(units[k] for k in kept) if units else ()
     return _Columns(tuple(names[k] for k in kept), [columns_[k] for k in kept], units, tuple(notes))
 
 
@@ -158,9 +164,12 @@ def _clean(body: bytes, layout: Layout) -> bytes:
         body = re.sub(rb"(?m)^[#%].*\n?", b"", body)
     if b'"' in body and layout.delimiter == ",":  # a decimal comma between quotes
         body = re.sub(rb'"(-?\d+),(\d+)"', rb"\1.\2", body)
-    delimiter = layout.delimiter.encode()
-    table = bytes.maketrans(b"," + delimiter, b"." + _separator(layout).encode()) if delimiter != b"," else None
-    body = body.translate(table, b"\"'").strip(b"\n")
+    if layout.delimiter != ",":
+        between = layout.delimiter.encode()
+        body = body.translate(bytes.maketrans(b"," + between, b"." + _separator(layout).encode()))
+    if b'"' in body or b"'" in body:
+        body = body.translate(None, b"\"'")
+    body = body.strip(b"\n")
     return re.sub(rb"\n\s*\n", b"\n", body) if b"\n\n" in body or b"\n \n" in body else body
 
 

@@ -162,7 +162,9 @@ def _is_decimal(rows: Sequence[Sequence[str]], names: Sequence[str], above: str)
 
 
 def _counted(row: Sequence[str]) -> bool:
-    return any(list(row) == [str(k + begin) for k in range(len(row))] for begin in (0, 1))
+    """Whether a row only counts its columns, beside an empty cell over the numbers of the rows or without one."""
+    row = row[1:] if not row[0] else row
+    return len(row) > 1 and any(list(row) == [str(k + begin) for k in range(len(row))] for begin in (0, 1))
 
 
 def _header(lines: Sequence[str], delimiter: str, n: int) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
@@ -172,13 +174,13 @@ def _header(lines: Sequence[str], delimiter: str, n: int) -> tuple[tuple[str, ..
     units: tuple[str, ...] = ()
     while rest and n > 0:
         cells = _cells_of_header(rest[-1].lstrip("#% "), delimiter, n)
-        if cells is None or any(map(is_number, cells)):
+        if cells is None or any(map(is_number, cells)) or cells[0].endswith(("=", ":")):
             break
         if not units and n > 1 and any(cells) and all(columns.is_unit(cell) for cell in cells if cell):
             units = cells
             rest.pop()
             continue
-        if n == 1 and re.search(r"[:=,]", cells[0]):
+        if n == 1 and re.search(r"[:=,;\t]", cells[0]):
             break
         names = cells
         rest.pop()

@@ -11,8 +11,8 @@ from typing import Any
 
 _PAIR = re.compile(r"^[\s#%/;'\"]*([^\W\d][^:=,;\t]{0,60}?)['\"]?\s*[:=,;\t]+\s*(.+?)[\s'\"]*$")
 _RATE = re.compile(r"sampl|abtast|messrate|[eé]chantillon|muestr|amostra|campion|^fs$|^f_?s\b|^sfreq|^rate$", re.I)
-_UNIT = re.compile(r"(units?|einheit(en)?|unit[eé]s?|unidad(es)?|unit[aà]|unidades?|eenheid|enhet)\b", re.I)
-_LEADS = re.compile(r"(leads?|channels?|sig_?names?|ableitung(en)?|kan[aä]le|columns?)$", re.I)
+_UNIT = re.compile(r"(units?|unitname|einheit(en)?|unit[eé]s?|unidad(es)?|unit[aà]|unidades?|eenheid|enhet)\b", re.I)
+_LEADS = re.compile(r"(leads?|channels?|channeltitle|sig_?names?|ableitung(en)?|kan[aä]le|columns?)$", re.I)
 _SEX = re.compile(r"(sex|gender|geschlecht|sexe|sexo|sesso)$", re.I)
 _SEXES = {"männlich": "male", "homme": "male", "hombre": "male"}
 _SEXES |= {"weiblich": "female", "femme": "female", "mujer": "female"}

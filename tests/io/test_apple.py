@@ -104,6 +104,15 @@ def test_every_number_format_gives_the_same_samples(signal):
         assert np.allclose(samples(read(text.encode()))[0], signal, atol=5e-4)
 
 
+def test_a_spreadsheet_may_have_written_it_again():
+    text = export(GERMAN, "01.04.1971", "512 Hertz", "Ableitung I", comma)
+    again = text.replace("\n", "\r\n").replace(",", ";", 1)
+    for key in (*GERMAN[0], *GERMAN[1]):
+        again = again.replace(f"{key},", f"{key};")
+    recording = read(again.encode("utf-16"))
+    assert recording.channels[0].rate == 512 and np.allclose(samples(recording)[0], ECG, atol=5e-4)
+
+
 def test_an_export_without_person_and_unit_is_read():
     lines = ["Recorded Date,2024-06-15 10:30:00 +0900", "Average Heart Rate,64 bpm", "Sample Rate,512 Hz", ""]
     recording = read("\n".join([*lines, *map(point, ECG)]).encode())

@@ -172,6 +172,30 @@ def test_what_polar_and_opensignals_write_is_read():
     assert read((head + "\n".join(rows)).encode()).channels[0].rate == 1000
 
 
+INDEX = "\n".join(f"{k},{a:.3f},{b:.3f}" for k, (a, b) in enumerate(ECG[:2].T))
+COUNTED = ",".join(map(str, range(12)))
+LINES = {
+    "pandas with its row numbers": (",I,II\n" + INDEX, ("I", "II"), None),
+    "pandas without names": (COUNTED + "\n" + table(names=()), (None,) * 12, None),
+    "pandas without names, with row numbers": (",0,1\n" + INDEX, (None, None), None),
+    "R": ('"","I","II"\n' + INDEX, ("I", "II"), None),
+    "R without names": (table(names=[f'"V{k}"' for k in range(1, 13)]), (None,) * 12, None),
+    "a spreadsheet's first line": ("sep=;\n" + table(ECG[:2], ("I", "II"), sep=";", comma=True), ("I", "II"), None),
+    "keys and values": ("Name,A B\nAge,63\nSampling Rate,500\n" + table(ECG[:3], LEADS[:3]), LEADS[:3], 500),
+    "BIOPAC": ("2 msec/sample\n1 channels\nECG100C\nmV\n" + table(ECG[:1], ()), (None,), 500),
+    "LabChart": ("Interval=\t0.002 s\nChannelTitle=\tII\nUnitName=\tmV\n" + table(ECG[:1], ()), ("II",), 500),
+    "comment of names": ("% Sampling rate: 250 Hz\n% I II III\n" + table(ECG[:3], (), sep=" "), LEADS[:3], 250),
+}
+
+
+@pytest.mark.parametrize("written", LINES)
+def test_what_programs_write_is_read(written):
+    text, names, rate = LINES[written]
+    recording = read(text.encode())
+    assert [(c.name, c.rate) for c in recording.channels] == [(name, rate) for name in names]
+    assert np.allclose(samples(recording), ECG[: len(names)])
+
+
 def test_nothing_of_the_patient_is_kept_but_age_and_sex():
     head = "# Name: Erika Musterfrau\n# Patient ID: 4711\n# Age: 63\n# Sex: F\n# Date of birth: 1.4.1958\n# fs: 500\n"
     recording = read((head + table()).encode())
