@@ -21,7 +21,7 @@ from ecgclip.io.metadata import MAX_AGE
 from ecgclip.io.recording import Channel, Recording
 
 _MAX_LINES = 60  # before the samples
-_IS_SAMPLE = re.compile(r'"?[-+]?[\d.,\'’ ]*\d[\d.,]*"?;*').fullmatch
+_SAMPLE = re.compile(r'"?[-+]?[\d.,\'’ ]{1,24}"?;*')
 _QUANTITY = re.compile(r"(?:[^\W\d][^\d]{0,15}?\s*)?(\d+(?:[.,]\d+)?)\s*([^\d,;]{0,16})").fullmatch
 _HERTZ = re.compile(r"hert|hz|herc|гц|герц|赫|ヘルツ|헤르츠|هرتز|הרץ|χερτζ|हर्ट्ज|เฮิ", re.IGNORECASE)
 _MICROVOLT = re.compile(r"[µμu]V|мкВ|微伏|mikrovolt|microvolt", re.IGNORECASE)
@@ -34,7 +34,7 @@ def is_apple(head: bytes) -> bool:
     lines = plain_numbers(utf8(head).decode("utf-8", "replace")).split("\n")[:_MAX_LINES]
     pairs, first = _pairs(lines)
     samples = [line for line in lines[first : first + 6] if line.strip()]
-    return len(pairs) > 1 and _rate(pairs) is not None and len(samples) > 2 and all(map(_IS_SAMPLE, samples[:-1]))
+    return len(pairs) > 1 and _rate(pairs) is not None and len(samples) > 2 and all(map(_is_sample, samples[:-1]))
 
 
 def read_apple(file: File) -> Recording:
@@ -61,11 +61,15 @@ def _pairs(lines: Sequence[str]) -> tuple[list[tuple[str, str]], int]:
     for k, line in enumerate(lines):
         if not line.strip():
             continue
-        key, *value = re.split("[,;\t]", line, maxsplit=1)  # a spreadsheet may have written it again
-        if not value or _IS_SAMPLE(line.strip()):
+        key, *value = re.split("[,;\t]", line[:1000], maxsplit=1)  # a spreadsheet may have written it again
+        if not value or _is_sample(line.strip()):
             return pairs, k
         pairs.append((key.strip(' "'), value[0].strip(' "\t;')))
     return pairs, len(lines)
+
+
+def _is_sample(line: str) -> bool:
+    return len(line) < 40 and _SAMPLE.fullmatch(line) is not None and any(map(str.isdigit, line))
 
 
 def _rate(pairs: Sequence[tuple[str, str]]) -> tuple[int, float] | None:

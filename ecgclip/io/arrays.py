@@ -5,7 +5,6 @@ MATLAB, NumPy, HDF5 and Parquet files name arrays and numbers as their authors l
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,10 +12,9 @@ from typing import Any
 import numpy as np
 
 from ecgclip.ecg import LEADS, EcgclipError, standard_lead
+from ecgclip.io.beside import TIME_NAMES, last_part, metadata_of, names_beside, plain, rate_beside, units_beside
 from ecgclip.io.file import NoEcg
-from ecgclip.io.metadata import MAX_AGE, parse_age
 from ecgclip.io.recording import SCALES, USUAL_MV, Channel, Recording, height
-from ecgclip.io.times import rate_of
 
 MAX_CHANNELS = 16  # more rows than this are not the leads of one ECG, but as many ECGs of one lead
 MIN_SAMPLES = 100  # 2 s at the lowest sampling rate; a shorter array is no signal
@@ -36,14 +34,6 @@ _SIGNAL_NAMES = (
     "waveforms",
     "feats",
 )
-_RATE_NAMES = (  # as `plain` gives them
-    *("currsamplerate", "fs", "fsecg", "samplingrate", "samplerate", "samplingfrequency", "samplefrequency"),
-    *("samplingfreq", "samplefreq", "sampfreq", "fsamp", "fsample", "sfreq", "srate", "sr", "freq", "frequency"),
-    *("rate", "hz", "sampleratehz", "samplingratehz", "samplingfrequencyhz", "fshz"),
-)
-_LEAD_NAMES = ("leads", "leadnames", "leadname", "lead", "signame", "signames", "chnames", "channels", "channelnames")
-_UNIT_NAMES = ["unit", "units", "sigunits"]
-_SEX = {"m": "male", "male": "male", "f": "female", "female": "female", "w": "female"}
 CODE_RATE, CODE_SAMPLES = 400.0, 4096  # of the CODE data sets, whose files do not say it
 
 
@@ -83,14 +73,14 @@ def choose_signal(shapes: Mapping[str, tuple[int, ...]], where: str) -> Chosen:
     long = {name: shape for name, shape in shapes.items() if len(shape) <= 4 and max(shape, default=0) >= MIN_SAMPLES}
     for known in _SIGNAL_NAMES:
         for name in long:
-            if plain(_last(name)) == plain(known):
+            if plain(last_part(name)) == plain(known):
                 return Chosen((name,), long[name])
-    leads = [name for name, shape in long.items() if standard_lead(_last(name))[0] and max(shape) == np.prod(shape)]
+    leads = [name for name, shape in long.items() if standard_lead(last_part(name))[0] and max(shape) == np.prod(shape)]
     if leads and len({max(long[name]) for name in leads}) == 1:
         return Chosen(tuple(leads), (len(leads), max(long[leads[0]])))
-    likely = [name for name in long if plain(_last(name)) not in _TIME_NAMES and "ecg" in plain(_last(name))] or [
-        name for name in long if plain(_last(name)) not in _TIME_NAMES
-    ]
+    likely = [
+        name for name in long if plain(last_part(name)) not in TIME_NAMES and "ecg" in plain(last_part(name))
+    ] or [name for name in long if plain(last_part(name)) not in TIME_NAMES]
     if not likely:
         held = ", ".join(f"{name} {shape}" for name, shape in list(shapes.items())[:5]) or "none"
         raise NoEcg(f"{where}: no array of at least {MIN_SAMPLES} samples is an ECG (arrays: {held[:200]})")
@@ -101,18 +91,6 @@ def choose_signal(shapes: Mapping[str, tuple[int, ...]], where: str) -> Chosen:
             f"{where}: which array is the ECG? {', '.join(largest[:5])[:200]}; name it 'ecg' in the file"
         )
     return Chosen((largest[0],), long[largest[0]])
-
-
-_TIME_NAMES = ("t", "time", "times", "timestamp", "timestamps", "timesec", "times", "timems")
-
-
-def _last(name: str) -> str:
-    return name.rpartition("/")[2]
-
-
-def plain(name: str) -> str:
-    """A name in lower case without what stands between its words: "Sampling_Rate" → "samplingrate"."""
-    return re.sub(r"[\s_.\-()\[\]:]+", "", name).lower()
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -240,7 +218,7 @@ def recording_of(
     EcgclipError
         The array has no axis of leads.
     """
-    known = {plain(_last(name)): value for name, value in beside.items()}
+    known = {plain(last_part(name)): value for name, value in beside.items()}
     notes = list(notes)
     names = list(names) if names else names_beside(known)
     channels = by_leads(signal, names, where)
@@ -259,79 +237,6 @@ def recording_of(
         channels = channels.astype(np.float32)
     made = [Channel(c, name or None, unit, rate) for c, name, unit in zip(channels, names, units, strict=True)]
     return Recording(made, metadata_of(known), tuple(notes))
-
-
-def rate_beside(known: Mapping[str, Any], samples: int) -> float | None:
-    """The sampling rate in Hz: stored as a number, or by the times of the samples."""
-    for name in _RATE_NAMES:
-        if name in known and (value := number(known[name])) is not None and 0 < value < 1e6:
-            return value
-    for name in _TIME_NAMES:
-        times = np.asarray(known.get(name, ()))
-        if times.size == samples and samples > 1 and times.dtype.kind in "iuf":
-            rate = rate_of(times.ravel().astype(float), "ms" if name.endswith("ms") else None)[0]
-            if rate is not None:
-                return rate
-    return None
-
-
-def number(value: Any) -> float | None:
-    """The one number in a value as files hold it: a scalar, an array of one, a text such as "500 Hz"; else None."""
-    if isinstance(value, np.ndarray) and value.size == 1:
-        value = value.ravel()[0]
-    if isinstance(value, bytes):
-        value = value.decode("utf-8", "replace")
-    if isinstance(value, str):
-        found = re.match(r"\s*([-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d{1,2})?)\s*(k?hz|$)", value, re.IGNORECASE)
-        return float(found[1]) * (1000 if found[2].lower() == "khz" else 1) if found else None
-    if isinstance(value, (int, float, np.number)) and not isinstance(value, complex) and np.isfinite(value):
-        return float(value)
-    return None
-
-
-def texts(value: Any) -> list[str]:
-    """The texts in a value as files hold it: a text with names between commas, a sequence or an array of texts."""
-    if isinstance(value, bytes):
-        value = value.decode("utf-8", "replace")
-    if isinstance(value, str):
-        return [
-            name for name in re.split(r"[,;\s]+" if "," not in value else r"\s*[,;]\s*", value.strip(" []()")) if name
-        ]
-    if isinstance(value, np.ndarray) and value.dtype.kind in "SUO":
-        value = value.ravel().tolist()
-    if not isinstance(value, (list, tuple)):
-        return []
-    found = [item.decode("utf-8", "replace") if isinstance(item, bytes) else item for item in value]
-    return [item.strip(" \0'\"") for item in found] if all(isinstance(item, str) for item in found) else []
-
-
-def names_beside(known: Mapping[str, Any]) -> list[str] | None:
-    """The names of the leads, as far as they are stored."""
-    return next((found for name in _LEAD_NAMES if name in known and (found := texts(known[name]))), None)
-
-
-def units_beside(known: Mapping[str, Any], n: int) -> list[str | None]:
-    """The units of `n` channels, stored as one or as many."""
-    found = next((found for name in _UNIT_NAMES if name in known and (found := texts(known[name]))), [])
-    if len(found) == n:
-        return [*found]
-    return [found[0] if len(found) == 1 else None] * n
-
-
-def metadata_of(known: Mapping[str, Any]) -> dict[str, Any]:
-    """Age (years) and sex, where they are clear."""
-    metadata: dict[str, Any] = {}
-    age = known.get("age")
-    text = (texts(age) or [""])[0] if number(age) is None else f"{number(age):g}"
-    years = parse_age(text) if text else None
-    if years is not None and 0 <= years <= MAX_AGE:
-        metadata["age"] = years
-    sex = " ".join(texts(known.get("sex", known.get("gender", "")))).lower()
-    if sex in _SEX:
-        metadata["sex"] = _SEX[sex]
-    elif isinstance(male := known.get("ismale"), (bool, np.bool_)):
-        metadata["sex"] = "male" if male else "female"
-    return metadata
 
 
 def _usual_names(channels: np.ndarray, notes: list[str]) -> list[str] | None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ecgclip.ecg import EcgclipError, millivolts_per, standard_lead
 from ecgclip.io import arrays
+from ecgclip.io.beside import metadata_of, names_beside, plain, rate_beside, units_beside
 from ecgclip.io.recording import Channel, Recording
 from ecgclip.io.times import rate_of
 
@@ -19,7 +20,7 @@ _TIMES = re.compile(
     r"(elapsed|phone|sensor|record(ed|ing)?|system|unix|relative)?(time|zeit|temps|tiempo|tempo|tijd|tid|timestamp|timestamps|"
     r"times|date|datetime|datum|fecha|heure|hora|uhrzeit|x|t|seconds|secs|sec|s|ms|milliseconds)"
 )
-_COUNTS = re.compile(r"|samples?|sample(number|nr|no|index|#)|#|index|idx|n|nr|no|nseq|counter|unnamed0")
+_COUNTS = re.compile(r"|samples?|sample(number|nr|no|index|#)|#|index|idx|n|nr|no|nseq|counter|unnamed0|indexlevel0")
 _SHORT = ("", "x", "t", "s", "n", "nr", "no")  # names of times only where the values rise
 _ANY_SIGNAL = re.compile(
     r"((ecg|ekg|ch|channel|chan|kanal|voie|canal|lead|signal|sig|value|values|wert|voltage|spannung|amplitude|data|raw|"
@@ -29,6 +30,7 @@ _ANY_SIGNAL = re.compile(
 
 def split_unit(name: str) -> tuple[str, str | None]:
     """Name and unit of "I [mV]", "time (ms)" or "ecg_uV"; the unit is None where there is none."""
+    name = name[:100]
     bracketed = re.fullmatch(r"(.*?)\s*[\[({]\s*([^\])}]{1,16}?)\s*[\])}]\s*", name)
     for found in (bracketed, re.fullmatch(r"(.+?)(?:\s*[/_]\s*|\s+)([^\s/_]{1,12})\s*", name)):
         if found and (is_unit(found[2]) or (found is bracketed and not standard_lead(name)[0])):
@@ -44,7 +46,7 @@ def is_unit(text: str) -> bool:
 
 def is_time(name: str) -> bool:
     """Whether a column of this name holds the times of the samples, or counts them."""
-    name = arrays.plain(split_unit(name)[0])
+    name = plain(split_unit(name)[0])
     return bool(_TIMES.fullmatch(name) or _COUNTS.fullmatch(name))
 
 
@@ -54,7 +56,7 @@ def is_lead(name: str) -> bool:
 
 def is_any_signal(name: str) -> bool:
     """Whether a column's name says that it is a signal but not of which lead: "value", "ch1", "ECG [mV]"."""
-    name = arrays.plain(split_unit(name)[0])
+    name = plain(split_unit(name)[0])
     return bool(name and _ANY_SIGNAL.fullmatch(name)) and not is_time(name)
 
 
@@ -88,23 +90,23 @@ def recording_of(
         The times are irregular, and nothing else gives a sampling rate.
     """
     notes = list(notes)
-    known = {arrays.plain(name): value for name, value in beside.items()}
+    known = {plain(name): value for name, value in beside.items()}
     split = [split_unit(name) for name in names]
     own = [unit.strip(" ()[]") for unit in units] or [unit or "" for _, unit in split]
     bare = [name for name, _ in split]
     times = _time_columns(bare, values)
     rate, places = _rate(times, bare, values, own, known, where, notes)
     signals = [k for k in range(len(bare)) if k not in times and not (not bare[k] and np.isnan(values[k]).all())]
-    said = arrays.names_beside(known) or []
+    said = names_beside(known) or []
     bare_names = [bare[k] for k in signals]
     labels = said if len(said) == len(signals) and not any(bare_names) else _labels(bare_names, notes)
-    fallback = arrays.units_beside(known, 1)[0]
+    fallback = units_beside(known, 1)[0]
     channels = [
         Channel(_placed(values[k], places), name, own[k] or fallback, rate)
         for k, name in zip(signals, labels, strict=True)
         if name != ""
     ]
-    return Recording(channels, arrays.metadata_of(known), tuple(notes))
+    return Recording(channels, metadata_of(known), tuple(notes))
 
 
 def _time_columns(names: Sequence[str], values: Sequence[np.ndarray]) -> list[int]:
@@ -126,7 +128,7 @@ def _rate(
     notes: list[str],
 ) -> tuple[float | None, np.ndarray | None]:
     """The sampling rate in Hz, and the places of the samples where some are left out."""
-    said = arrays.rate_beside(known, 0)
+    said = rate_beside(known, 0)
     problems = []
     for k in times:
         unit = _TIME_UNITS.get(units[k].lower()) or _TIME_UNITS.get(names[k].lower())
@@ -149,7 +151,7 @@ def _rate(
 
 
 def _counts(name: str) -> bool:
-    return bool(name and _COUNTS.fullmatch(arrays.plain(name)))
+    return bool(name and _COUNTS.fullmatch(plain(name)))
 
 
 def _placed(samples: np.ndarray, places: np.ndarray | None) -> np.ndarray:

@@ -16,12 +16,13 @@ import numpy as np
 
 from ecgclip.ecg import EcgclipError
 from ecgclip.io import arrays
+from ecgclip.io.beside import last_part, plain
 from ecgclip.io.file import File
 from ecgclip.io.recording import Recording
 
 MAX_DEPTH, MAX_OBJECTS = 4, 20_000  # of groups, and of what they hold
 MAX_BESIDE = 1 << 20  # bytes of a data set beside the signal
-_PROBLEMS = (OSError, RuntimeError, ValueError, KeyError, TypeError, IndexError, AttributeError, NotImplementedError)
+_PROBLEMS = (OSError, RuntimeError, ValueError, KeyError, TypeError, NotImplementedError)  # h5py raises these
 
 
 def count_hdf5(file: File) -> int:
@@ -156,12 +157,12 @@ def _beside(
     for holder in (root, signal.parent, signal):
         for name in list(holder.attrs)[:100]:
             if holder.attrs.get_id(name).get_storage_size() <= MAX_BESIDE:
-                beside[arrays.plain(name)] = holder.attrs[name]
+                beside[plain(name)] = holder.attrs[name]
     for name, data in datasets.items():
         if name in chosen.names or name.rpartition("/")[0] not in ("", group):
             continue
         if data.shape is not None and math.prod(data.shape) * data.dtype.itemsize <= MAX_BESIDE:
-            beside.setdefault(arrays.plain(name.rpartition("/")[2]), _small(root, data, file))
+            beside.setdefault(plain(last_part(name)), _small(root, data, file))
     return beside if held is None else arrays.one_of(beside, index, held)
 
 

@@ -121,25 +121,29 @@ def _column(column: Any, file: File) -> np.ndarray:
 
 def _read_row(table: Any, index: int, beside: dict[str, Any], file: File) -> Recording:
     """One row of a file with a row for each ECG."""
-    batch = _row(table, index)
-    values = {name: batch.column(k)[0] for k, name in enumerate(batch.schema.names)}
-    lists = {name: _samples(values[name], file) for name in _lists(table.schema_arrow)}
-    for name, value in values.items():
-        if name not in lists and not _is_list(value.type) or name not in lists and value.is_valid and len(value) <= 64:
+    rows, place = _rows_with(table, index)
+    names = _lists(table.schema_arrow)
+    lists = {name: _samples(rows.column(name)[place], file) for name in names}
+    for name in rows.column_names:
+        value = rows.column(name)[place]
+        if name not in lists and value.is_valid and (not _is_list(value.type) or len(value) <= 64):
             beside[name] = value.as_py()
     chosen = arrays.choose_signal({name: array.shape for name, array in lists.items()}, file.name)
     if len(chosen.names) > 1:
         signal = np.stack([lists[name].ravel() for name in chosen.names])
         return arrays.recording_of(signal, beside, file.name, names=list(chosen.names))
-    return arrays.recording_of(lists[chosen.names[0]], beside, file.name)
+    column = rows.column(chosen.names[0])
+    others = [_samples(column[k], file) for k in arrays.examples(len(column))] if len(column) > 1 else []
+    others = [other for other in others if max(other.shape) >= arrays.MIN_SAMPLES]
+    return arrays.recording_of(lists[chosen.names[0]], beside, file.name, others=others)
 
 
-def _row(table: Any, index: int) -> Any:
-    """The row as a batch of one; only its row group is read."""
+def _rows_with(table: Any, index: int) -> tuple[Any, int]:
+    """The row group with row number `index`, and the row's place in it; only that group is read."""
     for k in range(table.metadata.num_row_groups):
         rows = table.metadata.row_group(k).num_rows
         if index < rows:
-            return table.read_row_group(k, use_threads=False).slice(index, 1).combine_chunks().to_batches()[0]
+            return table.read_row_group(k, use_threads=False).combine_chunks(), index
         index -= rows
     raise KeyError(index)
 

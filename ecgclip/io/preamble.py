@@ -39,14 +39,12 @@ def said_in(lines: Iterable[str]) -> dict[str, Any]:
     """
     said: dict[str, Any] = {}
     for line in list(lines)[:MAX_LINES]:
-        line = line[:2000]
-        _add_gain(line, said)
-        if interval := re.search(
-            r"([\d.]+)\s*(msec|ms|s|sec)\s*/\s*sample|^interval=\s*([\d.]+)\s*(s)\b", line, re.IGNORECASE
-        ):
-            _add_interval(interval, said)
         if '"' in line and (rate := re.search(r'"sampling rate":\s*(\d+(?:\.\d+)?)', line)):
             said.setdefault("fs", rate[1])
+        line = line[:300]
+        _add_gain(line, said)
+        if interval := _INTERVAL.search(line):
+            _add_interval(interval, said)
         if not (pair := _PAIR.match(line)):
             continue
         key, value = pair[1].strip(), pair[2]

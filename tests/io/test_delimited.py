@@ -1,5 +1,8 @@
 """Text tables, however they are written."""
 
+import time
+from contextlib import suppress
+
 import numpy as np
 import pytest
 from arrays_written import LEADS, check_mutations, mutated, read, refused, samples, smooth
@@ -257,6 +260,19 @@ def test_any_text_is_a_table_or_one_line(text):
         read_delimited(File("file", data or b" "))
     except EcgclipError as error:
         assert str(error).startswith("file: ") and "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["1" * 8000 + "x", '"' * 8000, " " * 8000, "[" * 8000, "a:" + "' " * 4000, "1," * 4000, "é," * 3000, "-" * 8000],
+)
+def test_lines_that_are_made_to_take_long_do_not(line):
+    data = (line + "\n").encode() * 20 + b"I,II\n" + table(ECG[:2, :300], ()).encode()
+    start = time.process_time()
+    format_by(data[:HEAD])
+    with suppress(EcgclipError):
+        read_delimited(File("file", data))
+    assert time.process_time() - start < 2
 
 
 def test_damaged_tables_are_told_in_one_line():
