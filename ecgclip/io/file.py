@@ -14,6 +14,10 @@ HEAD = 8192  # bytes that a format is recognised by
 MAX_STREAM = 1 << 30  # bytes; a stream is held in memory
 
 
+class NoEcg(EcgclipError):
+    """A sound file of a format that is read, without an ECG: labels or features in an array. A folder may hold some."""
+
+
 @dataclass(frozen=True, eq=False)
 class File:
     """One file, or what came through a stream.
@@ -60,5 +64,31 @@ class File:
         return len(self.data)
 
     def open(self) -> BinaryIO:
-        """A file object over the contents, for libraries that read one."""
-        return io.BytesIO(self.data)
+        """A file object over the contents, for libraries that read one; a mapped file is not copied."""
+        return io.BufferedReader(_Contents(self.data))
+
+
+class _Contents(io.RawIOBase):
+    """Bytes, or a map, as a file that is read and sought in."""
+
+    def __init__(self, data: bytes | mmap.mmap):
+        self._data, self._at = data, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer) -> int:
+        piece = self._data[self._at : self._at + len(buffer)]
+        buffer[: len(piece)] = piece
+        self._at += len(piece)
+        return len(piece)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: len(self._data)}[whence]
+        if start + offset < 0:
+            raise OSError("sought before the beginning of the file")
+        self._at = start + offset
+        return self._at

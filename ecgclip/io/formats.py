@@ -84,6 +84,8 @@ def format_of(file: File) -> Format:
     """
     if row := format_by(file.head):
         return row
+    if _starts_as_text(file.head) and _function("ecgclip.io.delimited:is_numbers")(file.head):
+        return FORMATS[-1]  # who names a table knows that it is an ECG; in a folder it is not taken for one
     raise EcgclipError(
         f"{file.name}: {kind(file.head)}, no ECG in a format that is read here (docs/formats.md lists them)"
     )
@@ -149,19 +151,34 @@ def _is_numpy(head: bytes) -> bool:
     return head[30 : 30 + int.from_bytes(head[26:28], "little")].endswith(b".npy")
 
 
+def _is_matlab(head: bytes) -> bool:
+    """Version 5 by its text, version 4 by a type, a size and a name that fit."""
+    if head.startswith(b"MATLAB 5.0 MAT-file"):
+        return True
+    numbers = head[:20].count(0) >= 10 and re.match(rb"[A-Za-z]\w{0,62}\0", head[20:84])
+    return bool(numbers) and _function("ecgclip.io.mat:is_mat4")(head)
+
+
 def _is_hdf5(head: bytes) -> bool:
     """HDF5, which may begin after a block of the user's, such as MATLAB 7.3's."""
     return any(head[start:].startswith(b"\x89HDF\r\n\x1a\n") for start in (0, 512, 1024, 2048, 4096))
 
 
-def _is_columns(head: bytes) -> bool:
-    """Text with at least three lines in a row that are numbers in as many columns."""
-    lines = [re.findall(r"[^\s,;]+", line) for line in _text(head).splitlines()[:-1]]
-    numeric = [len(words) if words and all(map(_NUMBER.fullmatch, words)) else 0 for words in lines]
-    return any(a and a == b == c for a, b, c in zip(numeric, numeric[1:], numeric[2:], strict=False))
+def _is_apple(head: bytes) -> bool:
+    """Lines of a key and a value, then a number a line."""
+    return _starts_as_text(head) and _function("ecgclip.io.apple:is_apple")(head)
 
 
-_NUMBER = re.compile(r"[-+]?(\d+[.,]?\d*|[.,]\d+)([eE][-+]?\d+)?|nan", re.IGNORECASE)
+def _is_table(head: bytes) -> bool:
+    """A table of numbers that are samples, and not of patients, labels or features."""
+    return _starts_as_text(head) and _function("ecgclip.io.delimited:is_table")(head)
+
+
+def _starts_as_text(head: bytes) -> bool:
+    """Whether this may be text with numbers: a cheap look, as most files of a folder are none."""
+    return bool(re.search(r"\d[\s,;|]", _text(head))) and not re.match(rb"[<{]|%PDF", head)
+
+
 KINDS: tuple[tuple[str, bytes], ...] = (
     ("a picture", rb"\x89PNG|\xff\xd8\xff|GIF8|BM|II\*\0|MM\0\*|RIFF....WEBP"),
     ("a pickle, which is never loaded", rb"\x80[\x02-\x05][\x80-\x95c}\](]"),
@@ -183,7 +200,7 @@ FORMATS: tuple[Format, ...] = (
     Format("Mortara XML", _root("ECG"), "ecgclip.io.mortara:read_mortara"),
     Format("Schiller XML", _root("examdescript"), "ecgclip.io.schiller:read_schiller"),
     Format("Kardia JSON", _is_json, "ecgclip.io.kardia:read_kardia"),
-    Format("MATLAB", _begins(b"MATLAB 5.0 MAT-file"), "ecgclip.io.mat:read_mat", "ecgclip.io.mat:count_mat"),
+    Format("MATLAB", _is_matlab, "ecgclip.io.mat:read_mat", "ecgclip.io.mat:count_mat"),
     Format("NumPy", _is_numpy, "ecgclip.io.npy:read_npy", "ecgclip.io.npy:count_npy"),
     Format("HDF5", _is_hdf5, "ecgclip.io.hdf5:read_hdf5", "ecgclip.io.hdf5:count_hdf5", (("h5py", "hdf5"),)),
     Format(
@@ -194,5 +211,7 @@ FORMATS: tuple[Format, ...] = (
         (("pyarrow", "parquet"),),
     ),
     Format("PDF", lambda head: b"%PDF-" in head[:1024], "ecgclip.io.pdf:read_pdf", needs=(("pypdfium2", "pdf"),)),
-    Format("text", _is_columns, "ecgclip.io.delimited:read_delimited"),  # last, as it has no signature
+    # Last, as they have no signature
+    Format("Apple Health", _is_apple, "ecgclip.io.apple:read_apple"),
+    Format("text", _is_table, "ecgclip.io.delimited:read_delimited"),
 )

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from ecgclip.ecg import EcgclipError, standard_lead
 from ecgclip.files import file_sha256
-from ecgclip.io.file import HEAD, File
+from ecgclip.io.file import HEAD, File, NoEcg
 from ecgclip.io.formats import format_by, format_of, kind
 from ecgclip.io.read import STANDARD_INPUT, is_wfdb, split_index
 from ecgclip.io.wfdb_header import parse_header, path_beside, record_stem, segment_headers, segment_records
@@ -80,7 +80,10 @@ def survey(pattern: str | os.PathLike) -> Found:
         if what := _skipped(file):
             skipped[what] += 1
         else:
-            records.update(_ecgs_in(file))
+            try:
+                records.update(_ecgs_in(file))
+            except NoEcg:
+                skipped["a file of arrays without an ECG"] += 1
     if not records:
         counted = f" ({', '.join(f'{n} × {what}' for what, n in skipped.items())})" if skipped else ""
         what = f"holds no ECG{counted}" if matches else "no such record, folder or pattern"
@@ -100,10 +103,15 @@ def _skipped(path: str) -> str | None:
 
 
 def _ecgs_in(path: str) -> list[str]:
-    """The ECGs in one file: its path, or "path#0" to "path#n"; a damaged file is one, and reading it says why."""
+    """The ECGs in one file: its path, or "path#0" to "path#n"; a damaged file is one, and reading it says why.
+
+    Raises NoEcg where it is sound and holds none.
+    """
     try:
         file = File.at(path)
         held = format_of(file).held(file)
+    except NoEcg:
+        raise
     except EcgclipError:
         held = 1
     return [path] if held <= 1 else [f"{path}#{i}" for i in range(held)]

@@ -1,0 +1,105 @@
+"""What a file says beside its signal: sampling rate, leads, units, age and sex, by whatever name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ecgclip.io.metadata import MAX_AGE, parse_age
+from ecgclip.io.times import rate_of
+
+_RATE_NAMES = (  # as `plain` gives them
+    *("currsamplerate", "fs", "fsecg", "samplingrate", "samplerate", "samplingfrequency", "samplefrequency"),
+    *("samplingfreq", "samplefreq", "sampfreq", "fsamp", "fsample", "sfreq", "srate", "sr", "freq", "frequency"),
+    *("rate", "hz", "sampleratehz", "samplingratehz", "samplingfrequencyhz", "fshz"),
+)
+_LEAD_NAMES = ("leads", "leadnames", "leadname", "lead", "signame", "signames", "chnames", "channels", "channelnames")
+_UNIT_NAMES = ("unit", "units", "sigunits")
+_SEX = {"m": "male", "male": "male", "f": "female", "female": "female", "w": "female"}
+TIME_NAMES = ("t", "time", "times", "timestamp", "timestamps", "timesec", "timems")
+
+
+def rate_beside(known: Mapping[str, Any], samples: int) -> float | None:
+    """The sampling rate in Hz: stored as a number, or by the times of the samples."""
+    for name in _RATE_NAMES:
+        if name in known and (value := number(known[name])) is not None and 0 < value < 1e6:
+            return value
+    for name in TIME_NAMES:
+        times = np.asarray(known.get(name, ()))
+        if times.size == samples and samples > 1 and times.dtype.kind in "iuf":
+            rate = rate_of(times.ravel().astype(float), "ms" if name.endswith("ms") else None)[0]
+            if rate is not None:
+                return rate
+    return None
+
+
+def number(value: Any) -> float | None:
+    """The one number in a value as files hold it: a scalar, an array of one, a text such as "500 Hz"; else None."""
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.ravel()[0]
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
+    if isinstance(value, str):
+        found = re.match(r"\s*([-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d{1,2})?)\s*(k?hz|$)", value, re.IGNORECASE)
+        return float(found[1]) * (1000 if found[2].lower() == "khz" else 1) if found else None
+    if isinstance(value, (int, float, np.number)) and not isinstance(value, complex) and np.isfinite(value):
+        return float(value)
+    return None
+
+
+def texts(value: Any) -> list[str]:
+    """The texts in a value as files hold it: a text with names between commas, a sequence or an array of texts."""
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
+    if isinstance(value, str):
+        return [
+            name for name in re.split(r"[,;\s]+" if "," not in value else r"\s*[,;]\s*", value.strip(" []()")) if name
+        ]
+    if isinstance(value, np.ndarray) and value.dtype.kind in "SUO":
+        value = value.ravel().tolist()
+    if not isinstance(value, (list, tuple)):
+        return []
+    found = [item.decode("utf-8", "replace") if isinstance(item, bytes) else item for item in value]
+    return [item.strip(" \0'\"") for item in found] if all(isinstance(item, str) for item in found) else []
+
+
+def names_beside(known: Mapping[str, Any]) -> list[str] | None:
+    """The names of the leads, as far as they are stored."""
+    return next((found for name in _LEAD_NAMES if name in known and (found := texts(known[name]))), None)
+
+
+def units_beside(known: Mapping[str, Any], n: int) -> list[str | None]:
+    """The units of `n` channels, stored as one or as many."""
+    found = next((found for name in _UNIT_NAMES if name in known and (found := texts(known[name]))), [])
+    if len(found) == n:
+        return [*found]
+    return [found[0] if len(found) == 1 else None] * n
+
+
+def metadata_of(known: Mapping[str, Any]) -> dict[str, Any]:
+    """Age (years) and sex, where they are clear."""
+    metadata: dict[str, Any] = {}
+    age = known.get("age")
+    text = (texts(age) or [""])[0] if number(age) is None else f"{number(age):g}"
+    years = parse_age(text) if text else None
+    if years is not None and 0 <= years <= MAX_AGE:
+        metadata["age"] = years
+    sex = " ".join(texts(known.get("sex", known.get("gender", "")))).lower()
+    if sex in _SEX:
+        metadata["sex"] = _SEX[sex]
+    elif isinstance(male := known.get("ismale"), (bool, np.bool_)):
+        metadata["sex"] = "male" if male else "female"
+    return metadata
+
+
+def plain(name: str) -> str:
+    """A name in lower case without what stands between its words: "Sampling_Rate" → "samplingrate"."""
+    return re.sub(r"[\s_.\-()\[\]:]+", "", name).lower()
+
+
+def last_part(name: str) -> str:
+    """The name of an array without those of the groups it lies in."""
+    return name.rpartition("/")[2]
