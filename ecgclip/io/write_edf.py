@@ -103,7 +103,7 @@ def _recording(metadata: dict) -> tuple[list[str], list[str]]:
 
 
 def _annotations(texts: list[str], records: int, duration: float, ends: float | None) -> np.ndarray:
-    """The annotation signal, int16 (data records, samples): the time of each data record, the texts in order, the end."""
+    """The annotation signal, int16 (data records, samples): the times of data records, the texts in order, the end."""
     rows = [f"+{i * duration:.10g}\x14\x14\0".encode() for i in range(records)]
     for i, text in enumerate(texts):
         rows[i * records // len(texts)] += f"+0\x14{text}\x14\0".encode()
