@@ -103,6 +103,7 @@ _SPELLINGS |= {"VR": "aVR", "VL": "aVL", "VF": "aVF", "LA-RA": "I", "LL-RA": "II
 _WORDS = "LEAD|ABLEITUNG|DERIVATION|DERIVACION|DERIVACAO|DERIVAZIONE|AFLEIDING|AVLEDNING"
 # What stands before the name of a lead: a device's word for ECG, IEEE 11073's prefix, "lead" in some language
 _BEFORE = re.compile(rf"^(?:MDC-?ECG-?(?:LEAD|ELECPOTL)-?)?(?:(?:ECG|EKG)[-:]?(?=\D))?(?:(?:{_WORDS})[-:]?(?=\D))?")
+MAX_NAME = 80  # characters of a name that are looked at
 _ONE_LEAD = ("ECG", "EKG", "ECG1", "EKG1", "ECG1-ECG2", "EKG1-EKG2")
 _MILLIVOLTS = {"mv": 1.0, "millivolt": 1.0, "millivolts": 1.0, "uv": 1e-3, "microvolt": 1e-3, "microvolts": 1e-3}
 _MILLIVOLTS |= {"v": 1e3, "volt": 1e3, "volts": 1e3, "nv": 1e-6}
@@ -118,7 +119,7 @@ def standard_lead(name: str) -> tuple[str | None, str | None]:
     note : str or None
         What was assumed, where the translation is more than a matter of spelling.
     """
-    name = name.strip()
+    name = name.strip()[:MAX_NAME]
     first = re.split(r"\s*[,;(\[]", name)[0] or name  # "aVR, augmented voltage, right", "Lead I (Einthoven)", "I [mV]"
     letters = "".join(c for c in unicodedata.normalize("NFKD", first) if not unicodedata.combining(c))
     plain = re.sub(r"[\s_.\0]+", "", letters).upper()

@@ -140,8 +140,10 @@ def _is_scp(head: bytes) -> bool:
     )
 
 
-def _is_json(head: bytes) -> bool:
-    return _text(head).startswith(("{", "["))
+def _is_kardia(head: bytes) -> bool:
+    """JSON with a word of Kardia's near its beginning."""
+    text = _text(head)
+    return text.startswith("{") and bool(_KARDIA.search(text))
 
 
 def _is_numpy(head: bytes) -> bool:
@@ -179,12 +181,17 @@ def _starts_as_text(head: bytes) -> bool:
     return bool(re.search(r"\d[\s,;|]", _text(head))) and not re.match(rb"[<{]|%PDF", head)
 
 
+_KARDIA = re.compile('"(recordedAt|patientID|algorithmDetermination|amplitudeResolution|mainsFrequency|data12L)"')
 KINDS: tuple[tuple[str, bytes], ...] = (
     ("a picture", rb"\x89PNG|\xff\xd8\xff|GIF8|BM|II\*\0|MM\0\*|RIFF....WEBP"),
     ("a pickle, which is never loaded", rb"\x80[\x02-\x05][\x80-\x95c}\](]"),
+    ("an ISHNE annotation file (beats, no signal)", rb"ANN  1\.0"),
     ("an archive: unpack it first", rb"PK\x03\x04|\x1f\x8b|7z\xbc\xaf|Rar!|BZh|\xfd7zXZ"),
     ("an XML document of another kind", rb"(\xef\xbb\xbf)?\s*<"),
+    ("JSON of another kind", rb"(\xef\xbb\xbf)?\s*[{\[]"),
     ("text", rb"[\t\n\r\x20-\x7e]+\Z"),
+    # words of 16 bits: the kind of a beat, 1 to 49, in the upper six bits of each; or a first comment or rhythm
+    ("a PhysioNet annotation file (beats, no signal)", rb"(.[\x04-\xc7]){32}|(..){0,2}.[\x58-\x5b\x70-\x73].\xfc"),
 )
 
 FORMATS: tuple[Format, ...] = (
@@ -198,8 +205,8 @@ FORMATS: tuple[Format, ...] = (
     Format("HL7 aECG", _root("AnnotatedECG"), "ecgclip.io.aecg:read_aecg"),
     Format("Philips XML", _root("restingecgdata"), "ecgclip.io.philips:read_philips"),
     Format("Mortara XML", _root("ECG"), "ecgclip.io.mortara:read_mortara"),
-    Format("Schiller XML", _root("examdescript"), "ecgclip.io.schiller:read_schiller"),
-    Format("Kardia JSON", _is_json, "ecgclip.io.kardia:read_kardia"),
+    Format("Schiller XML", _root(r"[\w.]*SchillerEDI", "examdescript"), "ecgclip.io.schiller:read_schiller"),
+    Format("Kardia JSON", _is_kardia, "ecgclip.io.kardia:read_kardia"),
     Format("MATLAB", _is_matlab, "ecgclip.io.mat:read_mat", "ecgclip.io.mat:count_mat"),
     Format("NumPy", _is_numpy, "ecgclip.io.npy:read_npy", "ecgclip.io.npy:count_npy"),
     Format("HDF5", _is_hdf5, "ecgclip.io.hdf5:read_hdf5", "ecgclip.io.hdf5:count_hdf5", (("h5py", "hdf5"),)),

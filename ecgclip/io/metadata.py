@@ -1,9 +1,10 @@
-"""Metadata as comment lines, in and out: "Age: 63", "Statement: sinus rhythm". WFDB, EDF+ and CSV have such lines."""
+"""Age, sex, time and diagnoses as files spell them, in one form; and metadata as comment lines, in and out."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from datetime import datetime
 
 _SEX = {"f": "female", "female": "female", "m": "male", "male": "male"}
 _AGE = re.compile(r"([<>]?)\s*(\d+(?:[.,]\d+)?)[\s_-]*([a-z]*)\b", re.IGNORECASE)
@@ -18,6 +19,9 @@ _UNITS_PER_YEAR = {
 MAX_AGE = 130  # years
 _OURS = re.compile(r"(Time|Device|Statement|Measurement|Comment): +(.+)", re.DOTALL)  # as `comment_lines` writes them
 _FIELD = re.compile(r"\s*(age|sex|dx|time|device|statement|measurement)\s*:", re.IGNORECASE)
+_MOMENT = re.compile(
+    r"(\d{4})[-/.]?(\d\d)[-/.]?(\d\d)(?:[T ]?(\d\d):?(\d\d)(?::?(\d\d)(?:[.,]\d+)?)?)?\s*(Z|[-+]\d\d:?\d\d)?"
+)
 
 
 def parse_comments(comments: list[str]) -> dict:
@@ -96,3 +100,27 @@ def parse_age(text: str) -> float | None:
     if bound == "<" and number == "1":
         years /= 2  # "<1" is somewhere between birth and one
     return years if years <= MAX_AGE else None
+
+
+def iso_time(text: str | None) -> str | None:
+    """A moment as files give it ("20240101093000", "2024-01-01 09:30") in ISO 8601; a date where it has no time of day.
+
+    None if it is none.
+    """
+    parts = _MOMENT.fullmatch((text or "").strip())
+    if not parts:
+        return None
+    *numbers, zone = parts.groups()
+    try:
+        moment = datetime(*(int(number or 0) for number in numbers))  # type: ignore[arg-type]
+    except ValueError:
+        return None
+    if numbers[3] is None:
+        return moment.date().isoformat()
+    return moment.isoformat() + ("" if zone is None else "+00:00" if zone == "Z" else f"{zone[:3]}:{zone[-2:]}")
+
+
+def date_of(text: str | None) -> datetime | None:
+    """A moment as files give it; None if it is none."""
+    time = iso_time(text)
+    return None if time is None else datetime.fromisoformat(time)

@@ -19,7 +19,7 @@ from ecgclip.io.identity import without_identity
 USUAL_ORDERS: dict[int, tuple[str, ...]] = {12: LEADS, 8: ("I", "II", *LEADS[6:]), 1: ("I",)}
 # What a heart gives, in mV: the median over the leads of how far a second of signal reaches from its lowest to its
 # highest sample. Of 250 records of PTB-XL the least has 0.45 and the most 2.9 mV; of MIT-BIH the most has 3.8.
-LEAST_MV, MOST_MV = 0.1, 4.0
+LEAST_MV, MOST_MV = 0.05, 4.0
 USUAL_MV = 1.0
 SCALES = {"V": 1e3, "mV": 1.0, "1e-4 V": 0.1, "µV": 1e-3, "nV": 1e-6}  # mV; what a file may be in that says no unit
 

@@ -3,6 +3,7 @@
 import pytest
 from written import write
 
+from ecgclip.io.metadata import date_of, iso_time
 from ecgclip.io.read import read_ecg
 
 
@@ -59,3 +60,23 @@ def test_diagnoses_are_listed(tmp_path):
     metadata = read_ecg(write(tmp_path, extra="#Dx: 164889003,59118001\n#Rx: Unknown\n")).metadata
     assert metadata["dx"] == ["164889003", "59118001"]
     assert metadata["fields"]["rx"] == "Unknown"
+
+
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("20240101093000", "2024-01-01T09:30:00"),
+        ("2024-01-01T09:30", "2024-01-01T09:30:00"),
+        ("2024-01-01 09:30:00.250", "2024-01-01T09:30:00"),
+        ("2021-04-16T15:19:09+05:30", "2021-04-16T15:19:09+05:30"),
+        ("2021-04-16T15:19:09Z", "2021-04-16T15:19:09+00:00"),
+        ("2021-04-16T15:19:09-0430", "2021-04-16T15:19:09-04:30"),
+        ("19900515", "1990-05-15"),
+        ("2024-13-01", None),
+        ("T", None),
+        (None, None),
+    ],
+)
+def test_times_in_one_form(text, time):
+    assert iso_time(text) == time
+    assert (date_of(text) is None) == (time is None)
