@@ -23,7 +23,7 @@ def without_identity(metadata: dict[str, Any], keep_ids: bool = False) -> dict[s
 
 def hashed(identity: str) -> str:
     """A hash of a patient's id, the same on this machine for the same id, and of no use without the salt."""
-    return hashlib.sha256(_salt() + identity.encode()).hexdigest()[:LENGTH]
+    return hashlib.sha256(_salt() + identity.encode("utf-8", "replace")).hexdigest()[:LENGTH]
 
 
 @lru_cache(maxsize=1)

@@ -19,6 +19,7 @@ from ecgclip.io.identity import without_identity
 USUAL_ORDERS: dict[int, tuple[str, ...]] = {12: LEADS, 8: ("I", "II", *LEADS[6:]), 1: ("I",)}
 # What a heart gives, in mV: the median over the leads of how far a second of signal reaches from its lowest to its
 # highest sample. Of 250 records of PTB-XL the least has 0.45 and the most 2.9 mV; of MIT-BIH the most has 3.8.
+LEAST_RATE = 25  # Hz of a lead beside faster ones
 LEAST_MV, MOST_MV = 0.05, 4.0
 USUAL_MV = 1.0
 SCALES = {"V": 1e3, "mV": 1.0, "1e-4 V": 0.1, "µV": 1e-3, "nV": 1e-6}  # mV; what a file may be in that says no unit
@@ -128,7 +129,7 @@ def make_ecg(recording: Recording, source: str, given: Given = Given()) -> ECG:
     for row, values in zip(signal, samples, strict=True):
         row[: len(values)] = values
     signal *= _millivolts(signal, leads, rate, given, notes)[:, None]
-    notes = list(dict.fromkeys(notes))
+    notes = list(dict.fromkeys(" ".join(note.split()) for note in notes))
     for note in notes:
         if note.startswith("assumed"):
             warnings.warn(f"{source}: {note}", stacklevel=3)
@@ -167,6 +168,8 @@ def _ecg_leads(
             notes.append(f"left out {name[:40]}: its unit {channel.unit[:20]} is not a voltage")
         elif lead in leads:
             notes.append(f"left out {name[:40]}: lead {lead} is there already")
+        elif channel.rate is not None and not given.sampling_rate and not LEAST_RATE <= channel.rate <= MAX_RATE:
+            notes.append(f"left out {name[:40]}: {channel.rate:g} Hz is no sampling rate of an ECG")
         else:
             leads[lead] = channel
             notes += [note] if note else []

@@ -83,6 +83,13 @@ def test_a_lead_of_a_lower_rate_is_interpolated():
     np.testing.assert_allclose(ecg.signal[1, ::2], MV[1][::2], atol=1e-6)
 
 
+def test_a_lead_of_a_rate_that_no_device_has_costs_no_memory():
+    ecg = make_ecg(Recording([Channel(MV[0], "I", "mV", 250.0), Channel(MV[1], "II", "mV", 1e-6)]), "x")
+    assert ecg.leads == ("I",)
+    with pytest.raises(EcgclipError, match="1e-06 Hz is no sampling rate"):
+        make_ecg(Recording([Channel(MV[1], "II", "mV", 1e-6)]), "x")
+
+
 def test_an_id_becomes_a_hash_that_only_this_salt_gives(monkeypatch, tmp_path):
     recording = Recording(channels(), {"patient_id": "4711", "age": 50.0})
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
