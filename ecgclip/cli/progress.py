@@ -20,6 +20,7 @@ def for_each_record(
     work: Callable[[Any], None],
     *,
     reading: dict[str, Any],
+    wanted: Callable[[str], bool] | None = None,
     embed: Callable[[list[str], Callable[[str], ECG]], Iterable[tuple[str, Any]]] | None = None,
     progress: bool = False,
 ) -> bool:
@@ -30,6 +31,7 @@ def for_each_record(
     patterns : paths of headers, folders or globs
     work : called with the ECG of each record, or with its embedding where `embed` is given
     reading : keyword arguments of `read_ecg`
+    wanted : called with the path of each record; those for which it is false are not read
     embed : `ECGCLIP.embed_each`: gives each record with its embedding, or with the exception that it raised
     progress : show a bar if there are several records and stderr is a terminal
 
@@ -40,6 +42,7 @@ def for_each_record(
     """
     records, success, skipped = _find_all(patterns)
     print_skipped(skipped)
+    records = [record for record in records if wanted is None or wanted(record)]
 
     def read(record: str) -> ECG:
         return read_ecg(record, **reading)

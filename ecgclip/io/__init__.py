@@ -1,4 +1,4 @@
-"""Reading records: a module for each format, and records by path."""
+"""Reading and writing records: a module for each format, and records by path."""
 
 from typing import TYPE_CHECKING
 
@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from ecgclip.io.records import record_files as record_files
     from ecgclip.io.records import record_hash as record_hash
     from ecgclip.io.records import record_stamp as record_stamp
+    from ecgclip.io.write import write_ecg as write_ecg
 
-__all__ = ["read_ecg", "read_metadata", "find_records", "record_files", "record_hash", "record_stamp"]
+__all__ = ["read_ecg", "read_metadata", "find_records", "record_files", "record_hash", "record_stamp", "write_ecg"]
 __getattr__, __dir__ = attach(
     __name__,
     {
@@ -22,5 +23,6 @@ __getattr__, __dir__ = attach(
         "record_files": "ecgclip.io.records",
         "record_hash": "ecgclip.io.records",
         "record_stamp": "ecgclip.io.records",
+        "write_ecg": "ecgclip.io.write",
     },
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ecgclip.io.metadata import MAX_AGE, parse_age
+from ecgclip.io.metadata import MAX_AGE, parse_age, stated
 from ecgclip.io.times import rate_of
 
 _RATE_NAMES = (  # as `plain` gives them
@@ -92,7 +92,7 @@ def metadata_of(known: Mapping[str, Any]) -> dict[str, Any]:
         metadata["sex"] = _SEX[sex]
     elif isinstance(male := known.get("ismale"), (bool, np.bool_)):
         metadata["sex"] = "male" if male else "female"
-    return metadata
+    return {**stated(texts(known.get("comments", ()))), **metadata}
 
 
 def plain(name: str) -> str:

@@ -1,8 +1,9 @@
-"""Age, sex, time and diagnoses as files spell them, in one form."""
+"""Age, sex, time and diagnoses as files spell them, in one form; and metadata as comment lines, in and out."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import datetime
 
 _SEX = {"f": "female", "female": "female", "m": "male", "male": "male"}
@@ -16,6 +17,8 @@ _UNITS_PER_YEAR = {
     r"h|hrs?|hours?|std|stunden?": 8766,
 }
 MAX_AGE = 130  # years
+_OURS = re.compile(r"(Time|Device|Statement|Measurement|Comment): +(.+)", re.DOTALL)  # as `comment_lines` writes them
+_FIELD = re.compile(r"\s*(age|sex|dx|time|device|statement|measurement)\s*:", re.IGNORECASE)
 _MOMENT = re.compile(
     r"(\d{4})[-/.]?(\d\d)[-/.]?(\d\d)(?:[T ]?(\d\d):?(\d\d)(?::?(\d\d)(?:[.,]\d+)?)?)?\s*(Z|[-+]\d\d:?\d\d)?"
 )
@@ -30,7 +33,7 @@ def parse_comments(comments: list[str]) -> dict:
     -------
     dict
         age (years or None), sex ("female", "male" or None), comments (the lines themselves), dx (list of codes) and
-        fields (lower-case name -> text).
+        fields (lower-case name -> text); and where a line says them: time, device, statements, measurements.
     """
     fields: dict[str, str] = {}
     for line in comments:
@@ -41,7 +44,47 @@ def parse_comments(comments: list[str]) -> dict:
     if compact and not age:
         age, sex = compact.groups()
     dx = [code.strip() for code in re.split(r"[,;]", fields.get("dx", "")) if code.strip()]
-    return {"age": parse_age(age), "sex": _SEX.get(sex.lower()), "comments": comments, "dx": dx, "fields": fields}
+    read = {"age": parse_age(age), "sex": _SEX.get(sex.lower()), "comments": comments, "dx": dx, "fields": fields}
+    return {**stated(comments), **read}
+
+
+def stated(lines: Iterable[str]) -> dict:
+    """What lines of `comment_lines` say of time, device, statements, measurements and comments.
+
+    Only what they name is there: lines of other origin may name the patient.
+    """
+    read: dict = {}
+    for name, text in (found.groups() for line in lines if (found := _OURS.fullmatch(line))):
+        if name in ("Statement", "Comment"):
+            read.setdefault(name.lower() + "s", []).append(text)
+        elif name == "Measurement":
+            if number := re.fullmatch(r"(\w+) (-?\d+(?:\.\d+)?)", text):
+                read.setdefault("measurements", {})[number[1]] = float(number[2])
+        elif name != "Time" or re.match(r"\d{4}-\d\d-\d\d", text):
+            read.setdefault(name.lower(), text)
+    return read
+
+
+def comment_lines(metadata: dict, before_comments: str = "") -> list[str]:
+    """Metadata as lines that `parse_comments` reads, then the comments. The patient's id has no line.
+
+    With "Comment: " before the comments, `stated` finds them among lines of other origin.
+    """
+    lines = [] if metadata.get("age") is None else [f"Age: {metadata['age']:g}"]
+    lines += [f"Sex: {str(metadata['sex']).capitalize()}"] if metadata.get("sex") else []
+    lines += [f"Dx: {','.join(metadata['dx'])}"] if metadata.get("dx") else []
+    lines += [f"{key.capitalize()}: {metadata[key]}" for key in ("time", "device") if metadata.get(key)]
+    lines += [f"Statement: {text}" for text in metadata.get("statements", ())]
+    lines += [f"Measurement: {key} {value:.10g}" for key, value in metadata.get("measurements", {}).items()]
+    lines += [before_comments + text for text in free_comments(metadata)]
+    return [" ".join("".join(c if c.isprintable() else " " for c in line).split()) for line in lines]
+
+
+def free_comments(metadata: dict) -> list[str]:
+    """Comments without the lines that say what metadata says in a field of its own, such as "Age: 63"."""
+    fields = {key.removesuffix("s") for key, value in metadata.items() if value not in (None, "", [], {})}
+    found = ((text, _FIELD.match(text)) for text in metadata.get("comments", ()) if text.strip())
+    return [text for text, field in found if not field or field[1].lower() not in fields]
 
 
 def parse_age(text: str) -> float | None:

@@ -35,10 +35,12 @@ def said_in(lines: Iterable[str]) -> dict[str, Any]:
     Returns
     -------
     dict
-        Of fs (text), unit, leads, age and sex (texts) those that are there; and scale, by which samples are multiplied.
+        Of fs (text), unit, leads, age and sex (texts) those that are there; scale, by which samples are multiplied; and
+        comments, the lines themselves.
     """
-    said: dict[str, Any] = {}
-    for line in list(lines)[:MAX_LINES]:
+    lines = list(lines)[:MAX_LINES]
+    said: dict[str, Any] = {"comments": [line.strip(" #") for line in lines]}
+    for line in lines:
         if '"' in line and (rate := re.search(r'"sampling rate":\s*(\d+(?:\.\d+)?)', line)):
             said.setdefault("fs", rate[1])
         line = line[:300]
