@@ -39,9 +39,9 @@ def ecg_files(folder: Path) -> dict[str, list[Path]]:
     """The files of each format, by its name."""
     found: dict[str, list[Path]] = defaultdict(list)
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.stat().st_size and not path.name.endswith((".ref.npz", "truth.npz")):
-            if row := format_by(File.at(path).head):
-                found[row.name].append(path)
+        second_reading = path.name.endswith((".ref.npz", "truth.npz"))
+        if path.is_file() and path.stat().st_size and not second_reading and (row := format_by(File.at(path).head)):
+            found[row.name].append(path)
     return dict(found)
 
 

@@ -88,7 +88,9 @@ def read_edf(file: File) -> Recording:
         if signal in texts or not signal.count:
             continue
         if math.isnan(signal.gain):
-            notes.append(f"left out {signal.label}: its physical or digital range makes no sense")
+            notes.append(
+                f"left out {signal.label}: its physical or digital range makes no sense (the minimum is not below the maximum)"
+            )
             continue
         samples = _physical(_columns(stored, signal, layout.width), signal, layout.width)
         rate = float(f"{signal.count / layout.duration:.12g}") if layout.duration else None  # 136 / 2.72 is 50
@@ -164,13 +166,12 @@ def _read_signals(file: File, n: int, notes: list[str]) -> tuple[_Signal, ...]:
         low, high, bottom, top = (
             _float(fields[key][i]) for key in ("digital_min", "digital_max", "physical_min", "physical_max")
         )
-        gain = (top - bottom) / (high - low) if high != low and 1e-12 < abs(top - bottom) < 1e12 else math.nan
+        # a minimum above its maximum is a signal upside down by the standard, and a slip by most programs: not for us to say
+        rising = high > low and 1e-12 < top - bottom < 1e12
+        gain = (top - bottom) / (high - low) if rising else math.nan
         unit = _unit(fields["unit"][i], notes) if label not in ANNOTATIONS else None
-        digital = min(low, high), max(low, high)
-        signals.append(_Signal(label, unit, gain, bottom - gain * low, *digital, start, int(count)))
+        signals.append(_Signal(label, unit, gain, bottom - gain * low, low, high, start, int(count)))
         start += int(count)
-    if inverted := [s.label for s in signals if s.gain < 0 and s.label not in ANNOTATIONS]:
-        notes.append(f"upside down in the file (physical minimum above maximum): {' '.join(inverted)[:80]}")
     return tuple(signals)
 
 

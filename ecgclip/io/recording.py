@@ -19,6 +19,7 @@ from ecgclip.io.identity import without_identity
 USUAL_ORDERS: dict[int, tuple[str, ...]] = {12: LEADS, 8: ("I", "II", *LEADS[6:]), 1: ("I",)}
 # What a heart gives, in mV: the median over the leads of how far a second of signal reaches from its lowest to its
 # highest sample. Of 250 records of PTB-XL the least has 0.45 and the most 2.9 mV; of MIT-BIH the most has 3.8.
+RESTING_LEADS, RESTING_S, RESTING_RATES = 8, 10, (100, 250, 400, 500, 1000)  # of resting ECGs: at least leads, s, Hz
 LEAST_RATE = 25  # Hz of a lead beside faster ones
 LEAST_MV, MOST_MV = 0.05, 4.0
 USUAL_MV = 1.0
@@ -122,7 +123,7 @@ def make_ecg(recording: Recording, source: str, given: Given = Given()) -> ECG:
     leads = _ecg_leads(channels, source, given, notes)
     rate = given.sampling_rate or max((c.rate for c in leads.values() if c.rate), default=None)
     if rate is None:
-        raise EcgclipError(f"{source}: gives no sampling rate; give it with --sampling-rate (sampling_rate=)")
+        rate = _usual_rate(leads, source, notes)
     samples = _same_rate(leads, rate, given)
     check_duration(max(map(len, samples)), rate, f"{source}: ")
     signal = np.full((len(samples), max(map(len, samples))), np.nan, np.float32)
@@ -179,6 +180,16 @@ def _ecg_leads(
             f"{source}: no ECG lead ({left_out}); known leads are {', '.join(LEADS)}; --leads names them"
         )
     return leads
+
+
+def _usual_rate(leads: dict[str, Channel], source: str, notes: list[str]) -> float:
+    """Hz, of a resting ECG whose file does not say it: nearly all are of 10 s."""
+    samples = max(len(channel.samples) for channel in leads.values())
+    if len(leads) < RESTING_LEADS or samples not in (RESTING_S * rate for rate in RESTING_RATES):
+        raise EcgclipError(f"{source}: gives no sampling rate; give it with --sampling-rate (sampling_rate=)")
+    rate = samples / RESTING_S
+    notes.append(f"assumed {rate:g} Hz, as resting ECGs last {RESTING_S} s: the file gives no sampling rate")
+    return rate
 
 
 def _same_rate(leads: dict[str, Channel], rate: float, given: Given) -> list[np.ndarray]:

@@ -57,6 +57,10 @@ def test_what_cannot_be_guessed_is_asked_for():
     with pytest.raises(EcgclipError, match="x: gives no sampling rate; give it with --sampling-rate"):
         make_ecg(Recording(channels(rate=None)), "x")
     assert make_ecg(Recording(channels(rate=None)), "x", Given(sampling_rate=125)).seconds == 8
+    with pytest.warns(UserWarning, match="assumed 250 Hz, as resting ECGs last 10 s"):
+        assert make_ecg(Recording(channels(np.tile(MV, 3)[:, :2500], rate=None)), "x").seconds == 10
+    with pytest.raises(EcgclipError, match="gives no sampling rate"):
+        make_ecg(Recording(channels(np.tile(MV, 3)[:1, :2500], ("I",), rate=None)), "x")
     with pytest.raises(EcgclipError, match="3 names in --leads"):
         make_ecg(Recording(channels()), "x", Given(leads=("I", "II", "III")))
     with pytest.raises(EcgclipError, match="unit 'mmHg' is not a voltage"):
