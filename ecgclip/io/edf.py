@@ -88,9 +88,7 @@ def read_edf(file: File) -> Recording:
         if signal in texts or not signal.count:
             continue
         if math.isnan(signal.gain):
-            notes.append(
-                f"left out {signal.label}: its physical or digital range makes no sense (the minimum is not below the maximum)"
-            )
+            notes.append(f"left out {signal.label}: its physical or digital range makes no sense")
             continue
         samples = _physical(_columns(stored, signal, layout.width), signal, layout.width)
         rate = float(f"{signal.count / layout.duration:.12g}") if layout.duration else None  # 136 / 2.72 is 50
@@ -166,7 +164,7 @@ def _read_signals(file: File, n: int, notes: list[str]) -> tuple[_Signal, ...]:
         low, high, bottom, top = (
             _float(fields[key][i]) for key in ("digital_min", "digital_max", "physical_min", "physical_max")
         )
-        # a minimum above its maximum is a signal upside down by the standard, and a slip by most programs: not for us to say
+        # by the standard a minimum above its maximum turns a signal upside down; from many programs it is a slip
         rising = high > low and 1e-12 < top - bottom < 1e12
         gain = (top - bottom) / (high - low) if rising else math.nan
         unit = _unit(fields["unit"][i], notes) if label not in ANNOTATIONS else None

@@ -75,10 +75,15 @@ def survey(pattern: str | os.PathLike) -> Found:
             files.append(match)
     records = {f[: -len(".hea")] for f in files if f.endswith(".hea")}
     skipped: Counter[str] = Counter()
-    others = [f for f in files if os.path.splitext(f)[0] not in records and f not in records and f[-4:] != ".hea"]
-    for file in others:
+    of_wfdb = frozenset(records)
+    for file in files:
+        stem, extension = os.path.splitext(file)
+        beside = stem in of_wfdb or file in of_wfdb
+        if extension == ".hea" or (beside and extension in (".dat", ".mat")):
+            continue
         if what := _skipped(file):
-            skipped[what] += 1
+            if not beside:  # the annotations of a record are no file of their own
+                skipped[what] += 1
         else:
             try:
                 records.update(_ecgs_in(file))

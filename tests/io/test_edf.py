@@ -152,10 +152,10 @@ def test_a_range_that_makes_no_sense_costs_that_channel_only(edf, change):
         edf({"samples": waves(), **change})
 
 
-def test_a_negative_gain_is_followed_and_told(edf):
-    ecg = edf({"samples": waves(), "pmin": "3200", "pmax": "-3200"})
-    np.testing.assert_allclose(ecg.signal[0], -waves().ravel() / 1000, atol=1e-6)
-    assert "upside down" in ecg.notes[0]
+def test_a_lead_that_may_be_upside_down_is_left_out(edf):
+    ecg = edf({"samples": waves()}, {"label": "V1", "samples": waves(), "pmin": "3200", "pmax": "-3200"})
+    assert ecg.leads == ("II",)
+    assert ecg.notes == ("left out V1: its physical or digital range makes no sense",)
 
 
 def test_a_truncated_file_gives_its_whole_data_records(edf):

@@ -55,7 +55,7 @@ def test_what_cannot_be_guessed_is_asked_for():
         make_ecg(Recording(channels(MV[:2], names=None)), "x")
     assert make_ecg(Recording(channels(MV[:2], names=None)), "x", Given(leads=("II", "V5"))).leads == ("II", "V5")
     with pytest.raises(EcgclipError, match="x: gives no sampling rate; give it with --sampling-rate"):
-        make_ecg(Recording(channels(rate=None)), "x")
+        make_ecg(Recording(channels(MV[:, :900], rate=None)), "x")
     assert make_ecg(Recording(channels(rate=None)), "x", Given(sampling_rate=125)).seconds == 8
     with pytest.warns(UserWarning, match="assumed 250 Hz, as resting ECGs last 10 s"):
         assert make_ecg(Recording(channels(np.tile(MV, 3)[:, :2500], rate=None)), "x").seconds == 10
