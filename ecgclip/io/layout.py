@@ -114,8 +114,11 @@ def _first_rows(lines: Sequence[str], loose: bool) -> tuple[int, str, list[list[
 
 def _rows_above(above: Sequence[Sequence[str]], n: int) -> int:
     """How many of the lines before three sound rows belong to the table: some with words, or one that is damaged."""
-    if n == 1:
-        return 0
+    missing = 0
+    while missing < len(above) and len(above[-missing - 1]) == n and all(map(is_missing, above[-missing - 1])):
+        missing += 1
+    if missing or n == 1:
+        return missing
     words = 0
     while words < len(above) and len(above[-words - 1]) == n and _is_row(above[-words - 1], loose=True):
         words += 1
