@@ -241,7 +241,11 @@ def height(signal: np.ndarray, rate: float) -> float | None:
     pieces = signal[:, : min(whole, 60 * second)].reshape(len(signal), -1, second)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of stretches without a sample
-        ranges = np.nanmax(pieces, 2) - np.nanmin(pieces, 2)
-        ranges[~(ranges > 0)] = np.nan
-        height = float(np.nanmedian(np.nanmedian(ranges, 1)))
-    return height if np.isfinite(height) else None
+        ranges = np.sort(np.fmax.reduce(pieces, 2) - np.fmin.reduce(pieces, 2), axis=1)
+    by_lead = sorted(_middle(row[row > 0]) for row in ranges if (row > 0).any())
+    return _middle(by_lead) if by_lead else None
+
+
+def _middle(ordered: Sequence[float] | np.ndarray) -> float:
+    """The median of sorted values, the upper one of two; np.nanmedian takes longer than reading the file."""
+    return float(ordered[len(ordered) // 2])

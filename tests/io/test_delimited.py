@@ -309,9 +309,9 @@ def test_made_tables_equal_the_truth(formats, name, leads, rate, unit):
 
 @pytest.mark.data
 @pytest.mark.parametrize("name", ["ptbxl_00009_hr", "ptbxl_00038_hr"])
-def test_real_tables_are_read_with_a_rate_that_is_given(formats, name):
-    ecg = read_ecg(formats / f"csv/{name}.csv", sampling_rate=500)
+def test_real_tables_without_a_rate_are_taken_for_resting_ecgs(formats, name):
+    with pytest.warns(UserWarning, match="assumed 500 Hz"):
+        ecg = read_ecg(formats / f"csv/{name}.csv")
     expected = np.loadtxt(formats / f"csv/{name}.csv", delimiter=",", skiprows=1).T
     assert ecg.leads == LEADS and np.allclose(ecg.signal, expected, atol=1e-6)
-    with refused("--sampling-rate"):
-        read_ecg(formats / f"csv/{name}.csv")
+    assert read_ecg(formats / f"csv/{name}.csv", sampling_rate=250).seconds == 20
