@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import mmap
 import os
-from dataclasses import dataclass
-from typing import BinaryIO
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
 
 from ecgclip.ecg import EcgclipError
 
@@ -28,10 +28,13 @@ class File:
         Its path, or what the user calls the stream: messages begin with it.
     data : bytes or mmap
         All of it; slices are bytes, and `np.frombuffer` reads it without a copy.
+    parsed : dict
+        What a reader keeps between counting the ECGs and reading one.
     """
 
     name: str
     data: bytes | mmap.mmap
+    parsed: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
     def at(cls, path: str | os.PathLike) -> File:

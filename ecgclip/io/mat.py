@@ -77,13 +77,12 @@ def _is_numeric(value: Any) -> bool:
 
 def _variables(file: File) -> dict[str, Any]:
     """All variables by name: arrays, texts, lists of texts; the fields of a structure as "structure/field"."""
-    if is_mat4(file.head):
-        return dict(_read_old(file))
-    reader = _Reader(file)
-    flat: dict[str, Any] = {}
-    for name, value in reader.variables():
-        _flatten(name, value, flat)
-    return flat
+    if "variables" not in file.parsed:
+        flat: dict[str, Any] = {}
+        for name, value in _read_old(file) if is_mat4(file.head) else _Reader(file).variables():
+            _flatten(name, value, flat)
+        file.parsed["variables"] = flat
+    return dict(file.parsed["variables"])
 
 
 def _flatten(name: str, value: Any, flat: dict[str, Any]) -> None:
