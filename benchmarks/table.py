@@ -453,9 +453,6 @@ def million(folder: Path) -> Lines:
     yield row("to train, compress and write", f"{r['compress_s']} s")
 
 
-SECTIONS = (headline, figures, unseen, retrieval, million, describe, speed, ablations, formats)
-
-
 def formats(folder: Path) -> Lines:
     results = load(folder, "formats")
     damage = results["damage"]
@@ -472,6 +469,9 @@ def formats(folder: Path) -> Lines:
         f"Of {damage['files']:,} damaged files {len(damage['failures'])} failed in another way; the slowest took "
         f"{damage['slowest_s']:.2f} s, and memory grew by {damage['memory_grown_mb']} MB.",
     ]
+
+
+SECTIONS = (headline, figures, unseen, retrieval, million, describe, speed, ablations, formats)
 
 
 def main(folder: Path, files: list[Path]) -> None:
