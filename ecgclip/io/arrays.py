@@ -14,7 +14,7 @@ import numpy as np
 from ecgclip.ecg import LEADS, EcgclipError, standard_lead
 from ecgclip.io.beside import TIME_NAMES, last_part, metadata_of, names_beside, plain, rate_beside, units_beside
 from ecgclip.io.file import NoEcg
-from ecgclip.io.recording import SCALES, USUAL_MV, Channel, Recording, height
+from ecgclip.io.recording import SCALES, Channel, Recording, height, likely_unit
 
 MAX_CHANNELS = 16  # more rows than this are not the leads of one ECG, but as many ECGs of one lead
 MIN_SAMPLES = 100  # 2 s at the lowest sampling rate; a shorter array is no signal
@@ -266,7 +266,7 @@ def _in_common_unit(
     if not any(heights):
         return channels, [None] * len(channels)
     typical = float(np.median([h for h in heights if h]))
-    unit = min(SCALES, key=lambda unit: abs(np.log(typical * SCALES[unit] / USUAL_MV)))
+    unit = likely_unit(typical)
     notes.append(f"assumed {unit}, by the amplitude of this and other ECGs of the file: it gives no unit")
     return channels * np.float32(SCALES[unit]), ["mV"] * len(channels)
 

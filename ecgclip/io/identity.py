@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,7 @@ def _salt() -> bytes:
     if given := os.environ.get("ECGCLIP_SALT"):
         return given.encode()
     path = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "ecgclip" / "salt"
-    fresh = secrets.token_bytes(32)
+    fresh = os.urandom(32)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:

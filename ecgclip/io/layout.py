@@ -114,11 +114,11 @@ def _first_rows(lines: Sequence[str], loose: bool) -> tuple[int, str, list[list[
 
 def _rows_above(above: Sequence[Sequence[str]], n: int) -> int:
     """How many of the lines before three sound rows belong to the table: some with words, or one that is damaged."""
-    missing = 0
-    while missing < len(above) and len(above[-missing - 1]) == n and all(map(is_missing, above[-missing - 1])):
-        missing += 1
-    if missing or n == 1:
-        return missing
+    values = 0  # rows in which a sample is missing, or all are
+    while values < len(above) and len(above[-values - 1]) == n and all(map(is_value, above[-values - 1])):
+        values += 1
+    if values or n == 1:
+        return values
     words = 0
     while words < len(above) and len(above[-words - 1]) == n and _is_row(above[-words - 1], loose=True):
         words += 1

@@ -23,6 +23,7 @@ RESTING_LEADS, RESTING_S, RESTING_RATES = 8, 10, (100, 250, 400, 500, 1000)  # o
 LEAST_RATE = 25  # Hz of a lead beside faster ones
 LEAST_MV, MOST_MV = 0.05, 4.0
 USUAL_MV = 1.0
+HIGH_MV = 5.0  # two of four ECGs of CODE, in mV by its authors, have 4.1
 SCALES = {"V": 1e3, "mV": 1.0, "1e-4 V": 0.1, "µV": 1e-3, "nV": 1e-6}  # mV; what a file may be in that says no unit
 
 
@@ -212,13 +213,20 @@ def _millivolts(
     units = [given.unit or channel.unit for channel in leads.values()]
     if not all(units):
         high = height(signal, rate) or USUAL_MV
-        likely = min(SCALES, key=lambda unit: abs(np.log(high * SCALES[unit] / USUAL_MV)))
+        likely = likely_unit(high)
         notes.append(f"assumed {likely}, by the amplitude: the file gives no unit")
         return np.array([millivolts_per(unit) if unit else SCALES[likely] for unit in units], np.float32)
     scale = np.array([millivolts_per(unit or "") for unit in units], np.float32)
     if (note := implausible(signal * scale[:, None], rate)) is not None:
         notes.append(note)
     return scale
+
+
+def likely_unit(high: float) -> str:
+    """The unit, a key of SCALES, in which complexes of height `high` are a heart's: mV where that can be."""
+    if LEAST_MV <= high <= HIGH_MV:
+        return "mV"
+    return min(SCALES, key=lambda unit: abs(np.log(high * SCALES[unit] / USUAL_MV)))
 
 
 def implausible(signal: np.ndarray, rate: float) -> str | None:

@@ -297,12 +297,12 @@ def test_notes_go_to_stderr_once(classify, tmp_path):
 
 
 def test_a_bug_in_one_record_does_not_lose_the_others(classify, records, monkeypatch):
-    def read(record):
+    def read(record, **reading):
         if record.endswith("normal"):
             raise ZeroDivisionError("so it\ngoes")
         return read_ecg(record)
 
-    monkeypatch.setattr("ecgclip.model.embed.read_ecg", read)
+    monkeypatch.setattr("ecgclip.cli.progress.read_ecg", read)
     code, out, err = classify(records, "--labels", "AF", "--format", "json")
     assert code == 1
     assert len(json.loads(out)) == 2
@@ -311,10 +311,10 @@ def test_a_bug_in_one_record_does_not_lose_the_others(classify, records, monkeyp
 
 
 def test_an_interrupt_ends_quietly_and_leaves_no_file(classify, records, tmp_path, monkeypatch):
-    def read(record):
+    def read(record, **reading):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ecgclip.model.embed.read_ecg", read)
+    monkeypatch.setattr("ecgclip.cli.progress.read_ecg", read)
     code, _, err = classify(records, "--labels", "AF", "--format", "csv", "--output", tmp_path / "scores.csv")
     assert (code, err.strip()) == (130, "")
     assert not list(tmp_path.iterdir())

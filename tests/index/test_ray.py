@@ -49,7 +49,7 @@ def jobs(archive, monkeypatch):
 def embedder(model, tmp_path):
     """A worker in this process, its shards in tmp_path/shards."""
     (tmp_path / "shards").mkdir(exist_ok=True)
-    worker = ray_engine.Embedder(str(model.folder), model.weights_sha256, str(tmp_path / "shards"))
+    worker = ray_engine.Embedder(str(model.folder), model.weights_sha256, str(tmp_path / "shards"), {})
     worker.model = model
     return worker
 
@@ -188,7 +188,7 @@ def test_a_worker_may_die_once_for_any_record_but_not_for_every_record_twice(job
 def test_what_goes_wrong_in_a_worker_is_one_line(jobs, model, tmp_path):
     def line(folder, weights, shards):
         with pytest.raises(EcgclipError) as error:
-            work(ray_engine.Embedder(str(folder), weights, str(shards)), [jobs[:2]])
+            work(ray_engine.Embedder(str(folder), weights, str(shards), {}), [jobs[:2]])
         return str(error.value)
 
     assert "storage that all share" in line(model.folder, model.weights_sha256, tmp_path / "elsewhere")
