@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
@@ -21,18 +22,19 @@ def parse_xml(file: File) -> Element:
         It is not well formed, nested too deeply, or declares entities.
     """
     tree, depth = TreeBuilder(), 0
+    short = lru_cache(maxsize=1000)(local)  # documents have few names, and many elements
 
     def start(tag: str, attributes: dict[str, str]) -> None:
         nonlocal depth
         depth += 1
         if depth > MAX_DEPTH:
             raise EcgclipError(f"{file.name}: more than {MAX_DEPTH} XML elements within each other")
-        tree.start(local(tag), {local(key): value for key, value in attributes.items()})
+        tree.start(short(tag), {short(key): value for key, value in attributes.items()} if attributes else attributes)
 
     def end(tag: str) -> None:
         nonlocal depth
         depth -= 1
-        tree.end(local(tag))
+        tree.end(short(tag))
 
     def refuse(*_: object) -> int:
         raise EcgclipError(f"{file.name}: the XML document declares entities, which no ECG needs")
