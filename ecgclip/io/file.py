@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 from ecgclip.ecg import EcgclipError
 
 HEAD = 8192  # bytes that a format is recognised by
+MOST_READ = 1 << 28  # bytes that are read at once; what is longer is mapped, and must not be cut short meanwhile
 MAX_STREAM = 1 << 30  # bytes; a stream is held in memory
 
 
@@ -44,6 +45,8 @@ class File:
             with open(path, "rb") as file:
                 if not os.fstat(file.fileno()).st_size:
                     raise EcgclipError(f"{path}: the file is empty")
+                if os.fstat(file.fileno()).st_size <= MOST_READ:
+                    return cls(path, file.read())
                 return cls(path, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         except (OSError, ValueError) as error:
             problem = getattr(error, "strerror", None) or error
@@ -52,9 +55,14 @@ class File:
     @classmethod
     def of(cls, stream: BinaryIO, name: str) -> File:
         """Read a stream to its end. Raises EcgclipError if it is empty, too long, or gives text instead of bytes."""
-        data = stream.read(MAX_STREAM + 1)
+        if isinstance(stream, io.TextIOBase) or not hasattr(stream, "read"):
+            raise EcgclipError(f"{name}: give a path or a file object opened in binary mode, as in open(path, 'rb')")
+        try:
+            data = stream.read(MAX_STREAM + 1)
+        except (OSError, ValueError) as error:
+            raise EcgclipError(f"{name}: cannot be read ({error})") from None
         if not isinstance(data, bytes):
-            raise EcgclipError(f"{name}: a stream of text; open it in binary mode, as in open(path, 'rb')")
+            raise EcgclipError(f"{name}: gives {type(data).__name__} and no bytes; open it in binary mode")
         if not data or len(data) > MAX_STREAM:
             raise EcgclipError(f"{name}: the stream is {'longer than 1 GiB' if data else 'empty'}")
         return cls(name, data)

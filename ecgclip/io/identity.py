@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -33,11 +34,21 @@ def _salt() -> bytes:
     path = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "ecgclip" / "salt"
     fresh = os.urandom(32)
     try:
+        if stored := _stored(path):
+            return stored
         path.parent.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        partial = path.with_name(f"salt.{os.getpid()}")
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.write(fresh)
-    except FileExistsError:
-        return path.read_bytes() or fresh
+        if path.is_file():
+            path.unlink()  # an empty one, of a run that was killed
+        with suppress(FileExistsError):  # another run was quicker: its salt counts
+            os.link(partial, path)
+        partial.unlink()
+        return _stored(path) or fresh
     except OSError:
         return fresh  # nowhere to keep it: hashes are the same within this run only
-    return fresh
+
+
+def _stored(path: Path) -> bytes:
+    return path.read_bytes() if path.is_file() else b""

@@ -70,6 +70,8 @@ def read_ecg(
     if is_wfdb(path):
         if not os.path.exists(path) and not os.path.isfile(record_stem(path) + ".hea"):
             raise EcgclipError(f"{path}: no such file or record")
+        if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+            raise EcgclipError(f"{path}: a pipe or a device; give it as standard input: -")
         return read_wfdb(path, given)
     file, index = split_index(path)
     return _read_file(File.at(file), index, given, path)
@@ -89,9 +91,14 @@ def is_wfdb(path: str) -> bool:
 
 
 def _is_signal_file(path: str) -> bool:
-    """Whether `path` is the signal file of the header with the same name, such as a .mat file of a Challenge."""
+    """Whether `path` is a signal file that the header with the same name names, such as a .mat file of a Challenge."""
     stem, extension = os.path.splitext(path)
-    return extension in (".dat", ".mat") and os.path.isfile(stem + ".hea")
+    if extension not in (".dat", ".mat") or not os.path.isfile(stem + ".hea"):
+        return False
+    try:
+        return any(signal.file == os.path.basename(path) for signal in parse_header(stem + ".hea").signals)
+    except EcgclipError:
+        return True  # reading the record tells what is wrong with its header
 
 
 def split_index(path: str) -> tuple[str, int | None]:

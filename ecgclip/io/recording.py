@@ -176,11 +176,21 @@ def _ecg_leads(
             leads[lead] = channel
             notes += [note] if note else []
     if not leads:
-        left_out = "; ".join(notes)[:200] or "it has no signals"
+        left_out = reasons(notes) or "it has no signals"
         raise EcgclipError(
             f"{source}: no ECG lead ({left_out}); known leads are {', '.join(LEADS)}; --leads names them"
         )
     return leads
+
+
+def reasons(notes: Sequence[str]) -> str:
+    """Why channels were left out, each reason once with the first names, in one line."""
+    names: dict[str, list[str]] = {}
+    for note in notes:
+        name, _, reason = note.removeprefix("left out ").partition(": ")
+        names.setdefault(reason or name, []).append(name)
+    shown = [f"{', '.join(who[:3])}{' …' if len(who) > 3 else ''}: {reason}"[:120] for reason, who in names.items()]
+    return "; ".join(shown[:3])
 
 
 def _usual_rate(leads: dict[str, Channel], source: str, notes: list[str]) -> float:
@@ -211,13 +221,14 @@ def _millivolts(
 ) -> np.ndarray:
     """mV for one unit of each lead, float32 (leads,); adds a note where the unit is assumed or makes no heart's ECG."""
     units = [given.unit or channel.unit for channel in leads.values()]
-    if not all(units):
-        high = height(signal, rate) or USUAL_MV
-        likely = likely_unit(high)
+    unsaid = [unit is None or not unit for unit in units]
+    if any(unsaid):
+        likely = likely_unit(height(signal[unsaid], rate) or USUAL_MV)
         notes.append(f"assumed {likely}, by the amplitude: the file gives no unit")
-        return np.array([millivolts_per(unit) if unit else SCALES[likely] for unit in units], np.float32)
-    scale = np.array([millivolts_per(unit or "") for unit in units], np.float32)
-    if (note := implausible(signal * scale[:, None], rate)) is not None:
+        scale = np.array([millivolts_per(unit) if unit else SCALES[likely] for unit in units], np.float32)
+    else:
+        scale = np.array([millivolts_per(unit or "") for unit in units], np.float32)
+    if (note := implausible(signal * scale[:, None], rate, units[0] or likely)) is not None:
         notes.append(note)
     return scale
 
@@ -229,17 +240,19 @@ def likely_unit(high: float) -> str:
     return min(SCALES, key=lambda unit: abs(np.log(high * SCALES[unit] / USUAL_MV)))
 
 
-def implausible(signal: np.ndarray, rate: float) -> str | None:
-    """A note where a signal (leads, samples) in mV is too high or too low for a heart's, with what would fit."""
+def implausible(signal: np.ndarray, rate: float, unit: str = "mV") -> str | None:
+    """A note where a signal (leads, samples) in mV is too high or too low for a heart's, with what would fit.
+
+    unit : what the samples were taken to be in
+    """
     high = height(signal, rate)
     if high is None or LEAST_MV <= high <= MOST_MV:
         return None
-    factor = min((1e-6, 1e-3, 0.1, 0.2, 5.0, 10.0, 1e3), key=lambda factor: abs(np.log(high * factor / USUAL_MV)))
-    unit = {1e-3: ", which is what samples in µV give", 1e3: ", which is what samples in V give"}.get(factor, "")
-    return (
-        f"a second of signal spans {high:.3g} mV, which no heart gives: noise, or the file's unit or gain is wrong "
-        f"({factor:g} times that would fit{unit}; --unit overrules)"
-    )
+    stored = high / (millivolts_per(unit) or SCALES.get(unit, 1.0))
+    fitting = [name for name in ("mV", "uV", "V") if 0.3 <= stored * (millivolts_per(name) or 0) <= MOST_MV]
+    factor = min((0.01, 0.1, 0.2, 5.0, 10.0, 100.0), key=lambda factor: abs(np.log(high * factor / USUAL_MV)))
+    cure = f"--unit {fitting[0]} would fit" if fitting else f"{factor:g} times that would fit"
+    return f"a second of signal spans {high:.3g} mV, which no heart gives: noise, or a wrong unit or gain ({cure})"
 
 
 def height(signal: np.ndarray, rate: float) -> float | None:

@@ -32,9 +32,7 @@ def test_a_missing_unit_is_decided_by_the_amplitude_and_told(factor, unit):
     np.testing.assert_allclose(ecg.signal, MV, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("factor", "fits"), [(5, "0.2 times that would fit"), (1e3, "which is what samples in µV give")]
-)
+@pytest.mark.parametrize(("factor", "fits"), [(5, "0.2 times that would fit"), (1e3, "--unit uV would fit")])
 def test_a_height_that_no_heart_gives_is_told_and_kept(factor, fits):
     ecg = make_ecg(Recording(channels(MV * factor)), "x")
     np.testing.assert_allclose(ecg.signal, MV * factor, rtol=1e-5, atol=1e-6)
@@ -42,6 +40,17 @@ def test_a_height_that_no_heart_gives_is_told_and_kept(factor, fits):
     overruled = make_ecg(Recording(channels(MV * 1e3)), "x", Given(unit="uV"))
     np.testing.assert_allclose(overruled.signal, MV, rtol=1e-5, atol=1e-6)
     assert not overruled.notes
+
+
+def test_an_assumed_unit_is_checked_and_concerns_the_leads_without_one():
+    with pytest.warns(UserWarning, match="assumed µV"):
+        ecg = make_ecg(Recording(channels(MV * 1e4, unit=None)), "x")
+    assert [note for note in ecg.notes if "which no heart gives" in note]
+    mixed = [Channel(MV[0], "I", None, 250.0), Channel(MV[1] * 1e3, "II", "uV", 250.0)]
+    with pytest.warns(UserWarning, match="assumed mV"):
+        np.testing.assert_allclose(make_ecg(Recording(mixed), "x").signal, MV[:2], atol=1e-6)
+    volts = make_ecg(Recording(channels(MV, unit="V")), "x")
+    assert [note for note in volts.notes if "--unit mV would fit" in note]
 
 
 @pytest.mark.parametrize(("count", "order"), [(12, LEADS), (8, ("I", "II", *LEADS[6:])), (1, ("I",))])
@@ -76,7 +85,7 @@ def test_other_signals_are_left_out_and_told():
     ecg = make_ecg(Recording([*channels(MV[:2], ("I", "II")), *others, Channel(MV[3], "DI", "mV", 250.0)]), "x")
     assert ecg.leads == ("I", "II")
     assert [note.split(":")[0] for note in ecg.notes] == ["left out Resp", "left out V7", "left out aVF", "left out DI"]
-    with pytest.raises(EcgclipError, match="x: no ECG lead .left out Resp"):
+    with pytest.raises(EcgclipError, match="x: no ECG lead .Resp, V7: not one .*; aVF: its unit mmHg is not a voltage"):
         make_ecg(Recording(others), "x")
 
 
@@ -108,6 +117,10 @@ def test_an_id_becomes_a_hash_that_only_this_salt_gives(monkeypatch, tmp_path):
     assert make_ecg(recording, "x").metadata["patient"] == hashes[3], "a salt of its own is kept"
     identity._salt.cache_clear()
     assert os.stat(tmp_path / "ecgclip" / "salt").st_mode & 0o077 == 0
+    (tmp_path / "ecgclip" / "salt").write_bytes(b"")  # as a run that was killed may leave it
+    identity._salt.cache_clear()
+    assert identity._salt() == (tmp_path / "ecgclip" / "salt").read_bytes() != b""
+    identity._salt.cache_clear()
     kept = make_ecg(recording, "x", Given(keep_ids=True)).metadata
     assert kept["patient"] == "4711"
     assert "patient_id" not in kept
