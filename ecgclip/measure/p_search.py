@@ -123,6 +123,7 @@ def _classes(leads: np.ndarray, peaks: np.ndarray) -> list[np.ndarray]:
     shapes = (shapes - shapes.mean(axis=2, keepdims=True)).reshape(len(peaks), -1)
     shapes /= np.maximum(np.linalg.norm(shapes, axis=1, keepdims=True), 1e-9)
     alike = shapes @ shapes.T > SAME_SHAPE
+    np.fill_diagonal(alike, True)  # a beat that is flat in these leads is like none, not even itself
     left, classes = np.ones(len(peaks), bool), []
     while left.any():
         centre = np.argmax((alike & left).sum(axis=1) * left)

@@ -140,3 +140,15 @@ def test_without_a_few_beats_nothing_is_said(beats):
     atria = measure(signal, np.ones(12, bool), peaks).atria
     assert all(np.isnan(getattr(atria, name)) for name in ("p_rate", "dropped", "missing", "p_unlocked", "pr_range_ms"))
     assert len(atria.p_before) == beats
+
+
+@pytest.mark.parametrize("flat", [slice(3, 5), slice(None)])
+def test_beats_that_are_flat_in_the_leads_that_are_there_end_the_search(flat):
+    p = np.arange(0.4, 10, 0.8)
+    signal, peaks = drawn(p, p + 0.16)
+    for r in peaks[flat]:
+        signal[:, r - 30 : r + 50] = 0
+    mask = np.zeros(12, bool)
+    mask[0] = True
+    atria = measure(signal * mask[:, None], mask, peaks).atria  # once it searched for ever
+    assert len(atria.at) <= len(p), "no more P waves than there are"
