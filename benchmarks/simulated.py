@@ -99,7 +99,7 @@ def rivals(model: ECGCLIP, scores: Scores, truth: np.ndarray, rows: np.ndarray, 
         and other not in family
         and not kb.ancestors(other) & family
     ]
-    chosen = np.ix_(rows, others)
+    chosen = np.ix_(rows, np.array(others, int))
     return np.where(truth[chosen] == 0, scores.both[chosen], 0)
 
 

@@ -181,7 +181,7 @@ def mix(
     by_vector, evidence, truth = map(np.concatenate, columns)
     if not sizes[0] or np.unique(truth).size < 2:
         return 1.0, 1.0, 0.0
-    return fit_mix(criteria, by_vector, evidence, truth, shared_weight(*sizes, share))
+    return fit_mix(criteria, by_vector, evidence, truth, shared_weight(sizes[0], sizes[1], share))
 
 
 Answer = tuple[Calibration, Witnesses | None]  # what turns similarity and evidence into a probability
@@ -208,7 +208,7 @@ def calibrate_simulated(
     known = truth >= 0
     weight = np.zeros(len(truth))
     sizes = int((real.truth >= 0).sum()), int((made.truth >= 0).sum())
-    weight[known] = shared_weight(*sizes, HALF) * known.sum()
+    weight[known] = shared_weight(sizes[0], sizes[1], HALF) * known.sum()
     curve = fit(features, truth, weight)
     return curve, mix([real], [made], curve, criteria, HALF)
 
