@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from ecgclip.knowledge.criteria.evidence import logistic
+from ecgclip.knowledge.criteria.evidence import HIGHEST, logistic
 
 SMALLEST = 1e-6  # a probability that is told apart from 0
 # From this probability on, a condition takes odds from what it excludes. Chosen on validation: from 0.5 on, conditions
@@ -114,6 +114,10 @@ class Witnesses:
         """Probabilities by the vector (…) and evidence (…, features) → probabilities (…)."""
         slope, share, bias = getattr(self, known)
         return logistic(slope * logit(by_vector) + share * (evidence @ np.array(self.weights)) + bias)
+
+    def at_most(self, by_vector: np.ndarray, known: Known) -> np.ndarray:
+        """The highest probabilities (…) that any evidence, or none, gives beside those by the vector (…)."""
+        return np.fmax(by_vector, self.together(by_vector, np.array(HIGHEST), known))
 
 
 def logit(probability: np.ndarray) -> np.ndarray:

@@ -90,14 +90,28 @@ class Scorer:
         names = [leaf.concept.id if leaf.concept else "" for leaf in leaves]
         beside_them = set().union(*(self.kb.rivals(c) | self.kb.narrower(c) for c in names))
         trusted = {c for c in beside_them if self.config.known(c) != "untrained"}
-        others = sorted(trusted - set(names))
-        if others:  # not asked for
-            prompts = [Prompt(c, self.concept_vector(c), self.kb.concepts[c], ()) for c in others]
+        if others := self._perhaps_likely(vectors, sorted(trusted - set(names))):  # not asked for
+            prompts = [self._prompt(c) for c in others]
             beside = np.hstack([by.both, self.one_by_one(vectors, prompts, judge).both])
         else:
             beside = by.both
         both = coherent(self.kb, [*names, *others], beside, trusted)[:, : len(names)]
         return Probabilities(both, by.vector, by.criteria)
+
+    def _prompt(self, concept: str) -> Prompt:
+        return Prompt(concept, self.concept_vector(concept), self.kb.concepts[concept], ())
+
+    def _perhaps_likely(self, vectors: np.ndarray, concepts: Sequence[str]) -> list[str]:
+        """Those concepts that evidence could make `LIKELY` in any ECG: only they bear upon others."""
+        witnesses, prompts = self.config.witnesses, [self._prompt(c) for c in concepts]
+        if not prompts or witnesses is None:
+            return []
+        vector = self.by_vector(vectors @ leaf_vectors(prompts).T, prompts)
+        return [
+            c
+            for c, p in zip(concepts, vector.T, strict=True)
+            if witnesses.at_most(p, self.config.known(c)).max() >= LIKELY
+        ]
 
     def one_by_one(self, vectors: np.ndarray, leaves: Sequence[Prompt], judge: Judge | None) -> Probabilities:
         """The same, each condition as if there were no other."""

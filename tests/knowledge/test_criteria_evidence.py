@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from made import EMPTY, concept, measure_simulated, measured
 
 from ecgclip.knowledge.criteria import FEATURES, Judge, Readings, weigh
+from ecgclip.knowledge.criteria.evidence import HIGHEST
 from ecgclip.knowledge.criteria.judge import tree_of
 from ecgclip.knowledge.criteria.readings import columns, read
 
@@ -134,6 +135,7 @@ def test_a_wider_condition_is_at_least_as_true_as_its_narrower_ones(kb, records)
     judge, checked = Judge(records, kb.concepts), 0
     evidence = {name: weigh(judge, entry) for name, entry in kb.concepts.items()}
     for name, wider in evidence.items():
+        assert (wider.features <= HIGHEST).all()
         for each in judge.narrower(name):
             narrower = evidence[each.id]
             required = np.where(narrower.required > 0, narrower.required * (1 - narrower.explained), narrower.required)

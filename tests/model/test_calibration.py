@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecgclip.knowledge.criteria import FEATURES
+from ecgclip.knowledge.criteria.evidence import HIGHEST
 from ecgclip.model.calibration import LIKELY, Calibration, Witnesses, logistic, logit, yielding
 from ecgclip.model.store import load_model
 
@@ -53,6 +54,14 @@ def test_more_of_either_witness_never_lowers_a_probability(evidence, more, one, 
     assert WITNESSES.together(low, evidence + more, known) >= WITNESSES.together(low, evidence, known)
     assert WITNESSES.together(high, evidence, known) >= WITNESSES.together(low, evidence, known)
     assert 0 <= WITNESSES.together(high, evidence, known) <= 1
+
+
+@given(FEATURE, st.floats(0, 1), st.sampled_from(KNOWN))
+def test_no_evidence_makes_more_of_a_vector_than_the_highest(evidence, by_vector, known):
+    possible = np.minimum(evidence, HIGHEST)
+    most = WITNESSES.at_most(np.array(by_vector), known)
+    assert most >= WITNESSES.together(np.array(by_vector), possible, known) - 1e-12
+    assert most >= by_vector
 
 
 def test_the_odds_of_both_witnesses_are_added():

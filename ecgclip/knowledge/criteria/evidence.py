@@ -21,6 +21,7 @@ FEATURES = (
 )  # fmt: skip
 FAR = 1.0  # a required margin beyond has a weight of its own
 FARTHEST, FARTHEST_OVERALL = 3.0, 2.0  # beyond so many units a margin says no more
+HIGHEST = (0.0, 0.0, FAR, FARTHEST - FAR, 0.0, FARTHEST_OVERALL, FARTHEST_OVERALL, 0.0)  # where all speaks for it
 EXPLAINED = 3.0  # the margin of an explanation counts as a logistic of its half-width
 
 
