@@ -37,7 +37,7 @@ Plot = Annotated[Path | None, typer.Option(metavar="FILE.png", help="Also draw t
 RecipeName = Annotated[
     str,
     typer.Argument(
-        metavar="RECIPE", help="A YAML file, or the name of a shipped one: default, simulated, melp or merl."
+        metavar="RECIPE", help="A YAML file, or the name of a shipped one: default, melp or merl."
     ),
 ]
 DataFolder = Annotated[Path, typer.Option("--data", metavar="DIR", help="Folder that holds the recipe's data sets.")]
