@@ -48,9 +48,7 @@ Plot = Annotated[Path | None, typer.Option(metavar="FILE.png", help="Also draw t
 # training
 RecipeName = Annotated[
     str,
-    typer.Argument(
-        metavar="RECIPE", help="A YAML file, or the name of a shipped one: default, simulated, melp or merl."
-    ),
+    typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a shipped one: default, melp or merl."),
 ]
 DataFolder = Annotated[Path, typer.Option("--data", metavar="DIR", help="Folder that holds the recipe's data sets.")]
 Threads = Annotated[int | None, typer.Option(metavar="N", min=1, help="CPU threads; default: torch's choice.")]

@@ -193,7 +193,7 @@ def _subset_features(
     by_subset = {leads[0].tobytes(): features(whole)}
     for subset in leads:
         if subset.tobytes() not in by_subset:
-            by_subset[subset.tobytes()] = features(measure(signal * subset[:, None], subset, *of_beats, detailed=False))
+            by_subset[subset.tobytes()] = features(measure(signal * subset[:, None], subset, *of_beats))
     return np.stack([by_subset[subset.tobytes()] for subset in leads])
 
 
