@@ -22,6 +22,8 @@ from ecgclip.model.prompts import UNTRAINED, Prompt, combine, leaf_vectors
 from ecgclip.model.results import Embedding, Result, Score
 from ecgclip.prepare import SAMPLING_RATE
 
+NORMAL = "normal-ecg"
+ENOUGH_ABNORMAL = 30  # conditions that training had; fewer are not all that makes an ECG abnormal
 CERTAINTY = 3.0  # a number at the edge of its zone of doubt is so probable: logistic(1) = 0.73
 
 
@@ -116,6 +118,9 @@ class Scorer:
     def one_by_one(self, vectors: np.ndarray, leaves: Sequence[Prompt], judge: Judge | None) -> Probabilities:
         """The same, each condition as if there were no other."""
         vector = self.by_vector(vectors @ leaf_vectors(leaves).T, leaves)
+        normal = [j for j, leaf in enumerate(leaves) if leaf.concept and leaf.concept.id == NORMAL]
+        if normal and (abnormal := self._abnormal()):
+            vector[:, normal] = np.fmax(vector[:, normal], self._none_of(vectors, abnormal)[:, None])
         both, criteria = vector.copy(), np.full_like(vector, np.nan)
         witnesses = self.config.witnesses
         for j, leaf in enumerate(leaves):
@@ -130,6 +135,19 @@ class Scorer:
                 both[rows, j] = witnesses.together(vector[rows, j], features, self._known(leaf))
                 criteria[rows, j] = witnesses.criteria(features)
         return Probabilities(both, vector, criteria)
+
+    def _abnormal(self) -> list[Prompt]:
+        """The narrowest conditions that a normal ECG lacks and training had ECGs of; none if they are few."""
+        trained = set(self.config.trained_concepts or ())
+        wider = set().union(*(self.kb.ancestors(c) for c in trained & self.kb.concepts.keys()))
+        narrowest = sorted(self.kb.excluded(NORMAL) & trained - wider) if NORMAL in self.kb.concepts else []
+        conditions = [c for c in narrowest if self.kb.concepts[c].category != "beat"]
+        return [self._prompt(c) for c in conditions] if len(conditions) >= ENOUGH_ABNORMAL else []
+
+    def _none_of(self, vectors: np.ndarray, conditions: Sequence[Prompt]) -> np.ndarray:
+        """How probable it is at least that none of the conditions is there, (n,): what their sum leaves (Boole)."""
+        probability = self.by_vector(vectors @ leaf_vectors(conditions).T, conditions)
+        return (1 - probability.sum(axis=1)).clip(min=0)
 
     def by_vector(self, similarity: np.ndarray, leaves: Sequence[Prompt]) -> np.ndarray:
         """Similarities (n, leaves) → probabilities (n, leaves), by the curve for how training knew each condition."""

@@ -29,7 +29,7 @@ from ecgclip.knowledge.criteria.readings import combine
 from ecgclip.model.calibration import Calibration, Known, Mix, Witnesses
 from ecgclip.model.clip import ECGCLIP
 from ecgclip.model.config import ModelConfig
-from ecgclip.model.scoring import coherent
+from ecgclip.model.scoring import NORMAL, coherent
 from ecgclip.train.sources import Split, Splits
 from ecgclip.train.targets import targets
 from ecgclip.train.validation import embed_windows
@@ -44,7 +44,6 @@ from ecgclip.train.witnesses import (
 )
 
 RISING = (0, 1, 2)  # of Calibration.features: the similarity, its distance from the bank's mean, and its rank
-NORMAL = "normal-ecg"
 HALF = 0.5  # of the weight, where real ECGs only say what is absent
 THRESHOLDS = np.arange(2, 39) / 40  # tried; a finer grid would only follow the noise of a small split
 
