@@ -10,6 +10,7 @@ import numpy as np
 
 from ecgclip.data.metadata import concept_names
 from ecgclip.ecg import EcgclipError
+from ecgclip.index.reading import with_reading
 from ecgclip.io.read import read_ecg
 from ecgclip.io.records import record_hash, record_stamp
 from ecgclip.measure.guideline import findings
@@ -18,7 +19,7 @@ from ecgclip.model.results import Embedding
 
 NOISE = {"baseline_wander": "baseline wander", "muscle_noise": "muscle noise", "flat_lead": "a flat lead"}
 SEX = {"female": "F", "male": "M"}
-Job = tuple[str, str, str]  # absolute path and path as given (both without .hea), hash when last embedded or ""
+Job = tuple[str, str, str]  # absolute path and path as given (both without .hea), Row.sha256 or ""
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Row:
     size, mtime_ns : int
         The stamp of the record (`record_stamp`).
     sha256 : str
-        The hash of the record (`record_hash`).
+        The hash of the record (`record_hash`), with the options that it was read with (`with_reading`).
     leads : str
         Names, separated by spaces.
     seconds : float
@@ -80,7 +81,7 @@ def embed_batch(jobs: Sequence[Job], model: ECGCLIP, reading: Mapping[str, Any])
     changed: list[Row] = []
     for file, record, old_sha256 in jobs:
         try:
-            row = Row(file, record, "", *(record_stamp(file) or (0, 0)), record_hash(file))
+            row = Row(file, record, "", *(record_stamp(file) or (0, 0)), with_reading(record_hash(file), reading))
         except Exception as error:
             rows.append(_failed(file, record, error))
         else:

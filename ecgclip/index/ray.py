@@ -61,7 +61,7 @@ def embed_by_ray(
     shards, weights_sha256 = Path(folder).absolute() / "shards", model.weights_sha256
     shards.mkdir(exist_ok=True)
     wanted = {file: record for batch in batches for file, record, _ in batch}
-    yield from left_over(shards, weights_sha256, wanted)
+    yield from left_over(shards, weights_sha256, wanted, reading)
     tasks = _tasks(batches, wanted)
     worker = str(Path(str(model.folder)).absolute()), weights_sha256, str(shards), dict(reading)
     for name in _run(tasks, worker, workers) if tasks else ():

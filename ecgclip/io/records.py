@@ -6,6 +6,7 @@ import glob
 import hashlib
 import os
 import re
+import stat
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -39,7 +40,8 @@ def find_records(pattern: str | os.PathLike) -> list[str]:
     """The records that `pattern` names: a file, a WFDB header, a folder (searched through) or a glob.
 
     Links to folders are followed, and each record is found once, by its most direct path. The segments of a
-    multi-segment record are not records of their own. Files that are no ECG are left out of folders and globs.
+    multi-segment record are not records of their own. Files that are no ECG, and pipes and devices, are left out of
+    folders and globs.
 
     Returns
     -------
@@ -49,7 +51,7 @@ def find_records(pattern: str | os.PathLike) -> list[str]:
     Raises
     ------
     EcgclipError
-        There are none.
+        There are none, or it is a pipe.
     """
     return survey(pattern).records
 
@@ -66,15 +68,11 @@ def survey(pattern: str | os.PathLike) -> Found:
         return Found([pattern], Counter())
     if os.path.isfile(pattern):
         return Found(_ecgs_in(pattern), Counter())
+    if what := _irregular(pattern):
+        raise EcgclipError(f"{pattern}: {what}; give what it holds on standard input, which is called -")
     matches = [pattern] if os.path.isdir(pattern) else _glob(pattern)
-    files: list[str] = []
-    for match in matches:
-        if os.path.isdir(match):
-            files += [os.path.join(folder, name) for folder, names in _folders(match) for name in names]
-        elif os.path.isfile(match):
-            files.append(match)
+    files, skipped = _files_of(matches)
     records = {f[: -len(".hea")] for f in files if f.endswith(".hea")}
-    skipped: Counter[str] = Counter()
     of_wfdb = frozenset(records)
     for file in files:
         stem, extension = os.path.splitext(file)
@@ -97,6 +95,29 @@ def survey(pattern: str | os.PathLike) -> Found:
     return Found(_once_each(records), skipped)
 
 
+def _files_of(matches: list[str]) -> tuple[list[str], Counter[str]]:
+    """The files among `matches` and in the folders among them; and what cannot be read as a file, counted."""
+    files: list[str] = []
+    for match in matches:
+        if os.path.isdir(match):
+            files += [os.path.join(folder, name) for folder, names in _folders(match) for name in names]
+        else:
+            files.append(match)
+    kinds = {file: what for file in files if (what := _irregular(file))}
+    return [file for file in files if file not in kinds], Counter(kinds.values())
+
+
+def _irregular(path: str) -> str | None:
+    """What `path` is, if it is neither a file nor a folder; opening a pipe would wait until something is written."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:  # told when it is opened
+        return None
+    if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+        return None
+    return "a pipe" if stat.S_ISFIFO(mode) else "no regular file"
+
+
 def _skipped(path: str) -> str | None:
     """What a file in a folder is, if it is no ECG; None if it is one."""
     try:
@@ -112,14 +133,19 @@ def _ecgs_in(path: str) -> list[str]:
 
     Raises NoEcg where it is sound and holds none.
     """
+    held = ecgs_held(path) or 1
+    return [path] if held <= 1 else [f"{path}#{i}" for i in range(held)]
+
+
+def ecgs_held(path: str) -> int | None:
+    """How many ECGs one file holds; None if that cannot be told, as of a damaged one. Raises NoEcg if none."""
     try:
         file = File.at(path)
-        held = format_of(file).held(file)
+        return format_of(file).held(file)
     except NoEcg:
         raise
     except EcgclipError:
-        held = 1
-    return [path] if held <= 1 else [f"{path}#{i}" for i in range(held)]
+        return None
 
 
 def _once_each(records: set[str]) -> list[str]:
@@ -182,6 +208,27 @@ def record_files(record: str | os.PathLike) -> list[str]:
         path_beside(h.path, s.file) for h in headers for s in h.signals if s.file != "~" and standard_lead(s.name)[0]
     }
     return [*(h.path for h in headers), *sorted(signals)]
+
+
+def record_exists(record: str | os.PathLike) -> bool:
+    """Whether a record is there: its header or file; of "file#3", whether the file still holds so many ECGs."""
+    record = os.fspath(record)
+    if os.path.exists(record_stem(record) + ".hea"):
+        return True
+    file, index = split_index(record)
+    if index is None or not os.path.isfile(file):
+        return os.path.isfile(file)
+    held = _held_now(file, record_stamp(file))
+    return held is None or index < held
+
+
+@lru_cache(maxsize=8)
+def _held_now(file: str, stamp: tuple[int, int] | None) -> int | None:
+    """As `ecgs_held`, 0 for none: counted once, and not again for each ECG in the file."""
+    try:
+        return ecgs_held(file)
+    except NoEcg:
+        return 0
 
 
 def record_stamp(record: str | os.PathLike) -> tuple[int, int] | None:
