@@ -17,7 +17,6 @@ from ecgclip.cli.messages import RecordNotes, print_note
 from ecgclip.cli.options import (
     FORMATS,
     Format,
-    KeepIds,
     Knowledge,
     Leads,
     Model,
@@ -76,7 +75,9 @@ def classify(
     sampling_rate: SamplingRate = None,
     unit: Unit = None,
     leads: Leads = None,
-    keep_ids: KeepIds = False,
+    keep_ids: Annotated[
+        bool, typer.Option("--keep-ids", help="With --explain: patient ids instead of a salted hash of each.")
+    ] = False,
 ) -> None:
     """Score ECGs for conditions in words; without labels, for all conditions that the model was trained on.
 
@@ -85,7 +86,7 @@ def classify(
       ecgclip classify examples/records/af.hea --labels AF,STEMI
     """
     check_format(format, FORMATS)
-    _check_explain(explain, index, format)
+    _check_explain(explain, index, format, keep_ids)
     chosen, concepts = choose_labels(labels, labels_file, label_set)
     reading = reading_options(sampling_rate, unit, leads, keep_ids)
     notes = RecordNotes()
@@ -113,9 +114,11 @@ def classify(
         raise typer.Exit(1)
 
 
-def _check_explain(explain: bool, index: Path | None, format: str) -> None:
+def _check_explain(explain: bool, index: Path | None, format: str, keep_ids: bool) -> None:
     if index is not None and not explain:
         raise EcgclipError("--index goes with --explain")
+    if keep_ids and not explain:
+        raise EcgclipError("--keep-ids goes with --explain; without it, no id is printed")
     if explain and format == "csv":
         raise EcgclipError("--explain goes with --format table or json; the columns of csv are fixed")
 
@@ -194,7 +197,6 @@ def describe(
     sampling_rate: SamplingRate = None,
     unit: Unit = None,
     leads: Leads = None,
-    keep_ids: KeepIds = False,
 ) -> None:
     """Report-like sentences, each with its probability and its concept.
 
@@ -203,7 +205,7 @@ def describe(
       ecgclip describe examples/records/af.hea
     """
     check_format(format, ("table", "json"))
-    reading = reading_options(sampling_rate, unit, leads, keep_ids)
+    reading = reading_options(sampling_rate, unit, leads)
     with output_file(output) as out:
         from ecgclip.explain.sentences import check_options, describe
         from ecgclip.model import load_model

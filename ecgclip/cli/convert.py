@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -16,8 +17,9 @@ from ecgclip.cli.inputs import reading_options
 from ecgclip.cli.messages import RecordNotes, print_note
 from ecgclip.cli.options import Leads, OutputFolder, Records, SamplingRate, Unit
 from ecgclip.cli.progress import for_each_record
-from ecgclip.ecg import ECG
+from ecgclip.ecg import ECG, EcgclipError
 from ecgclip.io.read import STANDARD_INPUT
+from ecgclip.io.records import record_files
 
 TARGETS = "wfdb|edf|dicom|csv|npz"
 
@@ -28,7 +30,8 @@ def convert(
     output: OutputFolder,
     to: Annotated[str, typer.Option(metavar=TARGETS, help="Format to write.")],
     deidentify: Annotated[
-        bool, typer.Option(help="Leave out id, time and comments, and ages over 90. Names of files stay: check them.")
+        bool,
+        typer.Option(help="Leave out id, time and comments; ages over 89 become 90. Names of files stay: check them."),
     ] = True,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there already.")] = False,
     sampling_rate: SamplingRate = None,
@@ -37,63 +40,89 @@ def convert(
 ) -> None:
     """Write ECGs of any format as WFDB, EDF+, DICOM, CSV or NumPy arrays.
 
-    Folders below those that are named are made anew in the output folder. A file that is there already is kept, so
-    that a run that was interrupted can be repeated.
+    Folders below those that are named are made anew in the output folder: r.dcm is r_dcm there, the WFDB record r is r.
+    A file that is there already is kept, so that a run that was interrupted can be repeated.
 
     \b
     Example:
       ecgclip convert examples/records -o edf --to edf
     """
-    from ecgclip.io.write import output_path, write_ecg
+    from ecgclip.io.write import write_ecg
 
-    output_path("", to)  # an unknown format is told before anything is read
-    names, notes, kept = OutputNames(records), RecordNotes(), []
-
-    def target(record: str) -> Path:
-        return output_path(output / names.of(record), to)
+    outputs, notes, left = Outputs(records, output, to), RecordNotes(), Counter[str]()
+    outputs.path("")  # an unknown format is told before anything is read
 
     def wanted(record: str) -> bool:
-        if there := target(record).exists() and not overwrite:
-            kept.append(record)
+        if outputs.hold(record):
+            left["lie in the output folder and are left out; name them to convert them"] += 1
+            return False
+        if there := not outputs.clash(record) and outputs.path(record).exists() and not overwrite:
+            left["were there already and are kept; --overwrite replaces them"] += 1
         return not there
 
     def write(ecg: ECG) -> None:
-        record = ecg.source or ""
-        typer.echo(write_ecg(ecg, target(record), to, deidentify))
-        notes.add(record, ecg.notes)
+        record = STANDARD_INPUT if ecg.source == "standard input" else ecg.source or ""
+        outputs.check(record)
+        typer.echo(write_ecg(ecg, outputs.path(record), to, deidentify))
+        notes.add(ecg.source or "", ecg.notes)
 
     reading = reading_options(sampling_rate, unit, leads, keep_ids=not deidentify)
     success = for_each_record(records, write, reading=reading, wanted=wanted, progress=True)
     notes.print_repeats()
-    if kept:
-        print_note(f"{len(kept)} of the files were there already and are kept; --overwrite replaces them")
+    for what, count in left.items():
+        print_note(f"{count} of the files {what}")
     if not success:
         raise typer.Exit(1)
 
 
-class OutputNames:
-    """Names for outputs that differ, below the folder that the inputs have in common."""
+class Outputs:
+    """Where each record is written to: a name that does not depend on the others, below the folder of all inputs."""
 
-    def __init__(self, patterns: Sequence[str]):
-        folders = [os.path.abspath(_folder(pattern)) for pattern in patterns]
+    def __init__(self, patterns: Sequence[str], folder: Path, to: str):
+        inputs = [os.path.abspath(_folder(pattern)) for pattern in patterns]
         try:
-            self._base = os.path.commonpath(folders)
+            self._base = os.path.commonpath(inputs)
         except ValueError:  # different drives
             self._base = ""
-        self._taken: dict[str, str] = {}
+        self._folder, self._to = folder, to
+        self._real = os.path.realpath(folder)
+        self._named = [real for each in inputs if _is_below(real := os.path.realpath(each), self._real)]
+        self._owners: dict[str, str] = {}
 
-    def of(self, record: str) -> Path:
-        """The path of the output without its ending; "a/r.dcm" is "a/r", or "a/r_dcm" where "a/r.hea" is "a/r"."""
-        record = "standard input" if record == STANDARD_INPUT else record  # as read_ecg calls it
+    def path(self, record: str) -> Path:
+        """ "a/r.dcm" is "a/r_dcm", "b.npy#3" is "b_npy_3", and the WFDB record "r" is "r", with the format's ending."""
+        from ecgclip.io.write import output_path
+
         folder, name = os.path.split(os.path.abspath(record))
         inside = os.path.relpath(folder, self._base) if self._base else ""
-        inside = "" if inside.startswith(os.pardir) else inside
-        stem = re.sub(r"\.\w{1,8}(?=#\d+$|$)", "", name) or name
-        for candidate in (stem, name, *(f"{name}_{i}" for i in range(2, 10_000))):
-            path = os.path.join(inside, re.sub(r"[^-\w]+", "_", candidate))
-            if self._taken.setdefault(path.casefold(), record) == record:
-                return Path(path)
-        raise AssertionError(record)
+        inside = "" if inside.split(os.sep)[0] == os.pardir else inside
+        stem = "standard_input" if record == STANDARD_INPUT else re.sub(r"[^-\w]+", "_", name)
+        return output_path(self._folder / inside / stem, self._to)
+
+    def hold(self, record: str) -> bool:
+        """Whether a record is a file of the output folder, found because that lies within an input folder."""
+        real = os.path.realpath(record)
+        return _is_below(real, self._real) and not any(_is_below(real, each) for each in self._named)
+
+    def clash(self, record: str) -> str:
+        """The record that has the same output and came first; empty if there is none."""
+        owner = self._owners.setdefault(str(self.path(record)).casefold(), record)
+        return "" if owner == record else owner
+
+    def check(self, record: str) -> None:
+        """Raise if the output of a record would replace that of another, or what the record itself is read from."""
+        path = self.path(record)
+        if other := self.clash(record):
+            raise EcgclipError(f"{record}: {path} is the output of {other} already; convert it to another folder")
+        outputs = (path, path.with_suffix(".dat")) if self._to == "wfdb" else (path,)
+        inputs = () if record == STANDARD_INPUT else record_files(record)
+        if any(out.exists() and os.path.samefile(out, each) for out in outputs for each in inputs):
+            raise EcgclipError(f"{record}: would be replaced by what is written; give another output folder")
+
+
+def _is_below(path: str, folder: str) -> bool:
+    """Whether a real path is that of a folder or lies in it."""
+    return Path(path).is_relative_to(folder)
 
 
 def _folder(pattern: str) -> str:

@@ -53,6 +53,8 @@ def _info_lines(ecg: ECG) -> Iterator[str]:
     examined = examine(ecg)
     recording = examined.recording
     yield from _reading_lines(ecg)
+    for note in dict.fromkeys(examined.notes):
+        yield row("assumed" if note.startswith("assumed") else "note", note.removeprefix("assumed "))
     yield from _preparation_lines(examined.prepared)
     yield from _window_lines(examined.prepared, examined.heartbeats)
     yield row("used", f"{recording.used_s:.1f} of {recording.seconds:.1f} s")
@@ -76,16 +78,12 @@ def _reading_lines(ecg: ECG) -> Iterator[str]:
     yield ecg.source or ""
     yield row("read", ", ".join(parts))
     yield from device_lines(ecg.metadata)
-    for note in ecg.notes:
-        yield row("assumed" if note.startswith("assumed") else "note", note.removeprefix("assumed "))
 
 
 def _preparation_lines(prepared: Prepared) -> Iterator[str]:
     masked = [lead for lead, windows in zip(LEADS, prepared.mask.T, strict=True) if not windows.all()]
     yield row("derived", " ".join(prepared.derived) or "no lead")
     yield row("masked", " ".join(masked) or "no lead")
-    for note in prepared.notes:
-        yield row("note", note)
 
 
 def _window_lines(prepared: Prepared, beats: Beats) -> Iterator[str]:

@@ -20,7 +20,9 @@ def check_format(format: str, formats: Sequence[str]) -> None:
         raise EcgclipError(f"unknown --format {format!r}: {', '.join(formats)}")
 
 
-def reading_options(sampling_rate: float | None, unit: str | None, leads: str | None, keep_ids: bool) -> dict[str, Any]:
+def reading_options(
+    sampling_rate: float | None, unit: str | None, leads: str | None, keep_ids: bool = False
+) -> dict[str, Any]:
     """The keyword arguments of `read_ecg` that the options of a command ask for."""
     names = None if leads is None else tuple(name.strip() for name in leads.split(","))
     Given(sampling_rate, unit, names)

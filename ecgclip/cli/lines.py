@@ -47,15 +47,12 @@ def device_lines(metadata: dict[str, Any]) -> Iterator[str]:
     for key, name in (("patient", "patient"), ("time", "time"), ("device", "device")):
         if metadata.get(key):
             yield row(name, str(metadata[key]))
-    values = [f"{key.removesuffix('_ms').replace('_', ' ')} {value:g}" for key, value in _device_values(metadata)]
+    measured = metadata.get("measurements", {}).items()
+    values = [f"{key.removesuffix('_ms').replace('_', ' ')} {value:g}" for key, value in measured]
     if values:
         yield row("device", f"measured {', '.join(values)}")
     for statement in metadata.get("statements", ()):
         yield row("device", f"states {statement}")
-
-
-def _device_values(metadata: dict[str, Any]) -> list[tuple[str, float]]:
-    return list(metadata.get("measurements", {}).items())
 
 
 def evidence_lines(label: str, evidence: dict[str, Any], window_starts: Sequence[float]) -> Iterator[str]:

@@ -16,6 +16,12 @@ Records = Annotated[
         metavar="RECORD", help="File of any format that is read (docs/formats.md), WFDB header, folder, glob, or -."
     ),
 ]
+RecordFiles = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="RECORD", help="File of any format that is read (docs/formats.md), WFDB header, folder or glob."
+    ),
+]
 OneRecord = Annotated[str, typer.Argument(metavar="RECORD", help="File of any format that is read, or -.")]
 SamplingRate = Annotated[
     float | None, typer.Option("--sampling-rate", metavar="HZ", help="Of the recordings; overrules the files.")

@@ -28,7 +28,7 @@ def for_each_record(
 
     Parameters
     ----------
-    patterns : paths of headers, folders or globs
+    patterns : paths of files, folders or globs
     work : called with the ECG of each record, or with its embedding where `embed` is given
     reading : keyword arguments of `read_ecg`
     wanted : called with the path of each record; those for which it is false are not read
@@ -42,7 +42,7 @@ def for_each_record(
     """
     records, success, skipped = _find_all(patterns)
     print_skipped(skipped)
-    records = [record for record in records if wanted is None or wanted(record)]
+    records = list(filter(wanted, records))  # without `wanted`, all
 
     def read(record: str) -> ECG:
         return read_ecg(record, **reading)

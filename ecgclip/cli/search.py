@@ -22,7 +22,7 @@ from ecgclip.cli.options import (
     OutputFile,
     OutputFolder,
     Plot,
-    Records,
+    RecordFiles,
     SamplingRate,
     Unit,
     Where,
@@ -33,13 +33,13 @@ from ecgclip.ecg import ECG, EcgclipError
 from ecgclip.io.read import read_ecg
 
 if TYPE_CHECKING:
-    from ecgclip.index import Hit
+    from ecgclip.index import ECGIndex, Hit
     from ecgclip.model import ECGCLIP
 
 
 @index_app.command("build")
 def index_build(
-    records: Records,
+    records: RecordFiles,
     output: OutputFolder,
     workers: Annotated[int | None, typer.Option(metavar="N", min=1, help="Processes; default: one per core.")] = None,
     engine: Annotated[
@@ -78,17 +78,22 @@ def index_build(
             engine=engine,
             kind=kind,
             facts=facts,
-            reading=reading_options(sampling_rate, unit, leads, keep_ids=False),
+            reading=reading_options(sampling_rate, unit, leads),
             progress=advance,
         )
+    _print_change(index)
+
+
+def _print_change(index: ECGIndex) -> None:
     change = index.last
     print_skipped(change.skipped)
+    removed = f", {change.removed} removed" if change.removed else ""  # by files that hold fewer ECGs now
     typer.echo(
-        f"{output}: {index.info()['records']:,} records "
-        f"({change.added} added, {change.changed} changed, {change.moved} moved, {change.unchanged} unchanged)"
+        f"{index.folder}: {index.info()['records']:,} records ({change.added} added, {change.changed} changed, "
+        f"{change.moved} moved, {change.unchanged} unchanged{removed})"
     )
     if change.failed:
-        typer.echo(f"error: {change.failed} records could not be read: {output / 'unreadable.csv'}", err=True)
+        typer.echo(f"error: {change.failed} records could not be read: {index.folder / 'unreadable.csv'}", err=True)
         raise typer.Exit(1)
 
 
@@ -154,9 +159,9 @@ def search(
 
     check_format(format, FORMATS)
     cases = ECGIndex.open(index, model)
-    example = _read_example(like, reading_options(sampling_rate, unit, leads, keep_ids=False)) if like else None
+    example = _read_example(like, reading_options(sampling_rate, unit, leads)) if like else None
     _print_query_notes(cases.model, text, without)
-    _answer(cases.search(text, like=example, without=without, k=k, where=where), format, output, plot)
+    _answer(cases, cases.search(text, like=example, without=without, k=k, where=where), format, output, plot)
 
 
 @app.command()
@@ -183,8 +188,8 @@ def similar(
 
     check_format(format, FORMATS)
     cases = ECGIndex.open(index, model)
-    example = _read_example(record, reading_options(sampling_rate, unit, leads, keep_ids=False))
-    _answer(cases.search(like=example, k=k, where=where), format, output, plot, common=True)
+    example = _read_example(record, reading_options(sampling_rate, unit, leads))
+    _answer(cases, cases.search(like=example, k=k, where=where), format, output, plot, common=True)
 
 
 def _read_example(record: str, reading: dict[str, Any]) -> ECG:
@@ -205,20 +210,22 @@ def _print_query_notes(model: ECGCLIP, text: str | None, without: str | None) ->
         print_note(f"left out: {without}" + (f": {note}" if note else ""))
 
 
-def _answer(hits: list[Hit], format: str, output: Path | None, plot: Path | None, common: bool = False) -> None:
+def _answer(
+    cases: ECGIndex, hits: list[Hit], format: str, output: Path | None, plot: Path | None, common: bool = False
+) -> None:
     with output_file(output) as out:
         write_hits([hit.to_dict() for hit in hits], format, out, common)
     if plot is not None:  # last, as a failure here must not cost the answer
-        _plot_hits(hits, plot)
+        _plot_hits(cases, hits, plot)
 
 
-def _plot_hits(hits: list[Hit], file: Path) -> None:
+def _plot_hits(cases: ECGIndex, hits: list[Hit], file: Path) -> None:
     from ecgclip.plot import MAX_ECGS, plot_ecgs
 
     drawn = []
     for hit in hits[:MAX_ECGS]:
         try:
-            drawn.append((hit, read_ecg(hit.file)))
+            drawn.append((hit, cases.read(hit)))
         except EcgclipError as error:
             print_note(f"not drawn: {error}")
     if len(hits) > MAX_ECGS:

@@ -9,12 +9,12 @@ npz. Missing samples, the sampling rate and the metadata are kept.
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
 from ecgclip.ecg import ECG, EcgclipError
+from ecgclip.io.values import unsigned
 
 # name → the ending of its files, and where the function that writes one is
 WRITERS: dict[str, tuple[str, str]] = {
@@ -24,10 +24,8 @@ WRITERS: dict[str, tuple[str, str]] = {
     "csv": (".csv", "ecgclip.io.write_tables:write_csv"),
     "npz": (".npz", "ecgclip.io.write_tables:write_npz"),
 }
-OLDEST = 90  # years; who is older could be recognised by the age
+OLDEST = 90  # years, written for every age above 89, by which a person could be recognised
 KEPT = ("age", "sex", "device", "statements", "measurements", "dx")  # says nothing of who the patient is
-# Statements that name a physician, as in "Confirmed by Smith, John (12)"
-_SIGNED = re.compile(r"\b(confirmed|reviewed|edited|referred|signed|validated|over-?read|befundet)\b|\bDr\b", re.I)
 
 
 def write_ecg(ecg: ECG, path: str | os.PathLike, to: str, deidentify: bool = True) -> str:
@@ -73,7 +71,7 @@ def output_path(path: str | os.PathLike, to: str) -> Path:
 
 
 def deidentified(ecg: ECG) -> ECG:
-    """Without id, time and comments; what is left are age (at most 90), sex, device and what the device says.
+    """Without id, time and comments; what is left are age (90 for any above 89), sex, device and what the device says.
 
     Statements that name who confirmed them are left out, too.
     """
@@ -81,5 +79,5 @@ def deidentified(ecg: ECG) -> ECG:
     if kept.get("age", 0) > OLDEST - 1:
         kept["age"] = OLDEST
     if "statements" in kept:
-        kept["statements"] = [text for text in kept["statements"] if not _SIGNED.search(text)]
+        kept["statements"] = unsigned(kept["statements"])
     return replace(ecg, metadata=kept)

@@ -381,3 +381,7 @@ def test_no_model(run, records, tmp_path):
     assert_misuse(run("classify", records / "af", "--labels", "AF", "--model", tmp_path), "no model here")
     nowhere = tmp_path / "none" / "x"
     assert_misuse(run("classify", records / "af", "--labels", "AF", "--model", nowhere), "neither a folder")
+
+
+def test_ids_are_kept_for_the_evidence_only(run, records):
+    assert_misuse(run("classify", records / "af", "--keep-ids"), "--keep-ids goes with --explain")
