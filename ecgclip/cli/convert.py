@@ -49,16 +49,13 @@ def convert(
     """
     from ecgclip.io.write import write_ecg
 
-    outputs, notes, left = Outputs(records, output, to), RecordNotes(), Counter[str]()
-    outputs.path("")  # an unknown format is told before anything is read
+    outputs, notes = Outputs(records, output, to), RecordNotes()
+    left: Counter[str] = Counter()
 
     def wanted(record: str) -> bool:
-        if outputs.hold(record):
-            left["lie in the output folder and are left out; name them to convert them"] += 1
-            return False
-        if there := not outputs.clash(record) and outputs.path(record).exists() and not overwrite:
-            left["were there already and are kept; --overwrite replaces them"] += 1
-        return not there
+        why = outputs.why_not(record, overwrite)
+        left.update([why] if why else [])
+        return not why
 
     def write(ecg: ECG) -> None:
         record = STANDARD_INPUT if ecg.source == "standard input" else ecg.source or ""
@@ -85,6 +82,7 @@ class Outputs:
         except ValueError:  # different drives
             self._base = ""
         self._folder, self._to = folder, to
+        self.path("")  # an unknown format is told before anything is read
         self._real = os.path.realpath(folder)
         self._named = [real for each in inputs if _is_below(real := os.path.realpath(each), self._real)]
         self._owners: dict[str, str] = {}
@@ -99,12 +97,16 @@ class Outputs:
         stem = "standard_input" if record == STANDARD_INPUT else re.sub(r"[^-\w]+", "_", name)
         return output_path(self._folder / inside / stem, self._to)
 
-    def hold(self, record: str) -> bool:
-        """Whether a record is a file of the output folder, found because that lies within an input folder."""
+    def why_not(self, record: str, overwrite: bool) -> str:
+        """Why a record is not to be converted; empty if it is."""
         real = os.path.realpath(record)
-        return _is_below(real, self._real) and not any(_is_below(real, each) for each in self._named)
+        if _is_below(real, self._real) and not any(_is_below(real, each) for each in self._named):
+            return "lie in the output folder and are left out; name them to convert them"
+        if not self._clash(record) and self.path(record).exists() and not overwrite:
+            return "were there already and are kept; --overwrite replaces them"
+        return ""
 
-    def clash(self, record: str) -> str:
+    def _clash(self, record: str) -> str:
         """The record that has the same output and came first; empty if there is none."""
         owner = self._owners.setdefault(str(self.path(record)).casefold(), record)
         return "" if owner == record else owner
@@ -112,7 +114,7 @@ class Outputs:
     def check(self, record: str) -> None:
         """Raise if the output of a record would replace that of another, or what the record itself is read from."""
         path = self.path(record)
-        if other := self.clash(record):
+        if other := self._clash(record):
             raise EcgclipError(f"{record}: {path} is the output of {other} already; convert it to another folder")
         outputs = (path, path.with_suffix(".dat")) if self._to == "wfdb" else (path,)
         inputs = () if record == STANDARD_INPUT else record_files(record)

@@ -40,8 +40,7 @@ def for_each_record(
     bool
         True if every pattern named a record and no record failed.
     """
-    records, success, skipped = _find_all(patterns)
-    print_skipped(skipped)
+    records, success = _find_all(patterns)
     records = list(filter(wanted, records))  # without `wanted`, all
 
     def read(record: str) -> ECG:
@@ -63,10 +62,10 @@ def for_each_record(
     return success
 
 
-def _find_all(patterns: Sequence[str]) -> tuple[list[str], bool, Counter[str]]:
-    """The records that the patterns name, each once as it is first spelled; whether every pattern names one; the rest.
+def _find_all(patterns: Sequence[str]) -> tuple[list[str], bool]:
+    """The records that the patterns name, each once as it is first spelled; and whether every pattern names one.
 
-    The rest are files that are no ECG, by what they are.
+    Files that are no ECG are counted on stderr.
     """
     spelling: dict[str, str] = {}
     skipped: Counter[str] = Counter()
@@ -80,7 +79,8 @@ def _find_all(patterns: Sequence[str]) -> tuple[list[str], bool, Counter[str]]:
         except EcgclipError as error:
             print_error(error)
             success = False
-    return list(spelling.values()), success, skipped
+    print_skipped(skipped)
+    return list(spelling.values()), success
 
 
 @contextmanager

@@ -310,5 +310,5 @@ class ECGIndex:
 
 
 def _check_paths(paths: Sequence[str | os.PathLike]) -> None:
-    if STANDARD_INPUT in map(os.fspath, paths):
+    if any(os.fspath(path) == STANDARD_INPUT for path in paths):
         raise EcgclipError("an index is made of files, which can be read again: give a path instead of -")
