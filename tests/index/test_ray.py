@@ -15,7 +15,7 @@ import pytest
 from ecgclip.ecg import EcgclipError
 from ecgclip.index import ray as ray_engine
 from ecgclip.index.engines import embed_records
-from ecgclip.index.shards import read_shard
+from ecgclip.index.shards import left_over, read_shard
 from ecgclip.io.records import find_records
 
 os.environ |= ray_engine.QUIET  # read by Ray as it is imported
@@ -200,3 +200,11 @@ def test_without_ray_the_way_to_install_it_is_said(jobs, model, tmp_path, monkey
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(EcgclipError, match=r'--engine ray needs ray: pip install "ecgclip\[ray\]"'):
         by_ray(jobs, model, tmp_path)
+
+
+def test_what_was_read_with_other_options_is_embedded_again(embedder, jobs):
+    work(embedder, jobs[:2])
+    wanted = {file: record for file, record, _ in jobs[:2]}
+    assert not list(left_over(embedder.shards, embedder.weights_sha256, dict(wanted), {"unit": "nV"}))
+    work(embedder, jobs[:2])
+    assert list(left_over(embedder.shards, embedder.weights_sha256, wanted, {"unit": None}))

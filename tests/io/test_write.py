@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ecgclip.ecg import ECG, LEADS, EcgclipError
 from ecgclip.io import read_ecg, write_ecg
-from ecgclip.io.write import WRITERS
+from ecgclip.io.write import WRITERS, deidentified
 from ecgclip.io.write_edf import data_record
 from ecgclip.simulate import simulate
 
@@ -148,3 +148,10 @@ def test_other_programs_read_the_dicom(tmp_path):
     units = {c.ChannelSensitivityUnitsSequence[0].CodeValue for c in group.ChannelDefinitionSequence}
     (unit,) = units
     np.testing.assert_allclose(data.waveform_array(0).T * {"uV": 1e-3, "mV": 1.0}[unit], ecg.signal, atol=5e-4)
+
+
+@pytest.mark.parametrize(("age", "written"), [(89.0, 89.0), (89.5, 90.0), (104.0, 90.0)])
+def test_an_age_above_89_is_written_as_90_and_no_one_who_signed_is_named(age, written):
+    statements = ["Sinus rhythm", "Unconfirmed by SMITH, JOHN", "Validiert von Meier"]
+    kept = deidentified(ECG(np.ones((1, 500)), 100, ("I",), {"age": age, "statements": statements})).metadata
+    assert (kept["age"], kept["statements"]) == (written, ["Sinus rhythm"])
