@@ -69,7 +69,7 @@ def survey(pattern: str | os.PathLike) -> Found:
     if os.path.isfile(pattern):
         return Found(_ecgs_in(pattern), Counter())
     if what := _irregular(pattern):
-        raise EcgclipError(f"{pattern}: {what}; give what it holds on standard input, which is called -")
+        raise EcgclipError(f"{pattern}: {what}; give it as standard input: -")
     matches = [pattern] if os.path.isdir(pattern) else _glob(pattern)
     files, skipped = _files_of(matches)
     records = {f[: -len(".hea")] for f in files if f.endswith(".hea")}

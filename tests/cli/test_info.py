@@ -60,4 +60,4 @@ def test_a_pipe_is_told_how_it_is_read(run, tmp_path):
     os.mkfifo(tmp_path / "pipe")
     code, _, err = run("info", tmp_path / "pipe")
     assert code == 1
-    assert err == f"error: {tmp_path / 'pipe'}: a pipe; give what it holds on standard input, which is called -\n"
+    assert err == f"error: {tmp_path / 'pipe'}: a pipe; give it as standard input: -\n"

@@ -97,14 +97,14 @@ class Mortal(ray_engine.Embedder):
         super().__init__(*args)
         embed, log = ray_engine.embed_batch, self.shards.parent.with_name("log")
 
-        def mortal(jobs, model):
+        def mortal(jobs, model, reading):
             names = [file[-4:] for file, _, _ in jobs]
             kills = "r003" in names or "r050" in names and "r050" not in log.read_text()
             with log.open("a") as file:
                 file.write(json.dumps([os.getpid(), names]) + "\n")
             if kills:
                 os.kill(os.getpid(), signal.SIGKILL)
-            return embed(jobs, model)
+            return embed(jobs, model, reading)
 
         ray_engine.embed_batch = mortal
 
@@ -203,8 +203,8 @@ def test_without_ray_the_way_to_install_it_is_said(jobs, model, tmp_path, monkey
 
 
 def test_what_was_read_with_other_options_is_embedded_again(embedder, jobs):
-    work(embedder, jobs[:2])
+    work(embedder, [jobs[:2]])
     wanted = {file: record for file, record, _ in jobs[:2]}
     assert not list(left_over(embedder.shards, embedder.weights_sha256, dict(wanted), {"unit": "nV"}))
-    work(embedder, jobs[:2])
+    work(embedder, [jobs[:2]])
     assert list(left_over(embedder.shards, embedder.weights_sha256, wanted, {"unit": None}))
