@@ -35,7 +35,7 @@ def count_hdf5(file: File) -> int:
         if len(chosen) > 1:
             return len(chosen)
         first = datasets[chosen[0].names[0]]
-        return arrays.held_by(chosen[0].shape, file.name, lambda k: _values(first, arrays.part(first.shape, k), file))
+        return arrays.held_by(chosen[0].shape, file.name, lambda place: _values(first, place, file))
 
 
 def read_hdf5(file: File, index: int = 0) -> Recording:
@@ -52,16 +52,18 @@ def read_hdf5(file: File, index: int = 0) -> Recording:
         chosen = _chosen(datasets, file)
         one = chosen[index if len(chosen) > 1 else 0]
         first = datasets[one.names[0]]
-        place = arrays.batch_axis(one.shape) if len(chosen) == 1 and len(one.names) == 1 else None
-        held = one.shape[place] if place is not None else None
+        axis = None
+        if len(chosen) == 1 and len(one.names) == 1:
+            axis = arrays.batch_axis(one.shape, file.name, lambda place: _values(first, place, file))
+        held = one.shape[axis] if axis is not None else None
         beside = _beside(root, datasets, one, index, held, file)
         if len(one.names) > 1:
             signal = np.stack([_values(datasets[name], (), file).ravel() for name in one.names])
             return arrays.recording_of(signal, beside, file.name, names=list(one.names))
-        if place is None:
+        if axis is None:
             return arrays.recording_of(_values(first, (), file), beside, file.name)
-        several = [index, *arrays.examples(one.shape[place])]
-        signal, *others = [_values(first, arrays.part(one.shape, k), file) for k in several]
+        several = [index, *arrays.examples(one.shape[axis])]
+        signal, *others = [_values(first, arrays.part(one.shape, axis, k), file) for k in several]
         return arrays.recording_of(signal, beside, file.name, others=others)
 
 

@@ -76,6 +76,28 @@ def test_a_batch_has_one_unit_and_loses_its_padding():
         assert any("zeros that fill the array" in note for note in recording.notes)
 
 
+@pytest.mark.parametrize("write", [npy, lambda x: npz(x=x), lambda x: npz(True, x=np.asfortranarray(x))])
+@pytest.mark.parametrize("rows", [12, 8])
+@pytest.mark.parametrize("held", [1, 2, 9, 300])
+def test_ecgs_along_the_last_axis_are_told_from_leads(write, rows, held):
+    leads = ECG if rows == 12 else ECG[[0, 1, *range(6, 12)]]
+    batch = np.stack([leads * (1 + k / 300) for k in range(held)], axis=2)
+    recording = read(write(batch), index=held - 1)
+    assert np.allclose(samples(recording), batch[:, :, held - 1])
+
+
+@pytest.mark.parametrize("write", [npy, lambda x: npz(x=x), lambda x: npz(True, x=np.asfortranarray(x))])
+@pytest.mark.parametrize("held", [8, 12])
+def test_where_both_ends_may_be_leads_einthoven_decides(write, held):
+    batch = np.zeros((held, 4096, 12), np.float32)
+    batch[:, 1500:3500] = np.stack([ECG.T * (1 + k / 30) for k in range(held)])  # padded, as CODE's
+    for data in (write(batch), write(batch.transpose(2, 1, 0))):
+        got = samples(read(data, index=7))
+        assert np.allclose(got, ECG[:, -got.shape[1] :] * (1 + 7 / 30), rtol=1e-5) and got.shape[1] > 1990
+    with refused(r"^file: the first or the last axis .*\(8, 2000, 8\)"):
+        read(write(np.repeat(ECG[:8, :, None], 8, 2)))
+
+
 def test_rows_of_one_lead_are_as_many_ecgs():
     rows = np.stack([ECG[0] * (1 + k / 40) for k in range(40)])
     assert np.allclose(samples(read(npy(rows), index=3)), rows[3])
