@@ -16,7 +16,7 @@ import numpy as np
 
 from ecgclip.ecg import EcgclipError, millivolts_per, standard_lead
 from ecgclip.io.file import File
-from ecgclip.io.layout import plain_numbers, utf8
+from ecgclip.io.layout import plain_numbers, text_of, utf8
 from ecgclip.io.metadata import MAX_AGE
 from ecgclip.io.recording import Channel, Recording
 
@@ -45,7 +45,7 @@ def read_apple(file: File) -> Recording:
     EcgclipError
         A sample is not a number.
     """
-    lines = utf8(file.data[:]).split(b"\n", _MAX_LINES)
+    lines = text_of(file).split(b"\n", _MAX_LINES)
     pairs, first = _pairs([plain_numbers(line.decode("utf-8", "replace")) for line in lines[:_MAX_LINES]])
     samples = _samples(plain_numbers(b"\n".join(lines[first:]).decode("utf-8", "replace")), file.name)
     rate = _rate(pairs)
@@ -115,8 +115,9 @@ def _samples(body: str, where: str) -> np.ndarray:
     try:
         return np.array(cells, float)
     except ValueError:
-        bad = next((cell for cell in cells if not re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", cell)), "")
-        raise EcgclipError(f"{where}: {bad[:40]!r} among the samples is not a number") from None
+        number = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?").fullmatch
+        bad = next((k for k, cell in enumerate(cells, 1) if not number(cell)), 0)
+        raise EcgclipError(f"{where}: sample {bad} is not a number") from None
 
 
 # ---------------------------------------------------------------------------------------------------------------------

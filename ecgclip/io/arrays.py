@@ -11,8 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from ecgclip.ecg import LEADS, EcgclipError, standard_lead
-from ecgclip.io.beside import TIME_NAMES, last_part, metadata_of, names_beside, plain, rate_beside, units_beside
+from ecgclip.ecg import LEADS, MAX_RATE, MIN_RATE, EcgclipError, standard_lead
+from ecgclip.io.beside import (
+    TIME_NAMES,
+    fitting_names,
+    last_part,
+    metadata_of,
+    names_beside,
+    plain,
+    rate_beside,
+    units_beside,
+)
 from ecgclip.io.file import NoEcg
 from ecgclip.io.recording import SCALES, Channel, Recording, height, likely_unit
 
@@ -83,14 +92,13 @@ def choose_signal(shapes: Mapping[str, tuple[int, ...]], where: str) -> Chosen:
     others = [name for name in long if plain(last_part(name)) not in TIME_NAMES]
     likely = [name for name in others if "ecg" in plain(last_part(name))] or others
     if not likely:
-        held = ", ".join(f"{name} {shape}" for name, shape in list(shapes.items())[:5]) or "none"
+        held = ", ".join(f"{last_part(name)[:40]} {shape}" for name, shape in list(shapes.items())[:5]) or "none"
         raise NoEcg(f"{where}: no array of at least {MIN_SAMPLES} samples is an ECG (arrays: {held[:200]})")
     sizes = {name: int(np.prod(long[name], dtype=object)) for name in likely}
     largest = [name for name in likely if sizes[name] == max(sizes.values())]
     if len(largest) > 1:
-        raise EcgclipError(
-            f"{where}: which array is the ECG? {', '.join(largest[:5])[:200]}; name it 'ecg' in the file"
-        )
+        which = ", ".join(last_part(name)[:40] for name in largest[:5])
+        raise EcgclipError(f"{where}: which array is the ECG? {which}; name it 'ecg' in the file")
     return Chosen((largest[0],), long[largest[0]])
 
 
@@ -250,14 +258,13 @@ def recording_of(
     Raises
     ------
     EcgclipError
-        The array has no axis of leads.
+        The array has no axis of leads, or there are names for more or fewer leads than it has.
     """
     known = {plain(last_part(name)): value for name, value in beside.items()}
     notes: list[str] = []
     names = list(names) if names else names_beside(known)
     channels = by_leads(signal, names, where)
-    if not names or len(names) != len(channels):
-        names = _usual_names(channels, notes) or [""] * len(channels)
+    names = fitting_names(names, len(channels), where, notes) or _usual_names(channels, notes) or [""] * len(channels)
     rate = rate_beside(known, channels.shape[1])
     if rate is None and len(others) and signal.shape[-2:] == (CODE_SAMPLES, 12):
         rate = CODE_RATE
@@ -266,7 +273,8 @@ def recording_of(
     if len(others):
         channels = _without_padding(channels, notes)
         if not any(units):
-            channels, units = _in_common_unit(channels, others, rate or 500.0, notes)
+            usual = rate if rate and MIN_RATE <= rate <= MAX_RATE else 500.0
+            channels, units = _in_common_unit(channels, others, usual, notes)
     samples = channels if channels.dtype.kind == "f" else channels.astype(np.float32)
     made = [Channel(c, name or None, unit, rate) for c, name, unit in zip(samples, names, units, strict=True)]
     return Recording(made, metadata_of(known), tuple(notes))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from ecgclip.ecg import MAX_RATE, MIN_RATE, EcgclipError, standard_lead
 from ecgclip.io.metadata import MAX_AGE, parse_age, stated
 from ecgclip.io.times import rate_of
 
@@ -24,9 +25,9 @@ TIME_NAMES = ("t", "time", "times", "timestamp", "timestamps", "timesec", "timem
 
 def rate_beside(known: Mapping[str, Any], samples: int) -> float | None:
     """The sampling rate in Hz: stored as a number, or by the times of the samples."""
-    for name in _RATE_NAMES:
-        if name in known and (value := number(known[name])) is not None and 0 < value < 1e6:
-            return value
+    given = [value for name in _RATE_NAMES if name in known and (value := number(known[name])) is not None]
+    if given:  # an impossible one is for the reader of the message, and never replaced by an assumed one
+        return next((value for value in given if MIN_RATE <= value <= MAX_RATE), given[0])
     for name in TIME_NAMES:
         times = np.asarray(known.get(name, ()))
         if times.size == samples and samples > 1 and times.dtype.kind in "iuf":
@@ -43,8 +44,10 @@ def number(value: Any) -> float | None:
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
     if isinstance(value, str):
-        found = re.match(r"\s*([-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d{1,2})?)\s*(k?hz|$)", value, re.IGNORECASE)
-        return float(found[1]) * (1000 if found[2].lower() == "khz" else 1) if found else None
+        found = re.match(
+            r"\s*([-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d{1,2})?)\s*(k?)(?:hz|sps|samples? ?(?:/|per) ?s|1/s|$)", value, re.I
+        )
+        return float(found[1]) * (1000 if found[2] else 1) if found else None
     if isinstance(value, (int, float, np.number)) and not isinstance(value, complex) and np.isfinite(value):
         return float(value)
     return None
@@ -69,6 +72,24 @@ def texts(value: Any) -> list[str]:
 def names_beside(known: Mapping[str, Any]) -> list[str] | None:
     """The names of the leads, as far as they are stored."""
     return next((found for name in _LEAD_NAMES if name in known and (found := texts(known[name]))), None)
+
+
+def fitting_names(names: Sequence[str] | None, n: int, where: str, notes: list[str]) -> list[str] | None:
+    """The names of `n` leads; None, with a note, where the names that are given are those of something else.
+
+    Raises
+    ------
+    EcgclipError
+        They are names of leads, but more or fewer than `n`.
+    """
+    if not names or len(names) == n:
+        return list(names) if names else None
+    if sum(standard_lead(name)[0] is not None for name in names) > 1:
+        raise EcgclipError(
+            f"{where}: names {len(names)} leads and holds {n}: which is which? Mend the names in the file"
+        )
+    notes.append(f"left out the names of leads in the file: {len(names)} for {n} leads")
+    return None
 
 
 def units_beside(known: Mapping[str, Any], n: int) -> list[str | None]:

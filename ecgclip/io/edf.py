@@ -278,7 +278,8 @@ def _metadata(file: File, annotations: list[tuple[float, str]]) -> dict:
         metadata |= {"patient_id": code} if code != "X" else {}
     if began:
         metadata["time"] = began.isoformat()
-    device = " ".join(recording[4:]).replace("_", " ").strip() if recording[0] == "Startdate" else ""
+    # Startdate, date, code, technician, equipment; with blanks in one of them no part is sure to be the equipment
+    device = recording[4].replace("_", " ").strip() if recording[0] == "Startdate" and len(recording) == 5 else ""
     if device not in ("", "X"):
         metadata["device"] = device
     return metadata

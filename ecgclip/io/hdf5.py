@@ -133,11 +133,11 @@ def _is_matlab_text(data: Any) -> bool:
 def _values(data: Any, where: tuple[int | slice, ...], file: File) -> np.ndarray:
     """What `where` takes of a data set; its size is checked before any of it is read."""
     if data.is_virtual or data.external:
-        raise EcgclipError(f"{file.name}: {data.name} lies in another file, which is not followed")
+        raise EcgclipError(f"{file.name}: {last_part(data.name)[:40]} lies in another file, which is not followed")
     taken = [n for n, k in zip(data.shape, where or [slice(None)] * data.ndim, strict=True) if isinstance(k, slice)]
     size = max(math.prod(taken), math.prod(data.chunks or (0,)))
     if size * data.dtype.itemsize > arrays.MAX_MEMORY:
-        raise EcgclipError(f"{file.name}: {data.name[:80]} takes more than 1 GiB")
+        raise EcgclipError(f"{file.name}: {last_part(data.name)[:40]} takes more than 1 GiB")
     _check_stored(data, size, file)
     return np.asarray(data[where])
 
@@ -146,7 +146,7 @@ def _check_stored(data: Any, numbers: int, file: File) -> None:
     """Raise EcgclipError where `numbers` of a data set are far more than what the file stores of it."""
     stored = min(data.id.get_storage_size(), len(file))
     if numbers * data.dtype.itemsize > arrays.FREE_MEMORY + arrays.EXPANSION * stored:
-        raise EcgclipError(f"{file.name}: {data.name[:80]} takes far more memory than the file explains")
+        raise EcgclipError(f"{file.name}: {last_part(data.name)[:40]} takes far more memory than the file explains")
 
 
 def _beside(

@@ -143,7 +143,7 @@ def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo, starts: list[int]
                 pieces.append(member.read(min(size, max(info.file_size - start, 0))))
         return pieces
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError, NotImplementedError) as error:
-        raise EcgclipError(f"{file.name}: damaged .npz file: {info.filename[:80]!r} ({error})") from None
+        raise EcgclipError(f"{file.name}: damaged .npz file: {info.filename[:40]!r} ({error})") from None
 
 
 def _chosen(heads: dict[str, _Head], file: File) -> arrays.Chosen:

@@ -49,6 +49,22 @@ def test_rate_and_leads_stand_beside_the_signal(compressed, rate, leads):
     assert recording.metadata == {"age": 70, "sex": "female"} and np.allclose(samples(recording), ECG[:2])
 
 
+def test_what_is_said_and_cannot_be_is_not_replaced_by_what_is_usual(tmp_path):
+    with refused("^file: names 8 leads and holds 12"):
+        read(npz(ecg=ECG, leads=np.array(LEADS[:8])))
+    recording = read(npz(ecg=ECG, lead="standard"))
+    assert len(recording.channels) == 12 and recording.notes == (
+        "left out the names of leads in the file: 1 for 12 leads",
+    )
+    ten = np.tile(ECG, 3)[:, :5000]  # 10 s at 500 Hz, which would be assumed
+    for rate in (5_000_000, 1e300, 0, -500, "5000 kHz"):
+        (tmp_path / "a.npz").write_bytes(npz(ecg=ten, fs=rate))
+        with refused("Hz is no sampling rate of an ECG"):
+            read_ecg(tmp_path / "a.npz")
+        assert read_ecg(tmp_path / "a.npz", sampling_rate=500).sampling_rate == 500
+    assert read(npz(ecg=ten, fs="500 samples/s")).channels[0].rate == 500
+
+
 @pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize("write", [npy, lambda x: npz(x=x, age=np.arange(30) + 40), lambda x: npz(True, x=x)])
 def test_a_batch_is_read_one_by_one(write, transposed):
