@@ -20,6 +20,9 @@ _RATE_NAMES = (  # as `plain` gives them
 _LEAD_NAMES = ("leads", "leadnames", "leadname", "lead", "signame", "signames", "chnames", "channels", "channelnames")
 _UNIT_NAMES = ("unit", "units", "sigunits")
 _SEX = {"m": "male", "male": "male", "f": "female", "female": "female", "w": "female"}
+_QUANTITY = re.compile(
+    r"\s*([-+]?\d+(?:\.\d*)?(?:e[-+]?\d{1,2})?)\s*(k?)(?:hz|sps|samples? ?(?:/|per) ?s|1/s|$)", re.IGNORECASE
+)
 TIME_NAMES = ("t", "time", "times", "timestamp", "timestamps", "timesec", "timems")
 
 
@@ -44,9 +47,7 @@ def number(value: Any) -> float | None:
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
     if isinstance(value, str):
-        found = re.match(
-            r"\s*([-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d{1,2})?)\s*(k?)(?:hz|sps|samples? ?(?:/|per) ?s|1/s|$)", value, re.I
-        )
+        found = _QUANTITY.match(value)
         return float(found[1]) * (1000 if found[2] else 1) if found else None
     if isinstance(value, (int, float, np.number)) and not isinstance(value, complex) and np.isfinite(value):
         return float(value)
@@ -85,9 +86,7 @@ def fitting_names(names: Sequence[str] | None, n: int, where: str, notes: list[s
     if not names or len(names) == n:
         return list(names) if names else None
     if sum(standard_lead(name)[0] is not None for name in names) > 1:
-        raise EcgclipError(
-            f"{where}: names {len(names)} leads and holds {n}: which is which? Mend the names in the file"
-        )
+        raise EcgclipError(f"{where}: names {len(names)} leads and holds {n}: mend the names in the file")
     notes.append(f"left out the names of leads in the file: {len(names)} for {n} leads")
     return None
 
