@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import date, datetime
 from typing import Any
 
 import numpy as np
@@ -17,8 +16,9 @@ import numpy as np
 from ecgclip.ecg import EcgclipError, millivolts_per, standard_lead
 from ecgclip.io.file import File
 from ecgclip.io.layout import plain_numbers, text_of, utf8
-from ecgclip.io.metadata import MAX_AGE
+from ecgclip.io.metadata import date_of
 from ecgclip.io.recording import Channel, Recording
+from ecgclip.io.values import age_at, moment
 
 _MAX_LINES = 60  # before the samples
 _SAMPLE = re.compile(r'"?[-+]?[\d.,\'’ ]{1,24}"?;*')
@@ -149,7 +149,7 @@ def _metadata(pairs: Sequence[tuple[str, str]], rate: int) -> dict[str, Any]:
 
 
 def _age(birth: str, recorded: str) -> float | None:
-    """Whole years from a date of birth as a phone writes it to the day of the recording; None where it is unclear."""
+    """Years from a date of birth as a phone writes it to the day of the recording; None where it is unclear."""
     numbers = re.findall(r"\d+", birth)
     year = next((int(n) for n in numbers if len(n) == 4), None)
     if year is None:
@@ -161,9 +161,4 @@ def _age(birth: str, recorded: str) -> float | None:
         month, day = others if first else others[::-1]
     else:  # a month whose name is not known here is taken as July
         month, day = month or 7, others[0] if others else 1
-    try:
-        born, then = date(year, month, day), datetime.strptime(recorded, "%Y-%m-%d").date()
-    except ValueError:
-        return None
-    age = then.year - born.year - ((then.month, then.day) < (born.month, born.day))
-    return float(age) if 0 <= age <= MAX_AGE else None
+    return age_at(date_of(recorded), moment(year, month, day))

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from ecgclip.ecg import MAX_RATE, MIN_RATE, EcgclipError, standard_lead
-from ecgclip.io.metadata import MAX_AGE, parse_age, stated
+from ecgclip.io.metadata import parse_age, stated
 from ecgclip.io.times import rate_of
+from ecgclip.io.values import sex
 
 _RATE_NAMES = (  # as `plain` gives them
     *("currsamplerate", "fs", "fsecg", "samplingrate", "samplerate", "samplingfrequency", "samplefrequency"),
@@ -19,7 +20,6 @@ _RATE_NAMES = (  # as `plain` gives them
 )
 _LEAD_NAMES = ("leads", "leadnames", "leadname", "lead", "signame", "signames", "chnames", "channels", "channelnames")
 _UNIT_NAMES = ("unit", "units", "sigunits")
-_SEX = {"m": "male", "male": "male", "f": "female", "female": "female", "w": "female"}
 _QUANTITY = re.compile(
     r"\s*([-+]?\d+(?:\.\d*)?(?:e[-+]?\d{1,2})?)\s*(k?)(?:hz|sps|samples? ?(?:/|per) ?s|1/s|$)", re.IGNORECASE
 )
@@ -28,7 +28,7 @@ TIME_NAMES = ("t", "time", "times", "timestamp", "timestamps", "timesec", "timem
 
 def rate_beside(known: Mapping[str, Any], samples: int) -> float | None:
     """The sampling rate in Hz: stored as a number, or by the times of the samples."""
-    given = [value for name in _RATE_NAMES if name in known and (value := number(known[name])) is not None]
+    given = [value for name in _RATE_NAMES if name in known and (value := quantity(known[name])) is not None]
     if given:  # an impossible one is for the reader of the message, and never replaced by an assumed one
         return next((value for value in given if MIN_RATE <= value <= MAX_RATE), given[0])
     for name in TIME_NAMES:
@@ -40,7 +40,7 @@ def rate_beside(known: Mapping[str, Any], samples: int) -> float | None:
     return None
 
 
-def number(value: Any) -> float | None:
+def quantity(value: Any) -> float | None:
     """The one number in a value as files hold it: a scalar, an array of one, a text such as "500 Hz"; else None."""
     if isinstance(value, np.ndarray) and value.size == 1:
         value = value.ravel()[0]
@@ -103,13 +103,12 @@ def metadata_of(known: Mapping[str, Any]) -> dict[str, Any]:
     """Age (years) and sex, where they are clear."""
     metadata: dict[str, Any] = {}
     age = known.get("age")
-    text = (texts(age) or [""])[0] if number(age) is None else f"{number(age):g}"
+    text = (texts(age) or [""])[0] if quantity(age) is None else f"{quantity(age):g}"
     years = parse_age(text) if text else None
-    if years is not None and 0 <= years <= MAX_AGE:
+    if years is not None:
         metadata["age"] = years
-    sex = " ".join(texts(known.get("sex", known.get("gender", "")))).lower()
-    if sex in _SEX:
-        metadata["sex"] = _SEX[sex]
+    if said := sex(" ".join(texts(known.get("sex", known.get("gender", ""))))):
+        metadata["sex"] = said
     elif isinstance(male := known.get("ismale"), (bool, np.bool_)):
         metadata["sex"] = "male" if male else "female"
     return {**stated(texts(known.get("comments", ()))), **metadata}
