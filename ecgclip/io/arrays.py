@@ -267,8 +267,7 @@ def recording_of(
     names = fitting_names(names, len(channels), where, notes) or _usual_names(channels, notes) or [""] * len(channels)
     rate = rate_beside(known, channels.shape[1])
     if rate is None and len(others) and signal.shape[-2:] == (CODE_SAMPLES, 12):
-        rate = CODE_RATE
-        notes.append(f"assumed {rate:g} Hz: the file gives none, and 12 leads of 4096 samples are the CODE data set's")
+        rate = _code_rate(notes)
     units = units_beside(known, len(channels))
     if len(others):
         channels = _without_padding(channels, notes)
@@ -278,6 +277,11 @@ def recording_of(
     samples = channels if channels.dtype.kind == "f" else channels.astype(np.float32)
     made = [Channel(c, name or None, unit, rate) for c, name, unit in zip(samples, names, units, strict=True)]
     return Recording(made, metadata_of(known), tuple(notes))
+
+
+def _code_rate(notes: list[str]) -> float:
+    notes.append(f"assumed {CODE_RATE:g} Hz: the file gives none, and 12 leads of 4096 samples are the CODE data set's")
+    return CODE_RATE
 
 
 def _usual_names(channels: np.ndarray, notes: list[str]) -> list[str] | None:

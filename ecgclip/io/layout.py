@@ -210,7 +210,8 @@ def text_of(file: File) -> bytes:
     """All of a text file as `utf8` gives it. Raises EcgclipError where it is too long to be held in memory."""
     if len(file) > MAX_BYTES:
         raise EcgclipError(f"{file.name}: a text of {len(file) >> 20} MiB, more than the 1024 that are read: part it")
-    return utf8(file.data[:])
+    data = file.data[:]
+    return utf8(data if data.startswith((b"\xff\xfe", b"\xfe\xff")) else data.rstrip(b"\0"))  # zeros that fill it
 
 
 def utf8(data: bytes) -> bytes:

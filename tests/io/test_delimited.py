@@ -271,6 +271,10 @@ def test_numbered_names_are_leads_unless_no_lead_is_called_so():
     assert [c.name for c in twelve.channels] == [None] * 12
 
 
+def test_zeros_that_fill_a_file_are_left_out():
+    assert np.allclose(samples(read(table().encode() + bytes(1 << 20))), ECG)
+
+
 def test_a_text_that_is_far_too_long_is_not_read(tmp_path):
     with (tmp_path / "a.csv").open("wb") as file:
         file.write(table().encode())
