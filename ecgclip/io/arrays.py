@@ -111,7 +111,7 @@ def batch_axis(shape: Sequence[int], where: str, take: Callable[[Place], np.ndar
 
     (n, leads, samples) and (n, samples, leads) hold n; (leads, samples, n), as MATLAB's users like it, too; and so do
     n rows of one lead. Axes of length 1 do not make a batch. `take` gives a part of the array: where both the first
-    and the last axis may be the leads, the samples tell.
+    and the last axis may be the leads, the samples tell: eight patients' lead I must not become eight leads.
 
     Raises
     ------
@@ -120,9 +120,8 @@ def batch_axis(shape: Sequence[int], where: str, take: Callable[[Place], np.ndar
     """
     sizes = [n for n in shape if n > 1]
     if len(shape) == 3 and shape[0] in USUAL_COUNTS and shape[1] >= MIN_SAMPLES:
-        if shape[2] in USUAL_COUNTS:
-            return _axis_by_einthoven(shape, where, take)
-        return 2 if shape[2] > 1 else None
+        axis = _axis_by_einthoven(shape, where, take) if shape[2] in (1, 2, 3, *USUAL_COUNTS) else 2
+        return axis if shape[axis] > 1 else None
     if len(shape) == 3:
         if min(shape[1:]) <= MAX_CHANNELS and max(shape[1:]) >= MIN_SAMPLES:
             return 0
