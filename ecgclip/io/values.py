@@ -19,7 +19,8 @@ _SIGNED = re.compile(
     r"\b(?:(?:un)?confirmed|referred|requested|ordered|reviewed|signed|edited|interpreted|over-?read|read|verified|"
     r"validated|approved|reported|performed|befundet|bestätigt|validiert|freigegeben|confirmée?|validée?|signée?|"
     r"confirmado|firmado|confermato)\s+(?:electronically\s+)?(?:by|von|durch|par|por|da)\b"
-    r"|\b(?:physician|technician|cardiologist|operator|arzt|médecin)\s*:|\bdr\.?\s+\w|,\s*m\.?d\b",
+    r"|\b(?:confirmed|reviewed|signed|edited|validated|verified|approved|over-?read|befundet|referred)\s*:"
+    r"|\b(?:physician|technician|cardiologist|operator|arzt|médecin)\s*:|\bdr\b|,\s*m\.?d\b",
     re.IGNORECASE,
 )
 
