@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import date, datetime
 from typing import Any
 
 import numpy as np
 
 from ecgclip.ecg import EcgclipError, millivolts_per, standard_lead
 from ecgclip.io.file import File
-from ecgclip.io.layout import plain_numbers, utf8
-from ecgclip.io.metadata import MAX_AGE
+from ecgclip.io.layout import plain_numbers, text_of, utf8
+from ecgclip.io.metadata import date_of
 from ecgclip.io.recording import Channel, Recording
+from ecgclip.io.values import age_at, moment
 
 _MAX_LINES = 60  # before the samples
 _SAMPLE = re.compile(r'"?[-+]?[\d.,\'’ ]{1,24}"?;*')
@@ -45,7 +45,7 @@ def read_apple(file: File) -> Recording:
     EcgclipError
         A sample is not a number.
     """
-    lines = utf8(file.data[:]).split(b"\n", _MAX_LINES)
+    lines = text_of(file).split(b"\n", _MAX_LINES)
     pairs, first = _pairs([plain_numbers(line.decode("utf-8", "replace")) for line in lines[:_MAX_LINES]])
     samples = _samples(plain_numbers(b"\n".join(lines[first:]).decode("utf-8", "replace")), file.name)
     rate = _rate(pairs)
@@ -115,8 +115,9 @@ def _samples(body: str, where: str) -> np.ndarray:
     try:
         return np.array(cells, float)
     except ValueError:
-        bad = next((cell for cell in cells if not re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", cell)), "")
-        raise EcgclipError(f"{where}: {bad[:40]!r} among the samples is not a number") from None
+        number = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?").fullmatch
+        bad = next((k for k, cell in enumerate(cells, 1) if not number(cell)), 0)
+        raise EcgclipError(f"{where}: sample {bad} is not a number") from None
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -148,7 +149,7 @@ def _metadata(pairs: Sequence[tuple[str, str]], rate: int) -> dict[str, Any]:
 
 
 def _age(birth: str, recorded: str) -> float | None:
-    """Whole years from a date of birth as a phone writes it to the day of the recording; None where it is unclear."""
+    """Years from a date of birth as a phone writes it to the day of the recording; None where it is unclear."""
     numbers = re.findall(r"\d+", birth)
     year = next((int(n) for n in numbers if len(n) == 4), None)
     if year is None:
@@ -160,9 +161,4 @@ def _age(birth: str, recorded: str) -> float | None:
         month, day = others if first else others[::-1]
     else:  # a month whose name is not known here is taken as July
         month, day = month or 7, others[0] if others else 1
-    try:
-        born, then = date(year, month, day), datetime.strptime(recorded, "%Y-%m-%d").date()
-    except ValueError:
-        return None
-    age = then.year - born.year - ((then.month, then.day) < (born.month, born.day))
-    return float(age) if 0 <= age <= MAX_AGE else None
+    return age_at(date_of(recorded), moment(year, month, day))

@@ -11,12 +11,22 @@ from typing import Any
 
 import numpy as np
 
-from ecgclip.ecg import LEADS, EcgclipError, standard_lead
-from ecgclip.io.beside import TIME_NAMES, last_part, metadata_of, names_beside, plain, rate_beside, units_beside
+from ecgclip.ecg import LEADS, MAX_RATE, MIN_RATE, EcgclipError, standard_lead
+from ecgclip.io.beside import (
+    TIME_NAMES,
+    fitting_names,
+    last_part,
+    metadata_of,
+    names_beside,
+    plain,
+    rate_beside,
+    units_beside,
+)
 from ecgclip.io.file import NoEcg
 from ecgclip.io.recording import SCALES, Channel, Recording, height, likely_unit
 
 MAX_CHANNELS = 16  # more rows than this are not the leads of one ECG, but as many ECGs of one lead
+USUAL_COUNTS = (8, 12)  # leads of a resting ECG, stored with or without those that follow from others
 MIN_SAMPLES = 100  # 2 s at the lowest sampling rate; a shorter array is no signal
 FREE_MEMORY, EXPANSION = 64 << 20, 100  # bytes that any file may take unpacked, and how often its own size
 MAX_MEMORY = 1 << 30  # bytes that one ECG may take unpacked, whatever the file
@@ -34,6 +44,7 @@ _SIGNAL_NAMES = (
     "waveforms",
     "feats",
 )
+Place = tuple[int | slice, ...]  # a part of an array, as in array[place]
 CODE_RATE, CODE_SAMPLES = 400.0, 4096  # of the CODE data sets, whose files do not say it
 
 
@@ -81,14 +92,13 @@ def choose_signal(shapes: Mapping[str, tuple[int, ...]], where: str) -> Chosen:
     others = [name for name in long if plain(last_part(name)) not in TIME_NAMES]
     likely = [name for name in others if "ecg" in plain(last_part(name))] or others
     if not likely:
-        held = ", ".join(f"{name} {shape}" for name, shape in list(shapes.items())[:5]) or "none"
+        held = ", ".join(f"{last_part(name)[:40]} {shape}" for name, shape in list(shapes.items())[:5]) or "none"
         raise NoEcg(f"{where}: no array of at least {MIN_SAMPLES} samples is an ECG (arrays: {held[:200]})")
     sizes = {name: int(np.prod(long[name], dtype=object)) for name in likely}
     largest = [name for name in likely if sizes[name] == max(sizes.values())]
     if len(largest) > 1:
-        raise EcgclipError(
-            f"{where}: which array is the ECG? {', '.join(largest[:5])[:200]}; name it 'ecg' in the file"
-        )
+        which = ", ".join(last_part(name)[:40] for name in largest[:5])
+        raise EcgclipError(f"{where}: which array is the ECG? {which}; name it 'ecg' in the file")
     return Chosen((largest[0],), long[largest[0]])
 
 
@@ -96,13 +106,22 @@ def choose_signal(shapes: Mapping[str, tuple[int, ...]], where: str) -> Chosen:
 # Axes
 
 
-def batch_axis(shape: Sequence[int]) -> int | None:
+def batch_axis(shape: Sequence[int], where: str, take: Callable[[Place], np.ndarray]) -> int | None:
     """Along which axis an array holds several ECGs; None where it is one.
 
     (n, leads, samples) and (n, samples, leads) hold n; (leads, samples, n), as MATLAB's users like it, too; and so do
-    n rows of one lead. Axes of length 1 do not make a batch.
+    n rows of one lead. Axes of length 1 do not make a batch. `take` gives a part of the array: where both the first
+    and the last axis may be the leads, the samples tell: eight patients' lead I must not become eight leads.
+
+    Raises
+    ------
+    EcgclipError
+        They do not tell.
     """
     sizes = [n for n in shape if n > 1]
+    if len(shape) == 3 and shape[0] in USUAL_COUNTS and shape[1] >= MIN_SAMPLES:
+        axis = _axis_by_einthoven(shape, where, take) if shape[2] in (1, 2, 3, *USUAL_COUNTS) else 2
+        return axis if shape[axis] > 1 else None
     if len(shape) == 3:
         if min(shape[1:]) <= MAX_CHANNELS and max(shape[1:]) >= MIN_SAMPLES:
             return 0
@@ -110,27 +129,52 @@ def batch_axis(shape: Sequence[int]) -> int | None:
     return 0 if len(shape) == 2 and len(sizes) == 2 and min(sizes) > MAX_CHANNELS else None
 
 
-def held_by(shape: Sequence[int], where: str, take: Callable[[int], np.ndarray]) -> int:
-    """How many ECGs an array of this shape holds; `take` gives the one of a number.
+def _axis_by_einthoven(shape: Sequence[int], where: str, take: Callable[[Place], np.ndarray]) -> int:
+    """The axis of the ECGs in (leads, samples, ECGs) or (ECGs, samples, leads), by which twelve rows are the leads."""
+    every = slice(None)
+    first = shape[0] == len(LEADS) and follows_einthoven(take((every, every, 0)))
+    last = shape[2] == len(LEADS) and follows_einthoven(take((0, every, every)).T)
+    if first == last:
+        raise EcgclipError(
+            f"{where}: the first or the last axis of the array of shape {tuple(shape)} may be the leads; "
+            "save it as (ECGs, leads, samples)"
+        )
+    return 2 if first else 0
+
+
+def follows_einthoven(rows: np.ndarray) -> bool:
+    """Whether the first three rows (leads, samples) are I, II and III: I + III = II."""
+    i, ii, iii = np.nan_to_num(_thinned(rows[:3]))
+    return bool(np.std(ii) > 0 and np.std(ii - i - iii) <= 0.1 * np.std(ii))
+
+
+def _thinned(rows: np.ndarray) -> np.ndarray:
+    """Some thousand samples of each row (leads, samples), evenly: the beginning may be padding."""
+    return rows[:, :: max(rows.shape[1] // 2000, 1)].astype(np.float64)
+
+
+def held_by(shape: Sequence[int], where: str, take: Callable[[Place], np.ndarray]) -> int:
+    """How many ECGs an array of this shape holds; `take` gives a part of it.
 
     Raises
     ------
     NoEcg
         No axis is one of leads, or rows that might be ECGs of one lead are features of something else.
+    EcgclipError
+        Two axes may be the leads.
     """
-    axis = batch_axis(shape)
+    axis = batch_axis(shape, where, take)
     if axis is None:
         if sum(n > 1 for n in shape) > 2 or len(shape) > 3:
             raise NoEcg(f"{where}: the array of shape {tuple(shape)} has no axis of leads")
         return 1
-    if len(shape) == 2 and not is_smooth([np.ravel(take(k)) for k in examples(shape[0])]):
+    if len(shape) == 2 and not is_smooth([np.ravel(take(part(shape, 0, k))) for k in examples(shape[0])]):
         raise NoEcg(f"{where}: an array of shape {tuple(shape)} whose rows are no signals is no ECG")
     return shape[axis]
 
 
-def part(shape: Sequence[int], index: int) -> tuple[int | slice, ...]:
-    """What to take of an array of this shape to have ECG number `index`."""
-    axis = batch_axis(shape)
+def part(shape: Sequence[int], axis: int, index: int) -> Place:
+    """What to take of an array of this shape to have ECG number `index` along `axis`."""
     return tuple(index if k == axis else slice(None) for k in range(len(shape)))
 
 
@@ -173,12 +217,12 @@ def rises(values: np.ndarray) -> bool:
 
 def recording_from(array: np.ndarray, beside: Mapping[str, Any], index: int, where: str) -> Recording:
     """Recording number `index` of an array that is in memory, or mapped; see `recording_of`."""
-    axis = batch_axis(array.shape)
+    axis = batch_axis(array.shape, where, array.__getitem__)
     if axis is None:
         return recording_of(array, beside, where)
     held = array.shape[axis]
-    others = [array[part(array.shape, k)] for k in examples(held)]
-    return recording_of(array[part(array.shape, index)], one_of(beside, index, held), where, others=others)
+    others = [array[part(array.shape, axis, k)] for k in examples(held)]
+    return recording_of(array[part(array.shape, axis, index)], one_of(beside, index, held), where, others=others)
 
 
 def one_of(beside: Mapping[str, Any], index: int, held: int) -> dict[str, Any]:
@@ -213,26 +257,30 @@ def recording_of(
     Raises
     ------
     EcgclipError
-        The array has no axis of leads.
+        The array has no axis of leads, or there are names for more or fewer leads than it has.
     """
     known = {plain(last_part(name)): value for name, value in beside.items()}
     notes: list[str] = []
     names = list(names) if names else names_beside(known)
     channels = by_leads(signal, names, where)
-    if not names or len(names) != len(channels):
-        names = _usual_names(channels, notes) or [""] * len(channels)
+    names = fitting_names(names, len(channels), where, notes) or _usual_names(channels, notes) or [""] * len(channels)
     rate = rate_beside(known, channels.shape[1])
     if rate is None and len(others) and signal.shape[-2:] == (CODE_SAMPLES, 12):
-        rate = CODE_RATE
-        notes.append(f"assumed {rate:g} Hz: the file gives none, and 12 leads of 4096 samples are the CODE data set's")
+        rate = _code_rate(notes)
     units = units_beside(known, len(channels))
     if len(others):
         channels = _without_padding(channels, notes)
         if not any(units):
-            channels, units = _in_common_unit(channels, others, rate or 500.0, notes)
+            usual = rate if rate and MIN_RATE <= rate <= MAX_RATE else 500.0
+            channels, units = _in_common_unit(channels, others, usual, notes)
     samples = channels if channels.dtype.kind == "f" else channels.astype(np.float32)
     made = [Channel(c, name or None, unit, rate) for c, name, unit in zip(samples, names, units, strict=True)]
     return Recording(made, metadata_of(known), tuple(notes))
+
+
+def _code_rate(notes: list[str]) -> float:
+    notes.append(f"assumed {CODE_RATE:g} Hz: the file gives none, and 12 leads of 4096 samples are the CODE data set's")
+    return CODE_RATE
 
 
 def _usual_names(channels: np.ndarray, notes: list[str]) -> list[str] | None:
@@ -242,9 +290,9 @@ def _usual_names(channels: np.ndarray, notes: list[str]) -> list[str] | None:
     """
     if len(channels) != 12:
         return None
-    i, ii, iii, *augmented = np.nan_to_num(channels[:6, :1000].astype(np.float64))
-    if np.std(ii - i - iii) > 0.1 * np.std(ii):
+    if not follows_einthoven(channels):
         return None  # these are not I, II and III: nothing follows
+    i, ii, _, *augmented = np.nan_to_num(_thinned(channels[:6]))
     expected = {"aVR": -(i + ii) / 2, "aVL": i - ii / 2, "aVF": ii - i / 2}
     order = [min(expected, key=lambda lead: np.std(row - expected[lead])) for row in augmented]
     if order == list(LEADS[3:6]) or sorted(order) != sorted(expected):

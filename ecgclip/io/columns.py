@@ -10,7 +10,7 @@ import numpy as np
 
 from ecgclip.ecg import EcgclipError, millivolts_per, standard_lead
 from ecgclip.io import arrays
-from ecgclip.io.beside import metadata_of, names_beside, plain, rate_beside, units_beside
+from ecgclip.io.beside import fitting_names, metadata_of, names_beside, plain, rate_beside, units_beside
 from ecgclip.io.recording import Channel, Recording
 from ecgclip.io.times import rate_of
 
@@ -87,7 +87,7 @@ def recording_of(
     Raises
     ------
     EcgclipError
-        The times are irregular, and nothing else gives a sampling rate.
+        The times are irregular, and nothing else gives a sampling rate; or there are names for more or fewer leads.
     """
     notes = list(notes)
     known = {plain(name): value for name, value in beside.items()}
@@ -97,7 +97,7 @@ def recording_of(
     times = _time_columns(bare, values)
     rate, places = _rate(times, bare, values, own, known, where, notes)
     signals = [k for k in range(len(bare)) if k not in times and not (not bare[k] and np.isnan(values[k]).all())]
-    labels = _labels([bare[k] for k in signals], names_beside(known) or [], notes)
+    labels = _labels([bare[k] for k in signals], names_beside(known) or [], where, notes)
     fallback = units_beside(known, 1)[0]
     channels = [
         Channel(_placed(values[k], places), name, own[k] or fallback, rate)
@@ -158,14 +158,21 @@ def _placed(samples: np.ndarray, places: np.ndarray | None) -> np.ndarray:
     return placed
 
 
-def _labels(names: Sequence[str], said: Sequence[str], notes: list[str]) -> Sequence[str | None]:
+def is_numbered(names: Sequence[str]) -> bool:
+    """Whether columns are called V1, V2, … to V10 and more, as R does where they have no names; V9 is a lead."""
+    lower = {name.lower() for name in names}
+    return "v10" in lower and lower >= {f"v{k}" for k in range(1, len(names))}
+
+
+def _labels(names: Sequence[str], said: Sequence[str], where: str, notes: list[str]) -> Sequence[str | None]:
     """What the channels are called: None for a signal of some lead, "" for what is none beside such a one."""
-    if not any(names) and len(said) == len(names):
-        return said
-    numbered = {f"v{k}" for k in range(1, len(names) + 1)}  # what R calls columns without names
-    if len(names) > 6 and {name.lower() for name in names} == numbered:
+    if not any(names):
+        if len(said) != len(names):
+            said = [name for name in said if not is_time(name)]
+        return fitting_names(said, len(names), where, notes) or [None] * len(names)
+    if is_numbered(names):
         return [None] * len(names)
-    if not any(names) or any(map(is_lead, names)) or not any(map(is_any_signal, names)):
+    if any(map(is_lead, names)) or not any(map(is_any_signal, names)):
         return [name or None for name in names]
     left_out = [name for name in names if not is_any_signal(name)]
     notes += [f"left out {name[:40]}: not one of the twelve leads" for name in left_out]

@@ -26,6 +26,7 @@ from ecgclip.io.layout import (
     layout_of,
     plain_numbers,
     split_cells,
+    text_of,
     utf8,
 )
 from ecgclip.io.preamble import said_in
@@ -49,13 +50,17 @@ def is_table(head: bytes) -> bool:
         return _is_long_line(body, layout)
     if whole and body.strip().count(b"\n") + 1 < arrays.MIN_SAMPLES:
         return False
-    if not _is_numbered(layout.names) and any(map(columns.is_lead, layout.names)):
+    if not columns.is_numbered(layout.names) and any(map(columns.is_lead, layout.names)):
         return any(columns.is_lead(name) and k not in layout.texts for k, name in enumerate(layout.names))
     try:
         table = _table(body if whole else body[: body.rfind(b"\n") + 1], layout, "")
     except EcgclipError:
         return False
-    if any(layout.names) and not any(map(columns.is_any_signal, layout.names)) and not _is_numbered(layout.names):
+    if (
+        any(layout.names)
+        and not any(map(columns.is_any_signal, layout.names))
+        and not columns.is_numbered(layout.names)
+    ):
         return _has_times(table)
     if len(table.values) < layout.columns and not any(layout.names):
         return False  # words
@@ -77,11 +82,6 @@ def _is_long_line(body: bytes, layout: Layout) -> bool:
     return arrays.is_smooth([_column([cell.replace(",", ".") for cell in cells], None, 0)])
 
 
-def _is_numbered(names: Sequence[str]) -> bool:
-    """Whether columns are called V1, V2, … to more than V6, as R does where they have no names."""
-    return len(names) > 6 and {name.lower() for name in names} >= {f"v{k}" for k in range(1, len(names))}
-
-
 def _has_times(table: _Columns) -> bool:
     try:
         made = columns.recording_of(table.names, table.values, {}, "", table.units)
@@ -98,7 +98,7 @@ def read_delimited(file: File) -> Recording:
     EcgclipError
         A line is damaged, there are no rows of numbers, or the times are irregular.
     """
-    data = utf8(file.data[:])
+    data = text_of(file)
     layout = layout_of(data)
     if layout is None:
         raise EcgclipError(f"{file.name}: no rows of numbers in columns")
@@ -229,7 +229,10 @@ def _must_be_numbers(name: str) -> bool:
 
 
 def _column(cells: Sequence[str], where: str | None, k: int) -> np.ndarray:
-    """Cells as numbers. Raises EcgclipError for a word; where no file is named, words are missing values."""
+    """Cells as numbers. Raises EcgclipError for a word, which is not repeated: it may be the patient's name.
+
+    Where no file is named, words are missing values.
+    """
     values = np.empty(len(cells))
     for row, cell in enumerate(cells):
         if is_number(cell):
@@ -237,7 +240,7 @@ def _column(cells: Sequence[str], where: str | None, k: int) -> np.ndarray:
         elif is_missing(cell) or where is None:
             values[row] = np.nan
         else:
-            raise EcgclipError(f"{where}: row {row + 1}, column {k + 1}: {cell[:40]!r} is not a number")
+            raise EcgclipError(f"{where}: row {row + 1}, column {k + 1}: not a number")
     return values
 
 
@@ -270,7 +273,7 @@ def _rows(body: bytes, layout: Layout, where: str) -> _Columns:
         named = not is_value(first)
         rest = line.split(None if layout.delimiter == " " else layout.delimiter.encode(), 1)[1:] if named else [line]
         names.append(first if named else "")
-        values.append(_line(_clean(rest[0] if rest else b"", layout), layout, f"{where}: row {first[:20]}"))
+        values.append(_line(_clean(rest[0] if rest else b"", layout), layout, f"{where}: lead {len(names)}"))
     if len(names) > arrays.MAX_CHANNELS + 1 or len({len(v) for v in values}) > 1:
         counts = ", ".join(str(len(v)) for v in values[:4])
         raise EcgclipError(f"{where}: {len(names)} lines of {counts} numbers are not the leads of one ECG")
@@ -278,12 +281,16 @@ def _rows(body: bytes, layout: Layout, where: str) -> _Columns:
 
 
 def _line(line: bytes, layout: Layout, where: str) -> np.ndarray:
-    """The numbers of one line."""
+    """The numbers of one line. Raises EcgclipError for a word, which is not repeated: it may be a name."""
     separator = _separator(layout)
     line = line.strip().rstrip(b",")
     n = line.count(b",") + 1 if separator == "," else len(line.split())
     values = _at_once(line, n, separator)
     if values is None:
-        values = _column([c.strip() for c in line.decode("ascii").split(None if separator == " " else ",")], where, 0)
+        cells = [cell.strip() for cell in line.decode("ascii").split(None if separator == " " else ",")]
+        bad = next((k for k, cell in enumerate(cells, 1) if not is_number(cell) and not is_missing(cell)), None)
+        if bad is not None:
+            raise EcgclipError(f"{where}, sample {bad}: not a number")
+        values = _column(cells, None, 0)
     values[~np.isfinite(values)] = np.nan
     return values.ravel()

@@ -21,7 +21,7 @@ from ecgclip.io.file import File
 from ecgclip.io.formats import format_by
 from ecgclip.io.metadata import parse_age
 from ecgclip.io.recording import Channel, Recording
-from ecgclip.io.values import age_at, moment, unsigned
+from ecgclip.io.values import age_at, moment, sex, unsigned
 
 # Numbers of leads, the same after "2:" in MDC codes (ISO/IEEE 11073-10101) and after "5.6.3-9-" in SCP-ECG's
 LEAD_NUMBERS = dict(zip((1, 2, 61, 62, 63, 64, *range(3, 9)), LEADS, strict=True))
@@ -287,7 +287,7 @@ def _metadata(dataset: Item) -> dict[str, Any]:
     known = [word for word in (maker, model) if word.lower() not in ("", "unknown")]
     found = {
         "age": _age(dataset, taken),
-        "sex": {"F": "female", "M": "male"}.get(dataset.text(SEX).upper()),
+        "sex": sex(dataset.text(SEX)),
         "time": time,
         "device": model if len(known) == 2 and model.lower().startswith(maker.lower()) else " ".join(known),
         "statements": statements,

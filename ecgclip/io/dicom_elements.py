@@ -155,6 +155,8 @@ def _header(data: bytes | mmap.mmap, at: int, stop: int, coding: Coding) -> tupl
         return None
     words, short, long = UNPACK[coding.order]
     group, element = words(data, at)
+    if not group:
+        return None  # group 0 is never in a file: zeros that fill it up
     kind = data[at + 4 : at + 6]
     begin = at + 8
     if not coding.explicit or group == 0xFFFE or not VR.fullmatch(kind):  # some writers are implicit in sequences

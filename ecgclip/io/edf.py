@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import datetime
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from ecgclip.ecg import LEADS, MAX_RATE, EcgclipError
 from ecgclip.io.file import File
 from ecgclip.io.metadata import free_comments, parse_comments
 from ecgclip.io.recording import Channel, Recording
+from ecgclip.io.values import MAX_AGE, age_at, moment
+from ecgclip.io.values import sex as sex_of
 from ecgclip.io.wfdb_header import MAX_EXPANSION, MAX_GAP_S
 
 BLOCK = 256  # bytes of the header for the file, and again for each signal
@@ -30,7 +32,6 @@ MAX_SIGNAL_RATE = 1e6  # Hz; what is beyond it is damage
 MAX_ANNOTATIONS, MAX_TEXT = 1000, 1000  # that are kept, characters of one
 END = "Recording ends"  # an annotation of EDF+; what follows it in the last data record is filling
 
-_SEXES = {"F": "female", "M": "male"}
 MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _PATIENT = re.compile(r"(\S+) ([FMX]) (X|\d\d?-[A-Za-z]{3}-\d{4})(?: (.*))?")
 _AGE = re.compile(r"\bage\W*(\d{1,3}(?:\.\d+)?)|\b(\d{1,3}) ?(?:y|yr|yrs|years?)\b", re.IGNORECASE)
@@ -271,14 +272,15 @@ def _metadata(file: File, annotations: list[tuple[float, str]]) -> dict:
         age = _AGE.search((rest or "").replace("_", " "))
         birth = _date(born)
         if birth and began:
-            metadata["age"] = _age(birth, began.date())
-        elif age and float(age[1] or age[2]) <= 130:
+            metadata["age"] = age_at(began, birth)
+        elif age and float(age[1] or age[2]) <= MAX_AGE:
             metadata["age"] = float(age[1] or age[2])
-        metadata |= {"sex": _SEXES[sex]} if sex in _SEXES else {}
+        metadata |= {"sex": found} if (found := sex_of(sex)) else {}
         metadata |= {"patient_id": code} if code != "X" else {}
     if began:
         metadata["time"] = began.isoformat()
-    device = " ".join(recording[4:]).replace("_", " ").strip() if recording[0] == "Startdate" else ""
+    # Startdate, date, code, technician, equipment; with blanks in one of them no part is sure to be the equipment
+    device = recording[4].replace("_", " ").strip() if recording[0] == "Startdate" and len(recording) == 5 else ""
     if device not in ("", "X"):
         metadata["device"] = device
     return metadata
@@ -287,34 +289,19 @@ def _metadata(file: File, annotations: list[tuple[float, str]]) -> dict:
 def _begin(day: str, clock: str, recording: list[str]) -> datetime | None:
     """When the recording began; None where the file does not say, or says what no calendar or clock shows."""
     numbers = [int(n) for n in re.findall(r"\d{1,2}", day)][:3]
-    date_ = None
+    day_ = None
     if recording[0] == "Startdate" and len(recording) > 1:
-        date_ = _date(recording[1])
+        day_ = _date(recording[1])
     elif len(numbers) == 3:
-        date_ = _checked(numbers[2] + (1900 if numbers[2] >= 85 else 2000), numbers[1], numbers[0])
+        day_ = moment(numbers[2] + (1900 if numbers[2] >= 85 else 2000), numbers[1], numbers[0])
     parts = [int(n) for n in re.findall(r"\d+", clock)]
-    if date_ is None or len(parts) != 3 or not (parts[0] < 24 and parts[1] < 60 and parts[2] < 60):
+    if day_ is None or len(parts) != 3:
         return None
-    began = datetime.combine(date_, time(parts[0], parts[1], parts[2]))
+    began = moment(day_.year, day_.month, day_.day, *parts)
     return None if began == NO_DATE else began
 
 
-def _date(text: str) -> date | None:
+def _date(text: str) -> datetime | None:
     """ "02-MAR-1951" → a date; None for anything else."""
     found = re.fullmatch(r"(\d\d?)-([A-Z]{3})-(\d{4})", text.upper())
-    return _checked(int(found[3]), MONTHS.index(found[2]) + 1, int(found[1])) if found and found[2] in MONTHS else None
-
-
-def _checked(year: int, month: int, day: int) -> date | None:
-    try:
-        return date(year, month, day)
-    except ValueError:
-        return None
-
-
-def _age(birth: date, day: date) -> float | None:
-    """Years, whole from two on; None where the dates cannot be right."""
-    years = day.year - birth.year - ((day.month, day.day) < (birth.month, birth.day))
-    if years < 2:
-        return round((day - birth).days / 365.25, 2) if day >= birth else None
-    return float(years) if years <= 130 else None
+    return moment(found[3], MONTHS.index(found[2]) + 1, found[1]) if found and found[2] in MONTHS else None

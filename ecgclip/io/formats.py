@@ -45,7 +45,7 @@ class Format:
         read = _function(self.reader)
         if self.count is None:
             if index is not None:
-                raise EcgclipError(f"{file.name}: a {self.name} file holds one ECG; leave #{index} out")
+                raise EcgclipError(f"{file.name}: a file in the format {self.name} holds one ECG; leave #{index} out")
             return read(file)
         held = self.held(file)
         if index is None and held != 1:

@@ -35,7 +35,7 @@ def count_hdf5(file: File) -> int:
         if len(chosen) > 1:
             return len(chosen)
         first = datasets[chosen[0].names[0]]
-        return arrays.held_by(chosen[0].shape, file.name, lambda k: _values(first, arrays.part(first.shape, k), file))
+        return arrays.held_by(chosen[0].shape, file.name, lambda place: _values(first, place, file))
 
 
 def read_hdf5(file: File, index: int = 0) -> Recording:
@@ -52,16 +52,18 @@ def read_hdf5(file: File, index: int = 0) -> Recording:
         chosen = _chosen(datasets, file)
         one = chosen[index if len(chosen) > 1 else 0]
         first = datasets[one.names[0]]
-        place = arrays.batch_axis(one.shape) if len(chosen) == 1 and len(one.names) == 1 else None
-        held = one.shape[place] if place is not None else None
+        axis = None
+        if len(chosen) == 1 and len(one.names) == 1:
+            axis = arrays.batch_axis(one.shape, file.name, lambda place: _values(first, place, file))
+        held = one.shape[axis] if axis is not None else None
         beside = _beside(root, datasets, one, index, held, file)
         if len(one.names) > 1:
             signal = np.stack([_values(datasets[name], (), file).ravel() for name in one.names])
             return arrays.recording_of(signal, beside, file.name, names=list(one.names))
-        if place is None:
+        if axis is None:
             return arrays.recording_of(_values(first, (), file), beside, file.name)
-        several = [index, *arrays.examples(one.shape[place])]
-        signal, *others = [_values(first, arrays.part(one.shape, k), file) for k in several]
+        several = [index, *arrays.examples(one.shape[axis])]
+        signal, *others = [_values(first, arrays.part(one.shape, axis, k), file) for k in several]
         return arrays.recording_of(signal, beside, file.name, others=others)
 
 
@@ -131,11 +133,11 @@ def _is_matlab_text(data: Any) -> bool:
 def _values(data: Any, where: tuple[int | slice, ...], file: File) -> np.ndarray:
     """What `where` takes of a data set; its size is checked before any of it is read."""
     if data.is_virtual or data.external:
-        raise EcgclipError(f"{file.name}: {data.name} lies in another file, which is not followed")
+        raise EcgclipError(f"{file.name}: {last_part(data.name)[:40]} lies in another file, which is not followed")
     taken = [n for n, k in zip(data.shape, where or [slice(None)] * data.ndim, strict=True) if isinstance(k, slice)]
     size = max(math.prod(taken), math.prod(data.chunks or (0,)))
     if size * data.dtype.itemsize > arrays.MAX_MEMORY:
-        raise EcgclipError(f"{file.name}: {data.name[:80]} takes more than 1 GiB")
+        raise EcgclipError(f"{file.name}: {last_part(data.name)[:40]} takes more than 1 GiB")
     _check_stored(data, size, file)
     return np.asarray(data[where])
 
@@ -144,7 +146,7 @@ def _check_stored(data: Any, numbers: int, file: File) -> None:
     """Raise EcgclipError where `numbers` of a data set are far more than what the file stores of it."""
     stored = min(data.id.get_storage_size(), len(file))
     if numbers * data.dtype.itemsize > arrays.FREE_MEMORY + arrays.EXPANSION * stored:
-        raise EcgclipError(f"{file.name}: {data.name[:80]} takes far more memory than the file explains")
+        raise EcgclipError(f"{file.name}: {last_part(data.name)[:40]} takes far more memory than the file explains")
 
 
 def _beside(

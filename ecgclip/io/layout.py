@@ -7,9 +7,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ecgclip.ecg import EcgclipError
 from ecgclip.io import arrays, columns
-from ecgclip.io.file import HEAD
+from ecgclip.io.file import HEAD, File
 
+MAX_BYTES = 1 << 30  # of a text file, which is held in memory several times
 _BEGINNING = 1 << 16  # characters in which numbers must begin
 _MAX_PREAMBLE = 300  # lines
 _NUMBER = r"[-+]?(?:\d+(?:\.\d*|,\d+)?|[.,]\d+)(?:[eE][-+]?\d{1,3})?"
@@ -202,6 +204,14 @@ def _cells_of_header(line: str, delimiter: str, n: int) -> tuple[str, ...] | Non
         if n > 2 and len(cells) == n - 1:  # R's rows have names, but their column has none
             return ("", *cells)
     return None
+
+
+def text_of(file: File) -> bytes:
+    """All of a text file as `utf8` gives it. Raises EcgclipError where it is too long to be held in memory."""
+    if len(file) > MAX_BYTES:
+        raise EcgclipError(f"{file.name}: a text of {len(file) >> 20} MiB, more than the 1024 that are read: part it")
+    data = file.data[:]
+    return utf8(data if data.startswith((b"\xff\xfe", b"\xfe\xff")) else data.rstrip(b"\0"))  # zeros that fill it
 
 
 def utf8(data: bytes) -> bytes:

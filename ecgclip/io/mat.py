@@ -40,7 +40,7 @@ def count_mat(file: File) -> int:
     variables = _variables(file)
     chosen = _chosen(variables, file)
     array = variables[chosen.names[0]]
-    return arrays.held_by(chosen.shape, file.name, lambda k: array[arrays.part(array.shape, k)])
+    return arrays.held_by(chosen.shape, file.name, array.__getitem__)
 
 
 def read_mat(file: File, index: int = 0) -> Recording:
@@ -158,6 +158,8 @@ class _Reader:
         at = _HEADER
         while at + 8 <= len(whole):
             kind, content, at = self._element(whole, at, padded=False)
+            if kind == 0:
+                return  # zeros that fill the file
             if kind == _COMPRESSED:
                 unpacked = memoryview(self._inflate(content))
                 kind, content, _ = self._element(unpacked, 0)

@@ -61,7 +61,7 @@ def _rhythm(root: Element, file: File) -> Element:
         found = [one for kind, one in waveforms if kind.upper() == wanted]
         if found:
             return max(found, key=lambda one: sum(len(lead.findtext("WaveFormData", "")) for lead in one))
-    kinds = ", ".join(dict.fromkeys(kind[:20] for kind, _ in waveforms)) or "no waveform at all"
+    kinds = ", ".join(list(dict.fromkeys(kind[:20] for kind, _ in waveforms))[:5]) or "no waveform at all"
     raise EcgclipError(f"{file.name}: the MUSE file holds no rhythm, only {kinds}; export it with the rhythm waveform")
 
 

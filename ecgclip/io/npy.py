@@ -43,14 +43,14 @@ def count_npy(file: File) -> int:
     """How many ECGs the file holds. Raises EcgclipError as `read_npy` does."""
     if not file.head.startswith(b"PK"):
         array = _signal(file)
-        return arrays.held_by(array.shape, file.name, lambda k: array[arrays.part(array.shape, k)])
+        return arrays.held_by(array.shape, file.name, array.__getitem__)
     with _archive(file) as archive:
         heads = _heads(archive, file)
         chosen = _chosen(heads, file)
         for name in chosen.names:
             _check_size(heads[name].nbytes, file)
         name = chosen.names[0]
-        return arrays.held_by(chosen.shape, file.name, lambda k: _some(archive, name, heads[name], [k], file)[0])
+        return arrays.held_by(chosen.shape, file.name, lambda place: _taken(archive, name, heads[name], place, file))
 
 
 def read_npy(file: File, index: int = 0) -> Recording:
@@ -143,7 +143,7 @@ def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo, starts: list[int]
                 pieces.append(member.read(min(size, max(info.file_size - start, 0))))
         return pieces
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError, NotImplementedError) as error:
-        raise EcgclipError(f"{file.name}: damaged .npz file: {info.filename[:80]!r} ({error})") from None
+        raise EcgclipError(f"{file.name}: damaged .npz file: {info.filename[:40]!r} ({error})") from None
 
 
 def _chosen(heads: dict[str, _Head], file: File) -> arrays.Chosen:
@@ -162,14 +162,22 @@ def _read_npz(file: File, index: int) -> Recording:
         if len(chosen.names) > 1:
             vectors = [_member(archive, name, heads[name], file).ravel() for name in chosen.names]
             return arrays.recording_of(np.stack(vectors), beside, file.name, names=list(chosen.names))
-        head = heads[chosen.names[0]]
-        if arrays.batch_axis(head.shape) != 0 or head.fortran:
-            return arrays.recording_from(_member(archive, chosen.names[0], head, file), beside, index, file.name)
+        name, head = chosen.names[0], heads[chosen.names[0]]
+        axis = arrays.batch_axis(head.shape, file.name, lambda place: _taken(archive, name, head, place, file))
+        if axis != 0 or head.fortran:
+            return arrays.recording_from(_member(archive, name, head, file), beside, index, file.name)
         # Of a batch one after the other, only what is asked for is unpacked
         indices = sorted({index, *arrays.examples(head.shape[0])})
-        some = dict(zip(indices, _some(archive, chosen.names[0], head, indices, file), strict=True))
+        some = dict(zip(indices, _some(archive, name, head, indices, file), strict=True))
         beside = arrays.one_of(beside, index, head.shape[0])
         return arrays.recording_of(some[index], beside, file.name, others=list(some.values()))
+
+
+def _taken(archive: zipfile.ZipFile, name: str, head: _Head, place: arrays.Place, file: File) -> np.ndarray:
+    """A part of an array; where it is one ECG of a batch one after the other, only that is unpacked."""
+    if isinstance(place[0], int) and not head.fortran:
+        return _some(archive, name, head, [place[0]], file)[0][place[1:]]
+    return _member(archive, name, head, file)[place]
 
 
 def _some(archive: zipfile.ZipFile, name: str, head: _Head, indices: list[int], file: File) -> list[np.ndarray]:

@@ -18,6 +18,7 @@ from ecgclip.ecg import EcgclipError
 from ecgclip.io.file import File
 
 MAX_PAGES = 5  # that are looked at
+MAX_BYTES = 256 << 20  # the file is copied
 MAX_INFLATED = 64 << 20  # bytes of all compressed streams; a printout has a few MB
 MAX_POINTS = 400_000  # on a page
 MAX_OBJECTS = 100_000
@@ -97,7 +98,9 @@ def pages(file: File) -> Iterator[Page]:
 
 
 def _check_size(file: File) -> None:
-    """Refuse a file whose streams are far larger than they look."""
+    """Refuse a file that is far too large, or whose streams are far larger than they look."""
+    if len(file) > MAX_BYTES:
+        raise EcgclipError(f"{file.name}: a PDF file of {len(file) >> 20} MiB; no printout of an ECG has more than 256")
     if old := re.search(rb"/(LZW|RunLength)Decode", file.data):  # no program prints so any more
         raise EcgclipError(f"{file.name}: a PDF with {old[1].decode()} streams is not read; print it anew")
     left = MAX_INFLATED

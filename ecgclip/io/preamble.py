@@ -1,6 +1,7 @@
-"""What the lines before the numbers of a text file say: rate, unit, gain, leads, age and sex, and nothing else.
+"""What the lines before the numbers of a text file say: rate, unit, gain, leads, age and sex.
 
-Names, dates of birth and numbers of patients may stand there too, and are not kept.
+Names, dates of birth and numbers of patients may stand there too. The lines themselves are given on for what ecgclip
+wrote; what else stands in them is not kept (`ecgclip.io.metadata.stated`).
 """
 
 from __future__ import annotations
@@ -14,8 +15,6 @@ _RATE = re.compile(r"sampl|abtast|messrate|[eé]chantillon|muestr|amostra|campio
 _UNIT = re.compile(r"(units?|unitname|einheit(en)?|unit[eé]s?|unidad(es)?|unit[aà]|unidades?|eenheid|enhet)\b", re.I)
 _LEADS = re.compile(r"(leads?|channels?|channeltitle|sig_?names?|ableitung(en)?|kan[aä]le|columns?)$", re.I)
 _SEX = re.compile(r"(sex|gender|geschlecht|sexe|sexo|sesso)$", re.I)
-_SEXES = {"männlich": "male", "homme": "male", "hombre": "male"}
-_SEXES |= {"weiblich": "female", "femme": "female", "mujer": "female"}
 _AGE = re.compile(r"(age|alter|[âa]ge|edad|idade|et[aà])\b", re.I)
 _VOLT = r"(?P<unit>[nuµμm]?V)"
 _STEPS = "lsb|bits?|adu|counts?|units?|digits?|steps?"
@@ -59,7 +58,7 @@ def said_in(lines: Iterable[str]) -> dict[str, Any]:
         elif _AGE.match(key) and len(value) < 20:
             said.setdefault("age", value)
         elif _SEX.match(key) and len(value) < 12:
-            said.setdefault("sex", _SEXES.get(value.lower(), value))
+            said.setdefault("sex", value)
     return said
 
 

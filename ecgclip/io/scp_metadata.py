@@ -7,8 +7,7 @@ from datetime import datetime
 from struct import unpack_from
 from typing import Any
 
-from ecgclip.io.metadata import MAX_AGE
-from ecgclip.io.values import age_at, unsigned
+from ecgclip.io.values import MAX_AGE, age_at, unsigned
 
 NOT_MEASURED = range(19999, 30000)
 UNITS_PER_YEAR = {1: 1, 2: 12, 3: 52.18, 4: 365.25, 5: 8766}  # years, months, weeks, days, hours

@@ -1,4 +1,4 @@
-"""Samples, numbers, dates and words as XML documents spell them."""
+"""Samples, numbers, dates and words as files spell them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from datetime import datetime
 import numpy as np
 
 from ecgclip.ecg import EcgclipError
-from ecgclip.io.metadata import MAX_AGE
 
-_SEX = {"m": "male", "male": "male", "f": "female", "female": "female"}
+MAX_AGE = 130  # years
+_SEX = dict.fromkeys(("m", "male", "männlich", "homme", "hombre"), "male")
+_SEX |= dict.fromkeys(("f", "female", "w", "weiblich", "femme", "mujer"), "female")
 # Who read or signed an ECG often stands among the statements: "Confirmed by SMITH, JOHN (12) on 5/10/2021"
 _SIGNED = re.compile(
     r"\b(?:(?:un)?confirmed|referred|requested|ordered|reviewed|signed|edited|interpreted|over-?read|read|verified|"
     r"validated|approved|reported|performed|befundet|bestätigt|validiert|freigegeben|confirmée?|validée?|signée?|"
     r"confirmado|firmado|confermato)\s+(?:electronically\s+)?(?:by|von|durch|par|por|da)\b"
-    r"|\b(?:physician|technician|cardiologist|operator|arzt|médecin)\s*:|\bdr\.?\s+\w|,\s*m\.?d\b",
+    r"|\b(?:confirmed|reviewed|signed|edited|validated|verified|approved|over-?read|befundet|referred)\s*:"
+    r"|\b(?:physician|technician|cardiologist|operator|arzt|médecin)\s*:|\bdr\b|,\s*m\.?d\b",
     re.IGNORECASE,
 )
 
@@ -66,10 +68,10 @@ def samples(text: str | None, what: str) -> np.ndarray:
         return values.astype(np.float32)
 
 
-def moment(*parts: str | None) -> datetime | None:
+def moment(*parts: str | int | None) -> datetime | None:
     """Year, month, day and, where given, hour, minute and second; None where they are no date."""
     try:
-        return datetime(*(int(part or "") for part in parts))  # type: ignore[arg-type]
+        return datetime(*map(int, parts))  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
         return None
 

@@ -11,6 +11,7 @@ from ecgclip.ecg import EcgclipError
 from ecgclip.io.file import File
 
 MAX_DEPTH = 100  # elements within elements
+MAX_BYTES = 256 << 20  # a document is held in memory several times
 
 
 def parse_xml(file: File) -> Element:
@@ -19,8 +20,10 @@ def parse_xml(file: File) -> Element:
     Raises
     ------
     EcgclipError
-        It is not well formed, nested too deeply, or declares entities.
+        It is not well formed, nested too deeply, far too large, or declares entities.
     """
+    if len(file) > MAX_BYTES:
+        raise EcgclipError(f"{file.name}: an XML document of {len(file) >> 20} MiB; no ECG has more than 256")
     tree, depth = TreeBuilder(), 0
     short = lru_cache(maxsize=1000)(local)  # documents have few names, and many elements
 

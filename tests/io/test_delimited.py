@@ -241,8 +241,46 @@ def test_damage_is_told_by_row():
     with refused("^file: row 100 has 13 columns, where the first has 12"):
         read("\n".join(lines).encode())
     lines[100] = lines[99].replace("0", "x", 1)
-    with refused("^file: row 100, column 1: '[^']*' is not a number"):
+    with refused("^file: row 100, column 1: not a number"):
         read("\n".join(lines).encode())
+
+
+@pytest.mark.parametrize("text", [table(ECG[:1]), table(), "\n".join(" ".join(map(str, row)) for row in ECG)])
+@pytest.mark.parametrize("footer", ["Patient John CANARY born 1950", "CANARY", ",".join(["John CANARY"] * 12)])
+def test_no_message_repeats_a_text_of_the_file(text, footer):
+    for damaged in (text + footer + "\n", text + footer + "\n" + text.splitlines()[-1] + "\n"):
+        try:
+            read(damaged.encode())
+        except EcgclipError as error:
+            assert "CANARY" not in str(error) and str(error).startswith("file: ")
+
+
+def test_what_is_said_and_cannot_be_is_not_replaced_by_what_is_usual(tmp_path):
+    ten = np.tile(ECG, 3)[:, :5000]  # 10 s at 500 Hz, which would be assumed
+    (tmp_path / "a.csv").write_text("# sampling_rate: 5000000 Hz\n" + table(ten))
+    with refused("5e\\+06 Hz is no sampling rate of an ECG"):
+        read_ecg(tmp_path / "a.csv")
+    with refused("^file: names 8 leads and holds 12"):
+        read(("# leads: I, II, III, aVR, aVL, aVF, V1, V2\n" + table(ten, ())).encode())
+
+
+def test_numbered_names_are_leads_unless_no_lead_is_called_so():
+    eight = read(table(ECG[:8], [f"V{k}" for k in range(1, 9)]).encode())
+    assert [c.name for c in eight.channels] == [f"V{k}" for k in range(1, 9)]
+    twelve = read(table(ECG, [f"V{k}" for k in range(1, 13)]).encode())  # as R calls what has no names
+    assert [c.name for c in twelve.channels] == [None] * 12
+
+
+def test_zeros_that_fill_a_file_are_left_out():
+    assert np.allclose(samples(read(table().encode() + bytes(1 << 20))), ECG)
+
+
+def test_a_text_that_is_far_too_long_is_not_read(tmp_path):
+    with (tmp_path / "a.csv").open("wb") as file:
+        file.write(table().encode())
+        file.truncate(8 << 30)  # takes no space
+    with refused("a.csv: a text of 8192 MiB"):
+        read_ecg(tmp_path / "a.csv")
 
 
 def test_a_last_line_that_is_cut_is_left_out():

@@ -9,6 +9,7 @@ import pytest
 from ecgclip.ecg import LEADS, EcgclipError
 from ecgclip.io import read_ecg
 from ecgclip.io.dicom import read_dicom
+from ecgclip.io.dicom_elements import data_set
 from ecgclip.io.file import File
 
 LONG = ("OB", "OW", "SQ", "UN", "UT")
@@ -140,6 +141,12 @@ def test_samples_of_each_width_are_read(kind, low, high):
     samples = signal(12, 1500, low, high)
     stored = read(dicom([group(samples, twelve(bits=32), kind=kind)])).channels
     np.testing.assert_allclose([c.samples for c in stored], samples, rtol=1e-7)
+
+
+def test_zeros_that_fill_a_file_take_no_time():
+    item = data_set(File("a.dcm", dicom([group(signal(), twelve())]) + bytes(1 << 16)))
+    assert len(item.elements) == 2 and item.coding.explicit and min(item.elements) > 0
+    assert len(read(dicom([group(signal(), twelve())]) + bytes(1 << 16)).channels) == 12
 
 
 def test_twelve_bits_are_read_with_their_sign_wherever_it_stands():

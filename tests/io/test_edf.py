@@ -96,6 +96,12 @@ def test_gaps_of_a_discontinuous_file_are_missing(edf):
     np.testing.assert_allclose(ecg.signal[0, 400:], digital[2:].ravel() / 1000, atol=1e-6)
 
 
+@pytest.mark.parametrize("said", ["X Dr. Jane CANARY Sony", "X X Jane CANARY Sony", "X X"])
+def test_the_device_is_read_where_it_is_sure_which_words_are_it(edf, said):
+    ecg = edf({"samples": waves()}, stamps(range(4)), **{**PLUS, "recording": f"Startdate 02-MAR-2002 {said}"})
+    assert "device" not in ecg.metadata and "CANARY" not in str(ecg.metadata)
+
+
 @pytest.mark.parametrize("onsets", [[0, 1, 1.2, 3], [3, 2, 1, 0]])
 def test_time_stamps_that_cannot_be_are_told_and_not_followed(edf, onsets):
     with pytest.warns(UserWarning, match="assumed no gaps"):

@@ -32,6 +32,14 @@ def test_attributes_of_the_signal_say_rate_leads_and_unit(compression):
     assert np.allclose(samples(recording), ECG[:2])
 
 
+def test_ecgs_along_the_last_axis_are_told_from_leads():
+    batch = np.stack([ECG * (1 + k / 30) for k in range(12)], axis=2)
+    for data in (batch, batch.transpose(2, 1, 0), batch[..., :8]):
+        recording = read(written(lambda root, data=data: root.create_dataset("ecg", data=data)), index=7)
+        assert np.allclose(samples(recording), batch[..., 7])
+    assert np.allclose(samples(read(written(lambda root: root.create_dataset("ecg", data=ECG[..., None])))), ECG)
+
+
 def test_data_sets_beside_the_signal_say_it_too():
     def fill(root):
         group = root.create_group("record")

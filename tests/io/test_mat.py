@@ -10,7 +10,7 @@ from arrays_written import LEADS, check_mutations, read, refused, samples, smoot
 from scipy.io import loadmat, savemat
 
 from ecgclip import read_ecg
-from ecgclip.io import arrays
+from ecgclip.io import arrays, mat
 from ecgclip.io.mat import count_mat, read_mat
 
 ECG = smooth()
@@ -29,6 +29,20 @@ def test_an_array_in_any_version_is_read(options):
     assert np.array_equal(samples(recording), values)
     assert {(c.name, c.unit, c.rate) for c in recording.channels} == {(None, None, None)}
     assert np.array_equal(samples(read(written({"val": values.T}, **options))), values)
+
+
+def test_ecgs_along_the_last_axis_are_told_from_leads():
+    batch = np.stack([ECG * (1 + k / 30) for k in range(12)], axis=2)
+    for data in (batch, batch.transpose(2, 1, 0), batch[..., :8]):
+        assert np.allclose(samples(read(written({"ecg": data}), index=7)), batch[..., 7])
+
+
+def test_zeros_that_fill_a_file_take_no_time(monkeypatch):
+    steps = []
+    step = mat._Reader._element
+    monkeypatch.setattr(mat._Reader, "_element", lambda *args, **more: steps.append(1) or step(*args, **more))
+    assert np.allclose(samples(read(written({"ecg": ECG}) + bytes(1 << 16))), ECG)
+    assert len(steps) < 100
 
 
 @pytest.mark.parametrize("compressed", [False, True])

@@ -197,6 +197,14 @@ def test_what_cannot_be_read_is_refused_in_one_line(document, problem):
     assert str(refusal.value).startswith("f.xml: ") and "\n" not in str(refusal.value)
 
 
+def test_a_document_that_is_far_too_long_is_not_read(tmp_path):
+    with (tmp_path / "a.xml").open("wb") as file:
+        file.write(muse(rhythm()).encode().ljust(10_000))
+        file.truncate(8 << 30)  # takes no space
+    with pytest.raises(EcgclipError, match="a.xml: an XML document of 8192 MiB"):
+        read_ecg(tmp_path / "a.xml")
+
+
 def test_damage_is_refused_in_one_line():
     lines = diagnosis("Sinus rhythm") + diagnosis("Normal ECG", name="OriginalDiagnosis")
     check_damage(read_muse, muse(patient(), lines, rhythm()).encode())

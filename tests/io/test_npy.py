@@ -49,6 +49,22 @@ def test_rate_and_leads_stand_beside_the_signal(compressed, rate, leads):
     assert recording.metadata == {"age": 70, "sex": "female"} and np.allclose(samples(recording), ECG[:2])
 
 
+def test_what_is_said_and_cannot_be_is_not_replaced_by_what_is_usual(tmp_path):
+    with refused("^file: names 8 leads and holds 12"):
+        read(npz(ecg=ECG, leads=np.array(LEADS[:8])))
+    recording = read(npz(ecg=ECG, lead="standard"))
+    assert len(recording.channels) == 12 and recording.notes == (
+        "left out the names of leads in the file: 1 for 12 leads",
+    )
+    ten = np.tile(ECG, 3)[:, :5000]  # 10 s at 500 Hz, which would be assumed
+    for rate in (5_000_000, 1e300, 0, -500, "5000 kHz"):
+        (tmp_path / "a.npz").write_bytes(npz(ecg=ten, fs=rate))
+        with refused("Hz is no sampling rate of an ECG"):
+            read_ecg(tmp_path / "a.npz")
+        assert read_ecg(tmp_path / "a.npz", sampling_rate=500).sampling_rate == 500
+    assert read(npz(ecg=ten, fs="500 samples/s")).channels[0].rate == 500
+
+
 @pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize("write", [npy, lambda x: npz(x=x, age=np.arange(30) + 40), lambda x: npz(True, x=x)])
 def test_a_batch_is_read_one_by_one(write, transposed):
@@ -74,6 +90,34 @@ def test_a_batch_has_one_unit_and_loses_its_padding():
         assert np.allclose(samples(recording), batch[index, used[0] : used[-1] + 1].T)
         assert sum(note.startswith("assumed") for note in recording.notes) == 2
         assert any("zeros that fill the array" in note for note in recording.notes)
+
+
+@pytest.mark.parametrize("write", [npy, lambda x: npz(x=x), lambda x: npz(True, x=np.asfortranarray(x))])
+@pytest.mark.parametrize("rows", [12, 8])
+@pytest.mark.parametrize("held", [1, 2, 9, 300])
+def test_ecgs_along_the_last_axis_are_told_from_leads(write, rows, held):
+    leads = ECG if rows == 12 else ECG[[0, 1, *range(6, 12)]]
+    batch = np.stack([leads * (1 + k / 300) for k in range(held)], axis=2)
+    if rows == 8 and held < 4:  # or eight ECGs of one or two leads
+        with refused("^file: the first or the last axis"):
+            read(write(batch), index=0)
+        return
+    recording = read(write(batch), index=held - 1)
+    assert np.allclose(samples(recording), batch[:, :, held - 1])
+
+
+@pytest.mark.parametrize("write", [npy, lambda x: npz(x=x), lambda x: npz(True, x=np.asfortranarray(x))])
+@pytest.mark.parametrize("held", [8, 12])
+def test_where_both_ends_may_be_leads_einthoven_decides(write, held):
+    batch = np.zeros((held, 4096, 12), np.float32)
+    batch[:, 1500:3500] = np.stack([ECG.T * (1 + k / 30) for k in range(held)])  # padded, as CODE's
+    for data in (write(batch), write(batch.transpose(2, 1, 0))):
+        got = samples(read(data, index=7))
+        assert np.allclose(got, ECG[:, -got.shape[1] :] * (1 + 7 / 30), rtol=1e-5) and got.shape[1] > 1990
+    with refused(r"^file: the first or the last axis .*\(8, 2000, 8\)"):
+        read(write(np.repeat(ECG[:8, :, None], 8, 2)))
+    with refused("^file: the first or the last axis"):  # twelve ECGs of two leads
+        read(write(np.stack([ECG[:2].T * (1 + k / 30) for k in range(12)])))
 
 
 def test_rows_of_one_lead_are_as_many_ecgs():

@@ -56,4 +56,5 @@ def test_statements_with_a_signature_are_left_out():
         "Referred for pacemaker",
         "Dropped beats",
     ]
+    signed += ["Befundet: Meier", "Confirmed: SMITH", "Abnormal, Dr"]
     assert unsigned([*signed, *kept, None, "Sinus rhythm"]) == kept

@@ -259,6 +259,8 @@ SIGNAL = "r.dat 16 1000/mV 16 0 0 0 0 I\n"
         (b"r 1 100 300\0\x80\x01", "binary"),
         (os.urandom(500) + b"\0", "binary"),
         ("time,I,II\n0,0.1,0.2\n", "not a WFDB header"),
+        ("Patient 12 CANARY 1950\n", "a sampling rate of letters makes no sense"),
+        ("r 1 100 300\nJane CANARY\n", "line 2 does not describe a signal"),
         ("# only a comment\n", "not a WFDB header"),
         ("r 1 0 300\n" + SIGNAL, "sampling rate"),
         ("r 1 -100 300\n" + SIGNAL, "sampling rate"),

@@ -88,10 +88,24 @@ def test_by_default_nobody_can_be_recognised(again, tmp_path, to):
 @every_format
 def test_without_deidentification_all_is_kept(again, to):
     got = again(replace(simulate("normal"), metadata=METADATA), to, deidentify=False)
-    # where the format has no place for it, or the reader leaves out who signed
-    lost = {"dicom": ["comments", "statements"], "edf": []}.get(to, ["patient"])
-    for key in METADATA.keys() - lost:
+    # where the format has no place for it; and the reader leaves out who signed
+    lost = {"dicom": ["comments"], "edf": []}.get(to, ["patient"])
+    assert got.metadata["statements"] == ["Sinus rhythm"]
+    for key in METADATA.keys() - {*lost, "statements"}:
         assert set(METADATA[key]) <= set(got.metadata[key]) if key == "comments" else got.metadata[key] == METADATA[key]
+
+
+FOREIGN = ("Device: Ward 3 bed of Mr MILLER", "Statement: Interpreted by SMITH, JANE", "Statement: for Jane CANARY")
+
+
+@every_format
+@pytest.mark.parametrize("first", ["wfdb", "edf", "csv", "npz"])
+def test_lines_of_others_do_not_become_ours_on_the_way(again, to, first):
+    metadata = {"comments": [*FOREIGN, "Comment: Jane CANARY"], "sex": "male"}
+    ecg = again(replace(simulate("normal"), metadata=metadata), first, deidentify=False)
+    assert set(metadata["comments"]) <= set(ecg.metadata["comments"])
+    assert again(ecg, to).metadata.keys() & {"device", "statements"} == set()
+    assert "CANARY" not in str(again(ecg, to).metadata)
 
 
 @every_format
