@@ -46,7 +46,7 @@ def coherent(
     """Probabilities (n, concepts) that do not contradict each other: of each condition beside the others.
 
     A condition is at least as probable as a `LIKELY` kind of it, and yields to what it excludes, if `trusted`: what
-    training knew no ECG of is claimed too easily to bear upon others. An id may be "".
+    training knew no real ECG of is claimed too easily to bear upon others. An id may be "".
     """
     columns = {concept: j for j, concept in enumerate(concepts) if concept in trusted}
 
@@ -91,7 +91,7 @@ class Scorer:
             return by
         names = [leaf.concept.id if leaf.concept else "" for leaf in leaves]
         beside_them = set().union(*(self.kb.rivals(c) | self.kb.narrower(c) for c in names))
-        trusted = {c for c in beside_them if self.config.known(c) != "untrained"}
+        trusted = {c for c in beside_them if self.config.known(c) == "trained"}
         if others := self._perhaps_likely(vectors, sorted(trusted - set(names))):  # not asked for
             prompts = [self._prompt(c) for c in others]
             beside = np.hstack([by.both, self.one_by_one(vectors, prompts, judge).both])
