@@ -267,7 +267,7 @@ def answer(hidden: Sequence[Hidden], criteria: Witnesses) -> Answer:
 def left_out_ece(examples: Examples, curve: Calibration, witnesses: Witnesses) -> float:
     """The ECE of hidden conditions by an answer that others gave."""
     known = examples.truth >= 0
-    probability = examples.probability(curve, witnesses, trained=False)
+    probability = examples.probability(curve, witnesses, known="untrained")
     return expected_calibration_error(probability[known], examples.truth[known])
 
 

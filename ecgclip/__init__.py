@@ -14,8 +14,8 @@ from ecgclip.lazy import attach
 
 if TYPE_CHECKING:
     from ecgclip.ecg import ECG, EcgclipError
+    from ecgclip.io.read import read_ecg
     from ecgclip.io.records import find_records
-    from ecgclip.io.wfdb import read_ecg
     from ecgclip.knowledge.base import KnowledgeBase
     from ecgclip.model.store import load_model
 
@@ -28,7 +28,7 @@ _load, _names = attach(
         "ECG": "ecgclip.ecg",
         "EcgclipError": "ecgclip.ecg",
         "find_records": "ecgclip.io.records",
-        "read_ecg": "ecgclip.io.wfdb",
+        "read_ecg": "ecgclip.io.read",
         "KnowledgeBase": "ecgclip.knowledge.base",
         "load_model": "ecgclip.model.store",
     },

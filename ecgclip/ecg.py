@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 
@@ -95,13 +97,20 @@ def check_duration(samples: int, rate: float, where: str) -> None:
 # Lead names and units
 
 _SPELLINGS = {lead.upper(): lead for lead in LEADS}
-_SPELLINGS |= {f"C{i}": f"V{i}" for i in range(1, 7)}
+_SPELLINGS |= {f"{letter}{i}": f"V{i}" for letter in ("C", "V-") for i in range(1, 7)}
 _SPELLINGS |= {"DI": "I", "DII": "II", "DIII": "III"}
 _SPELLINGS |= {f"{word}{i}": "I" * i for word in ("LEAD", "LEAD-", "L", "D") for i in (1, 2, 3)}
+_SPELLINGS |= {"VR": "aVR", "VL": "aVL", "VF": "aVF", "LA-RA": "I", "LL-RA": "II", "LL-LA": "III"}
+_WORDS = "LEAD|ABLEITUNG|DERIVATION|DERIVACION|DERIVACAO|DERIVAZIONE|AFLEIDING|AVLEDNING"
+# What stands before the name of a lead: a device's word for ECG, IEEE 11073's prefix, "lead" in some language
+_BEFORE = re.compile(rf"^(?:MDC-?ECG-?(?:LEAD|ELECPOTL)-?)?(?:(?:ECG|EKG)[-:]?(?=\D))?(?:(?:{_WORDS})[-:]?(?=\D))?")
+MAX_NAME = 80  # characters of a name that are looked at
+_ONE_LEAD = ("ECG", "EKG", "ECG1", "EKG1", "ECG1-ECG2", "EKG1-EKG2")
 _MILLIVOLTS = {"mv": 1.0, "millivolt": 1.0, "millivolts": 1.0, "uv": 1e-3, "microvolt": 1e-3, "microvolts": 1e-3}
 _MILLIVOLTS |= {"v": 1e3, "volt": 1e3, "volts": 1e3, "nv": 1e-6}
 
 
+@lru_cache(maxsize=512)
 def standard_lead(name: str) -> tuple[str | None, str | None]:
     """Translate a lead name as files spell it.
 
@@ -112,10 +121,13 @@ def standard_lead(name: str) -> tuple[str | None, str | None]:
     note : str or None
         What was assumed, where the translation is more than a matter of spelling.
     """
-    plain = re.sub(r"[\s_.]+", "", name).upper()
-    if plain in ("ECG", "EKG", "ECG1", "EKG1"):
+    name = name.strip()[:MAX_NAME]
+    first = re.split(r"\s*[,;(\[]", name)[0] or name  # "aVR, augmented voltage, right", "Lead I (Einthoven)", "I [mV]"
+    letters = "".join(c for c in unicodedata.normalize("NFKD", first) if not unicodedata.combining(c))
+    plain = re.sub(r"[\s_.\0]+", "", letters).upper()
+    if plain in _ONE_LEAD:
         return "I", f"assumed that {name!r} is lead I"
-    plain = re.sub(r"^(?:(?:ECG|EKG)[-:]?(?=\D))?(?:(?:LEAD|ABLEITUNG)[-:]?(?=\D))?", "", plain)
+    plain = _BEFORE.sub("", plain)
     if plain in _SPELLINGS:
         return _SPELLINGS[plain], None
     modified = re.fullmatch(r"ML(I{1,3}|[123])|(?:MV|MCL|CM)([1-6])", plain)
@@ -143,4 +155,4 @@ def _standard_leads(names: tuple[str, ...], where: str) -> tuple[tuple[str, ...]
 
 def millivolts_per(unit: str) -> float | None:
     """How many mV one `unit` is; None if it is not a voltage."""
-    return _MILLIVOLTS.get(unit.replace("µ", "u").replace("μ", "u").lower())
+    return _MILLIVOLTS.get(unit.strip(" \t\0").replace("µ", "u").replace("μ", "u").lower())

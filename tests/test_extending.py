@@ -11,7 +11,8 @@ import torch
 
 from ecgclip.data.sets import DATA_SETS, DataSet
 from ecgclip.data.splits import divide, load
-from ecgclip.ecg import LEADS, EcgclipError
+from ecgclip.ecg import EcgclipError
+from ecgclip.io import find_records, formats, read_ecg
 from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.networks import encoder as encoders
 from ecgclip.networks.config import MAX_TOKENS, ECGConfig
@@ -28,15 +29,20 @@ def example(heading):
     return SimpleNamespace(**names)
 
 
-def test_a_file_format(tmp_path):
-    read_npy, signal = example("A file format").read_npy, np.zeros((12, 5000))
-    np.save(tmp_path / "ecg.npy", signal)
-    ecg = read_npy(str(tmp_path / "ecg.npy"))
-    assert ecg.leads == LEADS
-    assert ecg.seconds == 10
-    (tmp_path / "damaged.npy").write_bytes(b"no array")
-    with pytest.raises(EcgclipError, match="damaged.npy"):
-        read_npy(str(tmp_path / "damaged.npy"))
+def test_a_file_format(tmp_path, monkeypatch):
+    row = re.search(r'`(Format\("ACME".*?\)),`', PAGE)[1]
+    format_ = eval(row, {"Format": formats.Format, "_begins": formats._begins})
+    monkeypatch.setattr(formats, "FORMATS", (format_, *formats.FORMATS))
+    monkeypatch.setitem(sys.modules, "ecgclip.io.acme", example("A file format"))
+    samples = np.random.default_rng(0).integers(-900, 900, (500, 2)).astype("<i2")
+    (tmp_path / "ecg.acme").write_bytes(b"ACME" + np.array([250, 63], "<u2").tobytes() + samples.tobytes())
+    (tmp_path / "damaged.acme").write_bytes(b"ACME12345")
+    ecg = read_ecg(tmp_path / "ecg.acme")
+    assert (ecg.leads, ecg.seconds, ecg.metadata["age"], ecg.metadata["device"]) == (("I", "II"), 2, 63, "ACME")
+    np.testing.assert_allclose(ecg.signal, samples.T / 1000, atol=1e-6)
+    assert find_records(tmp_path) == [str(tmp_path / name) for name in ("damaged.acme", "ecg.acme")]
+    with pytest.raises(EcgclipError, match="damaged.acme: the ACME file is truncated"):
+        read_ecg(tmp_path / "damaged.acme")
 
 
 def test_a_data_set(tmp_path, monkeypatch):

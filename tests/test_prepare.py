@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecgclip.ecg import ECG, LEADS, EcgclipError
+from ecgclip.io.read import read_ecg
 from ecgclip.io.records import find_records
-from ecgclip.io.wfdb import read_ecg
 from ecgclip.prepare import LIMB, SAMPLING_RATE, WINDOW, prepare, resample
 from ecgclip.simulate import simulate
 

@@ -12,9 +12,19 @@ import typer
 
 from ecgclip.cli.answers import Classification, Description, Evidence
 from ecgclip.cli.app import app
-from ecgclip.cli.inputs import check_format, choose_labels
+from ecgclip.cli.inputs import check_format, choose_labels, reading_options
 from ecgclip.cli.messages import RecordNotes, print_note
-from ecgclip.cli.options import FORMATS, Format, Knowledge, Model, OutputFile, Records
+from ecgclip.cli.options import (
+    FORMATS,
+    Format,
+    Knowledge,
+    Leads,
+    Model,
+    OutputFile,
+    Records,
+    SamplingRate,
+    Unit,
+)
 from ecgclip.cli.progress import for_each_record
 from ecgclip.cli.writers import output_file, score_writer, sentence_writer
 from ecgclip.ecg import EcgclipError
@@ -24,6 +34,7 @@ if TYPE_CHECKING:
     from ecgclip.model import ECGCLIP, Embedding, Prompt, Result
 
 NEAREST_CASES = 10  # cases of an index that an explanation shows
+DEVICE = ("patient", "time", "device", "measurements", "statements")  # what an explanation shows of the metadata
 TOP = 10  # conditions shown where no labels are given
 
 
@@ -61,6 +72,12 @@ def classify(
     index: Annotated[
         Path | None, typer.Option(metavar="DIR", help="With --explain: the nearest cases of an index too.")
     ] = None,
+    sampling_rate: SamplingRate = None,
+    unit: Unit = None,
+    leads: Leads = None,
+    keep_ids: Annotated[
+        bool, typer.Option("--keep-ids", help="With --explain: patient ids instead of a salted hash of each.")
+    ] = False,
 ) -> None:
     """Score ECGs for conditions in words; without labels, for all conditions that the model was trained on.
 
@@ -69,8 +86,9 @@ def classify(
       ecgclip classify examples/records/af.hea --labels AF,STEMI
     """
     check_format(format, FORMATS)
-    _check_explain(explain, index, format)
+    _check_explain(explain, index, format, keep_ids)
     chosen, concepts = choose_labels(labels, labels_file, label_set)
+    reading = reading_options(sampling_rate, unit, leads, keep_ids)
     notes = RecordNotes()
     with output_file(output) as out:
         from ecgclip.model import load_model
@@ -89,16 +107,18 @@ def classify(
             notes.add(embedding.record, embedding.notes)
             writer.write(Classification(result, classifier.explain(embedding, result, asked)))
 
-        success = _embed_records(network, records, answer, output)
+        success = _embed_records(network, records, reading, answer, output)
         writer.end()
     notes.print_repeats()
     if not success:
         raise typer.Exit(1)
 
 
-def _check_explain(explain: bool, index: Path | None, format: str) -> None:
+def _check_explain(explain: bool, index: Path | None, format: str, keep_ids: bool) -> None:
     if index is not None and not explain:
         raise EcgclipError("--index goes with --explain")
+    if keep_ids and not explain:
+        raise EcgclipError("--keep-ids goes with --explain; without it, no id is printed")
     if explain and format == "csv":
         raise EcgclipError("--explain goes with --format table or json; the columns of csv are fixed")
 
@@ -144,7 +164,8 @@ class _Classifier:
         from ecgclip.explain import explain, summary
 
         scores = explain(self.model, embedding, prompts, result)
-        record: dict[str, Any] = {"measurements": summary(embedding.measurements)}
+        said = {key: value for key in DEVICE if (value := embedding.metadata.get(key))}
+        record: dict[str, Any] = {"measurements": summary(embedding.measurements), "device": said}
         if self.index:
             self._add_cases(self.index, embedding, prompts, scores, record)
         return Evidence(scores, record)
@@ -173,6 +194,9 @@ def describe(
         typer.Option(metavar="P", help="Lowest probability of a sentence; default: the model's own threshold."),
     ] = None,
     model: Model = None,
+    sampling_rate: SamplingRate = None,
+    unit: Unit = None,
+    leads: Leads = None,
 ) -> None:
     """Report-like sentences, each with its probability and its concept.
 
@@ -181,6 +205,7 @@ def describe(
       ecgclip describe examples/records/af.hea
     """
     check_format(format, ("table", "json"))
+    reading = reading_options(sampling_rate, unit, leads)
     with output_file(output) as out:
         from ecgclip.explain.sentences import check_options, describe
         from ecgclip.model import load_model
@@ -195,15 +220,19 @@ def describe(
             sentences = describe(network, embedding, threshold=threshold, language=language)
             writer.write(Description(embedding.record, sentences))
 
-        success = _embed_records(network, records, answer, output)
+        success = _embed_records(network, records, reading, answer, output)
         writer.end()
     if not success:
         raise typer.Exit(1)
 
 
 def _embed_records(
-    network: ECGCLIP, patterns: list[str], answer: Callable[[Embedding], None], output: Path | None
+    network: ECGCLIP,
+    patterns: list[str],
+    reading: dict[str, Any],
+    answer: Callable[[Embedding], None],
+    output: Path | None,
 ) -> bool:
     """Call `answer` on the embedding of each record; a progress bar is shown unless the answers go to the terminal."""
     progress = output is not None or not sys.stdout.isatty()
-    return for_each_record(patterns, answer, embed=network.embed_each, progress=progress)
+    return for_each_record(patterns, answer, reading=reading, embed=network.embed_each, progress=progress)

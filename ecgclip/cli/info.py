@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ecgclip.cli.app import app
-from ecgclip.cli.lines import DISCLAIMER, measurement_lines, row
-from ecgclip.cli.options import Records
+from ecgclip.cli.inputs import reading_options
+from ecgclip.cli.lines import DISCLAIMER, device_lines, measurement_lines, row
+from ecgclip.cli.options import KeepIds, Leads, Records, SamplingRate, Unit
 from ecgclip.cli.progress import for_each_record
 from ecgclip.ecg import ECG, LEADS, EcgclipError
-from ecgclip.io import read_ecg
 
 if TYPE_CHECKING:
     from ecgclip.measure import Beats, Measurement, Recording
@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 
 
 @app.command()
-def info(records: Records) -> None:
+def info(
+    records: Records,
+    sampling_rate: SamplingRate = None,
+    unit: Unit = None,
+    leads: Leads = None,
+    keep_ids: KeepIds = False,
+) -> None:
     """What was read, assumed, derived and masked; windows, R peaks, measurements, findings and measured diagnoses.
 
     \b
@@ -29,11 +35,13 @@ def info(records: Records) -> None:
       ecgclip info examples/records/af.hea
     """
 
-    def show(record: str) -> None:
-        for line in _info_lines(read_ecg(record)):
+    reading = reading_options(sampling_rate, unit, leads, keep_ids)
+
+    def show(ecg: ECG) -> None:
+        for line in _info_lines(ecg):
             typer.echo(line)
 
-    if not for_each_record(records, show):
+    if not for_each_record(records, show, reading=reading):
         raise typer.Exit(1)
     typer.echo(DISCLAIMER)
 
@@ -45,6 +53,8 @@ def _info_lines(ecg: ECG) -> Iterator[str]:
     examined = examine(ecg)
     recording = examined.recording
     yield from _reading_lines(ecg)
+    for note in dict.fromkeys(examined.notes):
+        yield row("assumed" if note.startswith("assumed") else "note", note.removeprefix("assumed "))
     yield from _preparation_lines(examined.prepared)
     yield from _window_lines(examined.prepared, examined.heartbeats)
     yield row("used", f"{recording.used_s:.1f} of {recording.seconds:.1f} s")
@@ -67,16 +77,13 @@ def _reading_lines(ecg: ECG) -> Iterator[str]:
         parts.append(sex)
     yield ecg.source or ""
     yield row("read", ", ".join(parts))
-    for note in ecg.notes:
-        yield row("assumed" if note.startswith("assumed") else "note", note.removeprefix("assumed "))
+    yield from device_lines(ecg.metadata)
 
 
 def _preparation_lines(prepared: Prepared) -> Iterator[str]:
     masked = [lead for lead, windows in zip(LEADS, prepared.mask.T, strict=True) if not windows.all()]
     yield row("derived", " ".join(prepared.derived) or "no lead")
     yield row("masked", " ".join(masked) or "no lead")
-    for note in prepared.notes:
-        yield row("note", note)
 
 
 def _window_lines(prepared: Prepared, beats: Beats) -> Iterator[str]:

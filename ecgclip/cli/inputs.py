@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ecgclip.ecg import EcgclipError
+from ecgclip.io.recording import Given
 
 if TYPE_CHECKING:
     from ecgclip.train import Recipe
@@ -17,6 +18,16 @@ def check_format(format: str, formats: Sequence[str]) -> None:
     """Accept one of `formats` only."""
     if format not in formats:
         raise EcgclipError(f"unknown --format {format!r}: {', '.join(formats)}")
+
+
+def reading_options(
+    sampling_rate: float | None, unit: str | None, leads: str | None, keep_ids: bool = False
+) -> dict[str, Any]:
+    """The keyword arguments of `read_ecg` that the options of a command ask for."""
+    names = None if leads is None else tuple(name.strip() for name in leads.split(","))
+    Given(sampling_rate, unit, names)
+    options = {"sampling_rate": sampling_rate, "unit": unit, "leads": names, "keep_ids": keep_ids}
+    return {name: value for name, value in options.items() if value}
 
 
 def check_folder(path: Path) -> Path:

@@ -42,6 +42,19 @@ def measurement_lines(values: dict[str, Any]) -> Iterator[str]:
         yield row(name, _by_lead(values[key], "+.2f") or "–")
 
 
+def device_lines(metadata: dict[str, Any]) -> Iterator[str]:
+    """What the device says of the ECG itself, where the file has it: never what ecgclip measures or scores."""
+    for key, name in (("patient", "patient"), ("time", "time"), ("device", "device")):
+        if metadata.get(key):
+            yield row(name, str(metadata[key]))
+    measured = metadata.get("measurements", {}).items()
+    values = [f"{key.removesuffix('_ms').replace('_', ' ')} {value:g}" for key, value in measured]
+    if values:
+        yield row("device", f"measured {', '.join(values)}")
+    for statement in metadata.get("statements", ()):
+        yield row("device", f"states {statement}")
+
+
 def evidence_lines(label: str, evidence: dict[str, Any], window_starts: Sequence[float]) -> Iterator[str]:
     """What lies behind one score, as `ecgclip.explain.explain` gives it; `window_starts` in seconds."""
     if evidence["name"]:

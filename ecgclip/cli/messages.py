@@ -24,6 +24,13 @@ def print_note(text: str) -> None:
     typer.echo(f"note: {text}", err=True)
 
 
+def print_skipped(skipped: Counter[str]) -> None:
+    """Print how many files were no ECG, by what they are."""
+    if skipped:
+        kinds = ", ".join(f"{count} × {what}" for what, count in skipped.most_common())
+        print_note(f"{skipped.total()} files are no ECG: {kinds}")
+
+
 class RecordNotes:
     """Notes on many records: each text is printed once, with the first record that has it."""
 

@@ -10,7 +10,25 @@ import typer
 FORMATS = ("table", "json", "csv")
 
 # what is read
-Records = Annotated[list[str], typer.Argument(metavar="RECORD", help="WFDB header (.hea or without), folder, or glob.")]
+Records = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="RECORD", help="File of any format that is read (docs/formats.md), WFDB header, folder, glob, or -."
+    ),
+]
+RecordFiles = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="RECORD", help="File of any format that is read (docs/formats.md), WFDB header, folder or glob."
+    ),
+]
+OneRecord = Annotated[str, typer.Argument(metavar="RECORD", help="File of any format that is read, or -.")]
+SamplingRate = Annotated[
+    float | None, typer.Option("--sampling-rate", metavar="HZ", help="Of the recordings; overrules the files.")
+]
+Unit = Annotated[str | None, typer.Option(metavar="U", help="Of the samples: mV, uV, V or nV; overrules the files.")]
+Leads = Annotated[str | None, typer.Option(metavar="A,B", help="Names of the channels, in order; overrules the files.")]
+KeepIds = Annotated[bool, typer.Option("--keep-ids", help="Keep patient ids, of which else a salted hash is kept.")]
 Model = Annotated[
     str | None, typer.Option(metavar="M", help="Folder or Hugging Face repo id; default: the shipped weights.")
 ]
@@ -36,9 +54,7 @@ Plot = Annotated[Path | None, typer.Option(metavar="FILE.png", help="Also draw t
 # training
 RecipeName = Annotated[
     str,
-    typer.Argument(
-        metavar="RECIPE", help="A YAML file, or the name of a shipped one: default, simulated, melp or merl."
-    ),
+    typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a shipped one: default, melp or merl."),
 ]
 DataFolder = Annotated[Path, typer.Option("--data", metavar="DIR", help="Folder that holds the recipe's data sets.")]
 Threads = Annotated[int | None, typer.Option(metavar="N", min=1, help="CPU threads; default: torch's choice.")]

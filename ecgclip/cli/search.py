@@ -3,39 +3,43 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ecgclip.cli.app import app, index_app
-from ecgclip.cli.inputs import check_format
+from ecgclip.cli.inputs import check_format, reading_options
 from ecgclip.cli.lines import case_words
-from ecgclip.cli.messages import print_error, print_note
+from ecgclip.cli.messages import print_error, print_note, print_skipped
 from ecgclip.cli.options import (
     FORMATS,
     Count,
     Format,
     IndexFolder,
+    Leads,
     Model,
+    OneRecord,
     OutputFile,
     OutputFolder,
     Plot,
-    Records,
+    RecordFiles,
+    SamplingRate,
+    Unit,
     Where,
 )
 from ecgclip.cli.progress import progress_bar
 from ecgclip.cli.writers import output_file, write_hits
 from ecgclip.ecg import ECG, EcgclipError
-from ecgclip.io import read_ecg
+from ecgclip.io.read import read_ecg
 
 if TYPE_CHECKING:
-    from ecgclip.index import Hit
+    from ecgclip.index import ECGIndex, Hit
     from ecgclip.model import ECGCLIP
 
 
 @index_app.command("build")
 def index_build(
-    records: Records,
+    records: RecordFiles,
     output: OutputFolder,
     workers: Annotated[int | None, typer.Option(metavar="N", min=1, help="Processes; default: one per core.")] = None,
     engine: Annotated[
@@ -51,6 +55,9 @@ def index_build(
         ),
     ] = None,
     model: Model = None,
+    sampling_rate: SamplingRate = None,
+    unit: Unit = None,
+    leads: Leads = None,
 ) -> None:
     """Embed records into a new index, or add to one: what is unchanged, or has only moved, is not embedded again.
 
@@ -64,15 +71,29 @@ def index_build(
 
     with progress_bar() as advance:
         index = ECGIndex.build(
-            records, output, model=model, workers=workers, engine=engine, kind=kind, facts=facts, progress=advance
+            records,
+            output,
+            model=model,
+            workers=workers,
+            engine=engine,
+            kind=kind,
+            facts=facts,
+            reading=reading_options(sampling_rate, unit, leads),
+            progress=advance,
         )
+    _print_change(index)
+
+
+def _print_change(index: ECGIndex) -> None:
     change = index.last
+    print_skipped(change.skipped)
+    removed = f", {change.removed} removed" if change.removed else ""  # by files that hold fewer ECGs now
     typer.echo(
-        f"{output}: {index.info()['records']:,} records "
-        f"({change.added} added, {change.changed} changed, {change.moved} moved, {change.unchanged} unchanged)"
+        f"{index.folder}: {index.info()['records']:,} records ({change.added} added, {change.changed} changed, "
+        f"{change.moved} moved, {change.unchanged} unchanged{removed})"
     )
     if change.failed:
-        typer.echo(f"error: {change.failed} records could not be read: {output / 'unreadable.csv'}", err=True)
+        typer.echo(f"error: {change.failed} records could not be read: {index.folder / 'unreadable.csv'}", err=True)
         raise typer.Exit(1)
 
 
@@ -124,6 +145,9 @@ def search(
     output: OutputFile = None,
     plot: Plot = None,
     model: Model = None,
+    sampling_rate: SamplingRate = None,
+    unit: Unit = None,
+    leads: Leads = None,
 ) -> None:
     """Find ECGs by words, by another ECG, or by both.
 
@@ -135,14 +159,14 @@ def search(
 
     check_format(format, FORMATS)
     cases = ECGIndex.open(index, model)
-    example = _read_example(like) if like else None
+    example = _read_example(like, reading_options(sampling_rate, unit, leads)) if like else None
     _print_query_notes(cases.model, text, without)
-    _answer(cases.search(text, like=example, without=without, k=k, where=where), format, output, plot)
+    _answer(cases, cases.search(text, like=example, without=without, k=k, where=where), format, output, plot)
 
 
 @app.command()
 def similar(
-    record: Annotated[str, typer.Argument(metavar="RECORD", help="WFDB header (.hea or without).")],
+    record: OneRecord,
     index: IndexFolder,
     k: Count = 10,
     where: Where = None,
@@ -150,6 +174,9 @@ def similar(
     output: OutputFile = None,
     plot: Plot = None,
     model: Model = None,
+    sampling_rate: SamplingRate = None,
+    unit: Unit = None,
+    leads: Leads = None,
 ) -> None:
     """The ECGs most like one, and what they have in common.
 
@@ -161,13 +188,14 @@ def similar(
 
     check_format(format, FORMATS)
     cases = ECGIndex.open(index, model)
-    _answer(cases.search(like=_read_example(record), k=k, where=where), format, output, plot, common=True)
+    example = _read_example(record, reading_options(sampling_rate, unit, leads))
+    _answer(cases, cases.search(like=example, k=k, where=where), format, output, plot, common=True)
 
 
-def _read_example(record: str) -> ECG:
+def _read_example(record: str, reading: dict[str, Any]) -> ECG:
     """The record to search with. One that cannot be read is a failed record (exit code 1), not misuse."""
     try:
-        return read_ecg(record)
+        return read_ecg(record, **reading)
     except EcgclipError as error:
         print_error(error)
         raise typer.Exit(1) from None
@@ -182,20 +210,22 @@ def _print_query_notes(model: ECGCLIP, text: str | None, without: str | None) ->
         print_note(f"left out: {without}" + (f": {note}" if note else ""))
 
 
-def _answer(hits: list[Hit], format: str, output: Path | None, plot: Path | None, common: bool = False) -> None:
+def _answer(
+    cases: ECGIndex, hits: list[Hit], format: str, output: Path | None, plot: Path | None, common: bool = False
+) -> None:
     with output_file(output) as out:
         write_hits([hit.to_dict() for hit in hits], format, out, common)
     if plot is not None:  # last, as a failure here must not cost the answer
-        _plot_hits(hits, plot)
+        _plot_hits(cases, hits, plot)
 
 
-def _plot_hits(hits: list[Hit], file: Path) -> None:
+def _plot_hits(cases: ECGIndex, hits: list[Hit], file: Path) -> None:
     from ecgclip.plot import MAX_ECGS, plot_ecgs
 
     drawn = []
     for hit in hits[:MAX_ECGS]:
         try:
-            drawn.append((hit, read_ecg(hit.file)))
+            drawn.append((hit, cases.read(hit)))
         except EcgclipError as error:
             print_note(f"not drawn: {error}")
     if len(hits) > MAX_ECGS:

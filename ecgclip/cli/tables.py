@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TextIO
 
-from ecgclip.cli.lines import DISCLAIMER, case_words, evidence_lines, measurement_lines, row
+from ecgclip.cli.lines import DISCLAIMER, case_words, device_lines, evidence_lines, measurement_lines, row
 
 if TYPE_CHECKING:
     from ecgclip.cli.answers import Classification, Description, Evidence
@@ -93,7 +93,7 @@ def _print_scores(page: Page, result: Result) -> None:
 def _print_evidence(page: Page, result: Result, evidence: Evidence) -> None:
     for score, score_evidence in zip(result.scores, evidence.scores, strict=True):
         page.lines(*evidence_lines(score.label, score_evidence, result.windows), "")
-    page.lines(*measurement_lines(evidence.record["measurements"]))
+    page.lines(*measurement_lines(evidence.record["measurements"]), *device_lines(evidence.record["device"]))
     for case in evidence.record.get("cases", ()):
         page.lines(row("case", f"{case['score']:.3f}  {case['record']}  {case_words(case)}"))
     page.lines("")

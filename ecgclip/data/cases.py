@@ -10,8 +10,8 @@ from pathlib import Path
 
 from ecgclip.data.sets import PATIENTS_UNKNOWN
 from ecgclip.ecg import EcgclipError
+from ecgclip.io.read import read_metadata
 from ecgclip.io.records import find_records
-from ecgclip.io.wfdb import read_metadata
 from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.knowledge.concepts import Concept
 

@@ -24,8 +24,8 @@ from ecgclip.data.beats import BEAT_CONCEPTS, match_beats
 from ecgclip.data.cases import UNKNOWN, Case
 from ecgclip.ecg import EcgclipError
 from ecgclip.files import write_atomic
+from ecgclip.io.read import read_ecg
 from ecgclip.io.records import record_stamp
-from ecgclip.io.wfdb import read_ecg
 from ecgclip.knowledge.criteria.readings import read
 from ecgclip.measure.beats import find_beats
 from ecgclip.measure.guideline import finding_texts, findings
@@ -193,7 +193,7 @@ def _subset_features(
     by_subset = {leads[0].tobytes(): features(whole)}
     for subset in leads:
         if subset.tobytes() not in by_subset:
-            by_subset[subset.tobytes()] = features(measure(signal * subset[:, None], subset, *of_beats, detailed=False))
+            by_subset[subset.tobytes()] = features(measure(signal * subset[:, None], subset, *of_beats))
     return np.stack([by_subset[subset.tobytes()] for subset in leads])
 
 

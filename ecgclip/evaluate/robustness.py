@@ -15,7 +15,7 @@ from ecgclip.evaluate.metrics import label_table
 from ecgclip.evaluate.results import provenance, save
 from ecgclip.evaluate.truth import cases_to_test, choose_labels, patient_numbers, truth_table
 from ecgclip.evaluate.vectors import select_leads
-from ecgclip.io.wfdb import read_ecg
+from ecgclip.io.read import read_ecg
 from ecgclip.model.calibration import logit
 from ecgclip.model.clip import ECGCLIP
 from ecgclip.model.prompts import Prompt

@@ -13,7 +13,7 @@ import torch
 from ecgclip.data.beats import match_beats
 from ecgclip.data.cases import Case
 from ecgclip.ecg import ECG, EcgclipError
-from ecgclip.io.wfdb import read_ecg
+from ecgclip.io.read import read_ecg
 from ecgclip.knowledge.criteria import Readings
 from ecgclip.model.clip import ECGCLIP
 from ecgclip.model.results import Embedding

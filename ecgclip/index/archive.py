@@ -11,20 +11,22 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ecgclip.data.metadata import Metadata, load_metadata
-from ecgclip.ecg import EcgclipError
+from ecgclip.ecg import ECG, EcgclipError
 from ecgclip.index.fold import fold, is_due, next_kind
 from ecgclip.index.hits import Hit
+from ecgclip.index.reading import reading_of
 from ecgclip.index.records import RecordTable
 from ecgclip.index.search import make_query, search
 from ecgclip.index.store import Store
 from ecgclip.index.vectors import KINDS
-from ecgclip.io.records import find_records
+from ecgclip.io.read import STANDARD_INPUT, read_ecg
+from ecgclip.io.records import survey
 
 if TYPE_CHECKING:
     from ecgclip.index.embedding import Row
@@ -42,6 +44,7 @@ class Change:
     removed: int = 0
     failed: int = 0
     moved: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)  # files that are no ECG, by what they are
 
 
 class ECGIndex:
@@ -94,6 +97,7 @@ class ECGIndex:
         **options: Any,
     ) -> ECGIndex:
         """Make an index in `folder`, or go on with the one that is there; the options are those of `add`."""
+        _check_paths(paths)
         index = cls(folder, model)
         if not index.store.database.exists():
             model = index.model
@@ -134,17 +138,19 @@ class ECGIndex:
         engine: str = "local",
         kind: str = "auto",
         facts: str | Path | None = None,
+        reading: Mapping[str, Any] | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Change:
         """Embed the records that are new or have changed.
 
         A record whose files have moved keeps its vectors and facts, under its new path; a copy is a record of its own.
+        What a file of several ECGs holds no more is forgotten.
         Records that cannot be read are listed in unreadable.csv.
 
         Parameters
         ----------
         paths : sequence of str or os.PathLike
-            Headers, folders or globs.
+            Files, WFDB headers, folders or globs. Files in folders that are no ECG are counted in `last.skipped`.
         workers : int or None
             Number of processes; None for one on each core.
         engine : str
@@ -154,38 +160,46 @@ class ECGIndex:
         facts : str or Path or None
             A CSV file with a column `record` (paths relative to the file) and any of report, labels (separated by ";"),
             age, sex; its other columns can be filtered by.
+        reading : mapping or None
+            Keyword arguments of `read_ecg`, such as {"sampling_rate": 500}, for files that leave it unsaid. They are
+            stored with each record; one that was read with others is embedded again.
         progress : callable or None
             Called with the number of records that are done, and of all.
 
         Raises
         ------
         EcgclipError
-            A path names no record, or the index was made by other weights.
+            A path names no record or is standard input, or the index was made by other weights.
         """
         from ecgclip.index.engines import embed_records
 
+        _check_paths(paths)
         if kind not in ("auto", *KINDS):
             raise EcgclipError(f"unknown kind {kind!r} of index: auto, {', '.join(KINDS)}")
         self._check_weights()
-        records = {os.path.abspath(record): record for path in paths for record in find_records(path)}
+        found = [survey(path) for path in paths]
+        records = {os.path.abspath(record): record for each in found for record in each.records}
         table_facts = load_metadata(paths, facts, self.model.kb, records)
         with self.store.errors_in_one_line(), self.store.writing():
             next_kind(self.store, kind)  # raises now, rather than after hours, if that kind is not possible
-            jobs, unchanged, unnameable = self._records.compare(records)
+            removed = self._records.remove(self._records.no_longer_held(records))
+            jobs, unchanged, unnameable = self._records.compare(records, reading or {})
             self._records.update(unchanged, unnameable, table_facts)
-            jobs, moved = self._records.move(jobs, table_facts)
-            counts: Counter[str] = Counter(unchanged=len(unchanged), failed=len(unnameable), moved=moved)
+            jobs, moved = self._records.move(jobs, reading or {}, table_facts)
+            counts: Counter[str] = Counter(
+                unchanged=len(unchanged), failed=len(unnameable), moved=moved, removed=removed
+            )
             done = len(records) - len(jobs)
             report = progress or (lambda done, total: None)
             report(done, len(records))
-            batches = embed_records(jobs, self.model, workers, engine, self.folder)
+            batches = embed_records(jobs, self.model, workers, engine, self.folder, reading)
             for outcomes in self._put_all(batches, table_facts, kind):
                 counts.update(outcomes)
                 done += len(outcomes)
                 report(done, len(records))
             self._records.write_failures()
             fold(self.store, kind)
-        self.last = Change(**counts)
+        self.last = Change(**counts, skipped=sum((each.skipped for each in found), Counter()))
         return self.last
 
     def _put_all(self, batches: Iterable[list[Row]], facts: Mapping[str, Metadata], kind: str) -> Iterator[list[str]]:
@@ -268,6 +282,13 @@ class ECGIndex:
         self._check_weights()
         return search(self.store, self.model, make_query(self.model, text, like, without), k, where)
 
+    def read(self, hit: Hit) -> ECG:
+        """The recording of a hit, read with the options that it was embedded with. Raises EcgclipError as read_ecg."""
+        with self.store.errors_in_one_line():
+            rows = self.store.query("SELECT sha256 FROM records WHERE file = ?", (hit.file,))
+            reading = reading_of(rows[0][0]) if rows else {}
+        return read_ecg(hit.file, **reading)
+
     def info(self) -> dict[str, Any]:
         """Kind, numbers of records, windows, pending vectors ("waiting") and failures, sizes in bytes, recall@10."""
         store = self.store
@@ -286,3 +307,8 @@ class ECGIndex:
                 "recall_at_10": float(meta["recall"]) if "recall" in meta else 1.0,
                 "weights_sha256": meta["weights_sha256"],
             }
+
+
+def _check_paths(paths: Sequence[str | os.PathLike]) -> None:
+    if any(os.fspath(path) == STANDARD_INPUT for path in paths):
+        raise EcgclipError("an index is made of files, which can be read again: give a path instead of -")

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from ecgclip.data.metadata import concept_names
 from ecgclip.ecg import EcgclipError
+from ecgclip.index.reading import with_reading
+from ecgclip.io.read import read_ecg
 from ecgclip.io.records import record_hash, record_stamp
-from ecgclip.io.wfdb import read_ecg
 from ecgclip.measure.guideline import findings
 from ecgclip.model.clip import ECGCLIP
 from ecgclip.model.results import Embedding
 
 NOISE = {"baseline_wander": "baseline wander", "muscle_noise": "muscle noise", "flat_lead": "a flat lead"}
 SEX = {"female": "F", "male": "M"}
-Job = tuple[str, str, str]  # absolute path and path as given (both without .hea), hash when last embedded or ""
+Job = tuple[str, str, str]  # absolute path and path as given (both without .hea), Row.sha256 or ""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Row:
     size, mtime_ns : int
         The stamp of the record (`record_stamp`).
     sha256 : str
-        The hash of the record (`record_hash`).
+        The hash of the record (`record_hash`), with the options that it was read with (`with_reading`).
     leads : str
         Names, separated by spaces.
     seconds : float
@@ -70,18 +72,21 @@ class Row:
     vectors: np.ndarray | None = None
 
 
-def embed_batch(jobs: Sequence[Job], model: ECGCLIP) -> list[Row]:
-    """Read and embed records. A record that cannot be read is a row with an error and does not stop the others."""
+def embed_batch(jobs: Sequence[Job], model: ECGCLIP, reading: Mapping[str, Any]) -> list[Row]:
+    """Read and embed records. A record that cannot be read is a row with an error and does not stop the others.
+
+    reading: keyword arguments of `read_ecg`.
+    """
     rows: list[Row] = []
     changed: list[Row] = []
     for file, record, old_sha256 in jobs:
         try:
-            row = Row(file, record, "", *(record_stamp(file) or (0, 0)), record_hash(file))
+            row = Row(file, record, "", *(record_stamp(file) or (0, 0)), with_reading(record_hash(file), reading))
         except Exception as error:
             rows.append(_failed(file, record, error))
         else:
             (rows if row.sha256 == old_sha256 else changed).append(row)
-    for row, embedding in model.embed_each(changed, lambda row: read_ecg(row.file)):
+    for row, embedding in model.embed_each(changed, lambda row: read_ecg(row.file, **reading)):
         try:
             if isinstance(embedding, Exception):
                 raise embedding

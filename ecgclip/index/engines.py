@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ecgclip.ecg import EcgclipError
 from ecgclip.index.embedding import Job, Row, embed_batch
@@ -14,7 +15,12 @@ BATCH = 32  # records that are embedded at once by a worker, and stored at once
 
 
 def embed_records(
-    jobs: Sequence[Job], model: ECGCLIP, workers: int | None, engine: str, folder: Path
+    jobs: Sequence[Job],
+    model: ECGCLIP,
+    workers: int | None,
+    engine: str,
+    folder: Path,
+    reading: Mapping[str, Any] | None = None,
 ) -> Iterator[list[Row]]:
     """Embed records, a batch at a time, in no particular order.
 
@@ -30,22 +36,25 @@ def embed_records(
         "local" or "ray".
     folder : Path
         The folder of the index, where Ray's workers write.
+    reading : mapping or None
+        Keyword arguments of `read_ecg`.
 
     Raises
     ------
     EcgclipError
         The engine is unknown or not installed, or a worker died.
     """
+    reading = reading or {}
     batches = [jobs[i : i + BATCH] for i in range(0, len(jobs), BATCH)]
     if engine == "ray":
         from ecgclip.index.ray import embed_by_ray
 
-        yield from embed_by_ray(batches, model, workers, folder)
+        yield from embed_by_ray(batches, model, workers, folder, reading)
     elif engine != "local":
         raise EcgclipError(f"unknown engine {engine!r}: local or ray")
     else:
         workers = min(workers or cores(), -(-len(batches) // 4))  # a process takes seconds to start: not for a handful
         if workers > 1:
-            yield from embed_by_processes(batches, model, workers)
+            yield from embed_by_processes(batches, model, workers, reading)
         else:
-            yield from (embed_batch(batch, model) for batch in batches)
+            yield from (embed_batch(batch, model, reading) for batch in batches)

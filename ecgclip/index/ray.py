@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -34,7 +34,7 @@ QUIET = {  # no usage reports, no log of Ray's C++ part, and no messages about d
 
 
 def embed_by_ray(
-    batches: Sequence[Sequence[Job]], model: ECGCLIP, workers: int | None, folder: Path
+    batches: Sequence[Sequence[Job]], model: ECGCLIP, workers: int | None, folder: Path, reading: Mapping[str, Any]
 ) -> Iterator[list[Row]]:
     """Embed batches of records on the cluster that RAY_ADDRESS names, else on this machine.
 
@@ -50,6 +50,8 @@ def embed_by_ray(
         Number of actors; None for one on each core.
     folder : Path
         The folder of the index.
+    reading : mapping
+        Keyword arguments of `read_ecg`.
 
     Raises
     ------
@@ -59,9 +61,9 @@ def embed_by_ray(
     shards, weights_sha256 = Path(folder).absolute() / "shards", model.weights_sha256
     shards.mkdir(exist_ok=True)
     wanted = {file: record for batch in batches for file, record, _ in batch}
-    yield from left_over(shards, weights_sha256, wanted)
+    yield from left_over(shards, weights_sha256, wanted, reading)
     tasks = _tasks(batches, wanted)
-    worker = str(Path(str(model.folder)).absolute()), weights_sha256, str(shards)
+    worker = str(Path(str(model.folder)).absolute()), weights_sha256, str(shards), dict(reading)
     for name in _run(tasks, worker, workers) if tasks else ():
         if (rows := read_shard(shards / name, weights_sha256)) is None:
             raise EcgclipError(f"{shards / name}: lost or damaged since a worker wrote it; run the same command again")
@@ -96,10 +98,12 @@ class Embedder:
         The hash that they must have.
     shards : str
         The folder to write to.
+    reading : dict
+        Keyword arguments of `read_ecg`.
     """
 
-    def __init__(self, folder: str, weights_sha256: str, shards: str):
-        self.folder, self.weights_sha256, self.shards = folder, weights_sha256, Path(shards)
+    def __init__(self, folder: str, weights_sha256: str, shards: str, reading: dict[str, Any]):
+        self.folder, self.weights_sha256, self.shards, self.reading = folder, weights_sha256, Path(shards), reading
 
     @cached_property
     def model(self) -> ECGCLIP:
@@ -132,7 +136,7 @@ class Embedder:
         mark = self.shards / f"{short_hash(json.dumps([jobs, alone]).encode())}.busy"
         if not mark.exists():
             mark.touch()
-            rows = embed_batch(jobs, self.model)
+            rows = embed_batch(jobs, self.model, self.reading)
             mark.unlink(missing_ok=True)  # if the worker dies, it stays until the run ends
             return rows
         if alone:
@@ -147,7 +151,9 @@ class Embedder:
 # --- Ray --------------------------------------------------------------------------------------------------------------
 
 
-def _run(tasks: list[list[list[Job]]], worker: tuple[str, str, str], workers: int | None) -> Iterator[str]:
+def _run(
+    tasks: list[list[list[Job]]], worker: tuple[str, str, str, dict[str, Any]], workers: int | None
+) -> Iterator[str]:
     """The names of the shards, each once, when they are written; `worker` is what `Embedder` is made with."""
     with _connected(workers) as ray:
         workers = workers or int(ray.cluster_resources().get("CPU", 1))

@@ -9,15 +9,17 @@ import os
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ecgclip.data.metadata import Metadata
 from ecgclip.ecg import EcgclipError
 from ecgclip.files import write_atomic
+from ecgclip.index.reading import with_reading
 from ecgclip.index.store import Store
-from ecgclip.io.records import record_hash, record_stamp
+from ecgclip.io.read import split_index
+from ecgclip.io.records import ecgs_held, record_exists, record_hash, record_stamp
 
 if TYPE_CHECKING:
     from ecgclip.index.embedding import Job, Row
@@ -35,13 +37,17 @@ class RecordTable:
 
     # --- what there is to do ------------------------------------------------------------------------------------------
 
-    def compare(self, records: Mapping[str, str]) -> tuple[list[Job], list[str], list[tuple[str, str, str]]]:
+    def compare(
+        self, records: Mapping[str, str], reading: Mapping[str, Any]
+    ) -> tuple[list[Job], list[str], list[tuple[str, str, str]]]:
         """Compare the records of an archive with those of the index.
 
         Parameters
         ----------
         records : mapping of str to str
             Files, with the paths as given.
+        reading : mapping
+            Keyword arguments of `read_ecg`; with others than before, a record is another one.
 
         Returns
         -------
@@ -60,10 +66,11 @@ class RecordTable:
                 unnameable.append((name, _printable(record), f"{name}: its name is not UTF-8; rename it"))
                 continue
             rows = self.store.query("SELECT size, mtime_ns, sha256 FROM records WHERE file = ?", (file,))
-            if rows and rows[0][:2] == record_stamp(file):
+            *stamp, sha256 = rows[0] if rows else ("",)
+            if rows and tuple(stamp) == record_stamp(file) and with_reading(sha256, reading) == sha256:
                 unchanged.append(file)
             else:
-                jobs.append((file, record, rows[0][2] if rows else ""))
+                jobs.append((file, record, sha256))
         return jobs, unchanged, unnameable
 
     def update(
@@ -79,7 +86,22 @@ class RecordTable:
             stored = json.dumps(sorted(columns), ensure_ascii=False)
             db.execute("INSERT OR REPLACE INTO meta VALUES ('columns', ?)", (stored,))
 
-    def move(self, jobs: Sequence[Job], facts: Mapping[str, Metadata]) -> tuple[list[Job], int]:
+    def no_longer_held(self, records: Mapping[str, str]) -> set[str]:
+        """The records of files of several ECGs that are not in these any more, where the files are among `records`."""
+        numbered = self.store.query("SELECT file FROM records WHERE file GLOB '*#[0-9]*'")
+        wholes = {path for path, index in map(split_index, records) if index is not None}
+        if not (numbered or wholes):
+            return set()
+        paths = {split_index(file)[0] for file in records}
+        old = {path: {path} for path in wholes}  # the file may have held one ECG only
+        for (file,) in numbered:
+            if (path := split_index(file)[0]) in paths:
+                old.setdefault(path, set()).add(file)
+        return {file for path, files in old.items() for file in files - _names_now(path, files) if file not in records}
+
+    def move(
+        self, jobs: Sequence[Job], reading: Mapping[str, Any], facts: Mapping[str, Metadata]
+    ) -> tuple[list[Job], int]:
         """Give records that have moved their new paths. Returns the jobs that remain, and how many records have moved.
 
         A new record has moved if it has the contents of an indexed one whose file is gone.
@@ -97,7 +119,7 @@ class RecordTable:
         for job in jobs:
             file, record, _ = job
             size, mtime_ns = stamps.get(file, (-1, 0))
-            if size in sizes and (old := _take_same(file, size, gone)):  # of another size it need not be read
+            if size in sizes and (old := _take_same(file, size, reading, gone)):  # of another size it need not be read
                 moved.append((file, record, size, mtime_ns, old))
             else:
                 remaining.append(job)
@@ -117,7 +139,7 @@ class RecordTable:
 
     def _put(self, db: sqlite3.Connection, row: Row, facts: Mapping[str, Metadata]) -> str:
         if row.error:
-            if os.access(row.file + ".hea", os.R_OK):  # of a record that is out of reach, the index keeps what it has
+            if _is_readable(row.file):  # of a record that is out of reach, the index keeps what it has
                 self._delete(db, [row.file])
             db.execute("INSERT OR REPLACE INTO failures VALUES (?, ?, ?)", (row.file, row.record, row.error))
             return "failed"
@@ -170,16 +192,17 @@ class RecordTable:
             There are none.
         """
         stem = os.path.abspath(os.fspath(path).removesuffix(".hea")).rstrip(os.sep)
-        # paths in a folder sort between "folder/" and the character that follows the slash
-        bounds = (stem, stem + os.sep, stem + chr(ord(os.sep) + 1))
-        where = "WHERE file = ? OR file > ? AND file < ?"
+        # paths in a folder sort between "folder/" and the character that follows the slash, numbers after "file#" alike
+        bounds = (stem, *(bound for mark in (os.sep, "#") for bound in (stem + mark, stem + chr(ord(mark) + 1))))
+        where = "WHERE file = ? OR file > ? AND file < ? OR file > ? AND file < ?"
         rows = self.store.query(f"SELECT file FROM records {where} UNION SELECT file FROM failures {where}", 2 * bounds)
-        if not rows:
+        found = {file for (file,) in rows if not file.startswith(stem + "#") or split_index(file)[0] == stem}
+        if not found:
             raise EcgclipError(f"{path}: nothing of it is in the index {self.store.folder}")
-        return {file for (file,) in rows}
+        return found
 
     def missing(self, allow_many: bool = False) -> set[str]:
-        """The files of records and of failures whose headers are gone.
+        """The files of records and of failures that are gone.
 
         Raises
         ------
@@ -218,7 +241,7 @@ class RecordTable:
         return deleted
 
     def _without_file(self, sizes: Collection[int] | None = None) -> list[tuple[str, int, str]]:
-        """(file, size, hash) of the records whose headers are gone; only those of some sizes, if they are given."""
+        """(file, size, hash) of the records that are gone; only those of some sizes, if they are given."""
         gone: list[tuple[str, int, str]] = []
         if sizes is not None and not sizes:
             return gone
@@ -232,7 +255,7 @@ class RecordTable:
                     folder, names = os.path.dirname(file), set()
                     with suppress(OSError):
                         names = set(os.listdir(folder))
-                if os.path.basename(file) + ".hea" not in names and not os.path.exists(file + ".hea"):
+                if os.path.basename(file) + ".hea" not in names and not record_exists(file):
                     gone.append((file, size, sha256))
         return gone
 
@@ -240,7 +263,7 @@ class RecordTable:
 
     def _failures_without_file(self) -> list[str]:
         failures = self.store.query("SELECT file FROM failures")
-        return [file for (file,) in failures if not os.path.exists(file + ".hea")]
+        return [file for (file,) in failures if not record_exists(file)]
 
     def write_failures(self) -> None:
         """List the records that could not be read in unreadable.csv; without any, delete it."""
@@ -255,17 +278,28 @@ class RecordTable:
         write_atomic(path, text.getvalue())
 
 
-def _take_same(file: str, size: int, gone: dict[tuple[int, str], list[str]]) -> str | None:
+def _take_same(file: str, size: int, reading: Mapping[str, Any], gone: dict[tuple[int, str], list[str]]) -> str | None:
     """Of the records that are gone, take one with the contents of this file, if there is one.
 
     Of several, the one of the same name is taken.
     """
     try:
-        same = gone.get((size, record_hash(file)), [])
+        same = gone.get((size, with_reading(record_hash(file), reading)), [])
     except EcgclipError:  # what cannot be read is reported when it is embedded
         return None
     same.sort(key=lambda path: (os.path.basename(path) == os.path.basename(file), path))
     return same.pop() if same else None
+
+
+def _names_now(path: str, files: set[str]) -> set[str]:
+    """The records in a file, "b.npy" or "b.npy#0", "b.npy#1" …; `files` where that cannot be told."""
+    held = ecgs_held(path)
+    return files if held is None else {path} if held == 1 else {f"{path}#{i}" for i in range(held)}
+
+
+def _is_readable(file: str) -> bool:
+    """Whether the header or the file of a record can be opened."""
+    return os.access(file + ".hea", os.R_OK) or os.access(split_index(file)[0], os.R_OK)
 
 
 def _printable(path: str) -> str:

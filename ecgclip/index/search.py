@@ -17,6 +17,7 @@ import numpy as np
 
 from ecgclip.ecg import ECG, EcgclipError
 from ecgclip.index.hits import Hit
+from ecgclip.index.reading import HASH
 from ecgclip.index.store import Store
 from ecgclip.index.where import windows_where
 from ecgclip.io.records import record_hash
@@ -266,7 +267,7 @@ class Windows:
             if not rows:
                 raise ValueError(f"window {window} has no record")
             record_id, record, start, report, labels, file, sha256 = rows[0]
-            if record_id in seen or (without and sha256 == without):
+            if record_id in seen or (without and sha256[:HASH] == without):
                 continue
             seen.add(record_id)
             score = round(min(score, 1.0), 6)  # in half precision, a cosine may exceed 1

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -13,6 +14,7 @@ from safetensors.numpy import save_file
 
 from ecgclip.files import replacing
 from ecgclip.index.embedding import Row
+from ecgclip.index.reading import with_reading
 from ecgclip.io.records import record_stamp
 
 
@@ -47,7 +49,9 @@ def read_shard(path: Path, weights_sha256: str) -> list[Row] | None:
         return None
 
 
-def left_over(folder: Path, weights_sha256: str, wanted: dict[str, str]) -> Iterator[list[Row]]:
+def left_over(
+    folder: Path, weights_sha256: str, wanted: dict[str, str], reading: Mapping[str, Any]
+) -> Iterator[list[Row]]:
     """The rows that an interrupted run embedded, but did not store; its shards are deleted.
 
     Parameters
@@ -58,9 +62,11 @@ def left_over(folder: Path, weights_sha256: str, wanted: dict[str, str]) -> Iter
         The hash of the weights; shards of others are ignored.
     wanted : dict of str to str
         Files, with the paths as given, of the records to embed; those that are found are taken out.
+    reading : mapping
+        Keyword arguments of `read_ecg`; what was read with others is ignored.
     """
     for path in sorted(folder.iterdir()):
-        rows = [row for row in read_shard(path, weights_sha256) or () if _is_current(row, wanted)]
+        rows = [row for row in read_shard(path, weights_sha256) or () if _is_current(row, wanted, reading)]
         if rows:
             yield rows
         for row in rows:
@@ -68,11 +74,11 @@ def left_over(folder: Path, weights_sha256: str, wanted: dict[str, str]) -> Iter
         path.unlink(missing_ok=True)
 
 
-def _is_current(row: Row, wanted: dict[str, str]) -> bool:
+def _is_current(row: Row, wanted: dict[str, str], reading: Mapping[str, Any]) -> bool:
     """Whether embedding the record now would give these vectors again; rows without vectors are quickly made again."""
     if row.vectors is None or wanted.get(row.file) != row.record:
         return False
-    return record_stamp(row.file) == (row.size, row.mtime_ns)
+    return with_reading(row.sha256, reading) == row.sha256 and record_stamp(row.file) == (row.size, row.mtime_ns)
 
 
 def short_hash(*parts: bytes) -> str:

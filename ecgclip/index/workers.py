@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
@@ -27,8 +27,12 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def embed_by_processes(batches: Sequence[Sequence[Job]], model: ECGCLIP, workers: int) -> Iterator[list[Row]]:
+def embed_by_processes(
+    batches: Sequence[Sequence[Job]], model: ECGCLIP, workers: int, reading: Mapping[str, Any]
+) -> Iterator[list[Row]]:
     """Embed batches of records by `workers` processes; each batch when it is done, in no particular order.
+
+    reading: keyword arguments of `read_ecg`.
 
     Raises
     ------
@@ -43,7 +47,7 @@ def embed_by_processes(batches: Sequence[Sequence[Job]], model: ECGCLIP, workers
         while True:
             # a few are submitted ahead, not the batches of ten million records at once
             free = range(2 * workers - len(waiting))
-            waiting |= {pool.submit(_work, jobs) for _, jobs in zip(free, remaining, strict=False)}
+            waiting |= {pool.submit(_work, jobs, reading) for _, jobs in zip(free, remaining, strict=False)}
             if not waiting:
                 return
             done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
@@ -77,5 +81,5 @@ def _end_with(parent: Any) -> None:
     os._exit(1)
 
 
-def _work(jobs: Sequence[Job]) -> list[Row]:
-    return embed_batch(jobs, _MODEL[0])
+def _work(jobs: Sequence[Job], reading: Mapping[str, Any]) -> list[Row]:
+    return embed_batch(jobs, _MODEL[0], reading)

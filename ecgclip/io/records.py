@@ -1,49 +1,151 @@
-"""Records by path: those that a header, a folder or a glob names, the files of a record, its stamp and its hash."""
+"""Records by path: those that a file, a folder or a glob names, the files of a record, its stamp and its hash."""
 
 from __future__ import annotations
 
 import glob
+import hashlib
 import os
 import re
+import stat
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
 
 from ecgclip.ecg import EcgclipError, standard_lead
 from ecgclip.files import file_sha256
+from ecgclip.io.file import HEAD, File, NoEcg
+from ecgclip.io.formats import format_by, format_of, kind
+from ecgclip.io.read import STANDARD_INPUT, is_wfdb, split_index
 from ecgclip.io.wfdb_header import parse_header, path_beside, record_stem, segment_headers, segment_records
 
 
+@dataclass(frozen=True)
+class Found:
+    """What a search for records found.
+
+    Attributes
+    ----------
+    records : list of str
+        Paths, sorted: of a WFDB record without .hea; "file#0", "file#1" … of a file that holds several ECGs.
+    skipped : Counter
+        Files that are no ECG, by what they are.
+    """
+
+    records: list[str]
+    skipped: Counter[str]
+
+
 def find_records(pattern: str | os.PathLike) -> list[str]:
-    """The records that `pattern` names: a header, a folder (searched through) or a glob.
+    """The records that `pattern` names: a file, a WFDB header, a folder (searched through) or a glob.
 
     Links to folders are followed, and each record is found once, by its most direct path. The segments of a
-    multi-segment record are not records of their own.
+    multi-segment record are not records of their own. Files that are no ECG, and pipes and devices, are left out of
+    folders and globs.
 
     Returns
     -------
     list of str
-        Paths without .hea, sorted.
+        See `Found`.
 
     Raises
     ------
     EcgclipError
-        There are none.
+        There are none, or it is a pipe.
     """
+    return survey(pattern).records
+
+
+def survey(pattern: str | os.PathLike) -> Found:
+    """As `find_records`, and what was skipped."""
     pattern = os.fspath(pattern)
-    if os.path.isfile(record_stem(pattern) + ".hea"):
-        return [record_stem(pattern)]
+    if pattern == STANDARD_INPUT:
+        return Found([pattern], Counter())
+    file, index = split_index(pattern)
+    if os.path.isfile(record_stem(pattern) + ".hea") and is_wfdb(pattern):
+        return Found([record_stem(pattern)], Counter())
+    if index is not None and os.path.isfile(file):
+        return Found([pattern], Counter())
+    if os.path.isfile(pattern):
+        return Found(_ecgs_in(pattern), Counter())
+    if what := _irregular(pattern):
+        raise EcgclipError(f"{pattern}: {what}; give it as standard input: -")
     matches = [pattern] if os.path.isdir(pattern) else _glob(pattern)
+    files, skipped = _files_of(matches)
+    records = {f[: -len(".hea")] for f in files if f.endswith(".hea")}
+    of_wfdb = frozenset(records)
+    for file in files:
+        stem, extension = os.path.splitext(file)
+        beside = stem in of_wfdb or file in of_wfdb
+        if extension == ".hea" or (beside and extension in (".dat", ".mat")):
+            continue
+        if what := _skipped(file):
+            if not beside:  # the annotations of a record are no file of their own
+                skipped[what] += 1
+        else:
+            try:
+                records.update(_ecgs_in(file))
+            except NoEcg:
+                skipped["a file of arrays without an ECG"] += 1
+    if not records:
+        counted = f" ({', '.join(f'{n} × {what}' for what, n in skipped.items())})" if skipped else ""
+        what = f"holds no ECG{counted}" if matches else "no such record, folder or pattern"
+        raise EcgclipError(f"{pattern}: {what}")
+    records -= {segment for record in records for segment in segment_records(record)}
+    return Found(_once_each(records), skipped)
+
+
+def _files_of(matches: list[str]) -> tuple[list[str], Counter[str]]:
+    """The files among `matches` and in the folders among them; and what cannot be read as a file, counted."""
     files: list[str] = []
     for match in matches:
         if os.path.isdir(match):
             files += [os.path.join(folder, name) for folder, names in _folders(match) for name in names]
         else:
             files.append(match)
-    records = {f[: -len(".hea")] for f in files if f.endswith(".hea") and os.path.isfile(f)}
-    if not records:
-        what = "holds no WFDB header (.hea)" if matches else "no such record, folder or pattern"
-        raise EcgclipError(f"{pattern}: {what}")
-    records -= {segment for record in records for segment in segment_records(record)}
-    return _once_each(records)
+    kinds = {file: what for file in files if (what := _irregular(file))}
+    return [file for file in files if file not in kinds], Counter(kinds.values())
+
+
+def _irregular(path: str) -> str | None:
+    """What `path` is, if it is neither a file nor a folder; opening a pipe would wait until something is written."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:  # told when it is opened
+        return None
+    if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+        return None
+    return "a pipe" if stat.S_ISFIFO(mode) else "no regular file"
+
+
+def _skipped(path: str) -> str | None:
+    """What a file in a folder is, if it is no ECG; None if it is one."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(HEAD)
+    except OSError:
+        return "a file that cannot be opened"
+    return None if format_by(head) else kind(head)
+
+
+def _ecgs_in(path: str) -> list[str]:
+    """The ECGs in one file: its path, or "path#0" to "path#n"; a damaged file is one, and reading it says why.
+
+    Raises NoEcg where it is sound and holds none.
+    """
+    held = ecgs_held(path) or 1
+    return [path] if held <= 1 else [f"{path}#{i}" for i in range(held)]
+
+
+def ecgs_held(path: str) -> int | None:
+    """How many ECGs one file holds; None if that cannot be told, as of a damaged one. Raises NoEcg if none."""
+    try:
+        file = File.at(path)
+        return format_of(file).held(file)
+    except NoEcg:
+        raise
+    except EcgclipError:
+        return None
 
 
 def _once_each(records: set[str]) -> list[str]:
@@ -89,19 +191,44 @@ def _glob(pattern: str) -> list[str]:
 
 
 def record_files(record: str | os.PathLike) -> list[str]:
-    """The files that an ECG is read from: its header, its segments' headers, the signal files of its leads.
+    """The files that an ECG is read from.
+
+    One file, but of a WFDB record its header, its segments' headers and the signal files of its leads.
 
     Raises
     ------
     EcgclipError
         A header cannot be read, or names a file that is missing or outside its folder.
     """
+    if not is_wfdb(os.fspath(record)):
+        return [split_index(os.fspath(record))[0]]
     header = parse_header(record_stem(record) + ".hea")
     headers = [header, *(segment_headers(header).values() if header.segments else ())]
     signals = {
         path_beside(h.path, s.file) for h in headers for s in h.signals if s.file != "~" and standard_lead(s.name)[0]
     }
     return [*(h.path for h in headers), *sorted(signals)]
+
+
+def record_exists(record: str | os.PathLike) -> bool:
+    """Whether a record is there: its header or file; of "file#3", whether the file still holds so many ECGs."""
+    record = os.fspath(record)
+    if os.path.exists(record_stem(record) + ".hea"):
+        return True
+    file, index = split_index(record)
+    if index is None or not os.path.isfile(file):
+        return os.path.isfile(file)
+    held = _held_now(file, record_stamp(file))
+    return held is None or index < held
+
+
+@lru_cache(maxsize=8)
+def _held_now(file: str, stamp: tuple[int, int] | None) -> int | None:
+    """As `ecgs_held`, 0 for none: counted once, and not again for each ECG in the file."""
+    try:
+        return ecgs_held(file)
+    except NoEcg:
+        return 0
 
 
 def record_stamp(record: str | os.PathLike) -> tuple[int, int] | None:
@@ -115,7 +242,18 @@ def record_stamp(record: str | os.PathLike) -> tuple[int, int] | None:
 
 def record_hash(record: str | os.PathLike) -> str:
     """SHA-256 over the contents of a record's files. Raises EcgclipError if they cannot be read."""
+    index = split_index(os.fspath(record))[1]
     try:
-        return file_sha256(*record_files(record))
+        if index is None:
+            return file_sha256(*record_files(record))
+        return hashlib.sha256(
+            f"{_batch_hash(*record_files(record), record_stamp(record))}#{index}".encode()
+        ).hexdigest()
     except OSError as error:
         raise EcgclipError(f"{error.filename or record}: cannot be read ({error.strerror})") from None
+
+
+@lru_cache(maxsize=8)
+def _batch_hash(file: str, stamp: tuple[int, int] | None) -> str:
+    """The hash of a file that holds several ECGs: computed once, and not again for each of them."""
+    return file_sha256(file)

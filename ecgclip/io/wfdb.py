@@ -1,6 +1,6 @@
 """Read WFDB records: millivolts and standard lead names out.
 
-    ecg = read_ecg("record.hea")        # ECG.signal: float32 (leads, samples), mV, NaN = missing
+    ecg = read_wfdb("record.hea")       # ECG.signal: float32 (leads, samples), mV, NaN = missing
 
 The header is parsed and checked (`ecgclip.io.wfdb_header`) and compared with the size of the signal files before a
 sample is read. Signals in format 16 (with or without the 24 bytes in front that a .mat file has) are decoded with
@@ -13,6 +13,7 @@ import os
 import shutil
 import tempfile
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ import numpy as np
 
 from ecgclip.ecg import ECG, LEADS, EcgclipError, check_duration, millivolts_per, standard_lead
 from ecgclip.io.metadata import parse_comments
+from ecgclip.io.recording import Given, implausible, reasons
 from ecgclip.io.wfdb_header import Header, Signal, parse_header, path_beside, record_stem, segment_headers
 
 _BYTES_PER_SAMPLE: dict[str, float] = {"8": 1, "16": 2, "24": 3, "32": 4, "61": 2, "80": 1, "160": 2}
@@ -44,7 +46,7 @@ class _Piece(NamedTuple):
     leads: dict[str, _Samples]
 
 
-def read_ecg(path: str | os.PathLike) -> ECG:
+def read_wfdb(path: str | os.PathLike, given: Given = Given()) -> ECG:
     """Read one WFDB record, named by its header with or without .hea.
 
     Signals that are not one of the twelve leads are left out, with a note.
@@ -57,43 +59,50 @@ def read_ecg(path: str | os.PathLike) -> ECG:
     """
     stem = record_stem(path)
     header = parse_header(stem + ".hea")
-    pieces, notes = _read_pieces(header)
-    signal, leads, rate = _join(pieces, header.rate, f"{stem}.hea: ", notes)
+    pieces, notes = _read_pieces(header, given)
+    signal, leads, rate = _join(pieces, header.rate, given.sampling_rate, f"{stem}.hea: ", notes)
+    if (note := implausible(signal, rate)) is not None:
+        notes += (note,)
     for note in notes:
         if note.startswith("assumed"):
             warnings.warn(note, stacklevel=2)
     return ECG(signal, rate, leads, parse_comments(header.comments), source=stem, notes=notes)
 
 
-def read_metadata(path: str | os.PathLike) -> dict:
-    """The metadata that `read_ecg` gives, from the header alone. Raises EcgclipError for a damaged one."""
-    return parse_comments(parse_header(record_stem(path) + ".hea").comments)
-
-
-def _read_pieces(header: Header) -> tuple[list[_Piece], tuple[str, ...]]:
+def _read_pieces(header: Header, given: Given) -> tuple[list[_Piece], tuple[str, ...]]:
     """The stretches of a record in order, and notes, each once."""
     notes = list(header.notes)
     if header.segments:
-        segments = {part: _read_signals(segment, notes) for part, segment in segment_headers(header).items()}
+        headers = segment_headers(header).items()
+        segments = {part: _read_signals(_overruled(segment, given), notes) for part, segment in headers}
         pieces = [_Piece(length, segments.get((name, length), {})) for name, length in header.segments]
     else:
-        leads = _read_signals(header, notes)
+        leads = _read_signals(_overruled(header, given), notes)
         frames = min((samples.values.size // samples.per_frame for samples in leads.values()), default=0)
         cut = {lead: _Samples(n, values[: frames * n]) for lead, (n, values) in leads.items()}
         pieces = [_Piece(frames, cut)]
     return pieces, tuple(dict.fromkeys(notes))
 
 
+def _overruled(header: Header, given: Given) -> Header:
+    """A header without segments, with the names and the unit that the user gives."""
+    names = given.leads or tuple(s.name for s in header.signals)
+    if len(names) != len(header.signals):
+        raise EcgclipError(f"{header.path}: {len(names)} names in --leads (leads=) for {len(header.signals)} signals")
+    pairs = zip(header.signals, names, strict=True)
+    return replace(header, signals=tuple(replace(s, name=name, unit=given.unit or s.unit) for s, name in pairs))
+
+
 def _join(
-    pieces: list[_Piece], frame_rate: float, where: str, notes: tuple[str, ...]
+    pieces: list[_Piece], frame_rate: float, given_rate: float | None, where: str, notes: tuple[str, ...]
 ) -> tuple[np.ndarray, tuple[str, ...], float]:
     """One signal of all pieces: float32 (leads, samples), mV, NaN = missing; its leads; its sampling rate, Hz."""
     leads = tuple(dict.fromkeys(lead for piece in pieces for lead in piece.leads))
     if not leads:
-        left_out = "; ".join(notes)[:500] or "it has no signals"
-        raise EcgclipError(f"{where}no ECG lead ({left_out}); known leads are {', '.join(LEADS)}")
+        left_out = reasons(notes) or "it has no signals"
+        raise EcgclipError(f"{where}no ECG lead ({left_out}); --leads names them: {', '.join(LEADS)}")
     per_frame = max(samples.per_frame for piece in pieces for samples in piece.leads.values())
-    rate, n_samples = frame_rate * per_frame, sum(piece.frames for piece in pieces) * per_frame
+    rate, n_samples = given_rate or frame_rate * per_frame, sum(piece.frames for piece in pieces) * per_frame
     check_duration(n_samples, rate, where)
     signal = np.full((len(leads), n_samples), np.nan, np.float32)
     start = 0

@@ -84,10 +84,10 @@ def parse_header(path: str, inherited_rate: float | None = None) -> Header:
     lines, comments = _read_lines(path)
     words = lines[0].split() if lines else []
     if len(words) < 2 or not re.fullmatch(r"[-+]?\d+", words[1]):
-        first = lines[0][:40] if lines else ""
-        raise EcgclipError(f"{path}: not a WFDB header (first line {first!r}, expected 'name signals rate samples')")
+        raise EcgclipError(f"{path}: not a WFDB header (its first line is not 'name signals rate samples')")
     notes: list[str] = []
-    n_segments = words[0].partition("/")[2]
+    after = words[0].partition("/")[2]
+    n_segments = after if after.isdecimal() else ""  # else a folder before the record's name, as some writers have it
     n_signals = _number(words[1], path, "a number of signals", 1, MAX_SIGNALS)
     rate = _rate(words, path, inherited_rate, notes)
     length = _number(words[3], path, "a number of samples", 0, MAX_SAMPLES) if len(words) > 3 else 0
@@ -197,7 +197,8 @@ def _number(text: str, path: str, what: str, low: float, high: float, kind=int):
     except ValueError:
         value = math.nan
     if not low <= value <= high:
-        raise EcgclipError(f"{path}: {what} of {text[:30]!r} makes no sense (must be {low:g} to {high:g})")
+        told = repr(text[:30]) if re.fullmatch(r"[-+\d.,eE]*", text) else "letters"  # which may be a name
+        raise EcgclipError(f"{path}: {what} of {told} makes no sense (must be {low:g} to {high:g})")
     return value
 
 
@@ -221,10 +222,10 @@ def _parse_segments(lines: list[str], path: str) -> tuple[tuple[str, int], ...]:
 
 def _parse_signal(line: str, index: int, path: str, notes: list[str]) -> Signal:
     """One signal line; adds to `notes` where the gain has to be assumed."""
-    words = line.split()
+    words = re.sub(r"\s#\s.*", "", line).split()  # a comment after the name
     form = _FORMAT.fullmatch(words[1]) if len(words) > 1 else None
     if not form:
-        raise EcgclipError(f"{path}: {line[:40]!r} does not describe a signal (expected 'file format gain … lead')")
+        raise EcgclipError(f"{path}: line {index + 2} does not describe a signal (expected 'file format gain … lead')")
     kind, per_frame, skew, offset = (int(g) if g else 0 for g in form.groups())
     words, file = words[2:], words[0]
     gain, baseline, unit = 0.0, None, None

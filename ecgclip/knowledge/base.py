@@ -19,6 +19,11 @@ from ecgclip.knowledge.entries import Entries, read_entries
 from ecgclip.knowledge.hiding import hide, name_pattern
 from ecgclip.knowledge.lookup import Lookup
 
+# Of a class of many kinds, such as any ST-T change, a high probability says little against another condition, and
+# that of one kind says little of the class. With FEW of 3, 5 and 10, validation has a macro AUROC of 0.919 each, and
+# its superclasses 0.917, 0.917 and 0.914.
+FEW, SOME = 5, 10
+
 
 class KnowledgeBase:
     """All concepts of a folder, found by id, name, alias or code.
@@ -110,12 +115,39 @@ class KnowledgeBase:
         """
         return self._exclusions[concept]
 
+    def narrower(self, concept: str) -> frozenset[str]:
+        """Return the ids of all kinds of a condition, at any distance, without beats; none if there are many."""
+        return self._conditions[concept][0] if concept in self.concepts else frozenset()
+
+    def rivals(self, concept: str) -> frozenset[str]:
+        """Return the ids of the conditions that `concept` excludes and of which there are few kinds, without beats."""
+        return self._conditions[concept][1] if concept in self.concepts else frozenset()
+
     @cached_property
-    def _exclusions(self) -> dict[str, frozenset[str]]:
-        kinds: dict[str, set[str]] = {key: {key} for key in self.concepts}  # id -> itself and what is narrower
+    def _conditions(self) -> dict[str, tuple[frozenset[str], frozenset[str]]]:
+        """Of each concept the narrower conditions and the rivals."""
+        conditions = {key for key, concept in self.concepts.items() if concept.category != "beat"}
+        clear = {key for key in conditions if len(self._kinds[key]) <= FEW}
+        return {
+            key: (
+                frozenset(self._kinds[key] & conditions - {key} if len(self._kinds[key]) <= SOME else ()),
+                others & clear,
+            )
+            for key, others in self._exclusions.items()
+        }
+
+    @cached_property
+    def _kinds(self) -> dict[str, set[str]]:
+        """Of each concept itself and all that is narrower."""
+        kinds: dict[str, set[str]] = {key: {key} for key in self.concepts}
         for key in self.concepts:
             for above in self.ancestors(key):
                 kinds[above].add(key)
+        return kinds
+
+    @cached_property
+    def _exclusions(self) -> dict[str, frozenset[str]]:
+        kinds = self._kinds
         found: dict[str, set[str]] = {key: set() for key in self.concepts}
         for key, concept in self.concepts.items():
             for other in concept.excludes:

@@ -17,6 +17,8 @@ from ecgclip.measure.measurement import Measurement, measure_windows
 from ecgclip.measure.recording import Recording, observe
 from ecgclip.prepare import SAMPLING_RATE, Prepared, prepare
 
+SLOWEST, FASTEST = 20, 320  # beats/min that a heart has over a whole recording; beyond them the time is misread
+
 
 @dataclass(frozen=True, eq=False)
 class Examined:
@@ -77,5 +79,14 @@ def examine(ecg: ECG, sampling_rate: int = SAMPLING_RATE) -> Examined:
     measurements = tuple(measure_windows(prepared, beats))
     recording = observe(ecg, prepared, beats, measurements)
     exchange = [recording.exchange] if recording.exchange else []
-    notes = (*ecg.notes, *prepared.notes, *exchange)
+    notes = (*ecg.notes, *prepared.notes, *exchange, *_implausible_rate(ecg, beats, recording.used_s))
     return Examined(ecg.source or "", ecg.leads, prepared, beats, measurements, recording, ecg.metadata, notes)
+
+
+def _implausible_rate(ecg: ECG, beats: Beats, used_s: float) -> list[str]:
+    """A note where the recording beats as no heart does: most often its sampling rate is another than was read."""
+    count = sum(len(peaks) for peaks in beats.windows)
+    rate = 60 * count / used_s if used_s else 0.0
+    if count < 3 or SLOWEST <= rate <= FASTEST:
+        return []
+    return [f"{rate:.0f} beats/min are no heart's: is the sampling rate {ecg.sampling_rate:g} Hz? (--sampling-rate)"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -12,8 +13,9 @@ from ecgclip.measure.beats import NAN
 from ecgclip.measure.guideline import findings
 from ecgclip.measure.measurement import Measurement, measure
 
-# Of a Measurement's fields: the encoder has the mask and the R peaks themselves, and was trained without the others
-LEFT_OUT = ("mask", "rr_ms", "atria", "shape", "spikes", "table")
+# Of a Measurement's fields: the encoder has the mask and the R peaks themselves
+LEFT_OUT = ("mask", "rr_ms")
+PARTS = ("shape", "atria", "spikes", "table")  # fields with fields of their own
 
 
 def features(measurement: Measurement) -> np.ndarray:
@@ -26,18 +28,35 @@ def features(measurement: Measurement) -> np.ndarray:
     float32 (features,)
         The numbers, then the findings (1 present, 0 absent), in the order of `feature_names()`; NaN is unknown.
     """
-    values = [getattr(measurement, f.name) for f in fields(Measurement) if f.name not in LEFT_OUT]
+    values = [_value(measurement, path) for path, _ in _numbers()]
     values += findings(measurement).values()
     return np.concatenate([np.atleast_1d(NAN if v is None else v) for v in values], dtype=np.float32)
 
 
 @lru_cache(maxsize=1)
 def feature_names() -> tuple[str, ...]:
-    """The names of the features, such as qrs_ms, st_mv:V2 and finding:qrs_120_or_more; those in mV end in _mv."""
-    nothing = measure(np.zeros((12, 200)), np.zeros(12, bool), np.empty(0, int))
+    """The names of the features, such as qrs_ms, shape.j_mv:V2 and finding:qrs_120_or_more."""
     names = []
-    for field in fields(Measurement):
-        if field.name not in LEFT_OUT:
-            by_lead = np.ndim(getattr(nothing, field.name)) == 1
-            names += [f"{field.name}:{lead}" for lead in LEADS] if by_lead else [field.name]
-    return (*names, *(f"finding:{key}" for key in findings(nothing)))
+    for path, by_lead in _numbers():
+        names += [f"{path}:{lead}" for lead in LEADS] if by_lead else [path]
+    return (*names, *(f"finding:{key}" for key in findings(_nothing())))
+
+
+@lru_cache(maxsize=1)
+def _numbers() -> tuple[tuple[str, bool], ...]:
+    """Each number of a measurement by its path, such as shape.j_mv, and whether it has a value for each lead."""
+    paths = [f.name for f in fields(Measurement) if f.name not in (*LEFT_OUT, *PARTS)]
+    paths += [f"{part}.{f.name}" for part in PARTS for f in fields(getattr(_nothing(), part))]
+    values = {path: _value(_nothing(), path) for path in paths}
+    shapes = {path: np.shape(value) for path, value in values.items() if not isinstance(value, dict)}
+    return tuple((path, bool(shape)) for path, shape in shapes.items() if shape in ((), (len(LEADS),)))
+
+
+def _value(measurement: Measurement, path: str) -> Any:
+    part, _, name = path.rpartition(".")
+    return getattr(getattr(measurement, part) if part else measurement, name)
+
+
+@lru_cache(maxsize=1)
+def _nothing() -> Measurement:
+    return measure(np.zeros((12, 200)), np.zeros(12, bool), np.empty(0, int))

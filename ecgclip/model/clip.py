@@ -270,7 +270,7 @@ class ECGCLIP(Encoders):
 
     @property
     def _scorer(self) -> Scorer:
-        return Scorer(self.config, self.reference)
+        return Scorer(self.config, self.reference, self.kb, self.concept_vector)
 
     def score(self, embedding: Embedding, prompts: Sequence[Prompt], softmax: bool = False) -> Result:
         """Score one embedded record for prompts.
@@ -316,7 +316,7 @@ class ECGCLIP(Encoders):
             (n, labels) each: by both witnesses, by the vector and by the criteria alone.
         """
         leaves = [leaf for prompt in prompts for leaf in prompt.leaves]
-        by = self._scorer.probabilities(vectors @ leaf_vectors(prompts).T, leaves, judge)
+        by = self._scorer.probabilities(vectors, leaves, judge)
         return Probabilities(*(combine(prompts, p, whole=1) for p in (by.both, by.vector, by.criteria)))
 
     def likely(self, prompt: Prompt, vectors: np.ndarray) -> np.ndarray:

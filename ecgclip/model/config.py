@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ecgclip.model.calibration import Calibration, Witnesses
+from ecgclip.model.calibration import Calibration, Known, Witnesses
 from ecgclip.networks.config import ECGConfig
 from ecgclip.networks.tokenizer import TextConfig
 
@@ -18,6 +18,7 @@ class ModelConfig:
     text: TextConfig = TextConfig()
     calibration: Calibration = Calibration()
     untrained: Calibration | None = None  # for conditions without training ECGs; None: `calibration` for them, too
+    simulated: Calibration | None = None  # for those with simulated ones only; None: as for those without
     witnesses: Witnesses | None = None  # how the criteria are heard beside the vector; None: they are not
     floor: float = 0.88  # cosine from which on the nearest passages explain a label that the knowledge base lacks
     threshold: float = 0.5  # probability from which on a description states a condition; chosen on validation data
@@ -28,15 +29,27 @@ class ModelConfig:
         """Concepts that training had ECGs of; None if the model does not say."""
         return self.training.get("concepts")
 
+    def known(self, concept: str) -> Known:
+        """By which ECGs training knew a concept; "trained" if the model does not say."""
+        if self.trained_concepts is None or concept in self.trained_concepts:
+            return "trained"
+        return "simulated" if self.simulated and concept in self.training.get("simulated", ()) else "untrained"
+
+    def curve(self, known: Known) -> Calibration:
+        """The curve of the similarity for conditions that training knew in one way."""
+        own = {"trained": self.calibration, "simulated": self.simulated, "untrained": self.untrained}[known]
+        return own or self.calibration
+
     @classmethod
     def from_dict(cls, stored: dict[str, Any]) -> ModelConfig:
         """Read what `dataclasses.asdict` made; older versions stored less."""
-        untrained, witnesses = stored.get("untrained"), stored.get("witnesses")
+        untrained, simulated, witnesses = (stored.get(key) for key in ("untrained", "simulated", "witnesses"))
         return cls(
             ecg=ECGConfig(**{**stored["ecg"], "channels": tuple(stored["ecg"]["channels"])}),
             text=TextConfig.from_dict(stored["text"]),
             calibration=Calibration.from_dict(stored["calibration"]),
             untrained=Calibration.from_dict(untrained) if untrained else None,
+            simulated=Calibration.from_dict(simulated) if simulated else None,
             witnesses=Witnesses.from_dict(witnesses) if witnesses else None,
             floor=stored["floor"],
             threshold=stored.get("threshold", cls.threshold),

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ecgclip.ecg import ECG, EcgclipError
-from ecgclip.io.wfdb import read_ecg
+from ecgclip.io.read import read_ecg
 from ecgclip.measure.examined import Examined, examine
 from ecgclip.measure.measurement import Measurement
 from ecgclip.measure.vector import features as measurement_features

@@ -51,7 +51,8 @@ def load_model(name: str | Path | None = None, knowledge_base: str | Path | None
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         problem = str(error).splitlines()[0][:120]
         raise EcgclipError(
-            f"{folder}: damaged or foreign weights ({problem}); reinstall ecgclip or give another --model"
+            f"{folder}: damaged or foreign weights ({problem}); reinstall ecgclip, give another --model, or train "
+            "again what an older version trained"
         ) from None
     model.folder = folder
     model.eval()

@@ -9,8 +9,8 @@ deriving the electrocardiogram from vectorcardiographic leads" (Clin Cardiol, 19
 differ as in healthy people. `CONDITIONS` says what can be simulated, one row a condition.
 """
 
+from ecgclip.io.write_wfdb import write_record
 from ecgclip.simulate.conditions import CONDITIONS
-from ecgclip.simulate.record import write_record
 from ecgclip.simulate.synthesis import simulate
 
 __all__ = ["CONDITIONS", "simulate", "write_record"]

@@ -26,15 +26,25 @@ from ecgclip.evaluate.metrics import expected_calibration_error
 from ecgclip.explain.sentences import choose_statements
 from ecgclip.knowledge.criteria import Readings
 from ecgclip.knowledge.criteria.readings import combine
-from ecgclip.model.calibration import Calibration, Mix, Witnesses
+from ecgclip.model.calibration import Calibration, Known, Mix, Witnesses
 from ecgclip.model.clip import ECGCLIP
 from ecgclip.model.config import ModelConfig
-from ecgclip.train.sources import Splits
+from ecgclip.model.scoring import NORMAL, coherent
+from ecgclip.train.sources import Split, Splits
 from ecgclip.train.targets import targets
 from ecgclip.train.validation import embed_windows
-from ecgclip.train.witnesses import Evidences, Simulated, evidences, fit_mix, readings_of, shared_weight
+from ecgclip.train.witnesses import (
+    SIMULATED_SHARE,
+    Evidences,
+    Simulated,
+    evidences,
+    fit_mix,
+    readings_of,
+    shared_weight,
+)
 
 RISING = (0, 1, 2)  # of Calibration.features: the similarity, its distance from the bank's mean, and its rank
+HALF = 0.5  # of the weight, where real ECGs only say what is absent
 THRESHOLDS = np.arange(2, 39) / 40  # tried; a finer grid would only follow the noise of a small split
 
 
@@ -67,14 +77,12 @@ class Examples:
         parts = {name: getattr(e, name)[rows] for name in ("features", "measured", "truth")}
         return Examples(self.features[rows], replace(e, **parts))
 
-    def probability(self, curve: Calibration, witnesses: Witnesses | None, trained: bool = True) -> np.ndarray:
-        """(n, m), by a curve and the criteria."""
+    def probability(self, curve: Calibration, witnesses: Witnesses | None, known: Known = "trained") -> np.ndarray:
+        """(n, m), by a curve and the criteria, each condition as if there were no other."""
         by_vector = curve.curve(self.features)
         if witnesses is None:
             return by_vector
-        return np.where(
-            self.evidence.measured, witnesses.together(by_vector, self.evidence.features, trained), by_vector
-        )
+        return np.where(self.evidence.measured, witnesses.together(by_vector, self.evidence.features, known), by_vector)
 
 
 def examples(
@@ -103,7 +111,7 @@ def examples(
     return Examples(features, evidences(model.kb, readings, chosen, truth[:, columns]))
 
 
-def fit(features: np.ndarray, truth: np.ndarray) -> Calibration:
+def fit(features: np.ndarray, truth: np.ndarray, weight: np.ndarray | None = None) -> Calibration:
     """The curve of examples; the default one where they are not of both kinds.
 
     A feature that rises with the similarity but gets a weight below 0 is left out: no label becomes less probable when
@@ -111,6 +119,7 @@ def fit(features: np.ndarray, truth: np.ndarray) -> Calibration:
 
     features : (…, 4)
     truth : (…), 1 present, 0 absent, -1 unknown, left out
+    weight : (…), of each example, 1 on average; None: all count the same
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -119,7 +128,8 @@ def fit(features: np.ndarray, truth: np.ndarray) -> Calibration:
         return Calibration()
     columns = list(range(features.shape[-1]))
     while True:
-        curve = LogisticRegression(C=10.0, max_iter=1000).fit(features[known][:, columns], truth[known])
+        weights_of = None if weight is None else weight[known]
+        curve = LogisticRegression(C=10.0, max_iter=1000).fit(features[known][:, columns], truth[known], weights_of)
         weights = dict(zip(columns, map(float, curve.coef_[0]), strict=True))
         falling = [c for c in columns if c in RISING and weights[c] < 0]
         if not falling:
@@ -148,8 +158,17 @@ def simulated_examples(model: ECGCLIP, simulated: Simulated, concepts: Collectio
     return Examples(features, evidence)
 
 
-def mix(real: Iterable[Examples], simulated: Iterable[Examples], curve: Calibration, criteria: Witnesses) -> Mix:
-    """Fit how vector and criteria mix; they count as they are where nothing is both known and measured."""
+def mix(
+    real: Iterable[Examples],
+    simulated: Iterable[Examples],
+    curve: Calibration,
+    criteria: Witnesses,
+    share: float = SIMULATED_SHARE,
+) -> Mix:
+    """Fit how vector and criteria mix; they count as they are where nothing is both known and measured.
+
+    share : of the weight, that of the simulated ECGs
+    """
     columns: list[list[np.ndarray]] = [[], [], []]
     sizes = [0, 0]
     for i, part in [*((0, part) for part in real), *((1, part) for part in simulated)]:
@@ -159,9 +178,9 @@ def mix(real: Iterable[Examples], simulated: Iterable[Examples], curve: Calibrat
             column.append(values)
         sizes[i] += int(use.sum())
     by_vector, evidence, truth = map(np.concatenate, columns)
-    if np.unique(truth[: sizes[0]]).size < 2:
+    if not sizes[0] or np.unique(truth).size < 2:
         return 1.0, 1.0, 0.0
-    return fit_mix(criteria, by_vector, evidence, truth, shared_weight(*sizes))
+    return fit_mix(criteria, by_vector, evidence, truth, shared_weight(sizes[0], sizes[1], share))
 
 
 Answer = tuple[Calibration, Witnesses | None]  # what turns similarity and evidence into a probability
@@ -171,6 +190,35 @@ def calibrate(real: Examples, simulated: Examples, criteria: Witnesses) -> Answe
     """Fit the curve, and how vector and criteria mix; `criteria` has the weights of the latter."""
     curve = fit(real.features, real.truth)
     return curve, replace(criteria, trained=mix([real], [simulated], curve, criteria))
+
+
+def calibrate_simulated(
+    model: ECGCLIP, held_out: Splits, simulated: Simulated, concepts: Collection[str], criteria: Witnesses
+) -> tuple[Calibration, Mix]:
+    """Fit curve and mix of the conditions that training had only simulated ECGs of.
+
+    Simulated patients that training did not have show such a condition or lack it. Of real ECGs only this is known:
+    what a normal ECG excludes is absent from those that are annotated as normal. Both count for half.
+    """
+    split = next(iter(held_out.values()))
+    real, made = absent_in_normal(model, split, concepts), simulated_examples(model, simulated, concepts)
+    features = np.concatenate([part.features.reshape(-1, 4) for part in (real, made)])
+    truth = np.concatenate([part.truth.ravel() for part in (real, made)])
+    known = truth >= 0
+    weight = np.zeros(len(truth))
+    sizes = int((real.truth >= 0).sum()), int((made.truth >= 0).sum())
+    weight[known] = shared_weight(sizes[0], sizes[1], HALF) * known.sum()
+    curve = fit(features, truth, weight)
+    return curve, mix([real], [made], curve, criteria, HALF)
+
+
+def absent_in_normal(model: ECGCLIP, split: Split, concepts: Collection[str]) -> Examples:
+    """Validation windows and concepts: absent where an ECG is annotated as normal and excludes them, else unknown."""
+    found = examples(model, {"": split}, concepts, min_positives=0)
+    normal = np.array([NORMAL in split.cases[i].annotated for i in split.windows.case], bool)
+    excluded = np.isin(found.evidence.concepts, list(model.kb.excluded(NORMAL)))
+    truth = np.where(normal[:, None] & excluded, 0, -1).astype(np.int8)
+    return replace(found, evidence=replace(found.evidence, truth=truth))
 
 
 def cross_fit(model: ECGCLIP, held_out: Splits, simulated: Examples, criteria: Witnesses) -> tuple[list[Answer], float]:
@@ -185,6 +233,8 @@ def cross_fit(model: ECGCLIP, held_out: Splits, simulated: Examples, criteria: W
     probability = np.zeros(all_examples.truth.shape)
     for k, answer in enumerate(answers):
         probability[folds == k] = all_examples.of(folds == k).probability(*answer)
+    concepts = all_examples.evidence.concepts
+    probability = coherent(model.kb, concepts, probability, concepts)
     known = all_examples.truth >= 0
     ece = expected_calibration_error(probability[known], all_examples.truth[known]) if known.any() else float("nan")
     return answers, ece
@@ -255,9 +305,10 @@ def _probability(
     means = np.stack([of_windows[windows.case == i].mean(0) for i in records])  # as Embedding.vector
     similarity = means / np.linalg.norm(means, axis=1, keepdims=True) @ vectors.T
     features = Calibration().features(similarity, model.reference @ vectors.T)
-    rows = np.stack([combine(windows.readings[windows.case == i]) for i in records])
-    readings = Readings(rows, [cases[i].age for i in records], [cases[i].sex for i in records])
+    combined = np.stack([combine(windows.readings[windows.case == i]) for i in records])
+    readings = Readings(combined, [cases[i].age for i in records], [cases[i].sex for i in records])
     nothing = np.full(similarity.shape, -1, np.int8)
     all_examples = Examples(features, evidences(model.kb, readings, concepts, nothing))
     order = np.arange(len(records))
-    return np.concatenate([all_examples.of(order == i).probability(*answer) for i, answer in enumerate(answers)])
+    rows = [all_examples.of(order == i).probability(*answer) for i, answer in enumerate(answers)]
+    return coherent(model.kb, concepts, np.concatenate(rows), concepts)

@@ -11,10 +11,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from ecgclip.data.sets import DATA_SETS
 from ecgclip.data.splits import patient_folds
 from ecgclip.model.clip import ECGCLIP
 from ecgclip.train.calibrate import (
     calibrate,
+    calibrate_simulated,
     choose_threshold,
     cross_fit,
     cross_fitted_f1,
@@ -93,12 +95,30 @@ def calibrate_model(model: ECGCLIP, splits: Splits, held_out: Splits, figures: d
     foreign = simulated_examples(model, simulated, model.config.trained_concepts or ())
     curve, witnesses = calibrate(examples(model, held_out), foreign, criteria)
     model.config = replace(model.config, floor=choose_floor(model), calibration=curve, witnesses=witnesses)
+    if trained_on_simulated(model):
+        learn_from_simulated(model, held_out, simulated)
     answers, ece = cross_fit(model, held_out, foreign, criteria)
     figures = figures | {"ece": ece, "f1": cross_fitted_f1(model, held_out, answers)}
     cross_fitted = {k: v if isinstance(v, list) else _rounded(v) for k, v in figures.items()}
     print("cross-fitted on validation:", cross_fitted)
     training = model.config.training | {"cross_fitted": cross_fitted}
     model.config = replace(model.config, threshold=choose_threshold(model, held_out, answers), training=training)
+
+
+def trained_on_simulated(model: ECGCLIP) -> bool:
+    """Whether training had simulated ECGs."""
+    return any(DATA_SETS[source].made for source in model.config.training["recipe"]["data"])
+
+
+def learn_from_simulated(model: ECGCLIP, held_out: Splits, simulated: Simulated) -> None:
+    """Fit how the model answers for the conditions that training had only simulated ECGs of; its config is replaced."""
+    concepts = [c for c in simulated.concepts(model.kb) if c not in (model.config.trained_concepts or ())]
+    witnesses = model.config.witnesses
+    assert witnesses is not None
+    curve, mix = calibrate_simulated(model, held_out, simulated, concepts, witnesses)
+    training = model.config.training | {"simulated": concepts}
+    witnesses = replace(witnesses, simulated=mix)
+    model.config = replace(model.config, simulated=curve, witnesses=witnesses, training=training)
 
 
 def weigh_signal(model: ECGCLIP, held_out: Splits) -> dict[str, Any]:

@@ -153,9 +153,9 @@ def fit_mix(
     return slope, share, bias
 
 
-def shared_weight(real: int, simulated: int) -> np.ndarray:
-    """The weight of each example, those of the simulated ECGs last; SIMULATED_SHARE where there are both."""
-    share = SIMULATED_SHARE if real and simulated else float(simulated > 0)
+def shared_weight(real: int, simulated: int, share: float = SIMULATED_SHARE) -> np.ndarray:
+    """The weight of each example, those of the simulated ECGs last, which have `share` of it where there are both."""
+    share = share if real and simulated else float(simulated > 0)
     return np.append(np.full(real, (1 - share) / max(real, 1)), np.full(simulated, share / max(simulated, 1)))
 
 

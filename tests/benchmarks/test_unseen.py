@@ -181,6 +181,7 @@ def test_calibrating_a_model_changes_its_curves_and_nothing_else_of_its_config(
     after = json.loads(file.read_text())
     curve = {"weights": [1, 2, 3, 4], "bias": -3}
     mixed = {"weights": [1.0, 2.0], "bias": -1.0, "trained": [0.9, 0.3, 0.1], "untrained": [0.5, 0.9, -0.2]}
+    mixed["simulated"] = [1.0, 1.0, 0.0]
     assert after == before | {"untrained": curve, "witnesses": mixed, "threshold": 0.25}
 
 

@@ -297,12 +297,12 @@ def test_notes_go_to_stderr_once(classify, tmp_path):
 
 
 def test_a_bug_in_one_record_does_not_lose_the_others(classify, records, monkeypatch):
-    def read(record):
+    def read(record, **reading):
         if record.endswith("normal"):
             raise ZeroDivisionError("so it\ngoes")
         return read_ecg(record)
 
-    monkeypatch.setattr("ecgclip.model.embed.read_ecg", read)
+    monkeypatch.setattr("ecgclip.cli.progress.read_ecg", read)
     code, out, err = classify(records, "--labels", "AF", "--format", "json")
     assert code == 1
     assert len(json.loads(out)) == 2
@@ -311,10 +311,10 @@ def test_a_bug_in_one_record_does_not_lose_the_others(classify, records, monkeyp
 
 
 def test_an_interrupt_ends_quietly_and_leaves_no_file(classify, records, tmp_path, monkeypatch):
-    def read(record):
+    def read(record, **reading):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ecgclip.model.embed.read_ecg", read)
+    monkeypatch.setattr("ecgclip.cli.progress.read_ecg", read)
     code, _, err = classify(records, "--labels", "AF", "--format", "csv", "--output", tmp_path / "scores.csv")
     assert (code, err.strip()) == (130, "")
     assert not list(tmp_path.iterdir())
@@ -381,3 +381,7 @@ def test_no_model(run, records, tmp_path):
     assert_misuse(run("classify", records / "af", "--labels", "AF", "--model", tmp_path), "no model here")
     nowhere = tmp_path / "none" / "x"
     assert_misuse(run("classify", records / "af", "--labels", "AF", "--model", nowhere), "neither a folder")
+
+
+def test_ids_are_kept_for_the_evidence_only(run, records):
+    assert_misuse(run("classify", records / "af", "--keep-ids"), "--keep-ids goes with --explain")

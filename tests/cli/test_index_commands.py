@@ -86,3 +86,16 @@ def test_search_for_nothing_or_like_a_record_that_is_missing(build, search, arch
     build(archive)
     assert_misuse(search(), "nothing to search for")
     assert search("--like", archive / "none")[0] == 1
+
+
+def test_hits_are_drawn_as_they_were_embedded(build, search, archive, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("ecgclip.plot.plot_ecgs", lambda ecgs, *_, **__: drawn.extend(ecgs))
+    build(archive / "af", "--sampling-rate", 250)
+    search("AF", "--plot", tmp_path / "x.png")
+    assert [ecg.sampling_rate for ecg in drawn] == [250]
+
+
+def test_an_index_of_standard_input_is_refused(build, index):
+    assert_misuse(build("-"), "an index is made of files", "give a path instead of -")
+    assert not index.exists()

@@ -1,8 +1,10 @@
 """`ecgclip info` says what was made of a record; `ecgclip simulate` writes one."""
 
+import os
 from pathlib import Path
 
 import numpy as np
+import pytest
 from commandline import assert_misuse
 
 from ecgclip.simulate import simulate, write_record
@@ -44,3 +46,18 @@ def test_simulate(run, tmp_path):
     assert "2500 samples at 500 Hz, 5.0 s" in run("info", tmp_path / "x")[1]
     assert_misuse(run("simulate", "nonsense", "-o", tmp_path / "y"), "unknown condition")
     assert_misuse(run("simulate", "af"), "-o RECORD")
+
+
+def test_info_notes_a_rate_that_no_heart_has_and_each_note_once(run, records):
+    out = run("info", records / "normal", "--sampling-rate", 100)[1]
+    assert out.count("beats/min are no heart's: is the sampling rate 100 Hz?") == 1
+    notes = [line for line in out.splitlines() if line.startswith("  note ")]
+    assert len(notes) == len(set(notes))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes on this system")
+def test_a_pipe_is_told_how_it_is_read(run, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    code, _, err = run("info", tmp_path / "pipe")
+    assert code == 1
+    assert err == f"error: {tmp_path / 'pipe'}: a pipe; give it as standard input: -\n"

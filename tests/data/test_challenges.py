@@ -7,7 +7,7 @@ from toy import write_dx, write_simulated
 from ecgclip.data.challenges import challenge_2011, challenge_2017, challenge_2020, chapman, cpsc_2018
 from ecgclip.data.folder import folder
 from ecgclip.ecg import EcgclipError
-from ecgclip.io.wfdb import read_ecg
+from ecgclip.io.read import read_ecg
 from ecgclip.simulate import simulate
 
 

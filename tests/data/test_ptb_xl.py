@@ -8,7 +8,7 @@ from ecgclip.data.cases import Case
 from ecgclip.data.ptb_xl import ptb_xl
 from ecgclip.data.sets import SUPERCLASSES
 from ecgclip.ecg import EcgclipError
-from ecgclip.io.wfdb import read_ecg
+from ecgclip.io.read import read_ecg
 
 
 @pytest.fixture(scope="module")

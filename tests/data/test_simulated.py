@@ -6,7 +6,7 @@ from ecgclip.data import simulated as module
 from ecgclip.data.simulated import FIRST_SEED, simulated
 from ecgclip.data.splits import check_data, divide, load
 from ecgclip.ecg import EcgclipError
-from ecgclip.io.wfdb import read_ecg
+from ecgclip.io.read import read_ecg
 from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.train import witnesses
 

@@ -12,7 +12,7 @@ from ecgclip.data.cases import UNKNOWN, Case
 from ecgclip.data.ptb_xl import ptb_xl
 from ecgclip.data.windows import LIMB, MAX_BEATS, keep_leads, load_windows
 from ecgclip.ecg import EcgclipError
-from ecgclip.io.wfdb import read_ecg
+from ecgclip.io.read import read_ecg
 from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.knowledge.criteria.readings import Readings, combine, read
 from ecgclip.measure.examined import examine

@@ -10,7 +10,7 @@ import pytest
 
 from ecgclip.ecg import EcgclipError
 from ecgclip.explain.sentences import choose_statements, consistent, describe
-from ecgclip.io.wfdb import read_ecg
+from ecgclip.io.read import read_ecg
 from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.knowledge.concepts import CATEGORIES
 from ecgclip.model.calibration import Calibration

@@ -13,7 +13,7 @@ from ecgclip.ecg import ECG
 from ecgclip.index import embedding
 from ecgclip.index.archive import ECGIndex
 from ecgclip.index.embedding import SEX
-from ecgclip.io.wfdb import read_ecg
+from ecgclip.io.read import read_ecg
 from ecgclip.model.store import load_model
 from ecgclip.simulate import simulate, write_record
 

@@ -7,9 +7,11 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from index_stubs import (
     NORTH,
+    as_signal,
     build,
     everything,
     files,
@@ -22,7 +24,7 @@ from index_stubs import (
 
 from ecgclip.index import embedding
 from ecgclip.index.archive import ECGIndex
-from ecgclip.io.wfdb import read_ecg
+from ecgclip.io.read import read_ecg
 from ecgclip.simulate import write_record
 
 
@@ -189,3 +191,65 @@ def test_odd_names_are_names_but_what_is_no_text_is_listed(embedded, model, tmp_
         assert everything(index) == given
         assert r"gr\xfcn: its name is not UTF-8" in (index.folder / "unreadable.csv").read_text()
     assert index.remove([folder / "50%"]).removed == 1
+
+
+def test_a_record_read_with_other_options_is_another_one(embedded, model, tmp_path):
+    stubs(tmp_path / "a", [10, 20])
+    index = build(tmp_path / "a", tmp_path / "index", model)
+    slower = {"sampling_rate": 90.0, "leads": ("I",)}
+    assert build(tmp_path / "a" / "r00", index.folder, model, reading=slower).last.changed == 1
+    assert build(tmp_path / "a" / "r00", index.folder, model, reading=slower).last.unchanged == 1
+    assert build(tmp_path / "a" / "r01", index.folder, model, reading={"unit": None}).last.unchanged == 1
+    read = {Path(hit.record).name: index.read(hit) for hit in index.search(like=NORTH)}
+    assert [(read[name].sampling_rate, read[name].leads) for name in ("r00", "r01")] == [(90, ("I",)), (100, ("II",))]
+    assert everything(index) == ["r00", "r01"]
+    assert build(tmp_path / "a", index.folder, model).last.changed == 1
+
+
+def test_a_record_is_not_found_by_itself_whatever_it_was_read_with(embedded, model, tmp_path):
+    first, _ = stubs(tmp_path / "a", [10, 20])
+    index = build(tmp_path / "a", tmp_path / "index", model, reading={"unit": "mV"})
+    assert names(index.search(like=first)) == ["r01"]
+
+
+def batch(path, *angles):
+    signals = np.concatenate([np.repeat(as_signal(on_circle(angle))[None], 12, 1) for angle in angles])
+    signals[..., -1] = 0.01  # zeros at the end are taken for padding
+    np.save(path, signals)
+    return str(path)
+
+
+def test_what_a_file_of_several_ecgs_holds_no_more_is_forgotten(embedded, model, tmp_path):
+    folder, reading = tmp_path / "a", {"sampling_rate": 100, "unit": "mV"}
+    stubs(folder, [5])
+    path = batch(folder / "b.npy", 10, 20, 30, 40)
+    index = build(folder, tmp_path / "index", model, reading=reading)
+    assert len(everything(index)) == 5
+    batch(path, 10, 20)
+    change = build(f"{path}#1", index.folder, model, reading=reading).last  # names one, the others are checked, too
+    assert (change.removed, change.changed + change.unchanged) == (2, 1)
+    assert everything(index) == ["r00", "b.npy#0", "b.npy#1"]
+    batch(path, 10)
+    assert build(folder, index.folder, model, reading=reading).last.removed == 2
+    assert everything(index) == ["r00", "b.npy"]
+    batch(path, 10, 20)
+    assert build(folder, index.folder, model, reading=reading).last.removed == 1
+    assert everything(index) == ["r00", "b.npy#0", "b.npy#1"]
+    Path(path).write_bytes(b"\x93NUMPY damaged")  # what cannot be read is not forgotten for that
+    assert build(folder, index.folder, model, reading=reading).last.removed == 0
+
+
+def test_a_file_that_is_no_wfdb_record_is_not_missing(embedded, model, tmp_path):
+    stubs(tmp_path / "a", [5])
+    path = batch(tmp_path / "a" / "b.npy", 10, 20)
+    index = build(tmp_path / "a", tmp_path / "index", model, reading={"sampling_rate": 100, "unit": "mV"})
+    assert index.remove(missing=True).removed == 0
+    batch(path, 10)
+    assert index.remove(missing=True, yes=True).removed == 1
+    assert index.remove([path]).removed == 1
+    assert everything(index) == ["r00"]
+
+
+def test_standard_input_is_refused_before_a_folder_is_made(model, tmp_path):
+    one_line(lambda: build("-", tmp_path / "index", model), "made of files", "instead of -")
+    assert not (tmp_path / "index").exists()

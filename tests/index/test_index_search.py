@@ -12,7 +12,7 @@ from index_stubs import NORTH, build, names, on_circle, one_line, stub, stubs
 from ecgclip.ecg import EcgclipError
 from ecgclip.index.archive import ECGIndex
 from ecgclip.index.search import denied_prompts
-from ecgclip.io.wfdb import read_ecg
+from ecgclip.io.read import read_ecg
 from ecgclip.model.store import load_model
 from ecgclip.networks.text import TextEncoder
 
@@ -121,7 +121,7 @@ def test_nothing_to_search_for(built, archive):
     one_line(lambda: built.search("  "), "empty")
     one_line(lambda: built.search("AF", k=0), "k must be at least 1")
     one_line(lambda: built.search("x" * 1000), "1,000 characters")
-    one_line(lambda: built.search(like=archive / "none"), "no such header")
+    one_line(lambda: built.search(like=archive / "none"), "no such file or record")
     one_line(lambda: built.search(like=archive), "is a folder")
 
 

@@ -15,7 +15,7 @@ import pytest
 from ecgclip.ecg import EcgclipError
 from ecgclip.index import ray as ray_engine
 from ecgclip.index.engines import embed_records
-from ecgclip.index.shards import read_shard
+from ecgclip.index.shards import left_over, read_shard
 from ecgclip.io.records import find_records
 
 os.environ |= ray_engine.QUIET  # read by Ray as it is imported
@@ -49,7 +49,7 @@ def jobs(archive, monkeypatch):
 def embedder(model, tmp_path):
     """A worker in this process, its shards in tmp_path/shards."""
     (tmp_path / "shards").mkdir(exist_ok=True)
-    worker = ray_engine.Embedder(str(model.folder), model.weights_sha256, str(tmp_path / "shards"))
+    worker = ray_engine.Embedder(str(model.folder), model.weights_sha256, str(tmp_path / "shards"), {})
     worker.model = model
     return worker
 
@@ -97,14 +97,14 @@ class Mortal(ray_engine.Embedder):
         super().__init__(*args)
         embed, log = ray_engine.embed_batch, self.shards.parent.with_name("log")
 
-        def mortal(jobs, model):
+        def mortal(jobs, model, reading):
             names = [file[-4:] for file, _, _ in jobs]
             kills = "r003" in names or "r050" in names and "r050" not in log.read_text()
             with log.open("a") as file:
                 file.write(json.dumps([os.getpid(), names]) + "\n")
             if kills:
                 os.kill(os.getpid(), signal.SIGKILL)
-            return embed(jobs, model)
+            return embed(jobs, model, reading)
 
         ray_engine.embed_batch = mortal
 
@@ -188,7 +188,7 @@ def test_a_worker_may_die_once_for_any_record_but_not_for_every_record_twice(job
 def test_what_goes_wrong_in_a_worker_is_one_line(jobs, model, tmp_path):
     def line(folder, weights, shards):
         with pytest.raises(EcgclipError) as error:
-            work(ray_engine.Embedder(str(folder), weights, str(shards)), [jobs[:2]])
+            work(ray_engine.Embedder(str(folder), weights, str(shards), {}), [jobs[:2]])
         return str(error.value)
 
     assert "storage that all share" in line(model.folder, model.weights_sha256, tmp_path / "elsewhere")
@@ -200,3 +200,11 @@ def test_without_ray_the_way_to_install_it_is_said(jobs, model, tmp_path, monkey
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(EcgclipError, match=r'--engine ray needs ray: pip install "ecgclip\[ray\]"'):
         by_ray(jobs, model, tmp_path)
+
+
+def test_what_was_read_with_other_options_is_embedded_again(embedder, jobs):
+    work(embedder, [jobs[:2]])
+    wanted = {file: record for file, record, _ in jobs[:2]}
+    assert not list(left_over(embedder.shards, embedder.weights_sha256, dict(wanted), {"unit": "nV"}))
+    work(embedder, [jobs[:2]])
+    assert list(left_over(embedder.shards, embedder.weights_sha256, wanted, {"unit": None}))

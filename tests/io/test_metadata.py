@@ -3,7 +3,10 @@
 import pytest
 from written import write
 
-from ecgclip.io.wfdb import read_ecg
+from ecgclip.io.beside import metadata_of
+from ecgclip.io.metadata import MARK, comment_lines, date_of, iso_time, parse_comments, stated
+from ecgclip.io.read import read_ecg
+from ecgclip.io.values import sex
 
 
 @pytest.mark.parametrize(
@@ -59,3 +62,36 @@ def test_diagnoses_are_listed(tmp_path):
     metadata = read_ecg(write(tmp_path, extra="#Dx: 164889003,59118001\n#Rx: Unknown\n")).metadata
     assert metadata["dx"] == ["164889003", "59118001"]
     assert metadata["fields"]["rx"] == "Unknown"
+
+
+def test_lines_below_the_mark_are_ours_and_others_may_name_the_patient():
+    ours = {"device": "Cart 5", "statements": ["Sinus rhythm"], "measurements": {"pr_ms": 160.0}}
+    lines = comment_lines({**ours, "comments": ["Device: Ward 3 bed of Mr MILLER", "Statement: for Mr MILLER"]})
+    assert stated(lines) == ours and stated([line for line in lines if line != MARK]) == {}
+    assert stated([MARK, "Statement: Interpreted by SMITH, JANE"]) == {}
+    assert comment_lines({"comments": [MARK, "x"]}) == ["x", MARK]
+
+
+@pytest.mark.parametrize("word", ["F", "female", "W", "weiblich", "Femme"])
+def test_sex_in_one_table(word):
+    assert sex(word) == "female" == parse_comments([f"Sex: {word}"])["sex"] == metadata_of({"sex": word})["sex"]
+
+
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("20240101093000", "2024-01-01T09:30:00"),
+        ("2024-01-01T09:30", "2024-01-01T09:30:00"),
+        ("2024-01-01 09:30:00.250", "2024-01-01T09:30:00"),
+        ("2021-04-16T15:19:09+05:30", "2021-04-16T15:19:09+05:30"),
+        ("2021-04-16T15:19:09Z", "2021-04-16T15:19:09+00:00"),
+        ("2021-04-16T15:19:09-0430", "2021-04-16T15:19:09-04:30"),
+        ("19900515", "1990-05-15"),
+        ("2024-13-01", None),
+        ("T", None),
+        (None, None),
+    ],
+)
+def test_times_in_one_form(text, time):
+    assert iso_time(text) == time
+    assert (date_of(text) is None) == (time is None)

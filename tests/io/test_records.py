@@ -1,13 +1,16 @@
 """What `find_records` promises: every record once, by whatever names it."""
 
+import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+from arrays_written import smooth
 from written import write
 
 from ecgclip.ecg import EcgclipError
-from ecgclip.io.records import find_records
-from ecgclip.io.wfdb import read_ecg
+from ecgclip.io.read import read_ecg
+from ecgclip.io.records import find_records, record_exists, survey
 
 
 def test_find_records(tmp_path):
@@ -25,7 +28,7 @@ def test_find_records(tmp_path):
 
 
 def test_find_records_says_when_there_are_none(tmp_path):
-    with pytest.raises(EcgclipError, match="holds no WFDB header"):
+    with pytest.raises(EcgclipError, match="holds no ECG"):
         find_records(tmp_path)
     with pytest.raises(EcgclipError, match="no such record"):
         find_records(tmp_path / "x*.hea")
@@ -61,3 +64,31 @@ def test_linked_folders_are_searched_once_by_a_folder_and_by_a_glob(tmp_path, mo
     assert find_records(archive / "**/deep/*.hea") == wanted[:1]
     monkeypatch.chdir(archive)
     assert find_records("**/*.hea") == ["outside/deep/three", "two", "z/one"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes on this system")
+def test_a_pipe_in_a_folder_is_counted_and_one_that_is_named_is_told(tmp_path):
+    path = write(tmp_path, name="one")
+    for name in ("pipe", "pipe.hea"):  # opening either would wait for ever
+        os.mkfifo(tmp_path / name)
+    for pattern in (tmp_path, tmp_path / "*"):
+        found = survey(pattern)
+        assert (found.records, found.skipped) == ([path], {"a pipe": 2})
+    with pytest.raises(EcgclipError, match=r"pipe: a pipe; give it as standard input: -"):
+        find_records(tmp_path / "pipe")
+    with pytest.raises(EcgclipError, match=r"/dev/null: no regular file"):
+        find_records("/dev/null")
+
+
+def test_whether_a_record_exists(tmp_path):
+    path = write(tmp_path, name="one")
+    batch = str(tmp_path / "b.npy")
+    np.save(batch, np.stack([smooth().astype(np.float32)] * 3))
+    for record in (path, path + ".hea", batch, f"{batch}#2"):
+        assert record_exists(record)
+    for record in (str(tmp_path / "two"), f"{batch}#3", str(tmp_path / "c.npy#0")):
+        assert not record_exists(record)
+    np.save(batch, np.stack([smooth().astype(np.float32)] * 2))
+    assert not record_exists(f"{batch}#2")
+    Path(batch).write_bytes(b"damaged")  # what it held cannot be told
+    assert record_exists(f"{batch}#2")

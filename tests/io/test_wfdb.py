@@ -14,8 +14,8 @@ from written import digital, write
 
 from ecgclip.ecg import LEADS, EcgclipError
 from ecgclip.io import wfdb as module
+from ecgclip.io.read import read_ecg
 from ecgclip.io.records import find_records
-from ecgclip.io.wfdb import read_ecg
 from ecgclip.io.wfdb_header import parse_header
 
 DATA = os.environ.get("ECGCLIP_DATA")
@@ -225,7 +225,7 @@ def test_a_unit_that_is_no_voltage_leaves_the_lead_out(tmp_path):
 
 
 def test_missing_files(tmp_path):
-    fails(tmp_path / "nothing.hea", "no such header")
+    fails(tmp_path / "nothing.hea", "no such file or record")
     fails(tmp_path, "is a folder")
     path = write(tmp_path)
     os.remove(path + ".dat")
@@ -259,6 +259,8 @@ SIGNAL = "r.dat 16 1000/mV 16 0 0 0 0 I\n"
         (b"r 1 100 300\0\x80\x01", "binary"),
         (os.urandom(500) + b"\0", "binary"),
         ("time,I,II\n0,0.1,0.2\n", "not a WFDB header"),
+        ("Patient 12 CANARY 1950\n", "a sampling rate of letters makes no sense"),
+        ("r 1 100 300\nJane CANARY\n", "line 2 does not describe a signal"),
         ("# only a comment\n", "not a WFDB header"),
         ("r 1 0 300\n" + SIGNAL, "sampling rate"),
         ("r 1 -100 300\n" + SIGNAL, "sampling rate"),
@@ -350,7 +352,7 @@ def test_any_other_header_is_read_or_refused(tmp_path, words):
 def test_reading_a_common_record_imports_nothing_slow(tmp_path):
     path = write(tmp_path)
     code = (
-        "import sys; from ecgclip.io.wfdb import read_ecg; from ecgclip.prepare import prepare; "
+        "import sys; from ecgclip.io.read import read_ecg; from ecgclip.prepare import prepare; "
         "from ecgclip.measure import findings, measure_windows, observe; "
         f"prepare(read_ecg({path!r})); print(*[m for m in ('wfdb', 'pandas', 'scipy', 'torch') if m in sys.modules])"
     )

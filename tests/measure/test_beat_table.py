@@ -230,7 +230,7 @@ def test_ventricular_beats_of_mitdb_are_wide():
 
     from ecgclip.data.beats import match_beats
     from ecgclip.data.mitdb import BEATS
-    from ecgclip.io.wfdb import read_ecg
+    from ecgclip.io.read import read_ecg
     from ecgclip.measure.beats import find_beats
     from ecgclip.measure.measurement import measure_windows
     from ecgclip.prepare import prepare

@@ -10,7 +10,7 @@ import pytest
 from ecgs import PLAIN, findings_of, measure_simulated
 
 from ecgclip.ecg import LEADS
-from ecgclip.io.wfdb import read_ecg
+from ecgclip.io.read import read_ecg
 from ecgclip.measure.guideline import finding_texts, findings
 from ecgclip.measure.measurement import measure
 from ecgclip.peaks import r_peaks

@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ecgclip.ecg import ECG, LEADS
-from ecgclip.io.wfdb import read_ecg
+from ecgclip.io.read import read_ecg
 from ecgclip.simulate import CONDITIONS, simulate
 
 DATA = os.environ.get("ECGCLIP_DATA")

@@ -13,7 +13,6 @@ from ecgclip.measure.beats import find_beats
 from ecgclip.measure.measurement import measure, measure_windows
 from ecgclip.measure.median import turning_points
 from ecgclip.measure.shape import Shape
-from ecgclip.measure.vector import feature_names
 from ecgclip.measure.waves import before_j
 from ecgclip.prepare import prepare
 from ecgclip.simulate import simulate
@@ -302,7 +301,3 @@ def test_limb_leads_that_do_not_fit_the_chest_leads():
     assert shape_of_signal(ecg.signal).limb_chest_fit > 0.6
     assert shape_of_signal(exchanged).limb_chest_fit < -0.5
     assert np.isnan(measure_simulated("normal", mask=np.arange(12) < 6)[0].shape.limb_chest_fit)
-
-
-def test_the_network_reads_no_shapes():
-    assert not any(name.startswith("shape") for name in feature_names())

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecgclip.knowledge.criteria import FEATURES
-from ecgclip.model.calibration import Calibration, Witnesses, logistic, logit
+from ecgclip.knowledge.criteria.evidence import HIGHEST
+from ecgclip.model.calibration import LIKELY, Calibration, Witnesses, logistic, logit, yielding
 from ecgclip.model.store import load_model
 
 
@@ -38,28 +39,40 @@ def test_a_probability_is_a_logistic_curve_of_four_features():
 # --- the criteria beside the vector -----------------------------------------------------------------------------------
 
 WEIGHTS = (2.0, 1.0, 0.0, 0.5, 1.5, 0.25, 1.0, 3.0)
-WITNESSES = Witnesses(WEIGHTS, -1.5, trained=(0.8, 0.6, 0.3), untrained=(0.2, 1.2, -1.0))
+WITNESSES = Witnesses(WEIGHTS, -1.5, trained=(0.8, 0.6, 0.3), untrained=(0.2, 1.2, -1.0), simulated=(0.5, 0.9, -0.2))
 FEATURE = st.lists(st.floats(-3, 3), min_size=len(FEATURES), max_size=len(FEATURES)).map(np.array)
 UP = st.lists(st.floats(0, 3), min_size=len(FEATURES), max_size=len(FEATURES)).map(np.array)
 
 
-@given(FEATURE, UP, st.floats(0, 1), st.floats(0, 1), st.booleans())
-def test_more_of_either_witness_never_lowers_a_probability(evidence, more, one, other, trained):
+KNOWN = ("trained", "simulated", "untrained")
+
+
+@given(FEATURE, UP, st.floats(0, 1), st.floats(0, 1), st.sampled_from(KNOWN))
+def test_more_of_either_witness_never_lowers_a_probability(evidence, more, one, other, known):
     low, high = sorted((one, other))
     assert WITNESSES.criteria(evidence + more) >= WITNESSES.criteria(evidence)
-    assert WITNESSES.together(low, evidence + more, trained) >= WITNESSES.together(low, evidence, trained)
-    assert WITNESSES.together(high, evidence, trained) >= WITNESSES.together(low, evidence, trained)
-    assert 0 <= WITNESSES.together(high, evidence, trained) <= 1
+    assert WITNESSES.together(low, evidence + more, known) >= WITNESSES.together(low, evidence, known)
+    assert WITNESSES.together(high, evidence, known) >= WITNESSES.together(low, evidence, known)
+    assert 0 <= WITNESSES.together(high, evidence, known) <= 1
+
+
+@given(FEATURE, st.floats(0, 1), st.sampled_from(KNOWN))
+def test_no_evidence_makes_more_of_a_vector_than_the_highest(evidence, by_vector, known):
+    possible = np.minimum(evidence, HIGHEST)
+    most = WITNESSES.at_most(np.array(by_vector), known)
+    assert most >= WITNESSES.together(np.array(by_vector), possible, known) - 1e-12
+    assert most >= by_vector
 
 
 def test_the_odds_of_both_witnesses_are_added():
     by_vector, evidence = np.array([0.2, 0.9]), np.random.default_rng(0).normal(size=(2, len(FEATURES)))
-    for trained, (slope, share, bias) in ((True, (0.8, 0.6, 0.3)), (False, (0.2, 1.2, -1.0))):
+    mixes = (0.8, 0.6, 0.3), (0.5, 0.9, -0.2), (0.2, 1.2, -1.0)
+    for known, (slope, share, bias) in zip(KNOWN, mixes, strict=True):
         odds = slope * np.log(by_vector / (1 - by_vector)) + share * (evidence @ WEIGHTS) + bias
-        assert WITNESSES.together(by_vector, evidence, trained) == pytest.approx(1 / (1 + np.exp(-odds)))
+        assert WITNESSES.together(by_vector, evidence, known) == pytest.approx(1 / (1 + np.exp(-odds)))
     assert WITNESSES.criteria(evidence) == pytest.approx(1 / (1 + np.exp(-(evidence @ WEIGHTS - 1.5))))
     nothing, plain = np.zeros((2, len(FEATURES))), Witnesses(WEIGHTS, -1.5)
-    assert plain.together(by_vector, nothing, True) == pytest.approx(by_vector)
+    assert plain.together(by_vector, nothing, "trained") == pytest.approx(by_vector)
 
 
 def test_a_certain_probability_has_finite_odds():
@@ -77,5 +90,27 @@ def test_the_witnesses_are_kept_with_the_model_and_older_models_have_none(tiny_m
     model.save(tmp_path)
     assert load_model(tmp_path).config.witnesses == WITNESSES
     stored = json.loads((tmp_path / "config.json").read_text())
+    del stored["witnesses"]["simulated"]
+    assert type(model.config).from_dict(stored).witnesses == replace(WITNESSES, simulated=(1.0, 1.0, 0.0))
     del stored["witnesses"]
     assert type(model.config).from_dict(stored).witnesses is None
+
+
+# --- what excludes each other -----------------------------------------------------------------------------------------
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
+def test_a_condition_yields_to_what_it_excludes_and_the_more_the_more_probable_that_is(own, rival, more):
+    less, most = sorted((rival, more))
+    beside = yielding(np.array([own, own, own]), np.array([np.nan, less, most]))
+    assert beside[0] == pytest.approx(own), "what is unknown takes nothing"
+    assert 0 <= beside[2] <= beside[1] + 1e-12 <= own + 1e-9
+    if rival <= LIKELY:
+        assert yielding(np.array(own), np.array(rival)) == pytest.approx(own)
+
+
+def test_what_is_certain_leaves_nothing_to_what_it_excludes():
+    beside = yielding(np.array([0.5, 0.9, 1.0]), np.array([1.0, 0.97, 0.0]))
+    assert beside[0] < 1e-4
+    assert beside[1] == pytest.approx(0.9 * 0.1 / (0.9 * 0.1 + 0.1)), "a tenth of the odds where 0.03 are left of 0.3"
+    assert beside[2] == 1

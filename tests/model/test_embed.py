@@ -8,7 +8,7 @@ import pytest
 from toy import some_leads
 
 from ecgclip.ecg import ECG, EcgclipError
-from ecgclip.io.wfdb import read_ecg
+from ecgclip.io.read import read_ecg
 from ecgclip.model.prompts import prompt_settings
 from ecgclip.model.store import load_model
 from ecgclip.networks.encoder import ECGEncoder

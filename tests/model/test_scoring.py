@@ -1,6 +1,7 @@
 """Scores: calibrated, by window and by record, and overruled by what the recording itself shows."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from ecgclip.ecg import ECG
 from ecgclip.knowledge.criteria import FEATURES, Judge, Readings, weigh
 from ecgclip.model.calibration import Calibration, Witnesses
+from ecgclip.model.scoring import coherent
 from ecgclip.simulate import simulate
 
 
@@ -112,8 +114,8 @@ def test_the_criteria_are_heard_beside_the_vector(listening):
     for prompt, score in zip(prompts, scores, strict=True):
         features = weigh(judge, prompt.concept).features
         assert score.by_criteria == pytest.approx(witnesses.criteria(features[0]))
-        trained = prompt.concept.id in listening.config.training["concepts"]
-        both = witnesses.together(np.array(score.by_vector), features[0], trained)
+        known = "trained" if prompt.concept.id in listening.config.training["concepts"] else "untrained"
+        both = witnesses.together(np.array(score.by_vector), features[0], known)
         assert score.probability == pytest.approx(both, abs=1e-6)
         assert score.max_probability >= score.probability
     lbbb, *others = [s.by_criteria for s in scores]
@@ -193,3 +195,41 @@ def test_a_judge_tells_each_ecg_apart(listening):
     deaf = listening.probabilities(vectors, leaves)
     assert np.array_equal(deaf.both, deaf.vector)
     assert np.isnan(deaf.criteria).all()
+
+
+# --- no contradictions ------------------------------------------------------------------------------------------------
+
+TRIO = ["normal-ecg", "posterior-myocardial-infarction", "posterior-stemi", ""]
+
+
+def test_a_normal_ecg_yields_to_an_infarction_and_a_wider_one_holds_with_its_kind(model):
+    given = np.array([[0.5, 0.1, 0.95, 0.3], [0.5, 0.1, 0.6, 0.3], [0.95, 0.1, 0.6, 0.3]])
+    both, neither, normal = coherent(model.kb, TRIO, given, TRIO)
+    assert both[0] < 0.2
+    assert both[1:] == pytest.approx([0.95, 0.95, 0.3])
+    assert neither == pytest.approx(given[1]), "what is not likely leaves the others as they are"
+    assert normal[0] == pytest.approx(0.95)
+    assert normal[2] < 0.25, "and it yields to a normal ECG"
+    assert coherent(model.kb, TRIO, given, ["normal-ecg"])[0] == pytest.approx(given[0]), "a claim that nobody trusts"
+
+
+@pytest.mark.parametrize("others", [[], ["inferior STEMI"], ["inferior STEMI", "acute infarction"]])
+def test_a_label_has_the_same_probability_whatever_is_asked_beside_it(listening, others):
+    embedding = listening.embed(simulate("inferior-stemi", seed=3))
+    alone = listening.score(embedding, listening.prompts(["normal ECG"])).scores[0]
+    beside = listening.score(embedding, listening.prompts(["normal ECG", *others])).scores[0]
+    assert beside.probability == pytest.approx(alone.probability, abs=1e-6)
+
+
+def test_a_condition_of_simulated_ecgs_alone_has_a_curve_and_a_mix_of_its_own(listening):
+    stemi, embedding = listening.prompts(["anterior STEMI"]), listening.embed(simulate("af", seed=3))
+    config = listening.config
+    before = listening.score(embedding, stemi).scores[0]
+    witnesses = dataclasses.replace(config.witnesses, simulated=(1.0, 0.0, 0.0))
+    curve, training = Calibration((0.0,) * 4, 1.0), config.training | {"simulated": ["anterior-stemi"]}
+    listening.config = dataclasses.replace(config, simulated=curve, witnesses=witnesses, training=training)
+    after = listening.score(embedding, stemi).scores[0]
+    assert after.by_vector == pytest.approx(1 / (1 + np.exp(-1)))
+    assert after.by_vector != pytest.approx(before.by_vector)
+    assert after.trained is False, "no ECG of a patient"
+    assert type(config).from_dict(json.loads(json.dumps(dataclasses.asdict(listening.config)))) == listening.config

@@ -7,7 +7,7 @@ import pytest
 import wfdb
 
 from ecgclip.ecg import LEADS, EcgclipError
-from ecgclip.io.wfdb import read_ecg
+from ecgclip.io.read import read_ecg
 from ecgclip.simulate import CONDITIONS, simulate, write_record
 
 SINUS = ["normal", "sinus-tachycardia", "sinus-bradycardia", "first-degree-av-block", "lbbb", "rbbb", "lvh"]
@@ -26,9 +26,9 @@ SIGNALS = {
     "pvc": (1589.81, 294.961, 0.56050),
     "paced": (2385.90, 304.565, 0.61378),
     "lvh": (1866.41, 365.352, 0.33028),
-    "anterior-stemi": (1963.08, 335.445, 0.91207),
-    "inferior-stemi": (1541.65, 272.560, 0.37639),
-    "lateral-stemi": (1956.44, 311.697, 0.31166),
+    "anterior-stemi": (2040.18, 335.429, 0.91208),
+    "inferior-stemi": (1625.50, 272.979, 0.37638),
+    "lateral-stemi": (2049.09, 311.871, 0.31166),
     "noise": (4740.63, 1121.483, 0.95928),
     "flat-lead": (1136.49, 271.422, 0.00000),
 }
@@ -73,6 +73,14 @@ def test_a_seed_is_the_same_person_in_every_version(condition, values):
     mv = simulate(condition, 3, seconds=5, sampling_rate=250).signal.astype(float)
     assert (np.abs(mv).sum(), np.abs(np.diff(mv)).sum()) == pytest.approx(values[:2], rel=1e-5)
     assert mv[LEADS.index("V2")].max() == pytest.approx(values[2], abs=1e-5)
+
+
+@pytest.mark.parametrize("lead_of", [("anterior-stemi", "V3"), ("inferior-stemi", "III"), ("lateral-stemi", "V5")])
+def test_the_st_segment_of_an_infarction_is_raised_from_the_j_point_on(lead_of):
+    condition, lead = lead_of
+    for seed in SEEDS:
+        truth = simulate(condition, seed).metadata["truth"]
+        assert 0.7 < truth["j_mv"][lead] / truth["st_mv"][lead] < 1
 
 
 @pytest.mark.parametrize("condition", FIRST[:4])

@@ -96,9 +96,9 @@ def test_how_vector_and_criteria_mix_is_found_again():
     rng = np.random.default_rng(2)
     criteria = Witnesses((1.0,) * len(FEATURES), -3.0)
     by_vector, evidence = rng.uniform(0.05, 0.95, 20000), rng.normal(size=(20000, len(FEATURES)))
-    truth = rng.random(20000) < replace(criteria, trained=(0.6, 0.5, -0.4)).together(by_vector, evidence, True)
+    truth = rng.random(20000) < replace(criteria, trained=(0.6, 0.5, -0.4)).together(by_vector, evidence, "trained")
     assert fit_mix(criteria, by_vector, evidence, truth, even(20000)) == pytest.approx((0.6, 0.5, -0.4), abs=0.08)
-    wrong = rng.random(20000) < replace(criteria, trained=(-0.6, 0.5, 0.0)).together(by_vector, evidence, True)
+    wrong = rng.random(20000) < replace(criteria, trained=(-0.6, 0.5, 0.0)).together(by_vector, evidence, "trained")
     slope, share, _ = fit_mix(criteria, by_vector, evidence, wrong, even(20000))
     assert slope == 0, "more similar is never less probable"
     assert share > 0.3
@@ -207,7 +207,7 @@ def test_where_nothing_was_measured_the_vector_answers_alone():
     probability = given.probability(curve, fitted)
     assert np.array_equal(probability[::2], curve.curve(given.features)[::2])
     assert np.array_equal(given.probability(curve, None), curve.curve(given.features))
-    heard = fitted.together(curve.curve(given.features), whole.features, True)
+    heard = fitted.together(curve.curve(given.features), whole.features, "trained")
     assert np.array_equal(probability[1::2], heard[1::2])
 
 
@@ -230,7 +230,7 @@ def test_two_witnesses_say_more_than_either():
 
 def test_without_both_kinds_of_truth_the_witnesses_count_as_they_are():
     whole = drawn(n=20)
-    for truth in (np.zeros((20, 2)), np.full((20, 2), -1)):
+    for truth, foreign in ((np.zeros((20, 2)), NOTHING), (np.full((20, 2), -1), whole)):
         given = examples_of(replace(whole, truth=truth.astype(np.int8)))
-        found = mix([given], [examples_of(whole)], Calibration(), Witnesses((1.0,) * len(FEATURES), 0.0))
+        found = mix([given], [examples_of(foreign)], Calibration(), Witnesses((1.0,) * len(FEATURES), 0.0))
         assert found == (1.0, 1.0, 0.0)

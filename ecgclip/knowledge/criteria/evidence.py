@@ -21,6 +21,7 @@ FEATURES = (
 )  # fmt: skip
 FAR = 1.0  # a required margin beyond has a weight of its own
 FARTHEST, FARTHEST_OVERALL = 3.0, 2.0  # beyond so many units a margin says no more
+HIGHEST = (0.0, 0.0, FAR, FARTHEST - FAR, 0.0, FARTHEST_OVERALL, FARTHEST_OVERALL, 0.0)  # where all speaks for it
 EXPLAINED = 3.0  # the margin of an explanation counts as a logistic of its half-width
 
 
@@ -37,7 +38,8 @@ class Evidence:
         The mean margin of all criteria, those against with the opposite sign, one that cannot be measured as 0: what
         few of them say, as in one lead, says little. NaN where none can be measured.
     narrower
-        The highest margin, from 0 up, of what a narrower condition requires: a wider one is at least as true.
+        The highest margin of what a narrower condition requires, less as far as something else explains it: a wider
+        condition is at least as true. NaN where none can be measured.
     explained
         How far another condition explains what was measured, 0 to 1.
     """
@@ -57,18 +59,21 @@ class Evidence:
         """The numbers that a score weighs, float (n, `FEATURES`): 0 says nothing.
 
         A margin is cut into pieces, so that a weight for each makes a curve. What is met counts less as far as
-        something else explains it; what is not met is not met.
+        something else explains it; what is not met is not met. A wider condition is met where a narrower one is; where
+        its own criteria cannot be measured, that a narrower one is absent says nothing.
         """
-        required, overall = np.nan_to_num(self.required), np.nan_to_num(self.overall)
-        counts = 1 - self.explained
+        counts, overall = 1 - self.explained, np.nan_to_num(self.overall)
+        own = np.where(self.required > 0, self.required.clip(max=FARTHEST) * counts, self.required)
+        narrower = np.nan_to_num(self.narrower.clip(0, FARTHEST))
+        required = np.where(np.isnan(own), narrower, np.fmax(own, self.narrower))
         columns = [
             np.clip(required, -FARTHEST, -FAR) + FAR,
             np.clip(required, -FAR, 0),
-            np.clip(required, 0, FAR) * counts,
-            (np.clip(required, FAR, FARTHEST) - FAR) * counts,
+            np.clip(required, 0, FAR),
+            np.clip(required, FAR, FARTHEST) - FAR,
             np.clip(overall, -FARTHEST_OVERALL, 0),
             np.clip(overall, 0, FARTHEST_OVERALL) * counts,
-            np.clip(self.narrower, 0, FARTHEST_OVERALL),
+            narrower.clip(max=FARTHEST_OVERALL),
             -self.explained,
         ]
         return np.stack(columns, axis=1)
@@ -81,9 +86,10 @@ def weigh(judge: Judge, concept: Concept) -> Evidence:
         if criterion.test:
             margin = midpoint(judge.margin(tree_of(criterion.test))).clip(-FARTHEST, FARTHEST)
             margins.append(-margin if parse_role(criterion.role).kind == "against" else margin)
-    narrower = np.zeros(len(judge.readings))
+    narrower = np.full(len(judge.readings), np.nan)
     for other in judge.narrower(concept.id):
-        narrower = np.fmax(narrower, midpoint(judge.condition(other.id)) * (1 - explained(judge, other)))
+        margin = midpoint(judge.condition(other.id))
+        narrower = np.fmax(narrower, np.where(margin > 0, margin * (1 - explained(judge, other)), margin))
     required = midpoint(judge.condition(concept.id))
     return Evidence(required, _overall(margins, len(narrower)), narrower, explained(judge, concept))
 
