@@ -456,19 +456,18 @@ def million(folder: Path) -> Lines:
 def formats(folder: Path) -> Lines:
     results = load(folder, "formats")
     damage = results["damage"]
-    lines = head(
-        "format", "slowest file, ms", "times the same ECG in WFDB", "damaged files", "read", "refused in one line"
+    yield from head(
+        "format", "slowest file, ms", "× the same ECG in WFDB", "damaged files", "read", "refused in one line"
     )
     for name, outcomes in damage["outcomes"].items():
         speed = results["speed"].get(name, {"ms": "–", "ratio": "–"})
         counts = [outcomes.get(what, 0) for what in ("read", "refused")]
-        lines.append(row(name, speed["ms"], speed["ratio"], sum(outcomes.values()), *counts))
-    return [
-        *lines,
-        "",
+        yield row(name, speed["ms"], speed["ratio"], sum(outcomes.values()), *counts)
+    yield ""
+    yield (
         f"Of {damage['files']:,} damaged files {len(damage['failures'])} failed in another way; the slowest took "
-        f"{damage['slowest_s']:.2f} s, and memory grew by {damage['memory_grown_mb']} MB.",
-    ]
+        f"{damage['slowest_s']:.2f} s, and memory grew by {damage['memory_grown_mb']} MB."
+    )
 
 
 SECTIONS = (headline, figures, unseen, retrieval, million, describe, speed, ablations, formats)
