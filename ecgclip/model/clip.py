@@ -167,7 +167,10 @@ class ECGCLIP(Encoders):
 
     @property
     def _prompter(self) -> Prompter:
-        return Prompter(self.knowledge, self.config.floor, self.trained, self.concept_vector, self.plain_vectors)
+        simulated = self.config.training.get("simulated", ())
+        return Prompter(
+            self.knowledge, self.config.floor, self.trained, simulated, self.concept_vector, self.plain_vectors
+        )
 
     def prompt(self, label: str, enrich: bool = True, concept: str | None = None) -> Prompt:
         """Make the prompt of one label.

@@ -5,7 +5,7 @@ label ─parse─▶ conditions ─knowledge base─▶ concept, or the label as
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,7 +17,7 @@ from ecgclip.knowledge.grammar import Condition, parse
 from ecgclip.knowledge.numbers import number_test
 from ecgclip.measure.recording import DECIDES
 from ecgclip.model.passages import EmbeddedPassages, explaining_passages
-from ecgclip.model.prompts import MEASURED, UNKNOWN, UNTRAINED, Prompt
+from ecgclip.model.prompts import MEASURED, SIMULATED, UNKNOWN, UNTRAINED, Prompt
 from ecgclip.model.results import unit
 
 # "Abnormal" is not a single finding. It is asked as "not normal", or one of the rhythms that PTB-XL's
@@ -38,6 +38,8 @@ class Prompter:
         Cosine from which on the nearest passages explain a label that the knowledge base lacks.
     trained
         Whether training had ECGs of a concept, by its id.
+    simulated
+        Ids of the concepts that training had only simulated ECGs of.
     concept_vector
         The vector of a concept, by its id.
     plain_vectors
@@ -47,6 +49,7 @@ class Prompter:
     knowledge: EmbeddedPassages
     floor: float
     trained: Callable[[str], bool | None]
+    simulated: Collection[str]
     concept_vector: Callable[[str], np.ndarray]
     plain_vectors: Callable[[list[str]], np.ndarray]
 
@@ -102,8 +105,10 @@ class Prompter:
         elif prompt.denied:
             notes.append(f"denied: 1 − p of {prompt.meaning.removeprefix('not ')}")
         for leaf in prompt.leaves:
-            untrained = leaf.concept is not None and self.trained(leaf.concept.id) is False
-            if note := "; ".join(filter(None, [leaf.note, UNTRAINED if untrained else ""])):
+            untrained = ""
+            if leaf.concept is not None and self.trained(leaf.concept.id) is False:
+                untrained = SIMULATED if leaf.concept.id in self.simulated else UNTRAINED
+            if note := "; ".join(filter(None, [leaf.note, untrained])):
                 notes.append(f"{leaf.label}: {note}" if prompt.parts else note)
         return "; ".join(notes)
 

@@ -16,6 +16,7 @@ from ecgclip.knowledge.criteria.tree import Test
 # Notes of prompts
 UNKNOWN = "not in the knowledge base: plain prompt"
 UNTRAINED = "not trained: by its criteria"
+SIMULATED = "trained on simulated ECGs alone"
 MEASURED = "by what is measured alone"
 
 

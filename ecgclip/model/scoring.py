@@ -18,7 +18,7 @@ from ecgclip.knowledge.criteria.judge import midpoint
 from ecgclip.measure.recording import Decision
 from ecgclip.model.calibration import LIKELY, Known, yielding
 from ecgclip.model.config import ModelConfig
-from ecgclip.model.prompts import UNTRAINED, Prompt, combine, leaf_vectors
+from ecgclip.model.prompts import SIMULATED, UNTRAINED, Prompt, combine, leaf_vectors
 from ecgclip.model.results import Embedding, Result, Score
 from ecgclip.prepare import SAMPLING_RATE
 
@@ -206,7 +206,7 @@ class Scorer:
         """The score of one prompt; similarity and probability: (1 + windows,), of the record and of its windows."""
         concepts = [leaf.concept.id for leaf in prompt.leaves if leaf.concept]
         measured = [decided[concept].words for concept in concepts if concept in decided]
-        note = prompt.note.replace(UNTRAINED, "").strip("; ") if measured else prompt.note
+        note = prompt.note.replace(UNTRAINED, "").replace(SIMULATED, "").strip("; ") if measured else prompt.note
         return Score(
             label=prompt.label,
             concept=prompt.concept.id if prompt.concept and not prompt.denied else None,

@@ -1,5 +1,6 @@
 """Scores: calibrated, by window and by record, and overruled by what the recording itself shows."""
 
+import copy
 import dataclasses
 import json
 
@@ -50,6 +51,10 @@ def test_conditions_that_training_never_had_are_marked_and_left_out_of_the_defau
     assert [s.trained for s in asked.scores] == [True, False, False, False]
     assert asked["brugada type 1"].note == "not trained: by its criteria"
     assert "Brugada" not in asked["AF"].note
+    training = {**taught.config.training, "simulated": ["brugada-type-1"]}
+    made = copy.copy(taught)
+    made.config = dataclasses.replace(taught.config, training=training)
+    assert made.prompt("brugada type 1").note == "trained on simulated ECGs alone"
 
 
 def test_a_condition_that_training_never_had_has_a_curve_of_its_own(taught, af):
