@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -31,6 +31,7 @@ class EmbeddedPassages:
 
     kb: KnowledgeBase
     vectors: np.ndarray
+    _of_concepts: dict[tuple, np.ndarray] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def passages(self) -> list[Passage]:
@@ -82,7 +83,17 @@ class EmbeddedPassages:
         return None if row is None else self.vectors[row]
 
     def concept_vector(self, concept: str, shares: Mapping[str, float]) -> np.ndarray:
-        """Average the passages of each kind, and weight the kinds by `shares`; see `ECGCLIP.concept_vector`."""
+        """Average the passages of each kind, and weight the kinds by `shares`; see `ECGCLIP.concept_vector`.
+
+        It is computed once, as a score asks for many: the array cannot be written to.
+        """
+        asked = (concept, *shares.items())
+        if asked not in self._of_concepts:
+            self._of_concepts[asked] = self._averaged(concept, shares)
+            self._of_concepts[asked].setflags(write=False)
+        return self._of_concepts[asked]
+
+    def _averaged(self, concept: str, shares: Mapping[str, float]) -> np.ndarray:
         groups: dict[str, list[np.ndarray]] = {}
         for row in self._rows_by_concept[concept]:
             passage, vector = self.passages[row], self.vectors[row]
