@@ -54,27 +54,9 @@ class SigmoidBank(nn.Module):
         return (loss * weight).sum() / weight.sum().clamp(min=1)
 
 
-class Statements(Objective):
-    """Coded statements, whose target is in part the teacher's opinion."""
+class BankObjective(Objective):
+    """The rhythm vector against a bank of texts, by the sigmoid loss."""
 
-    columns = ("statement_truth", "statement_soft")
-    banks = True
-
-    def __init__(self, recipe: Recipe, scale: float = 10.0):
-        super().__init__(recipe)
-        self.bank, self.share = SigmoidBank(scale), recipe.teacher["share"]
-
-    def lock(self, scale: float) -> None:
-        self.bank.sharpen(scale)
-
-    def forward(self, encoded: Encoded, batch: Batch) -> Tensor:
-        return self.bank(encoded.similarity["statement"], batch["statement_truth"], batch["statement_soft"], self.share)
-
-
-class Findings(Objective):
-    """Findings of the measurements."""
-
-    columns = ("finding_truth",)
     banks = True
 
     def __init__(self, recipe: Recipe, scale: float = 10.0):
@@ -83,6 +65,25 @@ class Findings(Objective):
 
     def lock(self, scale: float) -> None:
         self.bank.sharpen(scale)
+
+
+class Statements(BankObjective):
+    """Coded statements, whose target is in part the teacher's opinion."""
+
+    columns = ("statement_truth", "statement_soft")
+
+    def __init__(self, recipe: Recipe, scale: float = 10.0):
+        super().__init__(recipe, scale)
+        self.share = recipe.teacher["share"]
+
+    def forward(self, encoded: Encoded, batch: Batch) -> Tensor:
+        return self.bank(encoded.similarity["statement"], batch["statement_truth"], batch["statement_soft"], self.share)
+
+
+class Findings(BankObjective):
+    """Findings of the measurements."""
+
+    columns = ("finding_truth",)
 
     def forward(self, encoded: Encoded, batch: Batch) -> Tensor:
         return self.bank(encoded.similarity["finding"], batch["finding_truth"])

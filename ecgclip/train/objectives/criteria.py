@@ -5,23 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ecgclip.train.objectives.banks import SigmoidBank
-from ecgclip.train.objectives.base import Batch, Encoded, Objective
-from ecgclip.train.recipe import Recipe
+from ecgclip.train.objectives.banks import BankObjective
+from ecgclip.train.objectives.base import Batch, Encoded
 
 
-class Criteria(Objective):
+class Criteria(BankObjective):
     """The sigmoid loss with weak labels, probabilities by the criteria; NaN, where nothing is known, is left out."""
 
     columns = ("criteria_soft",)
-    banks = True
-
-    def __init__(self, recipe: Recipe, scale: float = 10.0):
-        super().__init__(recipe)
-        self.bank = SigmoidBank(scale)
-
-    def lock(self, scale: float) -> None:
-        self.bank.sharpen(scale)
 
     def forward(self, encoded: Encoded, batch: Batch) -> Tensor:
         soft = batch["criteria_soft"]
