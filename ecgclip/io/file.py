@@ -1,4 +1,4 @@
-"""The contents of one file: mapped, so that a long recording is not copied into memory to see what it is."""
+"""The contents of one file: read at once, or mapped where it is long."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class File:
 
     @classmethod
     def at(cls, path: str | os.PathLike) -> File:
-        """Map the file at `path`. Raises EcgclipError if it is not there, is empty or cannot be read."""
+        """Read or map the file at `path`. Raises EcgclipError if it is not there, is empty or cannot be read."""
         path = os.fspath(path)
         try:
             with open(path, "rb") as file:

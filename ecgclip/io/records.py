@@ -15,7 +15,7 @@ from functools import lru_cache
 from ecgclip.ecg import EcgclipError, standard_lead
 from ecgclip.files import file_sha256
 from ecgclip.io.file import HEAD, File, NoEcg
-from ecgclip.io.formats import format_by, format_of, kind
+from ecgclip.io.formats import Format, format_by, format_of, kind
 from ecgclip.io.read import STANDARD_INPUT, is_wfdb, split_index
 from ecgclip.io.wfdb_header import parse_header, path_beside, record_stem, segment_headers, segment_records
 
@@ -67,7 +67,7 @@ def survey(pattern: str | os.PathLike) -> Found:
     if index is not None and os.path.isfile(file):
         return Found([pattern], Counter())
     if os.path.isfile(pattern):
-        return Found(_ecgs_in(pattern), Counter())
+        return Found(_numbered(pattern, ecgs_held(pattern)), Counter())
     if what := _irregular(pattern):
         raise EcgclipError(f"{pattern}: {what}; give it as standard input: -")
     matches = [pattern] if os.path.isdir(pattern) else _glob(pattern)
@@ -79,14 +79,14 @@ def survey(pattern: str | os.PathLike) -> Found:
         beside = stem in of_wfdb or file in of_wfdb
         if extension == ".hea" or (beside and extension in (".dat", ".mat")):
             continue
-        if what := _skipped(file):
-            if not beside:  # the annotations of a record are no file of their own
-                skipped[what] += 1
-        else:
+        head = _head(file)
+        if head and (row := format_by(head)):
             try:
-                records.update(_ecgs_in(file))
+                records.update(_numbered(file, _held(row, file)))
             except NoEcg:
                 skipped["a file of arrays without an ECG"] += 1
+        elif not beside:  # the annotations of a record are no file of their own
+            skipped["a file that cannot be opened" if head is None else kind(head)] += 1
     if not records:
         counted = f" ({', '.join(f'{n} × {what}' for what, n in skipped.items())})" if skipped else ""
         what = f"holds no ECG{counted}" if matches else "no such record, folder or pattern"
@@ -118,30 +118,34 @@ def _irregular(path: str) -> str | None:
     return "a pipe" if stat.S_ISFIFO(mode) else "no regular file"
 
 
-def _skipped(path: str) -> str | None:
-    """What a file in a folder is, if it is no ECG; None if it is one."""
+def _head(path: str) -> bytes | None:
+    """The bytes that a file is recognised by; None if it cannot be opened."""
     try:
         with open(path, "rb") as file:
-            head = file.read(HEAD)
+            return file.read(HEAD)
     except OSError:
-        return "a file that cannot be opened"
-    return None if format_by(head) else kind(head)
+        return None
 
 
-def _ecgs_in(path: str) -> list[str]:
-    """The ECGs in one file: its path, or "path#0" to "path#n"; a damaged file is one, and reading it says why.
-
-    Raises NoEcg where it is sound and holds none.
-    """
-    held = ecgs_held(path) or 1
-    return [path] if held <= 1 else [f"{path}#{i}" for i in range(held)]
+def _numbered(path: str, held: int | None) -> list[str]:
+    """The ECGs in one file: its path, or "path#0" to "path#n"; a damaged file is one, and reading it says why."""
+    return [path] if held is None or held <= 1 else [f"{path}#{i}" for i in range(held)]
 
 
 def ecgs_held(path: str) -> int | None:
     """How many ECGs one file holds; None if that cannot be told, as of a damaged one. Raises NoEcg if none."""
     try:
-        file = File.at(path)
-        return format_of(file).held(file)
+        return _held(format_of(File(path, _head(path) or b"")), path)
+    except NoEcg:
+        raise
+    except EcgclipError:
+        return None
+
+
+def _held(row: Format, path: str) -> int | None:
+    """As `ecgs_held`, of a file whose format is known: the contents are read only where they have to be counted."""
+    try:
+        return 1 if row.count is None else row.held(File.at(path))
     except NoEcg:
         raise
     except EcgclipError:
