@@ -23,9 +23,9 @@ import numpy as np
 
 from ecgclip.ecg import ECG, EcgclipError
 from ecgclip.files import code_version, write_json
-from ecgclip.io import read_ecg
+from ecgclip.io import find_records, read_ecg
 from ecgclip.io.file import File
-from ecgclip.io.formats import format_by, format_of
+from ecgclip.io.formats import format_by
 from ecgclip.simulate import write_record
 
 READINGS = 15  # of each file; the median counts
@@ -68,15 +68,14 @@ def ratios(files: dict[str, list[Path]], folder: Path) -> dict[str, dict[str, fl
                 continue
             record = write_record(ECG(np.nan_to_num(ecg.signal), ecg.sampling_rate, ecg.leads), folder / "same")
             wfdb = median_ms(lambda record=record: read_ecg(record))
-            own = median_ms(lambda path=path: read_ecg(first_ecg(path)))
+            own = median_ms(lambda first=first_ecg(path): read_ecg(first))
             if name not in table or own / wfdb > table[name]["ratio"]:
                 table[name] = {"ms": round(own, 2), "wfdb_ms": round(wfdb, 2), "ratio": round(own / wfdb, 2)}
     return table
 
 
 def first_ecg(path: Path) -> str:
-    file = File.at(path)
-    return f"{path}#0" if format_of(file).held(file) > 1 else str(path)
+    return find_records(path)[0]
 
 
 def _read(path: Path) -> ECG | None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from datetime import datetime
 
-from ecgclip.io.values import MAX_AGE, unsigned
+from ecgclip.io.values import MAX_AGE, moment, unsigned
 from ecgclip.io.values import sex as sex_of
 
 _AGE = re.compile(r"([<>]?)\s*(\d+(?:[.,]\d+)?)[\s_-]*([a-z]*)\b", re.IGNORECASE)
@@ -120,13 +120,12 @@ def iso_time(text: str | None) -> str | None:
     if not parts:
         return None
     *numbers, zone = parts.groups()
-    try:
-        moment = datetime(*(int(number or 0) for number in numbers))  # type: ignore[arg-type]
-    except ValueError:
+    time = moment(*(number or 0 for number in numbers))
+    if time is None:
         return None
     if numbers[3] is None:
-        return moment.date().isoformat()
-    return moment.isoformat() + ("" if zone is None else "+00:00" if zone == "Z" else f"{zone[:3]}:{zone[-2:]}")
+        return time.date().isoformat()
+    return time.isoformat() + ("" if zone is None else "+00:00" if zone == "Z" else f"{zone[:3]}:{zone[-2:]}")
 
 
 def date_of(text: str | None) -> datetime | None:

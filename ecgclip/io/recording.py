@@ -176,21 +176,19 @@ def _ecg_leads(
             leads[lead] = channel
             notes += [note] if note else []
     if not leads:
-        left_out = reasons(notes) or "it has no signals"
-        raise EcgclipError(
-            f"{source}: no ECG lead ({left_out}); known leads are {', '.join(LEADS)}; --leads names them"
-        )
+        raise no_lead(f"{source}: ", notes)
     return leads
 
 
-def reasons(notes: Sequence[str]) -> str:
-    """Why channels were left out, each reason once with the first names, in one line."""
+def no_lead(where: str, notes: Sequence[str]) -> EcgclipError:
+    """The error for a file without an ECG lead: why channels were left out, each reason once with the first names."""
     names: dict[str, list[str]] = {}
     for note in notes:
         name, _, reason = note.removeprefix("left out ").partition(": ")
         names.setdefault(reason or name, []).append(name)
     shown = [f"{', '.join(who[:3])}{' …' if len(who) > 3 else ''}: {reason}"[:120] for reason, who in names.items()]
-    return "; ".join(shown[:3])
+    left_out = "; ".join(shown[:3]) or "it has no signals"
+    return EcgclipError(f"{where}no ECG lead ({left_out}); --leads names them: {', '.join(LEADS)}")
 
 
 def _usual_rate(leads: dict[str, Channel], source: str, notes: list[str]) -> float:
@@ -221,13 +219,11 @@ def _millivolts(
 ) -> np.ndarray:
     """mV for one unit of each lead, float32 (leads,); adds a note where the unit is assumed or makes no heart's ECG."""
     units = [given.unit or channel.unit for channel in leads.values()]
-    unsaid = [unit is None or not unit for unit in units]
+    unsaid, likely = [not unit for unit in units], ""
     if any(unsaid):
         likely = likely_unit(height(signal[unsaid], rate) or USUAL_MV)
         notes.append(f"assumed {likely}, by the amplitude: the file gives no unit")
-        scale = np.array([millivolts_per(unit) if unit else SCALES[likely] for unit in units], np.float32)
-    else:
-        scale = np.array([millivolts_per(unit or "") for unit in units], np.float32)
+    scale = np.array([millivolts_per(unit) if unit else SCALES[likely] for unit in units], np.float32)
     if (note := implausible(signal * scale[:, None], rate, units[0] or likely)) is not None:
         notes.append(note)
     return scale

@@ -19,9 +19,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ecgclip.ecg import ECG, LEADS, EcgclipError, check_duration, millivolts_per, standard_lead
+from ecgclip.ecg import ECG, EcgclipError, check_duration, millivolts_per, standard_lead
 from ecgclip.io.metadata import parse_comments
-from ecgclip.io.recording import Given, implausible, reasons
+from ecgclip.io.recording import Given, implausible, no_lead
 from ecgclip.io.wfdb_header import Header, Signal, parse_header, path_beside, record_stem, segment_headers
 
 _BYTES_PER_SAMPLE: dict[str, float] = {"8": 1, "16": 2, "24": 3, "32": 4, "61": 2, "80": 1, "160": 2}
@@ -99,8 +99,7 @@ def _join(
     """One signal of all pieces: float32 (leads, samples), mV, NaN = missing; its leads; its sampling rate, Hz."""
     leads = tuple(dict.fromkeys(lead for piece in pieces for lead in piece.leads))
     if not leads:
-        left_out = reasons(notes) or "it has no signals"
-        raise EcgclipError(f"{where}no ECG lead ({left_out}); --leads names them: {', '.join(LEADS)}")
+        raise no_lead(where, notes)
     per_frame = max(samples.per_frame for piece in pieces for samples in piece.leads.values())
     rate, n_samples = given_rate or frame_rate * per_frame, sum(piece.frames for piece in pieces) * per_frame
     check_duration(n_samples, rate, where)
