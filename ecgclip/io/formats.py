@@ -188,8 +188,8 @@ KINDS: tuple[tuple[str, bytes], ...] = (
     ("an ISHNE annotation file (beats, no signal)", rb"ANN  1\.0"),
     ("an archive: unpack it first", rb"PK\x03\x04|\x1f\x8b|7z\xbc\xaf|Rar!|BZh|\xfd7zXZ"),
     ("an XML document of another kind", rb"(\xef\xbb\xbf)?\s*<"),
-    ("JSON of another kind", rb"(\xef\xbb\xbf)?\s*[{\[]"),
-    ("text", rb"[\t\n\r\x20-\x7e]+\Z"),
+    ("JSON of another kind", rb"(\xef\xbb\xbf)?\s*(\{\s*[\"}]|\[\s*[\[{\"\d\]-])"),
+    ("text", rb"[^\x00-\x08\x0e-\x1f\x7f]+\Z"),  # in any encoding of a byte a letter
     # words of 16 bits: the kind of a beat, 1 to 49, in the upper six bits of each; or a first comment or rhythm
     ("a PhysioNet annotation file (beats, no signal)", rb"(.[\x04-\xc7]){32}|(..){0,2}.[\x58-\x5b\x70-\x73].\xfc"),
 )

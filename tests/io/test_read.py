@@ -68,11 +68,14 @@ def test_a_folder_is_searched_by_content(edf, tmp_path):
     os.rename(tmp_path / "b" / "no-ending.csv", tmp_path / "b" / "no-ending")
     np.save(tmp_path / "batch.npy", np.stack([ECG.signal, -ECG.signal]))
     (tmp_path / "labels.csv").write_text("record,label\n" + "".join(f"r{i},AF\n" for i in range(50)))
+    (tmp_path / "notes.md").write_text("# Notizen – für später\n" * 20, encoding="utf-8")
+    (tmp_path / "notes.txt").write_text("Befund für später\n" * 20, encoding="latin-1")
+    (tmp_path / "setup.cfg").write_text("[section]\nkey = value\n")
     (tmp_path / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     (tmp_path / "a.atr").write_bytes(b"\x01\x02")
     found = survey(tmp_path)
     assert found.records == [str(tmp_path / name) for name in ("a", "b/no-ending", "batch.npy#0", "batch.npy#1")]
-    assert dict(found.skipped) == {"text": 1, "a picture": 1}
+    assert dict(found.skipped) == {"text": 4, "a picture": 1}
     assert find_records(tmp_path / "b" / "no-ending") == [str(tmp_path / "b" / "no-ending")]
 
 
