@@ -135,11 +135,22 @@ def zeroshot(folder: Path) -> Lines:
             f"\nThe rows of models that never heard of a label hold the labels of {trained} of "
             f"{unseen_results['groups_in_all']} groups: the others are not trained yet."
         )
+    if older := older_weights(folder):
+        yield f"\nThe rows of labels that training never had were measured with the recipe of {older}."
+        return
     yield (
         f"\nOn the labels of the first row the weights that ship, which were trained on "
         f"{named_for_shipped(sets_abroad)} by name, reach {interval(abroad['macro']['shipped'])}; the bare names alone "
         f"{interval(abroad['macro']['bare name'])}."
     )
+
+
+def older_weights(folder: Path) -> str:
+    """The weights of the time when every label was hidden in turn, if they are not those of the other figures."""
+    then = load(folder, "unseen").get("weights_sha256", "")
+    if not then or then == load(folder, "fold9-ptb-xl-all-code")["weights_sha256"]:
+        return ""
+    return f"earlier weights, {then[:12]}…"
 
 
 def never_heard_rows(folder: Path) -> Lines:
@@ -238,7 +249,8 @@ def simulated(folder: Path) -> Lines:
     r = load(folder, "simulated")
     seeds, macro = len(r["seeds"]), r["macro"]
     yield (
-        f"\nSimulated records, {r['records']} of patients that nothing was fitted on (`benchmarks/simulated.py`): "
+        f"\nSimulated records, {r['records']} of patients that nothing was fitted on, while others "
+        "of the simulator's patients were trained on (`benchmarks/simulated.py`): "
         f"{len(r['labels'])} conditions, each asked for among all: AUROC {interval(macro['both'])}, by the vector "
         f"{interval(macro['vector'])}, by the criteria alone {interval(macro['criteria'])}; "
         f"{sum(label['both'][0] >= 0.97 for label in r['labels'])} of them reach 0.97. What must not be contradicted, "
@@ -375,7 +387,8 @@ def unseen(folder: Path) -> Lines:
         yield from unseen_set(name, scored)
     yield from prompt_shares(r["shares"])
     names = list(r["sets"])
-    yield "\nThe same ECG vectors of the weights that ship, asked in different words (macro AUROC):\n"
+    which = older_weights(folder) or "the weights that ship"
+    yield f"\nThe same ECG vectors of {which}, asked in different words (macro AUROC):\n"
     yield from head("asked by", *names)
     for prompt in r["prompts"]:
         yield row(prompt["prompt"], *(interval(prompt[name]) for name in names))
