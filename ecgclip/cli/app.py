@@ -8,6 +8,8 @@ Whatever is slow to import is imported inside the command that needs it.
 
 from __future__ import annotations
 
+import atexit
+import gc
 import io
 import os
 import signal
@@ -39,6 +41,7 @@ app.add_typer(index_app, name="index")
 
 def main() -> None:
     """Run the command line and exit. No command ends in a traceback unless ECGCLIP_DEBUG is set."""
+    _spare_garbage_collection()
     warnings.filterwarnings("ignore", module="ecgclip")  # what a reader assumed is printed as notes
     _replace_unprintable()
     with _exit_on_sigterm():
@@ -51,6 +54,12 @@ def main() -> None:
                 raise
             print_error(error)
             sys.exit(2)
+
+
+def _spare_garbage_collection() -> None:
+    """Importing torch makes 300,000 objects, which stay: to look for cycles among them takes a quarter of its time."""
+    gc.set_threshold(100_000)
+    atexit.register(gc.freeze)  # the last search, when Python ends, is in vain as well
 
 
 def _replace_unprintable() -> None:

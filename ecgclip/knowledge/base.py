@@ -14,7 +14,7 @@ from typing import Any
 
 from ecgclip.ecg import EcgclipError
 from ecgclip.files import asset_path
-from ecgclip.knowledge.concepts import Concept, Source
+from ecgclip.knowledge.concepts import Concept, Passage, Source
 from ecgclip.knowledge.entries import Entries, read_entries
 from ecgclip.knowledge.hiding import hide, name_pattern
 from ecgclip.knowledge.lookup import Lookup
@@ -48,8 +48,12 @@ class KnowledgeBase:
         hidden_names: re.Pattern[str] | None = None,
     ):
         self.concepts, self.sources, self.digest, self.hidden_names = concepts, sources, digest, hidden_names
-        self.passages = [p for c in concepts.values() for p in c.passages]
         self.lookup = Lookup(concepts)
+
+    @cached_property
+    def passages(self) -> list[Passage]:
+        """All passages, concept by concept."""
+        return [passage for concept in self.concepts.values() for passage in concept.passages]
 
     @classmethod
     def load(cls, folder: str | Path | None = None) -> KnowledgeBase:
@@ -61,7 +65,7 @@ class KnowledgeBase:
             If a file is missing or damaged; it names the file and what is wrong with it.
         """
         entries = read_entries(Path(folder) if folder else asset_path("knowledge_base"))
-        return cls(entries.concepts, entries.sources, entries.digest)
+        return cls(dict(entries.concepts), dict(entries.sources), entries.digest)
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `from_dict` reads, ready for JSON."""

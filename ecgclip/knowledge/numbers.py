@@ -91,6 +91,7 @@ _KINDS = {
 _LENGTH = r"(?:[- ]?(?:interval|duration|width|time|intervall|dauer|breite|zeit|strecke))?"
 _HEIGHT = r"(?:[- ]?(?:height|amplitude|voltage|depth|h[öo]he|amplitude|tiefe))"
 _WAVE = r"(?:[- ]?(?:waves?|zacken?|wellen?))?"
+# patterns, compiled when the first label with a number is read: `re` keeps them
 _NAMES = {
     "rate": r"(?:(?:heart|ventricular|pulse|mean|average|sinus)[- ]?)*rate|hr|pulse|heartbeat|bradycardia|tachycardia"
     r"|(?:herz|kammer|puls|ventrikel|sinus)?[- ]?frequenz|hf|puls|bradykardie|tachykardie|ventrikelrate",
@@ -123,7 +124,6 @@ _NAMES = {
     "PVC": r"pvcs?|vpbs?|ves|premature ventricular (?:contractions|complexes|beats)|ventrikul[aä]re extrasystolen",
     "PAC": r"pacs?|apbs?|sves|premature atrial (?:contractions|complexes|beats)|supraventrikul[aä]re extrasystolen",
 }
-_NAME_PATTERNS = {kind: re.compile(pattern) for kind, pattern in _NAMES.items()}
 # The unit as it is typed → the quantity's unit, and the factor to it
 _UNITS = {
     r"ms|msec|msecs|milliseconds?|millisekunden?": ("ms", 1.0),
@@ -136,7 +136,6 @@ _UNITS = {
     r"°|deg|degrees?|grad": ("deg", 1.0),
     r"%|percent|prozent": ("%", 1.0),
 }
-_UNIT_PATTERNS = {re.compile(pattern): meaning for pattern, meaning in _UNITS.items()}
 _ANY_UNIT = "|".join(sorted(_UNITS, key=len, reverse=True))
 _NUMBER = r"[+-]?\d{1,5}(?:\.\d{1,4})?"
 # Signs in words; a denied one is the opposite
@@ -158,7 +157,6 @@ _SIGNS = {
     rf"<|{_BELOW}": "<",
     r"=|~|≈|about|around|approximately|approx\.?|circa|ca\.?|etwa|ungef(?:ä|ae)hr|rund": "",
 }
-_SIGN_PATTERNS = {re.compile(pattern): sign for pattern, sign in _SIGNS.items()}
 _ANY_SIGN = "|".join(_SIGNS)
 _SUFFIXES = {
     r"\+|(?:or|and|oder|und) (?:more|above|over|higher|longer|greater|wider|faster|mehr|dar(?:ü|ue)ber|l(?:ä|ae)nger"
@@ -166,7 +164,6 @@ _SUFFIXES = {
     r"(?:or|and|oder|und) (?:less|below|under|lower|shorter|slower|fewer|weniger|darunter|k(?:ü|ue)rzer"
     r"|niedriger)": "<=",
 }
-_SUFFIX_PATTERNS = {re.compile(pattern): sign for pattern, sign in _SUFFIXES.items()}
 _ANY_SUFFIX = "|".join(_SUFFIXES)
 # Words that say the same as the number beside them, or nothing
 _BEFORE = (
@@ -184,20 +181,17 @@ _RANGE = (
     rf"(?:between |zwischen |from |von )?(?P<n1>{_NUMBER})(?: ?(?P<u1>{_ANY_UNIT}))? ?(?:{_TO}) ?"
     rf"(?P<n2>{_NUMBER})(?: ?(?P<u2>{_ANY_UNIT}))?"
 )
-_SHAPES = tuple(
-    re.compile(shape)
-    for shape in (
-        # QTc > 500 ms; QTc 500 ms or more
-        rf"{_BEFORE}(?P<name>.+?){_BETWEEN_WORDS} ?(?P<sign>{_ANY_SIGN})? ?{_VALUE}(?: ?(?P<suffix>{_ANY_SUFFIX}))?",
-        # QTc 480-500 ms
-        rf"{_BEFORE}(?P<name>.+?){_BETWEEN_WORDS} ?{_RANGE}",
-        # 120 ms <= QRS < 150 ms
-        rf"{_VALUE} ?(?P<rising><=?) ?(?P<name>.+?) ?<=? ?(?P<n2>{_NUMBER})(?: ?(?P<u2>{_ANY_UNIT}))?",
-        # > 3 s pause; 2 mm ST elevation
-        rf"(?P<sign>{_ANY_SIGN})? ?(?P<n1>{_NUMBER})[ -]?(?P<u1>{_ANY_UNIT})(?: of)? (?P<name>.+)",
-        # 10 PVCs
-        rf"(?P<sign>{_ANY_SIGN})? ?(?P<n1>\d+) (?P<name>{_NAMES['PVC']}|{_NAMES['PAC']})",
-    )
+_SHAPES = (
+    # QTc > 500 ms; QTc 500 ms or more
+    rf"{_BEFORE}(?P<name>.+?){_BETWEEN_WORDS} ?(?P<sign>{_ANY_SIGN})? ?{_VALUE}(?: ?(?P<suffix>{_ANY_SUFFIX}))?",
+    # QTc 480-500 ms
+    rf"{_BEFORE}(?P<name>.+?){_BETWEEN_WORDS} ?{_RANGE}",
+    # 120 ms <= QRS < 150 ms
+    rf"{_VALUE} ?(?P<rising><=?) ?(?P<name>.+?) ?<=? ?(?P<n2>{_NUMBER})(?: ?(?P<u2>{_ANY_UNIT}))?",
+    # > 3 s pause; 2 mm ST elevation
+    rf"(?P<sign>{_ANY_SIGN})? ?(?P<n1>{_NUMBER})[ -]?(?P<u1>{_ANY_UNIT})(?: of)? (?P<name>.+)",
+    # 10 PVCs
+    rf"(?P<sign>{_ANY_SIGN})? ?(?P<n1>\d+) (?P<name>{_NAMES['PVC']}|{_NAMES['PAC']})",
 )
 _SPELLINGS = str.maketrans({"≥": ">=", "≤": "<=", "−": "-", "–": "-", "—": "-", "(": " ", ")": " ", "’": "'"})
 
@@ -236,14 +230,14 @@ def _readings(label: str) -> Iterator[str]:
         return
     text = text.casefold()
     for shape in _SHAPES:
-        match = shape.fullmatch(text)
+        match = re.fullmatch(shape, text)
         for name in _kinds_called(match["name"]) if match else ():
             if match and (test := _test(_KINDS[name], match.groupdict(), places)):
                 yield test
 
 
 def _kinds_called(name: str) -> Iterator[str]:
-    return (kind for kind, pattern in _NAME_PATTERNS.items() if pattern.fullmatch(name))
+    return (kind for kind, pattern in _NAMES.items() if re.fullmatch(pattern, name))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -274,7 +268,7 @@ def _value(kind: _Kind, number: str, unit: str | None) -> float | None:
     """A number in the unit of its quantity; None if it cannot be one of it."""
     value = float(number)
     if unit:
-        of, factor = next(meaning for pattern, meaning in _UNIT_PATTERNS.items() if pattern.fullmatch(unit))
+        of, factor = next(meaning for pattern, meaning in _UNITS.items() if re.fullmatch(pattern, unit))
         if of != kind.unit:
             return None
         value *= factor
@@ -291,9 +285,9 @@ def _value(kind: _Kind, number: str, unit: str | None) -> float | None:
 def _sign(found: dict[str, str | None]) -> str:
     """One of >=, >, <=, <; "" if none was typed."""
     if suffix := found.get("suffix"):
-        return next(sign for pattern, sign in _SUFFIX_PATTERNS.items() if pattern.fullmatch(suffix))
+        return next(sign for pattern, sign in _SUFFIXES.items() if re.fullmatch(pattern, suffix))
     typed = found.get("sign")
-    return next(sign for pattern, sign in _SIGN_PATTERNS.items() if pattern.fullmatch(typed)) if typed else ""
+    return next(sign for pattern, sign in _SIGNS.items() if re.fullmatch(pattern, typed)) if typed else ""
 
 
 def _between(kind: _Kind, first: float, second: float) -> str:
@@ -326,22 +320,19 @@ _COUNT = (
 )
 _TERRITORIES = r"inferior|antero-?septal|antero-?lateral|high[- ]lateral|hoch-?lateral|anterior|lateral|septal"
 _PLACE_SHAPES = {
-    kind: re.compile(shape, re.IGNORECASE)
-    for kind, shape in {
-        "list": rf"{_LEAST}{_HOW}(?:{_LEADS_WORD} )?"
-        rf"(?P<leads>{_LEAD}(?:(?:, ?| and | und | or | oder |/|&|-| to | bis | ){_LEAD})*)(?: {_LEADS_WORD})?",
-        "number": rf"{_LEAST}{_COUNT}{_LEADS_WORD}",
-        "any": rf"{_LEAST}(?:any|one|an?|irgendeiner|einer)(?: single| of the)? {_LEADS_WORD}",
-        "all": rf"(?:all|allen)(?: of)?(?: the)? {_LEADS_WORD}",
-        "half": r"(?:all |allen |the |den )*(?P<half>limb|chest|precordial|extremit(?:ä|ae)ten|brustwand)"
-        rf"[ -]?{_LEADS_WORD}",
-        "territory": rf"{_LEAST}{_COUNT}(?P<territory>{_TERRITORIES})(?:en)?(?: {_LEADS_WORD})?",
-    }.items()
+    "list": rf"{_LEAST}{_HOW}(?:{_LEADS_WORD} )?"
+    rf"(?P<leads>{_LEAD}(?:(?:, ?| and | und | or | oder |/|&|-| to | bis | ){_LEAD})*)(?: {_LEADS_WORD})?",
+    "number": rf"{_LEAST}{_COUNT}{_LEADS_WORD}",
+    "any": rf"{_LEAST}(?:any|one|an?|irgendeiner|einer)(?: single| of the)? {_LEADS_WORD}",
+    "all": rf"(?:all|allen)(?: of)?(?: the)? {_LEADS_WORD}",
+    "half": r"(?:all |allen |the |den )*(?P<half>limb|chest|precordial|extremit(?:ä|ae)ten|brustwand)"
+    rf"[ -]?{_LEADS_WORD}",
+    "territory": rf"{_LEAST}{_COUNT}(?P<territory>{_TERRITORIES})(?:en)?(?: {_LEADS_WORD})?",
 }
-_ANY_PLACE = "|".join(re.sub(r"\?P<\w+>", "?:", shape.pattern) for shape in _PLACE_SHAPES.values())
+_ANY_PLACE = "|".join(re.sub(r"\?P<\w+>", "?:", shape) for shape in _PLACE_SHAPES.values())
 # "in V2" wherever it stands; or a lead beside a wave: "V2 ST elevation", "S V1 > 2.4 mV"
-_IN = re.compile(rf"(?<![^\s])(?:in|im) (?P<place>{_ANY_PLACE})(?![\w-])", re.IGNORECASE)
-_BESIDE = re.compile(rf"^(?P<first>{_LEAD}) (?=[a-z])|(?<=[a-z]) (?P<second>{_LEAD})(?= ?(?:$|[<>=]))", re.IGNORECASE)
+_IN = rf"(?<![^\s])(?:in|im) (?P<place>{_ANY_PLACE})(?![\w-])"
+_BESIDE = rf"^(?P<first>{_LEAD}) (?=[a-z])|(?<=[a-z]) (?P<second>{_LEAD})(?= ?(?:$|[<>=]))"
 _NUMBERS = {"two": 2, "zwei": 2, "three": 3, "drei": 3, "four": 4, "vier": 4}
 _CANONICAL = {lead.casefold(): lead for lead in LEADS}
 
@@ -351,7 +342,7 @@ def _without_places(text: str) -> tuple[str, str | None]:
 
     "" if none is named; None if it cannot be read.
     """
-    match = _IN.search(text) or _BESIDE.search(text)
+    match = re.search(_IN, text, re.IGNORECASE) or re.search(_BESIDE, text, re.IGNORECASE)
     if match is None:
         return text, ""
     named = " ".join(filter(None, match.groupdict().values())).strip()
@@ -361,7 +352,7 @@ def _without_places(text: str) -> tuple[str, str | None]:
 
 def _places(named: str) -> str | None:
     for kind, shape in _PLACE_SHAPES.items():
-        if match := shape.fullmatch(named):
+        if match := re.fullmatch(shape, named, re.IGNORECASE):
             return _place(kind, match)
     return None
 

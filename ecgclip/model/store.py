@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
+from torch.overrides import TorchFunctionMode
 
 from ecgclip.ecg import EcgclipError
 from ecgclip.knowledge.base import KnowledgeBase
-from ecgclip.knowledge.concepts import Passage
+from ecgclip.knowledge.entries import stored_entries
 from ecgclip.model.clip import ECGCLIP
 from ecgclip.model.config import ModelConfig
 from ecgclip.model.passages import EmbeddedPassages
@@ -41,11 +44,13 @@ def load_model(name: str | Path | None = None, knowledge_base: str | Path | None
     try:
         config = ModelConfig.from_dict(json.loads((folder / "config.json").read_text(encoding="utf-8")))
         kb = KnowledgeBase.load(knowledge_base)
-        model = ECGCLIP(config, load_tokenizer(folder, config.text), kb)
+        tokenizer = load_tokenizer(folder, config.text)
+        with _NoDraws():
+            model = ECGCLIP(config, tokenizer, kb)
         model.load_stored_state(load_file(folder / "model.safetensors"))
         vectors = load_arrays(folder / "vectors.safetensors")
         model.reference = vectors["reference"].astype(np.float32)
-        embedded = _embedded_passages(folder)
+        embedded = _is_embedded(kb, folder)
     except EcgclipError:
         raise
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
@@ -56,20 +61,30 @@ def load_model(name: str | Path | None = None, knowledge_base: str | Path | None
         ) from None
     model.folder = folder
     model.eval()
-    if embedded == kb.passages and len(vectors.get("passages", ())) == len(embedded):
+    if embedded and len(vectors.get("passages", ())) == len(kb.passages):
         model.knowledge = EmbeddedPassages(kb, vectors["passages"].astype(np.float32))
     else:
         model.set_knowledge(kb)
     return model
 
 
-def _embedded_passages(folder: Path) -> list[Passage]:
-    """The passages that a stored model has vectors of, in their order; none if their fields are of another version.
+def _is_embedded(kb: KnowledgeBase, folder: Path) -> bool:
+    """Whether the passages that a stored model has vectors of are those of `kb`.
 
-    They are only compared with those of the knowledge base in use: what a model's copy says is not shown to anybody.
+    They are only compared: what a model's copy of a knowledge base says is not shown to anybody. One whose fields are
+    of another version has other passages.
     """
     file = folder / "knowledge_base.json"
-    stored = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     with suppress(AttributeError, LookupError, TypeError):
-        return KnowledgeBase.from_dict(stored).passages
-    return []
+        concepts = stored_entries(file.read_bytes() if file.exists() else b"{}").concepts
+        return concepts == kb.concepts or [p for c in concepts.values() for p in c.passages] == kb.passages
+    return False
+
+
+class _NoDraws(TorchFunctionMode):
+    """Layers are made without the random weights that stored ones replace."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if function is torch.nn.init.kaiming_uniform_:
+            return kwargs["tensor"]
+        return args[0] if function is torch.Tensor.uniform_ else function(*args, **kwargs or {})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -77,21 +78,32 @@ class Tokenizer(Protocol):
 
 
 class SentencePieceTokenizer:
-    """A unigram model (Kudo & Richardson, 2018), as bytes."""
+    """A unigram model (Kudo & Richardson, 2018), as bytes, which are read when the first text comes."""
 
     pad = PAD
 
     def __init__(self, model: bytes, max_tokens: int):
+        self.model, self.max_tokens = model, max_tokens
+
+    @cached_property
+    def pieces(self) -> Any:
+        """SentencePiece's processor.
+
+        Raises
+        ------
+        EcgclipError
+            If the bytes are not those of a model.
+        """
         import sentencepiece
 
         try:
-            self.pieces = sentencepiece.SentencePieceProcessor()
-            self.pieces.LoadFromSerializedProto(model)  # unlike the constructor, it does not accept an empty file
+            pieces = sentencepiece.SentencePieceProcessor()
+            pieces.LoadFromSerializedProto(self.model)  # unlike the constructor, it does not accept an empty file
         except RuntimeError as error:
             raise EcgclipError(
                 f"the tokenizer is damaged ({str(error).splitlines()[0]}); reinstall or retrain it"
             ) from None
-        self.model, self.max_tokens = model, max_tokens
+        return pieces
 
     @classmethod
     def train(cls, texts: list[str], config: TextConfig) -> SentencePieceTokenizer:
@@ -167,7 +179,7 @@ def load_tokenizer(folder: Path, config: TextConfig) -> Tokenizer:
     Raises
     ------
     EcgclipError
-        If it is damaged or, for a Hugging Face encoder, missing.
+        If, for a Hugging Face encoder, it is missing. SentencePiece's is checked when the first text comes.
     """
     if config.hf_model:
         if not (folder / "tokenizer").is_dir():  # the hub would be asked for a relative path that does not exist
