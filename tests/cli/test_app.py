@@ -1,9 +1,11 @@
 """Every command has help with an example; the program starts quickly and ends with the right exit code."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer
@@ -49,17 +51,48 @@ def test_version(run):
 # --- as a process -----------------------------------------------------------------------------------------------------
 
 
+# what runs commands one after the other in one process, with every argument list in sys.argv[1] as JSON
+RUN_COMMANDS = """
+import io, json, sys
+from contextlib import redirect_stdout
+from ecgclip.cli import main
+for arguments in json.loads(sys.argv[1]):
+    sys.argv[1:] = arguments
+    try:
+        with redirect_stdout(io.StringIO()): main()
+    except SystemExit as end:
+        assert not end.code, (arguments, end.code)
+"""
+PEAK = "\nprint(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))"
+
+
 def test_classify_leaves_slow_imports_alone(records, tiny_model):
-    """Cold start: at most twice `import torch`; each of these would cost a good part of that."""
+    """Each of these would cost a good part of what `import torch` takes, or of its memory."""
+    slow = "transformers pandas wfdb sklearn open_clip faiss matplotlib huggingface_hub sentencepiece"
+    check = f"\nfound = set({slow!r}.split()) & set(sys.modules)\nassert not found, found"
     arguments = ["classify", str(records / "af"), "--labels", "AF", "--model", str(tiny_model)]
-    program = (
-        "import sys\nfrom ecgclip.cli import main\nassert 'torch' not in sys.modules\n"
-        f"sys.argv[1:] = {arguments!r}\ntry: main()\nexcept SystemExit as end: assert not end.code\n"
-        "slow = {'transformers', 'pandas', 'wfdb', 'sklearn', 'open_clip', 'faiss', 'matplotlib', 'huggingface_hub'}\n"
-        "assert not slow & set(sys.modules), slow & set(sys.modules)"
-    )
-    result = run_python("-c", program)
+    result = run_python("-c", RUN_COMMANDS + check, json.dumps([arguments]))
     assert result.returncode == 0, result.stderr
+
+
+def test_only_what_needs_a_model_imports_torch(records, tmp_path):
+    """The others answer within half a second; so does the help of every command."""
+    asked = [[*command.split(), "--help"] for command in COMMANDS]
+    asked += [["--version"], ["kb", "list"], ["kb", "show", "AF"], ["kb", "criteria", "inferior STEMI"]]
+    asked += [["kb", "check", str(ROOT / "knowledge_base")], ["info", str(records / "af")], ["simulate", "--list"]]
+    asked += [["simulate", "af", "-o", str(tmp_path / "af")]]
+    formats = ("wfdb", "edf", "dicom", "csv", "npz")
+    asked += [["convert", str(records), "-o", str(tmp_path / to), "--to", to] for to in formats]
+    result = run_python("-c", f"{RUN_COMMANDS}\nassert 'torch' not in sys.modules", json.dumps(asked))
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of one process is told by Linux alone")
+def test_classify_takes_at_most_half_as_much_memory_again_as_torch(records):
+    arguments = json.dumps([["classify", str(records / "af"), "--labels", "AF,acute ischemia in V1"]])
+    torch, classify = (run_python("-c", program + PEAK, arguments) for program in ("import torch", RUN_COMMANDS))
+    assert classify.returncode == 0, classify.stderr
+    assert int(classify.stdout) < 1.5 * int(torch.stdout)
 
 
 def test_import_is_light_and_names_are_lazy():

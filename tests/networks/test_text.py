@@ -47,9 +47,11 @@ def test_the_tokenizer_survives_saving(tokenizer, tmp_path):
 
 
 def test_a_damaged_tokenizer_is_one_line(tmp_path):
+    """It is read when the first text comes, as most labels need none."""
     (tmp_path / "tokenizer.model").write_bytes(b"nonsense")
+    tokenizer = load_tokenizer(tmp_path, CONFIG)
     with pytest.raises(EcgclipError, match="tokenizer is damaged") as error:
-        load_tokenizer(tmp_path, CONFIG)
+        tokenizer(TEXTS)
     assert "\n" not in str(error.value)
 
 
