@@ -39,6 +39,13 @@ def write_atomic(path: Path, content: str | bytes) -> None:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
+def parse_yaml(content: str | bytes) -> Any:
+    """Return what YAML says, read by libyaml where PyYAML has it, ten times as fast. Raises yaml.YAMLError."""
+    import yaml
+
+    return yaml.load(content, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write JSON that a person can read and compare, whole or not at all; makes the folder where there is none.
 

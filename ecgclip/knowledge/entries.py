@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ecgclip.ecg import EcgclipError
+from ecgclip.files import parse_yaml
 from ecgclip.knowledge.checks import circles, exclusion_problems, line_of, place, problems
 from ecgclip.knowledge.concepts import Concept, Source
 from ecgclip.knowledge.lookup import index_spellings
@@ -188,7 +189,7 @@ def _parse_yaml(path: Path, content: bytes) -> Any:
     import yaml
 
     try:
-        return yaml.load(content, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        return parse_yaml(content)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         words = (str(error).splitlines() or [type(error).__name__])[0]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ecgclip.ecg import EcgclipError
-from ecgclip.files import asset_path
+from ecgclip.files import asset_path, parse_yaml
 
 
 def label_set_names() -> list[str]:
@@ -36,7 +36,7 @@ def load_label_set(name: str) -> dict[str, Any]:
 
     path = _label_set_path(name)
     try:
-        entry = yaml.safe_load(path.read_text(encoding="utf-8"))
+        entry = parse_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise EcgclipError(f"{path}: cannot be read as a label set ({str(error).splitlines()[0]})") from None
     labels = entry.get("labels") if isinstance(entry, dict) else None

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ecgclip.files import asset_path
+from ecgclip.files import asset_path, parse_yaml
 from ecgclip.knowledge.concepts import Concept, Passage
 from ecgclip.knowledge.criteria.tree import Test
 
@@ -119,6 +119,4 @@ def leaf_vectors(prompts: Sequence[Prompt]) -> np.ndarray:
 @cache
 def prompt_settings() -> dict[str, Any]:
     """Return the contents of prompts/templates.yaml: templates of names, and shares of the kinds of passages."""
-    import yaml
-
-    return yaml.safe_load(asset_path("prompts/templates.yaml").read_text(encoding="utf-8"))
+    return parse_yaml(asset_path("prompts/templates.yaml").read_bytes())

@@ -9,6 +9,7 @@ from typing import Any
 from ecgclip.data.sets import MAIN
 from ecgclip.data.splits import check_data
 from ecgclip.ecg import EcgclipError
+from ecgclip.files import parse_yaml
 from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.networks.config import ECGConfig
 from ecgclip.networks.tokenizer import TextConfig
@@ -50,7 +51,7 @@ class Recipe:
         import yaml
 
         try:
-            recipe = cls(**yaml.safe_load(Path(path).read_text(encoding="utf-8")))
+            recipe = cls(**parse_yaml(Path(path).read_text(encoding="utf-8")))
             recipe._check()
         except (OSError, TypeError, ValueError, AttributeError, yaml.YAMLError) as error:
             problem = str(error).splitlines()[0]
