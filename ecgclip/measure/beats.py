@@ -10,16 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 
+from ecgclip.measure.batch import Batch
 from ecgclip.peaks import RATE, REFRACTORY, cut_beats, r_peaks
 from ecgclip.prepare import Prepared, find_runs
 from ecgclip.spikes import bare_spikes
-
-NAN = float("nan")
-Bounds: TypeAlias = tuple[float, float]
 
 GAP = 10  # samples (100 ms): a longer stretch of zeros in all leads is a gap without a signal
 LONGEST = 60 * 10 * RATE  # samples searched at once: ten minutes, so that a day fits into memory
@@ -133,7 +130,17 @@ def _by_window(peaks: np.ndarray, starts: np.ndarray, stops: np.ndarray, gaps: n
     return Beats(peaks / RATE, tuple(windows), pairs(around), pairs(recorded))
 
 
-def similarity(signal: np.ndarray, peaks: np.ndarray) -> np.ndarray:
+def similarity(batch: Batch) -> list[np.ndarray]:
+    """How alike the QRS complexes of each window are to its dominant one: as of `_similarity`."""
+    return [_similarity(leads, peaks) for leads, peaks in zip(batch.leads, batch.peaks, strict=True)]
+
+
+def dominant(batch: Batch) -> list[np.ndarray]:
+    """Which beats of each window are of the dominant kind, n times bool (beats,)."""
+    return [_dominant(leads, peaks) for leads, peaks in zip(batch.leads, batch.peaks, strict=True)]
+
+
+def _similarity(signal: np.ndarray, peaks: np.ndarray) -> np.ndarray:
     """How alike the QRS complexes are to the dominant one: correlation (beats,), best of shifts by one sample."""
     beats = cut_beats(signal, peaks, QRS // 2 + 1, QRS // 2 + 2)
     shapes = beats - beats.mean(axis=2, keepdims=True)
@@ -147,12 +154,12 @@ def similarity(signal: np.ndarray, peaks: np.ndarray) -> np.ndarray:
     return np.max([_correlate(shift, template)[:, 0] for shift in shifts], axis=0)
 
 
-def dominant(signal: np.ndarray, peaks: np.ndarray) -> np.ndarray:
+def _dominant(signal: np.ndarray, peaks: np.ndarray) -> np.ndarray:
     """Which beats are of the dominant kind, bool (beats,): its QRS shape, and not early."""
     if len(peaks) < 3:
         return np.ones(len(peaks), bool)
     rr = np.diff(peaks, prepend=peaks[0] - np.median(np.diff(peaks)))
-    chosen = (similarity(signal, peaks) > SAME_SHAPE) & (rr > EARLY * np.median(rr))
+    chosen = (_similarity(signal, peaks) > SAME_SHAPE) & (rr > EARLY * np.median(rr))
     return chosen if chosen.any() else np.ones(len(peaks), bool)
 
 
