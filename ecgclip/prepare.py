@@ -238,22 +238,32 @@ def _share(windows: np.ndarray) -> str:
 
 def _bridge(signal: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
     """Fill stretches without a signal with straight lines: float32 (leads, samples), and bool, True = has signal."""
-    filled, present = np.zeros(signal.shape, np.float32), np.ones(signal.shape, bool)
-    for lead, values in enumerate(signal):
-        finite = np.abs(values) < LARGEST  # False for NaN
-        good = finite & ~_held(values, rate)
+    present = np.ones(signal.shape, bool)
+    finite = np.abs(signal) < LARGEST  # False for NaN
+    broken = ~finite.all(axis=1) | _may_be_held(signal, rate)
+    filled = (signal - np.median(signal, axis=1, keepdims=True)).astype(np.float32)  # small numbers keep float32 exact
+    for lead in np.flatnonzero(broken):
+        values = signal[lead]
+        good = finite[lead] & ~_held(values, rate)
         if not good.any():
-            present[lead] = False
-            continue
-        offset = np.median(values[good])  # small numbers keep float32 exact
-        if good.all():
-            filled[lead] = values - offset
+            filled[lead], present[lead] = 0, False
             continue
         at = np.arange(values.size)
-        filled[lead] = np.interp(at, at[good], values[good] - offset)
+        filled[lead] = np.interp(at, at[good], values[good] - np.median(values[good]))
         for start, stop in find_runs(~good, GAP * rate):
             present[lead, start:stop] = False
     return filled, present
+
+
+def _may_be_held(signal: np.ndarray, rate: float) -> np.ndarray:
+    """In which of (leads, samples) one value lasts for longer than `EDGE`, bool (leads,)."""
+    leads, samples = signal.shape
+    changes = np.ones((leads, samples + 1), bool)
+    changes[:, 1:-1] = signal[:, 1:] != signal[:, :-1]
+    at = np.flatnonzero(changes)
+    held = np.zeros(leads, bool)
+    held[at[:-1][np.diff(at) - 1 > EDGE * rate] // (samples + 1)] = True
+    return held
 
 
 def _held(values: np.ndarray, rate: float) -> np.ndarray:
@@ -326,9 +336,11 @@ def _take_out_steps(signal: np.ndarray, lead: int, rows: list[int], rate: float)
         at = int(i) + sharp
         if min(at - gap, x.size - at - gap) < half:
             continue
-        levels = [np.median(x[at + gap :][:n]) - np.median(x[: at - gap][-n:]) for n in (brief, half, 2 * half)]
         height = _step_height(x, at, sharp)
-        if abs(height) < STEP or not all(AGREEMENT[0] < level / height < AGREEMENT[1] for level in levels):
+        if abs(height) < STEP:
+            continue
+        levels = (np.median(x[at + gap :][:n]) - np.median(x[: at - gap][-n:]) for n in (brief, half, 2 * half))
+        if not all(AGREEMENT[0] < level / height < AGREEMENT[1] for level in levels):
             continue
         for row in rows:
             _take_out(signal[row], at, sharp)
