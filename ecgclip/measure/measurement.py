@@ -97,7 +97,6 @@ def measure(
     around: Bounds = (NAN, NAN),
     recorded: Bounds | None = None,
     spikes: np.ndarray = NO_SPIKES,
-    detailed: bool = True,
 ) -> Measurement:
     """Measure one window. What cannot be measured is NaN or None; nothing is raised.
 
@@ -110,10 +109,8 @@ def measure(
         R peaks, samples, as of `r_peaks`.
     around, recorded, spikes
         As of a `Window`.
-    detailed : bool, optional
-        False leaves out the P train and the classes of beats, which the ECG encoder does not read.
     """
-    return measure_many([Window(np.asarray(signal), mask, peaks, around, recorded, spikes)], detailed)[0]
+    return measure_many([Window(np.asarray(signal), mask, peaks, around, recorded, spikes)])[0]
 
 
 def measure_windows(prepared: Prepared, beats: Beats) -> list[Measurement]:
@@ -139,23 +136,16 @@ def windows_of(prepared: Prepared, beats: Beats) -> list[Window]:
     ]
 
 
-def measure_many(windows: Sequence[Window], detailed: bool = True) -> list[Measurement]:
-    """Measure many windows, of any recordings; those of the same length and leads together.
-
-    Parameters
-    ----------
-    windows : sequence of Window
-    detailed : bool, optional
-        As of `measure`.
-    """
+def measure_many(windows: Sequence[Window]) -> list[Measurement]:
+    """Measure many windows, of any recordings; those of the same length and leads together."""
     measured: list[Any] = [None] * len(windows)
     for rows, batch in batches(windows, MOST):
-        for i, measurement in zip(rows.tolist(), _measure_batch(batch, detailed), strict=True):
+        for i, measurement in zip(rows.tolist(), _measure_batch(batch), strict=True):
             measured[i] = measurement
     return measured
 
 
-def _measure_batch(batch: Batch, detailed: bool) -> list[Measurement]:
+def _measure_batch(batch: Batch) -> list[Measurement]:
     values = _nothing(len(batch)) | measure_rhythm(batch) | measure_atrial_waves(batch) | measure_quality(batch)
     rr = np.array([np.median(rr) if len(rr) else DEFAULT_RR for rr in values["rr_ms"]])
     beating = np.flatnonzero(batch.counts) if batch.mask.any() else np.empty(0, int)
@@ -163,7 +153,7 @@ def _measure_batch(batch: Batch, detailed: bool) -> list[Measurement]:
         put(values, beating, measure_waves(batch.of(beating), rr[beating]))
     tables = tabulate(batch, values)
     _usual_beats_of_runs(batch, tables, rr, values)
-    classes = _classes(batch, tables, rr) if detailed else [{} for _ in tables]
+    classes = _classes(batch, tables, rr)
     spikes = measure_spikes(batch, values.pop("r_after_onset_ms"))
     values["shape"] |= measure_course(batch)
     doubtful = (values["rr_irregularity"] > CHAOTIC) & (values["p_consistency"] < SURE_P)
@@ -172,7 +162,7 @@ def _measure_batch(batch: Batch, detailed: bool) -> list[Measurement]:
     ]
     cycle_s = np.array([np.mean(rr) / 1000 if len(rr) else NAN for rr in values["rr_ms"]])
     values["qtc_ms"] = values["qt_ms"] / cycle_s ** (1 / 3)
-    atria = measure_atria(batch, values) if detailed else [Atria()] * len(batch)
+    atria = measure_atria(batch, values)
     measurements = []
     for i, (table, of_classes, p) in enumerate(zip(tables, classes, atria, strict=True)):
         of_window = row(values, i)
