@@ -413,7 +413,10 @@ def _weigh(x: np.ndarray, weights: np.ndarray, step: int, count: int) -> np.ndar
     by_place = np.zeros((blocks, step), np.float32)
     by_place.flat[: len(weights)] = weights
     parts = x[:, : (count + blocks - 1) * step].reshape(len(x), -1, step) @ by_place.T
-    return sum(parts[:, place : place + count, place] for place in range(blocks))
+    total: np.ndarray = parts[:, :count, 0].copy()
+    for place in range(1, blocks):
+        total += parts[:, place : place + count, place]
+    return total
 
 
 def _filter(signal: np.ndarray, rate: float) -> np.ndarray:

@@ -127,13 +127,14 @@ def case_windows(
     list
         For each case why it cannot be read, or for each of its windows the columns of `Windows`, without `case`.
     """
-    answers: list[list[dict[str, np.ndarray]] | EcgclipError] = [[] for _ in cases]
+    rows: list[list[dict[str, np.ndarray]]] = [[] for _ in cases]
+    failed: dict[int, EcgclipError] = {}
     read_cases = {}
     for i, case in enumerate(cases):
         try:
             read_cases[i] = prepare(read_ecg(case.path).between(case.start_s, case.stop_s), sampling_rate)
         except EcgclipError as error:
-            answers[i] = error
+            failed[i] = error
     beats = find_beats_of_many(list(read_cases.values()))
     shown = [
         _Shown(i, k, window, _lead_subsets(cases[i], k, window.mask, variants))
@@ -142,8 +143,8 @@ def case_windows(
     ]
     for one, measurements in zip(shown, _measured(shown), strict=True):
         signal = read_cases[one.case].encoder_signal[one.number]
-        answers[one.case].append(_row(cases[one.case], one, signal, measurements, keys, sampling_rate))
-    return answers
+        rows[one.case].append(_row(cases[one.case], one, signal, measurements, keys, sampling_rate))
+    return [failed.get(i, rows_of_case) for i, rows_of_case in enumerate(rows)]
 
 
 class _Shown(NamedTuple):
@@ -183,7 +184,7 @@ def _row(
     return {
         "signal": signal.astype(np.float16),
         "mask": window.mask,
-        "length": np.int64(round(window.signal.shape[1] * sampling_rate / SAMPLING_RATE)),
+        "length": np.array(round(window.signal.shape[1] * sampling_rate / SAMPLING_RATE)),
         "r_peaks": r_peaks_s,
         "leads": one.leads,
         "features": np.stack([features(measurement) for measurement in measurements]),

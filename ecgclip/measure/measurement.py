@@ -120,19 +120,12 @@ def measure_windows(prepared: Prepared, beats: Beats) -> list[Measurement]:
 
 def windows_of(prepared: Prepared, beats: Beats) -> list[Window]:
     """The windows of a recording; beats as of `find_beats`."""
+    parts = zip(
+        prepared.signal, prepared.mask, prepared.length, beats.windows, beats.around, beats.recorded, strict=True
+    )
     return [
-        Window(signal[:, :length], mask, *of_beats, prepared.spikes_in(i))
-        for i, (signal, mask, length, *of_beats) in enumerate(
-            zip(
-                prepared.signal,
-                prepared.mask,
-                prepared.length,
-                beats.windows,
-                beats.around,
-                beats.recorded,
-                strict=True,
-            )
-        )
+        Window(signal[:, :length], mask, peaks, around, recorded, prepared.spikes_in(i))
+        for i, (signal, mask, length, peaks, around, recorded) in enumerate(parts)
     ]
 
 
