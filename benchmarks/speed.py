@@ -140,7 +140,8 @@ def process(command: list[str], tree: Path | None = None) -> tuple[float, float]
     """Seconds and the largest memory, MB, of a process; tree: with the code of another version."""
     environment = os.environ | ({"PYTHONPATH": str(tree)} if tree else {})
     start = time.perf_counter()
-    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    child = subprocess.Popen(command, env=environment, cwd=tree, **quiet)
     _, status, used = os.wait4(child.pid, 0)
     if status:
         sys.exit(f"failed: {' '.join(command)}")
@@ -215,9 +216,8 @@ def before(tree: Path, ecgs: list[ECG], measuring_ms: float) -> dict[str, float 
             write_record(ecg, few / f"{i}")
         for _ in range(3):
             command = [sys.executable, "-W", "ignore", "-c", MEASURE, str(few)]
-            output = subprocess.run(
-                command, check=True, capture_output=True, env=os.environ | {"PYTHONPATH": str(tree)}
-            )
+            environment = os.environ | {"PYTHONPATH": str(tree)}
+            output = subprocess.run(command, check=True, capture_output=True, env=environment, cwd=tree)
             older.append(float(output.stdout))
     version = subprocess.run(["git", "-C", str(tree), "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
     return {
