@@ -1,35 +1,48 @@
-"""Speed, as ratios measured in one run on one machine:  python benchmarks/speed.py
+"""Speed, as ratios measured in one run on one machine:
 
-- Cold start, as whole processes, over `python -c "import torch"`: `ecgclip classify` on an example; `ecgclip search`
-  in an index of the examples, for conditions that the knowledge base names and for free words, which the text encoder
-  reads.
-- Embedding: a 12 x 1000 ECG through the shipped encoder over an 18-layer 1-D ResNet (64-512 channels) at 12 x 5000, on
-  the same threads, one by one and in batches of 16. Beside it: what R peaks and measurements take before the encoder.
-- Whole recordings, from the signal to the vectors: an ECG of `embed_many`, 16 at once, over one by `embed`.
+    python benchmarks/speed.py > results/speed.json
+    python benchmarks/speed.py --before TREE > results/speed.json     # also over an older version's tree of the code
+
+- The whole path, from signals in memory (12 x 5000) to the vectors: one by one and in batches of 64, over an 18-layer
+  1-D ResNet (64-512 channels) at 12 x 5000, as MERL has it, on the same threads. Beside it its parts: preparing;
+  finding beats, measuring and making the features; and the encoder. And a folder of WFDB files, reading included.
+- Cold start, as whole processes, over `python -c "import torch"`: `ecgclip classify` on an example; `ecgclip search` in
+  an index of the examples, for conditions that the knowledge base names and for free words, which the text encoder
+  reads; and the commands that need no torch, over `python -c pass`. Of classify also the largest memory.
+- With --before: `ecgclip index build` of a folder, and measuring, over the same of the older version.
 """
 
+from __future__ import annotations
+
+import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from ecgclip import load_model, read_ecg
+from ecgclip import load_model
+from ecgclip.ecg import ECG
 from ecgclip.files import code_version
 from ecgclip.index.archive import ECGIndex
-from ecgclip.measure.beats import find_beats
-from ecgclip.measure.measurement import measure_windows
-from ecgclip.measure.vector import feature_names, features
+from ecgclip.io import write_record
+from ecgclip.measure.beats import find_beats_of_many
+from ecgclip.measure.measurement import measure_many, windows_of
+from ecgclip.measure.vector import features
 from ecgclip.model.clip import ECGCLIP
 from ecgclip.prepare import prepare
 from ecgclip.simulate import simulate
 
-ROUNDS = 5
+ROUNDS, BATCH = 5, 64
+CONDITIONS = ("normal", "af", "lbbb", "pvc", "inferior-stemi", "lvh", "sinus-tachycardia", "first-degree-av-block")
+EXAMPLES = Path(__file__).parent.parent / "examples/records"
 
 
 class Block(nn.Module):
@@ -63,81 +76,171 @@ def resnet18() -> nn.Module:
     return nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool1d(1), nn.Flatten()).eval()
 
 
-def milliseconds(run, repeat: int = 60) -> float:
-    run()
-    times = []
-    for _ in range(repeat):
-        start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
-    return 1000 * statistics.median(times)
-
-
-def seconds(command: list[str]) -> float:
+def milliseconds(run: Callable[[], object]) -> float:
     start = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return time.perf_counter() - start
+    run()
+    return 1000 * (time.perf_counter() - start)
 
 
-def embedding(encoder: nn.Module, baseline: nn.Module, batch: int) -> tuple[float, float, float]:
-    """Milliseconds an ECG of both, and the median of their ratio."""
-    peaks = torch.arange(0.4, 10, 0.8).repeat(batch, 1)
-    measured = torch.randn(batch, len(feature_names()))
-    ecg = (
-        torch.randn(batch, 12, 1000),
-        torch.ones(batch, 12, dtype=torch.bool),
-        peaks,
-        torch.full((batch,), 1000),
-        measured,
-    )
-    long = torch.randn(batch, 12, 5000)
+def in_turn(ways: dict[str, Callable[[], object]], ecgs: int) -> dict[str, list[float]]:
+    """Milliseconds an ECG of each way, `ROUNDS` times in turn after a first time that is not counted."""
+    for way in ways.values():
+        way()
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(ROUNDS):
+        for name, way in ways.items():
+            times[name].append(milliseconds(way) / ecgs)
+    return times
+
+
+def over(times: dict[str, list[float]], name: str, baseline: str) -> float:
+    """The median of the ratios in each round."""
+    return round(statistics.median(a / b for a, b in zip(times[name], times[baseline], strict=True)), 3)
+
+
+def figures(times: dict[str, list[float]], suffix: str) -> dict[str, float]:
+    """The medians, and those of the ratios to the ResNet."""
+    out = {f"{name}_ms_{suffix}": round(statistics.median(values), 2) for name, values in times.items()}
+    return out | {
+        f"{name}_over_resnet18_{suffix}": over(times, name, "resnet18") for name in times if name != "resnet18"
+    }
+
+
+def whole_path(model: ECGCLIP, baseline: nn.Module, ecgs: list[ECG], folder: Path) -> dict[str, float]:
+    """From signals in memory to vectors, by its parts and as a whole, over the ResNet."""
+    prepared = [prepare(ecg) for ecg in ecgs]
+    examined = [model.examine(ecg) for ecg in ecgs]
+    long = torch.randn(len(ecgs), 12, 5000)
+    paths = sorted(folder.glob("*.hea"))
+
+    def measuring() -> None:
+        beats = find_beats_of_many(prepared)
+        windows = [w for one, found in zip(prepared, beats, strict=True) for w in windows_of(one, found)]
+        for measurement in measure_many(windows):
+            features(measurement)
+
     with torch.inference_mode():
-        pairs = [(milliseconds(lambda: encoder(*ecg)), milliseconds(lambda: baseline(long))) for _ in range(ROUNDS)]
-    ours, theirs = (round(statistics.median(p) / batch, 2) for p in zip(*pairs, strict=True))
-    return ours, theirs, round(statistics.median(a / b for a, b in pairs), 3)
+        batch = {
+            "preparing": lambda: [prepare(ecg) for ecg in ecgs],
+            "measuring": measuring,
+            "encoder": lambda: model.encode(examined),
+            "path": lambda: model.embed_many(ecgs),
+            "folder": lambda: model.embed_many(paths),
+            "resnet18": lambda: baseline(long),
+        }
+        alone = {
+            "path": lambda: [model.embed(ecg) for ecg in ecgs],
+            "encoder": lambda: [model.encode([one]) for one in examined],
+            "resnet18": lambda: [baseline(row[None]) for row in long],
+        }
+        return figures(in_turn(batch, len(ecgs)), str(BATCH)) | figures(in_turn(alone, len(ecgs)), "1")
 
 
-def together(model: ECGCLIP, batch: int = 16) -> dict[str, float]:
-    """Milliseconds a recording takes alone and in company, and the median of their ratio."""
-    ecgs = [simulate("af", seed) for seed in range(batch)]
-    ways = (lambda: [model.embed(ecg) for ecg in ecgs], lambda: model.embed_many(ecgs))
-    pairs = [[milliseconds(way, 5) / batch for way in ways] for _ in range(ROUNDS)]
-    alone, company = (round(statistics.median(p), 2) for p in zip(*pairs, strict=True))
-    ratio = round(statistics.median(b / a for a, b in pairs), 2)
-    return {"embed_alone_ms": alone, "embed_many_ms": company, "embed_many_over_embed": ratio}
+def process(command: list[str], tree: Path | None = None) -> tuple[float, float]:
+    """Seconds and the largest memory, MB, of a process; tree: with the code of another version."""
+    environment = os.environ | ({"PYTHONPATH": str(tree)} if tree else {})
+    start = time.perf_counter()
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    child = subprocess.Popen(command, env=environment, cwd=tree, **quiet)
+    _, status, used = os.wait4(child.pid, 0)
+    if status:
+        sys.exit(f"failed: {' '.join(command)}")
+    return time.perf_counter() - start, used.ru_maxrss / 1024
+
+
+def starts() -> dict[str, float]:
+    """Whole processes over `import torch`, or over Python's own start."""
+    record, python = str(EXAMPLES / "af.hea"), [sys.executable, "-m", "ecgclip"]
+    with tempfile.TemporaryDirectory() as folder:
+        ECGIndex.build([EXAMPLES], folder)
+        search = [*python, "search", "--index", folder]
+        commands = {
+            "import_torch": [sys.executable, "-c", "import torch"],
+            "classify": [*python, "classify", record, "--labels", "AF,STEMI"],
+            "search": [*search, "inferior infarct with AV block"],
+            "words": [*search, "an irregular pulse in a patient with palpitations"],
+            "python": [sys.executable, "-c", "pass"],
+            "info": [*python, "info", record],
+            "kb": [*python, "kb", "show", "AF"],
+            "convert": [*python, "convert", record, "-o", f"{folder}/converted"],
+        }
+        runs = [{name: process(command) for name, command in commands.items()} for _ in range(1 + ROUNDS)][1:]
+    middle = lambda values: round(statistics.median(values), 2)
+    out = {f"{name}_s": middle(run[name][0] for run in runs) for name in commands}
+    for name in ("classify", "search", "words"):
+        out[f"{name}_over_import_torch"] = middle(run[name][0] / run["import_torch"][0] for run in runs)
+    out["classify_memory_over_import_torch"] = middle(run["classify"][1] / run["import_torch"][1] for run in runs)
+    out |= {
+        f"{name}_beyond_python_s": middle(run[name][0] - run["python"][0] for run in runs)
+        for name in ("info", "kb", "convert")
+    }
+    return out
+
+
+MEASURE = """
+import statistics, sys, time
+from pathlib import Path
+from ecgclip import read_ecg
+from ecgclip.prepare import prepare
+try:
+    from ecgclip.measure.beats import find_beats
+    from ecgclip.measure.measurement import measure_windows
+    from ecgclip.measure.vector import features
+except ImportError:
+    from ecgclip.measure import features, find_beats, measure_windows
+prepared = [prepare(read_ecg(path)) for path in sorted(Path(sys.argv[1]).glob("*.hea"))]
+times = []
+for _ in range(4):
+    start = time.perf_counter()
+    for one in prepared:
+        [features(m) for m in measure_windows(one, find_beats(one))]
+    times.append(1000 * (time.perf_counter() - start) / len(prepared))
+print(statistics.median(times[1:]))
+"""
+
+
+def before(tree: Path, ecgs: list[ECG], measuring_ms: float) -> dict[str, float | str]:
+    """An index of a folder, and measuring, over the same with the code of an older version."""
+    ratios, older = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        records = Path(folder, "records")
+        for i in range(16 * len(ecgs)):
+            write_record(ecgs[i % len(ecgs)], records / f"{i}")
+        for k in range(3):
+            build = [sys.executable, "-m", "ecgclip", "index", "build", str(records), "-o"]
+            new, _ = process([*build, f"{folder}/new-{k}"])
+            old, _ = process([*build, f"{folder}/old-{k}"], tree)
+            ratios.append(old / new)
+        few = Path(folder, "few")
+        for i, ecg in enumerate(ecgs):
+            write_record(ecg, few / f"{i}")
+        for _ in range(3):
+            command = [sys.executable, "-W", "ignore", "-c", MEASURE, str(few)]
+            environment = os.environ | {"PYTHONPATH": str(tree)}
+            output = subprocess.run(command, check=True, capture_output=True, env=environment, cwd=tree)
+            older.append(float(output.stdout))
+    version = subprocess.run(["git", "-C", str(tree), "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    return {
+        "before": version.stdout.strip(),
+        "index_build_times_as_fast": round(statistics.median(ratios), 2),
+        "measuring_before_ms": round(statistics.median(older), 2),
+        "measuring_over_before": round(measuring_ms / statistics.median(older), 3),
+    }
 
 
 def main() -> None:
-    record = str(Path(__file__).parent.parent / "examples/records/af.hea")
-    model = load_model()
-    encoder, baseline = model.ecg, resnet18()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--before", type=Path, metavar="TREE", help="a checkout of an older version")
+    args = parser.parse_args()
+    model, ecgs = load_model(), [simulate(CONDITIONS[i % len(CONDITIONS)], i) for i in range(BATCH)]
     out = {"weights_sha256": model.weights_sha256, "code_version": code_version(), "threads": torch.get_num_threads()}
-    for batch in (1, 16):
-        ours, theirs, ratio = embedding(encoder, baseline, batch)
-        out |= {f"embed_ms_{batch}": ours, f"resnet18_ms_{batch}": theirs, f"embed_over_resnet18_{batch}": ratio}
-    prepared = prepare(read_ecg(record))
-    work = lambda: [features(m) for m in measure_windows(prepared, find_beats(prepared))]
-    out["measure_ms"] = round(milliseconds(work, 100), 2)
-    out |= together(model)
-    classify = [sys.executable, "-m", "ecgclip", "classify", record, "--labels", "AF,STEMI"]
     with tempfile.TemporaryDirectory() as folder:
-        ECGIndex.build([Path(record).parent], folder)
-        search = [sys.executable, "-m", "ecgclip", "search", "--index", folder]
-        commands = {
-            "classify": classify,
-            "search": [*search, "inferior infarct with AV block"],
-            "words": [*search, "an irregular pulse in a patient with palpitations"],
-            "import_torch": [sys.executable, "-c", "import torch"],
-        }
-        times = {name: [] for name in commands}
-        for _ in range(1 + ROUNDS):  # the first time warms up
-            for name, command in commands.items():
-                times[name].append(seconds(command))
-    for name in commands:
-        out[f"{name}_s"] = round(statistics.median(times[name][1:]), 2)
-    for name in ("classify", "search", "words"):
-        ratios = [a / b for a, b in zip(times[name][1:], times["import_torch"][1:], strict=True)]
-        out[f"{name}_over_import_torch"] = round(statistics.median(ratios), 2)
+        for i, ecg in enumerate(ecgs):
+            write_record(ecg, Path(folder, f"{i:02}"))
+        out |= whole_path(model, resnet18(), ecgs, Path(folder))
+    out |= starts()
+    if args.before:
+        out |= before(args.before, ecgs, out[f"measuring_ms_{BATCH}"])
     print(json.dumps(out))
 
 

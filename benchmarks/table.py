@@ -295,19 +295,34 @@ def languages(results: Results) -> str:
 def speed(folder: Path) -> Lines:
     s = json.loads((folder / "speed.json").read_text())
     yield (
-        f"Speed, ratios in one run ({s['threads']} threads): an ECG through the encoder takes "
-        f"{s['embed_over_resnet18_16']} × an 18-layer 1-D ResNet at 12 × 5000 in batches of 16\n"
-        f"({s['embed_ms_16']} over {s['resnet18_ms_16']} ms), {s['embed_over_resnet18_1']} × one by one "
-        f"({s['embed_ms_1']} over {s['resnet18_ms_1']} ms); finding the beats and measuring "
-        f"takes {s['measure_ms']} ms;\n"
-        f"a whole recording by `embed_many` with others takes {s['embed_many_over_embed']} × one by `embed` "
-        f"({s['embed_many_ms']} over {s['embed_alone_ms']} ms);\n"
-        f"`ecgclip classify` starts and answers in {s['classify_over_import_torch']} ×, `ecgclip search` in "
-        f"{s['search_over_import_torch']} × (for words that the knowledge base does not name "
-        f"{s['words_over_import_torch']} ×) "
-        f'`python -c "import torch"` ({s["classify_s"]}, {s["search_s"]} and {s["words_s"]} over '
-        f"{s['import_torch_s']} s)."
+        f"Speed, medians of ratios in one run ({s['threads']} threads), over an 18-layer 1-D ResNet at 12 × 5000 "
+        f"({s['resnet18_ms_64']} ms an ECG in batches of 64, {s['resnet18_ms_1']} one by one):\n"
     )
+    yield from head("from a signal of 12 × 5000 in memory", "batches of 64", "ms an ECG", "one by one", "ms an ECG")
+    parts = {
+        "**to the vectors: the whole path**": "path",
+        "… preparing": "preparing",
+        "… beats, measuring and features": "measuring",
+        "… the encoder": "encoder",
+        "from a WFDB file to the vectors": "folder",
+    }
+    for words, name in parts.items():
+        pairs = [(s.get(f"{name}_over_resnet18_{n}", "–"), s.get(f"{name}_ms_{n}", "–")) for n in (64, 1)]
+        yield row(words, *(value for pair in pairs for value in pair))
+    yield (
+        f"\n`ecgclip classify` starts and answers in {s['classify_over_import_torch']} × "
+        f'`python -c "import torch"` ({s["classify_s"]} over {s["import_torch_s"]} s), with '
+        f"{s['classify_memory_over_import_torch']} × its memory; `ecgclip search` in {s['search_over_import_torch']} × "
+        f"(for words that the knowledge base does not name {s['words_over_import_torch']} ×); `info`, `kb` and "
+        f"`convert` in {s['info_beyond_python_s']}, {s['kb_beyond_python_s']} and {s['convert_beyond_python_s']} s "
+        "beyond Python's own start."
+    )
+    if "before" in s:
+        yield (
+            f"`ecgclip index build` is {s['index_build_times_as_fast']} × as fast as version 0.1.0 ({s['before']}) on "
+            f"the same folder in the same run; beats, measuring and features take {s['measuring_over_before']} × "
+            f"({s['measuring_before_ms']} ms there)."
+        )
 
 
 def describe(folder: Path) -> Lines:

@@ -5,6 +5,7 @@ A prepared signal is float32 (12, samples) in mV at 100 Hz, its baseline removed
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -29,6 +30,7 @@ ENERGY_WINDOW = 11  # samples over which energy is averaged, a QRS complex
 BLOCK = 3 * RATE // 2  # samples: a block holds a beat down to 40 bpm
 SMOOTHING = 7  # blocks: the usual height of a peak is a median over so many
 NEIGHBOURS = 31  # candidates from which the noise around one is estimated
+MOST = 16  # signals that are looked at together: more of them would not stay in the processor's cache
 REFINE = 8  # samples on either side in which the largest deflection is searched for
 
 
@@ -48,23 +50,58 @@ def r_peaks(signal: np.ndarray, mask: np.ndarray) -> np.ndarray:
     int (beats,)
         Sorted positions in samples; empty where no peak is seen.
     """
-    leads = np.asarray(signal, np.float64)[np.asarray(mask, bool)]
-    if leads.size == 0 or leads.shape[1] < RATE // 2:
-        return np.empty(0, int)
+    return r_peaks_of_many(np.asarray(signal)[None, np.asarray(mask, bool)])[0]
+
+
+def r_peaks_of_many(leads: np.ndarray) -> list[np.ndarray]:
+    """Find the R peaks of many signals at once.
+
+    Parameters
+    ----------
+    leads : float (n, leads, samples), mV at 100 Hz
+        The usable leads of each.
+
+    Returns
+    -------
+    list of int (beats,)
+        As of `r_peaks`, for each of them.
+    """
+    if leads.size == 0 or leads.shape[2] < RATE // 2:
+        return [np.empty(0, int)] * len(leads)
+    return [
+        found for i in range(0, len(leads), MOST) for found in _r_peaks(np.asarray(leads[i : i + MOST], np.float32))
+    ]
+
+
+def _r_peaks(leads: np.ndarray) -> list[np.ndarray]:
+    peaks = [np.empty(0, int)] * len(leads)
     band = np.abs(_band_pass(leads))
     beating = _beating_blocks(band)
     swing = _typical_maximum(band, beating)
     visible, active = _where_visible(swing)
-    if not visible.any():
-        return np.empty(0, int)
-    band, swing = band[visible], swing[visible]
+    patterns, pattern = np.unique(visible, axis=0, return_inverse=True)
+    for k, shown in enumerate(patterns):
+        rows = np.flatnonzero(pattern.reshape(-1) == k)
+        if shown.any():
+            seen = band[rows][:, shown], swing[rows][:, shown]
+            for i, found in zip(rows.tolist(), _in_visible(*seen, active[rows], beating[rows]), strict=True):
+                peaks[i] = found
+    return peaks
+
+
+def _in_visible(band: np.ndarray, swing: np.ndarray, active: np.ndarray, beating: np.ndarray) -> list[np.ndarray]:
+    """The R peaks of signals whose leads all show QRS complexes.
+
+    band : (n, leads, samples)
+    swing : its `_typical_maximum`
+    active : bool (n, samples or 1), where any lead shows complexes
+    beating : bool (n, blocks)
+    """
     feature = np.where(active, _qrs_feature(band, beating), 0)
-    if not feature.any():
-        return np.empty(0, int)
-    usual = np.maximum(_typical_maximum(feature[None], beating)[0], 1e-9)
-    slow, fast = (_select(_local_maxima(feature, r), feature / usual, r) for r in (REFRACTORY, FAST_REFRACTORY))
-    peaks = _with_fast_runs(slow, fast)
-    return _refine(peaks, np.mean(band / np.maximum(swing, SMALLEST_QRS_MV / 2), axis=0))
+    feature /= np.maximum(_typical_maximum(feature[:, None], beating)[:, 0], 1e-9)
+    slow, fast = (_select(_local_maxima(feature, r), feature, r) for r in (REFRACTORY, FAST_REFRACTORY))
+    chosen = [_with_fast_runs(*both) for both in zip(slow, fast, strict=True)]
+    return _refine(chosen, np.mean(band / np.maximum(swing, SMALLEST_QRS_MV / 2), axis=1))
 
 
 def cut_beats(signal: np.ndarray, peaks: np.ndarray, before: int, after: int) -> np.ndarray:
@@ -73,44 +110,104 @@ def cut_beats(signal: np.ndarray, peaks: np.ndarray, before: int, after: int) ->
     return signal[:, index].transpose(1, 0, 2)
 
 
+# ---------------------------------------------------------------------------------------------------------------------
+# The feature: how much each sample looks like a QRS complex
+
+
 def _band_pass(signal: np.ndarray) -> np.ndarray:
-    """(leads, samples) in `BAND`, as by a Butterworth filter of second order run forwards and backwards.
+    """(n, leads, samples) in `BAND`, as by a Butterworth filter of second order run forwards and backwards.
 
     By numpy alone, as `scipy.signal` takes longer to import than a record takes to answer.
     """
-    n, edge = signal.shape[1], RATE // 2
-    extended = np.pad(signal, ((0, 0), (edge, edge)), "reflect", reflect_type="odd")
-    size = 1 << (n + 2 * edge).bit_length()  # a power of two, the quickest to transform
+    n, edge = signal.shape[2], RATE // 2
+    before = 2 * signal[..., :1] - signal[..., edge:0:-1]  # mirrored in the first sample, and in the last one
+    after = 2 * signal[..., -1:] - signal[..., -2 : -edge - 2 : -1]
+    size = quick_size(n + 2 * edge)
     warped = np.tan(np.pi * np.fft.rfftfreq(size)[1:-1])  # as the bilinear transform does it; half the rate is infinite
     low, high = np.tan(np.pi * np.array(BAND) / RATE)
-    gain = 1 / (1 + ((warped**2 - low * high) / (warped * (high - low))) ** 4)
-    spectrum = np.fft.rfft(extended, size, axis=1) * np.concatenate(([0], gain, [0]))
-    return np.fft.irfft(spectrum, size, axis=1)[:, edge : edge + n]
+    gain = np.concatenate(([0], 1 / (1 + ((warped**2 - low * high) / (warped * (high - low))) ** 4), [0]))
+    spectrum = np.fft.rfft(np.concatenate((before, signal, after), axis=2), size)
+    spectrum *= gain.astype(np.float32)
+    return np.fft.irfft(spectrum, size)[..., edge : edge + n]
+
+
+def quick_size(n: int) -> int:
+    """The smallest size from n on that is quick to transform: a power of two, or 9/8 or 3/2 of one."""
+    power = 1 << (n - 1).bit_length()
+    return min(size for size in (power, 9 * power // 16, 3 * power // 4) if size >= n)
+
+
+def _block_maxima(x: np.ndarray) -> np.ndarray:
+    """(n, leads, samples) → (n, leads, blocks), the maximum of each block."""
+    n, count = x.shape[2], max(1, x.shape[2] // BLOCK)
+    size, longer = divmod(n, count)  # the first blocks are longer by one sample
+    first = np.arange(count) * size + np.minimum(np.arange(count), longer)
+    return np.maximum.reduceat(x, first, axis=2)
 
 
 def _beating_blocks(band: np.ndarray) -> np.ndarray:
-    """Which blocks hold a beat, bool (blocks,): not those where the heart or the recorder rests for long."""
-    height = _block_maxima(band).mean(axis=0)
-    return height > RESTING * np.median(height[2 * height >= min(SMALLEST_QRS_MV, 2 * height.max())])
+    """Which blocks hold a beat, bool (n, blocks): not those where the heart or the recorder rests for long."""
+    height = _block_maxima(band).mean(axis=1)
+    high = 2 * height >= np.minimum(SMALLEST_QRS_MV, 2 * height.max(axis=1, keepdims=True))
+    return height > RESTING * _median_where(high, height)[:, None]
+
+
+def _median_where(which: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """The median of some values of each row, (n,); which, x: (n, values), one at least."""
+    ordered, count = np.sort(np.where(which, x, np.inf), axis=1), which.sum(axis=1)
+    low, high = (np.take_along_axis(ordered, k[:, None], axis=1)[:, 0] for k in ((count - 1) // 2, count // 2))
+    return (low + high) / 2
+
+
+def _typical_maximum(x: np.ndarray, beating: np.ndarray) -> np.ndarray:
+    """The usual height of the peaks around each sample: a moving median of the blocks' maxima.
+
+    Parameters
+    ----------
+    x : (n, leads, samples)
+    beating : bool (n, blocks)
+        In a longer recording the others count only where no beating one is near.
+
+    Returns
+    -------
+    (n, leads, samples), or (n, leads, 1) where it is the same everywhere
+    """
+    maxima = _block_maxima(x)
+    if maxima.shape[2] <= SMOOTHING:
+        return np.median(maxima, axis=2, keepdims=True)
+    counts = _around(beating, SMOOTHING, "edge")
+    counts = counts | ~counts.any(axis=-1, keepdims=True)
+    smooth = np.nanmedian(np.where(counts[:, None], _around(maxima, SMOOTHING, "edge"), np.nan), axis=-1)
+    return smooth[..., np.arange(x.shape[2]) * smooth.shape[2] // x.shape[2]]
 
 
 def _where_visible(swing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which leads show QRS complexes, bool (leads,), and where any lead does, bool (samples,)."""
+    """Which leads show QRS complexes, bool (n, leads), and where any lead does, bool (n, samples or 1)."""
     seen: np.ndarray = 2 * swing > SMALLEST_QRS_MV
-    active: np.ndarray = np.asarray(seen.any(axis=0))
-    if not active.any():
-        return np.zeros(len(swing), bool), active
-    return seen[:, active].mean(axis=1) > 0.5, active
+    active: np.ndarray = np.asarray(seen.any(axis=1))
+    share = (seen & active[:, None]).sum(axis=2) / np.maximum(active.sum(axis=1), 1)[:, None]
+    return share > 0.5, active
 
 
 def _qrs_feature(band: np.ndarray, beating: np.ndarray) -> np.ndarray:
-    """How much each sample looks like a QRS complex, (samples,)."""
-    slope = np.gradient(band, axis=1)
-    energy = _around(slope**2 + (0.5 * band) ** 2, ENERGY_WINDOW, "constant").mean(axis=-1)
+    """How much each sample looks like a QRS complex, (n, samples); band: (n, leads, samples)."""
+    slope = np.gradient(band, axis=2)
+    energy = _moving_mean(slope**2 + (0.5 * band) ** 2, ENERGY_WINDOW)
     # Each lead counts by its own typical QRS energy, so that a small lead votes as much as a tall one.
-    share = energy / np.maximum(_typical_maximum(energy, beating), 1e-9)
+    share = np.minimum(energy / np.maximum(_typical_maximum(energy, beating), 1e-9), MAX_SHARE)
     # The median over leads (the mean of two) ignores a burst of noise in some of them.
-    return np.median(np.sqrt(np.minimum(share, MAX_SHARE)), axis=0)
+    middle = sorted({(share.shape[1] - 1) // 2, share.shape[1] // 2})
+    return np.sqrt(np.partition(share, middle, axis=1)[:, middle]).mean(axis=1)
+
+
+def _moving_mean(x: np.ndarray, size: int) -> np.ndarray:
+    """The mean of so many samples, an odd number, around each of (..., samples), with zeros beyond the ends."""
+    out, half = x.copy(), size // 2
+    for shift in range(1, half + 1):
+        out[..., shift:] += x[..., :-shift]
+        out[..., :-shift] += x[..., shift:]
+    out /= size
+    return out
 
 
 def _around(x: np.ndarray, size: int, mode: Literal["constant", "edge"]) -> np.ndarray:
@@ -119,48 +216,127 @@ def _around(x: np.ndarray, size: int, mode: Literal["constant", "edge"]) -> np.n
     return np.lib.stride_tricks.sliding_window_view(np.pad(x, padding, mode), size, axis=-1)
 
 
-def _local_maxima(feature: np.ndarray, refractory: int) -> np.ndarray:
-    """Positions of the maxima above 0 that have no larger one within half of `refractory`; of a plateau, its middle."""
-    level = np.pad(feature, 1)
-    edges = np.flatnonzero(np.diff(level))  # between two of them the level is the same
-    up = np.diff(level)[edges] > 0
-    tops = ((edges[:-1] + edges[1:] - 1) // 2)[up[:-1] & ~up[1:]]
-    first = np.searchsorted(tops, tops - refractory // 2, "right")
-    last = np.searchsorted(tops, tops + refractory // 2)
-    largest = np.ones(len(tops), bool)
-    for i in np.argsort(feature[tops])[::-1]:
-        if largest[i]:
-            largest[first[i] : last[i]] = False
-            largest[i] = True
-    return tops[largest]
+# ---------------------------------------------------------------------------------------------------------------------
+# The choice: which maxima of the feature are QRS complexes
 
 
-def _block_maxima(x: np.ndarray) -> np.ndarray:
-    """(leads, samples) → (leads, blocks), the maximum of each block."""
-    count = max(1, x.shape[1] // BLOCK)
-    return np.stack([part.max(axis=1) for part in np.array_split(x, count, axis=1)], axis=1)
+def _local_maxima(feature: np.ndarray, refractory: int) -> list[np.ndarray]:
+    """Maxima above 0 that have no larger one within half of `refractory`; of a plateau, its middle.
 
-
-def _typical_maximum(x: np.ndarray, beating: np.ndarray) -> np.ndarray:
-    """The usual height of the peaks around each sample, (leads, samples): a moving median of the blocks' maxima.
-
-    beating: bool (blocks,); in a longer recording the others count only where no beating one is near.
+    feature: (n, samples); int (maxima,) for each row
     """
-    maxima = _block_maxima(x)
-    if maxima.shape[1] > SMOOTHING:
-        counts = _around(beating, SMOOTHING, "edge")
-        counts = counts | ~counts.any(axis=-1, keepdims=True)
-        smooth = np.nanmedian(np.where(counts, _around(maxima, SMOOTHING, "edge"), np.nan), axis=-1)
-    else:
-        smooth = np.median(maxima, axis=-1, keepdims=True)
-    index = np.arange(x.shape[1]) * smooth.shape[1] // x.shape[1]
-    return smooth[:, index]
+    n, samples = feature.shape
+    width = samples + 2 * refractory  # zeros part the rows, which lie one behind the other
+    level = np.pad(feature, ((0, 0), (refractory, refractory))).ravel()
+    step = np.diff(level)
+    edges = np.flatnonzero(step)  # between two of them the level is the same
+    up = step[edges] > 0
+    tops = ((edges[:-1] + edges[1:] + 1) // 2)[up[:-1] & ~up[1:]]
+    tops = tops[_largest_around(tops, level[tops], refractory // 2)]
+    row, at = np.divmod(tops, width)
+    return np.split(at - refractory, np.searchsorted(row, np.arange(1, n)))
+
+
+def _largest_around(at: np.ndarray, height: np.ndarray, reach: int) -> np.ndarray:
+    """Which of some points are kept, bool (n,), when the highest takes out those nearer than `reach`, and so on.
+
+    at: int (n,), sorted
+    """
+    first, last = np.searchsorted(at, at - reach, "right"), np.searchsorted(at, at + reach)
+    ranges = np.column_stack([first, last]).ravel()
+    open_, kept = np.ones(len(at), bool), np.zeros(len(at), bool)
+    while open_.any():
+        highest = np.maximum.reduceat(np.append(np.where(open_, height, -1.0), -1.0), ranges)[::2]
+        chosen = open_ & (height >= highest)
+        # of two points of the same height, the later one counts
+        again = np.flatnonzero(chosen)
+        near = np.diff(at[again]) < reach
+        chosen[again[:-1][near]] = False
+        kept |= chosen
+        open_ &= ~(np.maximum.reduceat(np.append(chosen, False).astype(np.int8), ranges)[::2] > 0)
+    return kept
+
+
+def _select(candidates: list[np.ndarray], feature: np.ndarray, refractory: int) -> list[np.ndarray]:
+    """The candidates of each row that are QRS complexes: above the threshold, no T wave, and found where overdue.
+
+    candidates: int (maxima,) for each row
+    feature: (n, samples), 1 where it is as high as is usual around
+    refractory: samples without a second complex
+    """
+    heights = [row[at] for row, at in zip(feature, candidates, strict=True)]
+    selected = []
+    for at, height, threshold in zip(candidates, heights, _thresholds(heights), strict=True):
+        chosen = _without_t_waves(at.tolist(), height.tolist(), (height > threshold).tolist(), refractory)
+        selected.append(at[_search_back(chosen, at, height)])
+    return selected
+
+
+def _thresholds(heights: list[np.ndarray]) -> list[np.ndarray]:
+    """How high a QRS complex must be, for each candidate of each row.
+
+    Flutter waves and artefacts lie between the QRS complexes: where they are large, the threshold rises.
+    """
+    counts = np.array([len(row) for row in heights])
+    stop = np.cumsum(counts)
+    first, all_heights = stop - counts, np.concatenate(heights)
+    noise = np.zeros(len(all_heights))
+    sizes = np.minimum(counts, NEIGHBOURS)
+    for size in np.unique(sizes[sizes > 0]).tolist():
+        of_size = np.repeat(sizes == size, counts)
+        low, high = (np.repeat(ends, counts)[of_size, None] for ends in (first, stop - 1))
+        around = np.flatnonzero(of_size)[:, None] + np.arange(size) - size // 2
+        tenth = NOISE_TENTH * size // 10
+        noise[of_size] = np.partition(all_heights[np.clip(around, low, high)], tenth, axis=1)[:, tenth]
+    return np.split(np.clip(NOISE_GAIN * noise, THRESHOLD, MAX_THRESHOLD), stop[:-1])
+
+
+def _without_t_waves(at: list[int], height: list[float], above: list[bool], refractory: int) -> list[int]:
+    """Indices of the candidates above the threshold, of two that are too near the higher one, and no T waves."""
+    chosen: list[int] = []
+    for i in (i for i, high in enumerate(above) if high):
+        if not chosen:
+            if at[i] >= T_WINDOW or height[i] >= T_RATIO:  # else the T wave of a beat before the start
+                chosen.append(i)
+            continue
+        gap, ratio = at[i] - at[chosen[-1]], height[i] / height[chosen[-1]]
+        if gap < refractory:
+            if ratio > 1:
+                chosen[-1] = i
+        elif gap >= T_WINDOW or ratio >= T_RATIO:
+            chosen.append(i)
+    return chosen
+
+
+def _search_back(chosen: list[int], candidates: np.ndarray, heights: np.ndarray) -> list[int]:
+    """Add the largest candidate above the low threshold in every gap that is long for its surroundings."""
+    if len(chosen) < 3:
+        return chosen
+    at = candidates[chosen].tolist()
+    gaps = [b - a for a, b in pairwise(at)]
+    usual = _middle(gaps)
+    added = []
+    for i in (i for i, gap in enumerate(gaps) if gap > OVERDUE * usual):
+        start, end = at[i], at[i + 1]
+        inside = (candidates > start + T_WINDOW) & (candidates < end - T_WINDOW)
+        between = np.flatnonzero(inside & (heights > LOW_THRESHOLD))
+        if end - start > OVERDUE * _middle(gaps[max(0, i - 4) : i + 5]) and len(between):
+            added.append(int(between[np.argmax(heights[between])]))
+    return sorted([*chosen, *added])
+
+
+def _middle(values: list[int]) -> float:
+    """The median."""
+    ordered, n = sorted(values), len(values)
+    return (ordered[(n - 1) // 2] + ordered[n // 2]) / 2
 
 
 def _with_fast_runs(peaks: np.ndarray, fast: np.ndarray) -> np.ndarray:
     """The peaks, in rhythms above 300 a minute those of `fast`, which follow each other sooner."""
-    flags = np.pad(np.diff(fast) <= FAST_GAP, 1)
-    edges = np.flatnonzero(np.diff(flags))
+    soon = np.diff(fast) <= FAST_GAP
+    if np.count_nonzero(soon) < FAST_RUN:
+        return peaks
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], soon, [False]))))
     for first, last in zip(edges[::2], edges[1::2], strict=True):
         if last - first >= FAST_RUN:
             run = fast[first : last + 1]
@@ -168,50 +344,16 @@ def _with_fast_runs(peaks: np.ndarray, fast: np.ndarray) -> np.ndarray:
     return peaks
 
 
-def _select(candidates: np.ndarray, feature: np.ndarray, refractory: int) -> np.ndarray:
-    """The candidates that are QRS complexes: above the threshold, no T wave, and found again where one is overdue.
-
-    feature: (samples,), 1 where it is as high as is usual around; refractory: samples without a second complex.
-    """
-    heights = feature[candidates]
-    # Flutter waves and artefacts lie between the QRS complexes: where they are large, the threshold rises.
-    around = np.sort(_around(heights, min(NEIGHBOURS, len(heights)), "edge"), axis=-1)
-    noise = around[:, NOISE_TENTH * around.shape[1] // 10]
-    threshold = np.clip(NOISE_GAIN * noise, THRESHOLD, MAX_THRESHOLD)
-    chosen: list[int] = []
-    for i in np.flatnonzero(heights > threshold).tolist():
-        if not chosen:
-            if candidates[i] < T_WINDOW and heights[i] < T_RATIO:
-                continue  # T wave of a beat before the start
-            chosen.append(i)
-            continue
-        gap, ratio = candidates[i] - candidates[chosen[-1]], heights[i] / heights[chosen[-1]]
-        if gap < refractory:
-            if ratio > 1:
-                chosen[-1] = i
-        elif gap >= T_WINDOW or ratio >= T_RATIO:
-            chosen.append(i)
-    return candidates[_search_back(np.array(chosen, int), candidates, heights)]
+def _refine(peaks: list[np.ndarray], height: np.ndarray) -> list[np.ndarray]:
+    """Move each peak of each row to the largest deflection within 80 ms; height: (n, samples)."""
+    row = np.repeat(np.arange(len(peaks)), [len(at) for at in peaks])
+    at = np.concatenate(peaks)
+    index = np.clip(at[:, None] + np.arange(-REFINE, REFINE + 1), 0, height.shape[1] - 1)
+    at = index[np.arange(len(at)), np.argmax(height[row[:, None], index], axis=1)]
+    refined = np.split(at, np.searchsorted(row, np.arange(1, len(peaks))))
+    return [_apart(np.unique(of_row)) for of_row in refined]
 
 
-def _search_back(chosen: np.ndarray, candidates: np.ndarray, heights: np.ndarray) -> np.ndarray:
-    """Add the largest candidate above the low threshold in every gap that is long for its surroundings."""
-    if len(chosen) < 3:
-        return chosen
-    gaps = np.diff(candidates[chosen])
-    added = []
-    for i in np.flatnonzero(gaps > OVERDUE * np.median(gaps)):
-        usual = np.median(gaps[max(0, i - 4) : i + 5])
-        start, end = candidates[chosen[i]], candidates[chosen[i + 1]]
-        inside = (candidates > start + T_WINDOW) & (candidates < end - T_WINDOW)
-        between = np.flatnonzero(inside & (heights > LOW_THRESHOLD))
-        if end - start > OVERDUE * usual and len(between):
-            added.append(between[np.argmax(heights[between])])
-    return np.sort(np.concatenate([chosen, np.array(added, int)]))
-
-
-def _refine(peaks: np.ndarray, height: np.ndarray) -> np.ndarray:
-    """Move each peak to the largest deflection within 80 ms."""
-    index = np.clip(peaks[:, None] + np.arange(-REFINE, REFINE + 1), 0, len(height) - 1)
-    refined = np.unique(index[np.arange(len(peaks)), np.argmax(height[index], axis=1)])
-    return refined[np.diff(refined, prepend=-REFRACTORY) >= REFRACTORY // 2]
+def _apart(peaks: np.ndarray) -> np.ndarray:
+    """Sorted peaks without those that follow another one at once."""
+    return peaks[np.diff(peaks, prepend=-REFRACTORY) >= REFRACTORY // 2]

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 
@@ -238,22 +239,32 @@ def _share(windows: np.ndarray) -> str:
 
 def _bridge(signal: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
     """Fill stretches without a signal with straight lines: float32 (leads, samples), and bool, True = has signal."""
-    filled, present = np.zeros(signal.shape, np.float32), np.ones(signal.shape, bool)
-    for lead, values in enumerate(signal):
-        finite = np.abs(values) < LARGEST  # False for NaN
-        good = finite & ~_held(values, rate)
+    present = np.ones(signal.shape, bool)
+    finite = np.abs(signal) < LARGEST  # False for NaN
+    broken = ~finite.all(axis=1) | _may_be_held(signal, rate)
+    filled = (signal - np.median(signal, axis=1, keepdims=True)).astype(np.float32)  # small numbers keep float32 exact
+    for lead in np.flatnonzero(broken):
+        values = signal[lead]
+        good = finite[lead] & ~_held(values, rate)
         if not good.any():
-            present[lead] = False
-            continue
-        offset = np.median(values[good])  # small numbers keep float32 exact
-        if good.all():
-            filled[lead] = values - offset
+            filled[lead], present[lead] = 0, False
             continue
         at = np.arange(values.size)
-        filled[lead] = np.interp(at, at[good], values[good] - offset)
+        filled[lead] = np.interp(at, at[good], values[good] - np.median(values[good]))
         for start, stop in find_runs(~good, GAP * rate):
             present[lead, start:stop] = False
     return filled, present
+
+
+def _may_be_held(signal: np.ndarray, rate: float) -> np.ndarray:
+    """In which of (leads, samples) one value lasts for longer than `EDGE`, bool (leads,)."""
+    leads, samples = signal.shape
+    changes = np.ones((leads, samples + 1), bool)
+    changes[:, 1:-1] = signal[:, 1:] != signal[:, :-1]
+    at = np.flatnonzero(changes)
+    held = np.zeros(leads, bool)
+    held[at[:-1][np.diff(at) - 1 > EDGE * rate] // (samples + 1)] = True
+    return held
 
 
 def _held(values: np.ndarray, rate: float) -> np.ndarray:
@@ -326,9 +337,11 @@ def _take_out_steps(signal: np.ndarray, lead: int, rows: list[int], rate: float)
         at = int(i) + sharp
         if min(at - gap, x.size - at - gap) < half:
             continue
-        levels = [np.median(x[at + gap :][:n]) - np.median(x[: at - gap][-n:]) for n in (brief, half, 2 * half)]
         height = _step_height(x, at, sharp)
-        if abs(height) < STEP or not all(AGREEMENT[0] < level / height < AGREEMENT[1] for level in levels):
+        if abs(height) < STEP:
+            continue
+        levels = (np.median(x[at + gap :][:n]) - np.median(x[: at - gap][-n:]) for n in (brief, half, 2 * half))
+        if not all(AGREEMENT[0] < level / height < AGREEMENT[1] for level in levels):
             continue
         for row in rows:
             _take_out(signal[row], at, sharp)
@@ -365,23 +378,45 @@ def resample(signal: np.ndarray, rate: float, to: float = SAMPLING_RATE) -> np.n
     up, down = ratio.numerator, ratio.denominator
     if up == down:
         return signal
+    # Output m sits at m * down on the upsampled grid, where only each up-th sample is not zero.
+    n = -(-signal.shape[1] * up // down)
+    reach, phases = _polyphase(up, down)
+    padded = np.pad(signal, ((0, 0), (reach, reach + 1 + 2 * down)), mode="symmetric")
+    out = np.empty((signal.shape[0], n), np.float32)
+    for first in range(min(up, n)):
+        position, phase = divmod(first * down, up)
+        out[:, first::up] = _weigh(padded[:, position:], phases[phase], down, len(range(first, n, up)))
+    return out
+
+
+@lru_cache(maxsize=8)
+def _polyphase(up: int, down: int) -> tuple[int, np.ndarray]:
+    """How far the filter reaches to either side, in samples, and its weights at each phase, float32 (up, 2 reach + 1).
+
+    A sinc in Kaiser's window, as `scipy.signal.resample_poly` has it.
+    """
     half = 10 * max(up, down)
     taps = np.sinc(np.arange(-half, half + 1) / max(up, down)) * np.kaiser(2 * half + 1, 5.0)
     taps *= up / taps.sum()
-    # Output m sits at m * down on the upsampled grid, where only each up-th sample is not zero.
-    n = -(-signal.shape[1] * up // down)
     reach = half // up + 1
-    padded = np.pad(signal, ((0, 0), (reach, reach + 1 + down)), mode="symmetric")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1, axis=1)
-    out = np.empty((signal.shape[0], n), np.float32)
-    offsets = (np.arange(2 * reach + 1) - reach) * up
-    for first in range(min(up, n)):
-        position, phase = divmod(first * down, up)
-        index = half + phase - offsets
-        weights = np.where((index >= 0) & (index <= 2 * half), taps[np.clip(index, 0, 2 * half)], 0).astype(np.float32)
-        count = len(range(first, n, up))
-        out[:, first::up] = windows[:, position::down][:, :count] @ weights
-    return out
+    index = half + np.arange(up)[:, None] - (np.arange(2 * reach + 1) - reach) * up
+    inside = (index >= 0) & (index <= 2 * half)
+    return reach, np.where(inside, taps[np.clip(index, 0, 2 * half)], 0).astype(np.float32)
+
+
+def _weigh(x: np.ndarray, weights: np.ndarray, step: int, count: int) -> np.ndarray:
+    """The weighted sums of (leads, samples) over windows that begin at each `step`-th sample: (leads, count).
+
+    The windows overlap: each block of `step` samples is weighed once for each place that it has in one.
+    """
+    blocks = -(-len(weights) // step)
+    by_place = np.zeros((blocks, step), np.float32)
+    by_place.flat[: len(weights)] = weights
+    parts = x[:, : (count + blocks - 1) * step].reshape(len(x), -1, step) @ by_place.T
+    total: np.ndarray = parts[:, :count, 0].copy()
+    for place in range(1, blocks):
+        total += parts[:, place : place + count, place]
+    return total
 
 
 def _filter(signal: np.ndarray, rate: float) -> np.ndarray:
@@ -394,13 +429,18 @@ def _filter(signal: np.ndarray, rate: float) -> np.ndarray:
     t = np.linspace(-1, 1, n, dtype=np.float32)
     signal = signal - signal.mean(1, keepdims=True)
     signal = signal - (signal @ t / (t @ t))[:, None] * t
-    frequency = np.fft.rfftfreq(2 * n, 1 / rate)[1:]
+    spectrum = np.fft.rfft(np.concatenate((signal, signal[:, ::-1]), axis=1), axis=1)
+    return np.fft.irfft(spectrum * _gain(2 * n, rate), 2 * n, axis=1)[:, :n].astype(np.float32)
+
+
+@lru_cache(maxsize=8)
+def _gain(samples: int, rate: float) -> np.ndarray:
+    """The gain of the band-pass at each frequency of a signal of so many samples at `rate`, float32."""
+    frequency = np.fft.rfftfreq(samples, 1 / rate)[1:]
     passed, stopped = (min(f * rate / SAMPLING_RATE, most) for f, most in zip(LOWPASS, WIDEST, strict=True))
     gain = 1 / (1 + (HIGHPASS / frequency) ** HIGHPASS_STEEPNESS)
     fall = np.clip((frequency - passed) / (stopped - passed), 0, 1)
-    gain = np.concatenate(([0], gain * (1 + np.cos(np.pi * fall)) / 2)).astype(np.float32)
-    spectrum = np.fft.rfft(np.concatenate((signal, signal[:, ::-1]), axis=1), axis=1)
-    return np.fft.irfft(spectrum * gain, 2 * n, axis=1)[:, :n].astype(np.float32)
+    return np.concatenate(([0], gain * (1 + np.cos(np.pi * fall)) / 2)).astype(np.float32)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

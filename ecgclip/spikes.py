@@ -134,8 +134,12 @@ def _in_block(x: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
 
 def _rise(x: np.ndarray, reach: int) -> np.ndarray:
     """How high each sample of (leads, samples) stands over the line between those `reach` before and after."""
-    padded = np.pad(x, ((0, 0), (reach, reach)), "edge")
-    return x - (padded[:, : -2 * reach] + padded[:, 2 * reach :]) / 2
+    first, last = (np.repeat(x[:, end : end + 1 or None], reach, axis=1) for end in (0, -1))
+    beside = np.concatenate([first, x[:, :-reach]], axis=1)
+    beside += np.concatenate([x[:, reach:], last], axis=1)
+    beside /= -2
+    beside += x
+    return beside
 
 
 def _over_leads(x: np.ndarray) -> np.ndarray:
@@ -145,7 +149,11 @@ def _over_leads(x: np.ndarray) -> np.ndarray:
 
 def _maxima(height: np.ndarray, apart: int) -> np.ndarray:
     """Where (samples,) is highest among its neighbours."""
-    around = np.lib.stride_tricks.sliding_window_view(np.pad(height, apart), 2 * apart + 1).max(axis=1)
+    around, size = np.pad(height, apart), 1
+    while size <= 2 * apart:  # each step widens the window that the maximum is taken over
+        step = min(size, 2 * apart + 1 - size)
+        around = np.maximum(around[:-step], around[step:])
+        size += step
     return np.flatnonzero((height == around) & (height > 0))
 
 

@@ -15,8 +15,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import chain, repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,9 +28,10 @@ from ecgclip.files import write_atomic
 from ecgclip.io.read import read_ecg
 from ecgclip.io.records import record_stamp
 from ecgclip.knowledge.criteria.readings import read
-from ecgclip.measure.beats import find_beats
+from ecgclip.measure.batch import Window
+from ecgclip.measure.beats import find_beats_of_many
 from ecgclip.measure.guideline import finding_texts, findings
-from ecgclip.measure.measurement import Measurement, measure
+from ecgclip.measure.measurement import Measurement, measure_many, windows_of
 from ecgclip.measure.vector import features
 from ecgclip.prepare import SAMPLING_RATE, prepare
 
@@ -41,6 +43,7 @@ PREPARATION = (
     "ecg.py", "peaks.py", "prepare.py", "data/beats.py", "data/windows.py", "knowledge/criteria/quantities.py",
     "knowledge/criteria/readings.py",
 )  # fmt: skip
+CHUNK = 32  # cases that a process prepares and measures together
 BLOCK = 1024  # cases whose rows are written at once; an interruption costs no more
 
 
@@ -94,22 +97,22 @@ class Windows:
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# One case
+# A few cases
 
 
 def case_windows(
-    case: Case,
+    cases: Sequence[Case],
     keys: tuple[str, ...],
     sampling_rate: int = SAMPLING_RATE,
     variants: int = VARIANTS,
     max_windows: int = 3,
-) -> list[dict[str, np.ndarray]]:
-    """Prepare and measure the first windows of a case.
+) -> list[list[dict[str, np.ndarray]] | EcgclipError]:
+    """Prepare and measure the first windows of cases.
 
     Parameters
     ----------
-    case : Case
-        The record.
+    cases : sequence of Case
+        The records.
     keys : tuple of str
         Findings to keep.
     sampling_rate : int
@@ -121,34 +124,74 @@ def case_windows(
 
     Returns
     -------
-    list of dict
-        For each window the columns of `Windows`, without `case`.
+    list
+        For each case why it cannot be read, or for each of its windows the columns of `Windows`, without `case`.
     """
-    prepared = prepare(read_ecg(case.path).between(case.start_s, case.stop_s), sampling_rate)
-    beats = find_beats(prepared)
-    rows = []
-    for i in range(min(max_windows, len(prepared.signal))):
-        mask, length = prepared.mask[i], prepared.length[i]
-        signal = prepared.signal[i, :, :length]
-        of_beats = (beats.windows[i], beats.around[i], beats.recorded[i], prepared.spikes_in(i))
-        measurement = measure(signal, mask, *of_beats)
-        leads = _lead_subsets(case, i, mask, variants)
-        r_peaks_s = _padded_seconds(beats.windows[i])
-        found = findings(measurement, case.age, case.sex)
-        rows.append(
-            {
-                "signal": prepared.encoder_signal[i].astype(np.float16),
-                "mask": mask,
-                "length": np.int64(round(length * sampling_rate / SAMPLING_RATE)),
-                "r_peaks": r_peaks_s,
-                "leads": leads,
-                "features": _subset_features(signal, leads, of_beats, measurement),
-                "readings": read(measurement),
-                "findings": np.array([UNKNOWN if found[key] is None else found[key] for key in keys], np.int8),
-                "beats": _beat_kinds(r_peaks_s, case.beats),
-            }
-        )
-    return rows
+    rows: list[list[dict[str, np.ndarray]]] = [[] for _ in cases]
+    failed: dict[int, EcgclipError] = {}
+    read_cases = {}
+    for i, case in enumerate(cases):
+        try:
+            read_cases[i] = prepare(read_ecg(case.path).between(case.start_s, case.stop_s), sampling_rate)
+        except EcgclipError as error:
+            failed[i] = error
+    beats = find_beats_of_many(list(read_cases.values()))
+    shown = [
+        _Shown(i, k, window, _lead_subsets(cases[i], k, window.mask, variants))
+        for (i, prepared), found in zip(read_cases.items(), beats, strict=True)
+        for k, window in enumerate(windows_of(prepared, found)[:max_windows])
+    ]
+    for one, measurements in zip(shown, _measured(shown), strict=True):
+        signal = read_cases[one.case].encoder_signal[one.number]
+        rows[one.case].append(_row(cases[one.case], one, signal, measurements, keys, sampling_rate))
+    return [failed.get(i, rows_of_case) for i, rows_of_case in enumerate(rows)]
+
+
+class _Shown(NamedTuple):
+    """A window of a case, and the subsets of its leads that it is measured in, bool (variants, 12)."""
+
+    case: int
+    number: int
+    window: Window
+    leads: np.ndarray
+
+
+def _measured(shown: Sequence[_Shown]) -> list[list[Measurement]]:
+    """Each window measured in all of its lead subsets; a subset that comes twice is measured once."""
+    whole = measure_many([one.window for one in shown])
+    parts: dict[tuple[int, bytes], Window] = {}
+    for i, one in enumerate(shown):
+        for subset in one.leads[1:]:
+            if (subset != one.leads[0]).any():
+                signal = one.window.signal * subset[:, None]
+                parts.setdefault((i, subset.tobytes()), one.window._replace(signal=signal, mask=subset))
+    found = dict(zip(parts, measure_many(list(parts.values())), strict=True))
+    return [[found.get((i, subset.tobytes()), whole[i]) for subset in one.leads] for i, one in enumerate(shown)]
+
+
+def _row(
+    case: Case,
+    one: _Shown,
+    signal: np.ndarray,
+    measurements: Sequence[Measurement],
+    keys: tuple[str, ...],
+    sampling_rate: int,
+) -> dict[str, np.ndarray]:
+    """The columns of one window; signal: float32 (12, samples) at the encoder's rate."""
+    window, whole = one.window, measurements[0]
+    r_peaks_s = _padded_seconds(window.peaks)
+    found = findings(whole, case.age, case.sex)
+    return {
+        "signal": signal.astype(np.float16),
+        "mask": window.mask,
+        "length": np.array(round(window.signal.shape[1] * sampling_rate / SAMPLING_RATE)),
+        "r_peaks": r_peaks_s,
+        "leads": one.leads,
+        "features": np.stack([features(measurement) for measurement in measurements]),
+        "readings": read(whole),
+        "findings": np.array([UNKNOWN if found[key] is None else found[key] for key in keys], np.int8),
+        "beats": _beat_kinds(r_peaks_s, case.beats),
+    }
 
 
 def _lead_subsets(case: Case, window: int, mask: np.ndarray, variants: int) -> np.ndarray:
@@ -180,21 +223,6 @@ def keep_leads(rng: np.random.Generator) -> np.ndarray:
     if keep[LIMB].sum() >= 2:
         keep[LIMB] = True
     return keep
-
-
-def _subset_features(
-    signal: np.ndarray, leads: np.ndarray, of_beats: tuple[Any, Any, Any, Any], whole: Measurement
-) -> np.ndarray:
-    """Return float32 (variants, features), measured in each subset of the leads; the first is the `whole` measurement.
-
-    of_beats: the window's `peaks`, `around`, `recorded` and `spikes` for `measure`.
-    """
-    # a record of one lead has but one subset: each is measured once
-    by_subset = {leads[0].tobytes(): features(whole)}
-    for subset in leads:
-        if subset.tobytes() not in by_subset:
-            by_subset[subset.tobytes()] = features(measure(signal * subset[:, None], subset, *of_beats))
-    return np.stack([by_subset[subset.tobytes()] for subset in leads])
 
 
 def _padded_seconds(peaks: np.ndarray) -> np.ndarray:
@@ -246,7 +274,7 @@ def load_windows(
         with closing(sqlite3.connect(cache / f"{folder.name}.lock", timeout=1e6, isolation_level=None)) as lock:
             lock.execute("BEGIN EXCLUSIVE")
             if not folder.is_dir():
-                _write(folder, [(case, keys, sampling_rate, variants) for case in cases], workers)
+                _write(folder, cases, (keys, sampling_rate, variants), workers)
     table = json.loads((folder / "columns.json").read_text())["columns"]
     columns = {k: np.memmap(folder / k, np.dtype(kind), "r", shape=tuple(shape)) for k, (kind, shape) in table.items()}
     return Windows(**columns, finding_keys=keys, beat_concepts=BEAT_CONCEPTS)
@@ -263,14 +291,6 @@ def _digest(cases: Iterable[Case], settings: list[Any]) -> str:
     return hashlib.sha256(code + json.dumps([described, settings]).encode()).hexdigest()[:16]
 
 
-def _try_windows(job: tuple[Any, ...]) -> list[dict] | str:
-    """The rows of a case, or why it cannot be read."""
-    try:
-        return case_windows(*job)
-    except EcgclipError as error:
-        return str(error)
-
-
 @contextmanager
 def _processes(workers: int) -> Iterator[ProcessPoolExecutor]:
     """A pool that, when interrupted, does not work off what is waiting first."""
@@ -281,21 +301,26 @@ def _processes(workers: int) -> Iterator[ProcessPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
-def _write(folder: Path, jobs: list[tuple], workers: int) -> None:
-    """Write the rows of all jobs, a block at a time, into a folder beside, which gets its name when all are there."""
+def _write(folder: Path, cases: list[Case], settings: tuple[Any, ...], workers: int) -> None:
+    """Write the rows of all cases, a block at a time, into a folder beside, which gets its name when all are there.
+
+    settings: arguments of `case_windows`
+    """
     from rich.progress import Progress
 
     partial = folder.with_name(f"{folder.name}.partial")
     done = _resume(partial)
     with _processes(workers) as pool, Progress() as bar:
-        task = bar.add_task("preparing", total=len(jobs), completed=done["cases"])
-        while done["cases"] < len(jobs):
+        task = bar.add_task("preparing", total=len(cases), completed=done["cases"])
+        while done["cases"] < len(cases):
             first = done["cases"]
             rows, index = [], []
-            results = pool.map(_try_windows, jobs[first : first + BLOCK], chunksize=16)
-            for i, result in enumerate(results, first):
+            block_of_cases = cases[first : first + BLOCK]
+            chunks = [block_of_cases[i : i + CHUNK] for i in range(0, len(block_of_cases), CHUNK)]
+            results = pool.map(case_windows, chunks, *(repeat(value) for value in settings))
+            for i, result in enumerate(chain.from_iterable(results), first):
                 bar.advance(task)
-                if isinstance(result, str):
+                if isinstance(result, EcgclipError):
                     print(f"left out: {result}")
                 else:
                     rows += result
@@ -303,7 +328,7 @@ def _write(folder: Path, jobs: list[tuple], workers: int) -> None:
             if rows:
                 block = {k: np.stack([row[k] for row in rows]) for k in rows[0]} | {"case": np.array(index)}
                 _append(partial, done["columns"], block)
-            done["cases"] = min(first + BLOCK, len(jobs))
+            done["cases"] = min(first + BLOCK, len(cases))
             write_atomic(partial / "columns.json", json.dumps(done))
     if not done["columns"]:
         shutil.rmtree(partial)

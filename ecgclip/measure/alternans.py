@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ecgclip.ecg import AVF, I
-from ecgclip.measure.beats import NAN
+from ecgclip.measure.batch import NAN
 from ecgclip.measure.median import FINE, Edges, R
 from ecgclip.peaks import cut_beats
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ecgclip.ecg import AVF, II, III, V1
-from ecgclip.measure.beats import NAN
+from ecgclip.measure.batch import NAN, Batch, Columns, columns
 from ecgclip.peaks import RATE
 
 ATRIAL_LEADS = (II, III, AVF, V1)  # where flutter waves stand out
@@ -21,7 +21,12 @@ RATE_DOUBT = 2.0  # per minute: the spectrum tells the rate so well
 QRS = 6  # samples on either side of R that a line replaces
 
 
-def measure_atrial_waves(signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray) -> dict[str, Any]:
+def measure_atrial_waves(batch: Batch) -> Columns:
+    """The strongest wave in the band of flutter: fields of a `Measurement`."""
+    return columns([_measure_atrial_waves(x, batch.mask, p) for x, p in zip(batch.signal, batch.peaks, strict=True)])
+
+
+def _measure_atrial_waves(signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray) -> dict[str, Any]:
     """Measure the strongest wave in the band of flutter, in what is left when a line replaces each QRS complex.
 
     Parameters

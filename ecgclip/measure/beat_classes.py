@@ -15,7 +15,8 @@ from functools import cached_property
 
 import numpy as np
 
-from ecgclip.measure.beats import NAN, SAME_SHAPE, Bounds
+from ecgclip.measure.batch import NAN, Bounds
+from ecgclip.measure.beats import SAME_SHAPE
 from ecgclip.measure.median import AFTER, BEFORE
 from ecgclip.measure.rhythm import EARLY, LATE, MIN_WIDE, intervals_of, qrs_widths, turns_taken
 from ecgclip.measure.spikes import spike_before

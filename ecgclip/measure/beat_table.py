@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ecgclip.ecg import V1, V6, I
+from ecgclip.measure.batch import NAN, Batch, Bounds, Columns, row
 from ecgclip.measure.beat_classes import (
     EARLY_WIDE,
     NARROW_MS,
@@ -19,7 +20,6 @@ from ecgclip.measure.beat_classes import (
     complexes,
     median,
 )
-from ecgclip.measure.beats import NAN, Bounds
 from ecgclip.measure.limits import THRESHOLDS
 from ecgclip.measure.rhythm import EARLY, MIN_BEATS, irregularity_of, turns_taken
 from ecgclip.peaks import RATE, cut_beats
@@ -124,7 +124,17 @@ def no_table(beats: int = 0) -> BeatTable:
     return BeatTable(np.full(beats, "other"), np.zeros(beats, bool), np.full(beats, NAN))
 
 
-def tabulate(
+def tabulate(batch: Batch, values: Columns) -> list[BeatTable]:
+    """Class and shape of every beat of each window, and what follows; values: what was measured before."""
+    return [
+        _tabulate(signal, batch.mask, peaks, around, spikes, row(values, i))
+        for i, (signal, peaks, around, spikes) in enumerate(
+            zip(batch.signal, batch.peaks, batch.around, batch.spikes, strict=True)
+        )
+    ]
+
+
+def _tabulate(
     signal: np.ndarray,
     mask: np.ndarray,
     peaks: np.ndarray,

@@ -8,18 +8,16 @@ are 0.979, 0.929 (xqrs), 0.994, 0.990 (gqrs) and 0.995, 0.989 here, in a fifteen
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 
-from ecgclip.peaks import RATE, REFRACTORY, cut_beats, r_peaks
+from ecgclip.measure.batch import Batch
+from ecgclip.peaks import MOST, RATE, REFRACTORY, cut_beats, r_peaks_of_many
 from ecgclip.prepare import Prepared, find_runs
 from ecgclip.spikes import bare_spikes
-
-NAN = float("nan")
-Bounds: TypeAlias = tuple[float, float]
 
 GAP = 10  # samples (100 ms): a longer stretch of zeros in all leads is a gap without a signal
 LONGEST = 60 * 10 * RATE  # samples searched at once: ten minutes, so that a day fits into memory
@@ -61,34 +59,82 @@ class Beats:
 
 def find_beats(prepared: Prepared) -> Beats:
     """Find the heartbeats of a recording, over all of its windows at once."""
-    starts = np.rint(prepared.start_s * RATE).astype(int)
-    stops = starts + prepared.length
-    silence = np.rint(np.array(prepared.silence).reshape(-1, 2) * RATE).astype(int)
-    parts = [np.empty(0, int)]
-    for first, last in _stretches(prepared.mask, starts, stops):
-        low, high = starts[first], stops[last - 1]
-        begin, signal = _joined(prepared.signal, starts, stops, low - MARGIN, high + MARGIN)
-        active = np.ones(signal.shape[1], bool)
-        for start, stop in silence:
-            active[max(start + SILENCE_MARGIN - begin, 0) : max(stop - SILENCE_MARGIN - begin, 0)] = False
-        at = np.flatnonzero(active)[r_peaks(signal[:, active], prepared.mask[first])]
-        at = begin + at[~bare_spikes(signal[prepared.mask[first]], at)]
+    return find_beats_of_many([prepared])[0]
+
+
+def find_beats_of_many(recordings: Sequence[Prepared]) -> list[Beats]:
+    """Find the heartbeats of several recordings; as of `find_beats`, in a fraction of the time."""
+    stretches = [stretch for i, prepared in enumerate(recordings) for stretch in _stretches(i, prepared)]
+    peaks: list[list[np.ndarray]] = [[np.empty(0, int)] for _ in recordings]
+    alike: dict[tuple[bytes, int], list[_Stretch]] = {}
+    for stretch in stretches:
+        alike.setdefault((stretch.mask.tobytes(), int(stretch.active.sum())), []).append(stretch)
+    for group in alike.values():
+        for part in (group[k : k + MOST] for k in range(0, len(group), MOST)):
+            leads = [stretch.signal[stretch.mask] for stretch in part]
+            found = r_peaks_of_many(np.stack([x[:, s.active] for x, s in zip(leads, part, strict=True)]))
+            for stretch, x, at in zip(part, leads, found, strict=True):
+                peaks[stretch.recording].append(stretch.own(x, np.flatnonzero(stretch.active)[at]))
+    return [_beats(prepared, np.concatenate(of_one)) for prepared, of_one in zip(recordings, peaks, strict=True)]
+
+
+class _Stretch(NamedTuple):
+    """Neighbouring windows of a recording with the same leads, searched as one signal.
+
+    recording: which one
+    low, high: where the windows start and stop, samples of the recording
+    begin: where the signal starts, with a margin of other windows
+    signal: float32 (12, samples), mV
+    active: bool (samples,), without electrical silence
+    mask: bool (12,)
+    """
+
+    recording: int
+    low: int
+    high: int
+    begin: int
+    signal: np.ndarray
+    active: np.ndarray
+    mask: np.ndarray
+
+    def own(self, leads: np.ndarray, at: np.ndarray) -> np.ndarray:
+        """Of R peaks, samples of the signal, those of these windows that are no bare spikes: samples of the recording.
+
+        leads: (leads, samples), those that are usable
+        """
+        at = self.begin + at[~bare_spikes(leads, at)]
         # a beat at the very edge may lie on either side of it
-        parts.append(at[(at >= low - REFRACTORY // 2) & (at < high + REFRACTORY // 2)])
-    peaks = np.unique(np.concatenate(parts))
-    peaks = peaks[np.diff(peaks, prepend=-REFRACTORY) >= REFRACTORY // 2]
-    gaps = _gaps(prepared.signal, starts, stops, silence)
-    return _by_window(peaks, starts, stops, gaps)
+        return at[(at >= self.low - REFRACTORY // 2) & (at < self.high + REFRACTORY // 2)]
 
 
-def _stretches(mask: np.ndarray, starts: np.ndarray, stops: np.ndarray) -> Iterator[tuple[int, int]]:
-    """First and last + 1 of neighbouring windows with the same leads, ten minutes at most."""
+def _stretches(recording: int, prepared: Prepared) -> Iterator[_Stretch]:
+    """The stretches of a recording, of ten minutes at most."""
+    starts, stops, silence = _samples(prepared)
     first = 0
     for i in range(1, len(starts) + 1):
-        goes_on = i < len(starts) and starts[i] <= stops[i - 1] and (mask[i] == mask[first]).all()
+        goes_on = i < len(starts) and starts[i] <= stops[i - 1] and (prepared.mask[i] == prepared.mask[first]).all()
         if not goes_on or stops[i] - starts[first] > LONGEST:
-            yield first, i
+            low, high = starts[first], stops[i - 1]
+            begin, signal = _joined(prepared.signal, starts, stops, low - MARGIN, high + MARGIN)
+            active = np.ones(signal.shape[1], bool)
+            for start, stop in silence:
+                active[max(start + SILENCE_MARGIN - begin, 0) : max(stop - SILENCE_MARGIN - begin, 0)] = False
+            yield _Stretch(recording, low, high, begin, signal, active, prepared.mask[first])
             first = i
+
+
+def _samples(prepared: Prepared) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where the windows start and stop, and the silences, int (silences, 2): samples of the recording."""
+    starts = np.rint(prepared.start_s * RATE).astype(int)
+    return starts, starts + prepared.length, np.rint(np.array(prepared.silence).reshape(-1, 2) * RATE).astype(int)
+
+
+def _beats(prepared: Prepared, peaks: np.ndarray) -> Beats:
+    """The R peaks of a recording, samples, by its windows."""
+    starts, stops, silence = _samples(prepared)
+    peaks = np.unique(peaks)
+    peaks = peaks[np.diff(peaks, prepend=-REFRACTORY) >= REFRACTORY // 2]
+    return _by_window(peaks, starts, stops, _gaps(prepared.signal, starts, stops, silence))
 
 
 def _joined(windows: np.ndarray, starts: np.ndarray, stops: np.ndarray, low: int, high: int) -> tuple[int, np.ndarray]:
@@ -133,7 +179,17 @@ def _by_window(peaks: np.ndarray, starts: np.ndarray, stops: np.ndarray, gaps: n
     return Beats(peaks / RATE, tuple(windows), pairs(around), pairs(recorded))
 
 
-def similarity(signal: np.ndarray, peaks: np.ndarray) -> np.ndarray:
+def similarity(batch: Batch) -> list[np.ndarray]:
+    """How alike the QRS complexes of each window are to its dominant one: as of `_similarity`."""
+    return [_similarity(leads, peaks) for leads, peaks in zip(batch.leads, batch.peaks, strict=True)]
+
+
+def dominant(batch: Batch) -> list[np.ndarray]:
+    """Which beats of each window are of the dominant kind, n times bool (beats,)."""
+    return [_dominant(leads, peaks) for leads, peaks in zip(batch.leads, batch.peaks, strict=True)]
+
+
+def _similarity(signal: np.ndarray, peaks: np.ndarray) -> np.ndarray:
     """How alike the QRS complexes are to the dominant one: correlation (beats,), best of shifts by one sample."""
     beats = cut_beats(signal, peaks, QRS // 2 + 1, QRS // 2 + 2)
     shapes = beats - beats.mean(axis=2, keepdims=True)
@@ -147,12 +203,12 @@ def similarity(signal: np.ndarray, peaks: np.ndarray) -> np.ndarray:
     return np.max([_correlate(shift, template)[:, 0] for shift in shifts], axis=0)
 
 
-def dominant(signal: np.ndarray, peaks: np.ndarray) -> np.ndarray:
+def _dominant(signal: np.ndarray, peaks: np.ndarray) -> np.ndarray:
     """Which beats are of the dominant kind, bool (beats,): its QRS shape, and not early."""
     if len(peaks) < 3:
         return np.ones(len(peaks), bool)
     rr = np.diff(peaks, prepend=peaks[0] - np.median(np.diff(peaks)))
-    chosen = (similarity(signal, peaks) > SAME_SHAPE) & (rr > EARLY * np.median(rr))
+    chosen = (_similarity(signal, peaks) > SAME_SHAPE) & (rr > EARLY * np.median(rr))
     return chosen if chosen.any() else np.ones(len(peaks), bool)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ecgclip.measure.beats import NAN
+from ecgclip.measure.batch import NAN, Batch, Columns, columns
 from ecgclip.peaks import RATE
 
 OF_COURSE = ("signal_height_mv", "wave_rate", "chaos", "sine_wave", "axis_twist")  # what is measured here
@@ -29,7 +29,12 @@ FAST_RATES = (120, 360)  # per minute: those of ventricular flutter, torsades an
 TWIST, NO_TWIST = 0.5, 0.35
 
 
-def measure_course(signal: np.ndarray, mask: np.ndarray) -> dict[str, Any]:
+def measure_course(batch: Batch) -> Columns:
+    """The course of all leads together: fields of a `Shape`."""
+    return columns([_measure_course(signal, batch.mask) for signal in batch.signal])
+
+
+def _measure_course(signal: np.ndarray, mask: np.ndarray) -> dict[str, Any]:
     """Measure the course of all leads together.
 
     Parameters

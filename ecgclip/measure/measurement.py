@@ -1,4 +1,4 @@
-"""All numbers of one ECG as a cardiologist takes them: `measure`, or `measure_windows` for a whole recording.
+"""All numbers of an ECG as a cardiologist takes them: `measure`, or `measure_many` for many windows at once.
 
 Signals are prepared ones: float32 (12, samples) in mV at 100 Hz, baseline removed, zeros where the mask is False.
 
@@ -8,6 +8,7 @@ installation, and delineate single leads, while the standard wants the earliest 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -15,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from ecgclip.measure.atrial import measure_atrial_waves
+from ecgclip.measure.batch import NAN, NO_SPIKES, Batch, Bounds, Columns, Window, batches, put, row
 from ecgclip.measure.beat_table import BeatTable, tabulate
-from ecgclip.measure.beats import NAN, Beats, Bounds, dominant
+from ecgclip.measure.beats import Beats, dominant
 from ecgclip.measure.course import measure_course
 from ecgclip.measure.p_train import Atria, measure_atria
 from ecgclip.measure.quality import measure_quality
@@ -29,7 +31,7 @@ from ecgclip.prepare import Prepared
 DEFAULT_RR = 800.0  # ms, where no interval was measured
 # With intervals as irregular as in atrial fibrillation, P waves must be at least this consistent to count as present.
 CHAOTIC, SURE_P = 0.09, 0.93
-NO_SPIKES = np.empty((0, 2))
+MOST = 64  # windows measured together
 CLASSES = ("early", "wide", "late", "run")  # of beats, whose waves are measured apart from the usual ones
 
 
@@ -95,9 +97,8 @@ def measure(
     around: Bounds = (NAN, NAN),
     recorded: Bounds | None = None,
     spikes: np.ndarray = NO_SPIKES,
-    detailed: bool = True,
 ) -> Measurement:
-    """Measure one ECG. What cannot be measured is NaN or None; nothing is raised.
+    """Measure one window. What cannot be measured is NaN or None; nothing is raised.
 
     Parameters
     ----------
@@ -106,76 +107,106 @@ def measure(
         True where the lead is usable.
     peaks : int (beats,)
         R peaks, samples, as of `r_peaks`.
-    around : (float, float)
-        The R peaks before and after the signal, in samples from its start, as of `find_beats`; NaN where there is none.
-    recorded : (float, float), optional
-        From where to where there is a recording around the signal without a gap, likewise; the signal itself if None.
-    spikes : float (spikes, 2), optional
-        Pacing spikes that were found in the raw recording, as of `Prepared.spikes_in`.
-    detailed : bool, optional
-        False leaves out the P train and the classes of beats, which the ECG encoder does not read.
+    around, recorded, spikes
+        As of a `Window`.
     """
-    signal, mask, peaks = np.asarray(signal, np.float64), np.asarray(mask, bool), np.asarray(peaks, int)
-    recorded = (0, signal.shape[1]) if recorded is None else recorded
-    values = _nothing() | measure_rhythm(signal[mask], peaks, around, recorded)
-    values |= measure_atrial_waves(signal, mask, peaks) | measure_quality(signal, mask, peaks)
-    rr = values["rr_ms"]
-    if mask.any() and len(peaks):
-        values |= measure_waves(signal, mask, peaks, np.median(rr) if len(rr) else DEFAULT_RR, spikes)
-    table = tabulate(signal, mask, peaks, around, spikes, values)
-    ectopic, usual = table.wide & (table.kind != "paced"), table.kind == "usual"
-    if ectopic.any() and usual.any() and 2 * ectopic[dominant(signal[mask], peaks)].mean() > 1:
-        values |= measure_waves(signal, mask, peaks[usual], np.median(rr), spikes)  # most beats are those of a run
-    values["table"] = replace(table, classes=_classes(signal, mask, peaks, table, rr, spikes)) if detailed else table
-    qrs = values.pop("r_after_onset_ms", 0.0)
-    values["spikes"] = measure_spikes(signal, mask, peaks, spikes, (around, recorded), qrs)
-    values["shape"] = Shape(**values["shape"], **measure_course(signal, mask))
-    if values["p_present"] and values["rr_irregularity"] > CHAOTIC and values["p_consistency"] < SURE_P:
-        values["p_present"] = None
-    if len(rr):
-        values["qtc_ms"] = values["qt_ms"] / (np.mean(rr) / 1000) ** (1 / 3)
-    if not detailed:
-        return Measurement(mask=mask, beats=len(peaks), atria=_unmeasured().atria, **values)
-    atria = measure_atria(signal, mask, peaks, values)
-    table = values["table"]
-    classes = {name: replace(m, atria=atria.of(table.of_class(name))) for name, m in table.classes.items()}
-    values |= {"atria": atria, "table": replace(table, classes=classes)}
-    return Measurement(mask=mask, beats=len(peaks), **values)
+    return measure_many([Window(np.asarray(signal), mask, peaks, around, recorded, spikes)])[0]
 
 
 def measure_windows(prepared: Prepared, beats: Beats) -> list[Measurement]:
     """Measure each window of a recording; beats as of `find_beats`."""
-    spikes = [prepared.spikes_in(i) for i in range(len(prepared.signal))]
-    windows = zip(
-        prepared.signal,
-        prepared.mask,
-        prepared.length,
-        beats.windows,
-        beats.around,
-        beats.recorded,
-        spikes,
-        strict=True,
+    return measure_many(windows_of(prepared, beats))
+
+
+def windows_of(prepared: Prepared, beats: Beats) -> list[Window]:
+    """The windows of a recording; beats as of `find_beats`."""
+    parts = zip(
+        prepared.signal, prepared.mask, prepared.length, beats.windows, beats.around, beats.recorded, strict=True
     )
-    return [measure(signal[:, :n], mask, *of_beats) for signal, mask, n, *of_beats in windows]
+    return [
+        Window(signal[:, :length], mask, peaks, around, recorded, prepared.spikes_in(i))
+        for i, (signal, mask, length, peaks, around, recorded) in enumerate(parts)
+    ]
 
 
-def _classes(
-    signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray, table: BeatTable, rr_ms: np.ndarray, spikes: np.ndarray
-) -> dict[str, Measurement]:
+def measure_many(windows: Sequence[Window]) -> list[Measurement]:
+    """Measure many windows, of any recordings; those of the same length and leads together."""
+    measured: list[Any] = [None] * len(windows)
+    for rows, batch in batches(windows, MOST):
+        for i, measurement in zip(rows.tolist(), _measure_batch(batch), strict=True):
+            measured[i] = measurement
+    return measured
+
+
+def _measure_batch(batch: Batch) -> list[Measurement]:
+    values = _nothing(len(batch)) | measure_rhythm(batch) | measure_atrial_waves(batch) | measure_quality(batch)
+    rr = np.array([np.median(rr) if len(rr) else DEFAULT_RR for rr in values["rr_ms"]])
+    beating = np.flatnonzero(batch.counts) if batch.mask.any() else np.empty(0, int)
+    if len(beating):
+        put(values, beating, measure_waves(batch.of(beating), rr[beating]))
+    tables = tabulate(batch, values)
+    _usual_beats_of_runs(batch, tables, rr, values)
+    classes = _classes(batch, tables, rr)
+    spikes = measure_spikes(batch, values.pop("r_after_onset_ms"))
+    values["shape"] |= measure_course(batch)
+    doubtful = (values["rr_irregularity"] > CHAOTIC) & (values["p_consistency"] < SURE_P)
+    values["p_present"] = [
+        None if p and doubt else p for p, doubt in zip(values["p_present"], doubtful.tolist(), strict=True)
+    ]
+    cycle_s = np.array([np.mean(rr) / 1000 if len(rr) else NAN for rr in values["rr_ms"]])
+    values["qtc_ms"] = values["qt_ms"] / cycle_s ** (1 / 3)
+    atria = measure_atria(batch, values)
+    measurements = []
+    for i, (table, of_classes, p) in enumerate(zip(tables, classes, atria, strict=True)):
+        of_window = row(values, i)
+        shape = Shape(**of_window.pop("shape"))
+        of_classes = {name: replace(m, atria=p.of(table.of_class(name))) for name, m in of_classes.items()}
+        table = replace(table, classes=of_classes)
+        measurements.append(
+            Measurement(
+                mask=batch.mask,
+                beats=int(batch.counts[i]),
+                spikes=spikes[i],
+                shape=shape,
+                table=table,
+                atria=p,
+                **of_window,
+            )
+        )
+    return measurements
+
+
+def _usual_beats_of_runs(batch: Batch, tables: Sequence[BeatTable], rr: np.ndarray, values: Columns) -> None:
+    """Measure the usual beats, in place, where most of those that were taken for usual are of a run."""
+    ectopic = [table.wide & (table.kind != "paced") for table in tables]
+    mixed = [i for i, table in enumerate(tables) if ectopic[i].any() and (table.kind == "usual").any()]
+    taken = dominant(batch.of(np.array(mixed, int)))
+    again = [i for i, beats in zip(mixed, taken, strict=True) if 2 * ectopic[i][beats].mean() > 1]
+    if again:
+        rows = np.array(again)
+        usual = [batch.peaks[i][tables[i].kind == "usual"] for i in again]
+        put(values, rows, measure_waves(batch.of(rows, usual), rr[rows]))
+
+
+def _classes(batch: Batch, tables: Sequence[BeatTable], rr: np.ndarray) -> list[dict[str, Measurement]]:
     """The waves of the median beat of each class that is there, measured as those of the usual one are.
 
     P is left out: before an early beat it may lie in the T wave.
     """
-    classes = {}
-    for name in CLASSES:
-        which = table.of_class(name)
-        if which.any():
-            rr, coupling = np.median(rr_ms) if len(rr_ms) else DEFAULT_RR, table.coupling_ms[which]
-            waves = measure_waves(signal, mask, peaks[which], rr, spikes)
-            waves = {key: value for key, value in waves.items() if not key.startswith(("p_", "pr_", "r_after"))}
-            waves["shape"] = replace(_unmeasured().shape, **waves["shape"])
-            waves |= {"beats": int(which.sum()), "rr_ms": coupling[~np.isnan(coupling)]}
-            classes[name] = replace(_unmeasured(), mask=mask, **waves)
+    classes: list[dict[str, Measurement]] = [{} for _ in tables]
+    found = [(i, name) for i, table in enumerate(tables) for name in CLASSES if table.of_class(name).any()]
+    if not found:
+        return classes
+    rows = np.array([i for i, _ in found])
+    chosen = [tables[i].of_class(name) for i, name in found]
+    peaks = [batch.peaks[i][which] for (i, _), which in zip(found, chosen, strict=True)]
+    measured = measure_waves(batch.of(rows, peaks), rr[rows])
+    for k, ((i, name), which) in enumerate(zip(found, chosen, strict=True)):
+        waves = {key: v for key, v in row(measured, k).items() if not key.startswith(("p_", "pr_", "r_after"))}
+        coupling = tables[i].coupling_ms[which]
+        waves["shape"] = replace(_unmeasured().shape, **waves["shape"])
+        waves |= {"beats": int(which.sum()), "rr_ms": coupling[~np.isnan(coupling)]}
+        classes[i][name] = replace(_unmeasured(), mask=batch.mask, **waves)
     return classes
 
 
@@ -184,9 +215,10 @@ def _unmeasured() -> Measurement:
     return measure(np.zeros((12, 200)), np.zeros(12, bool), np.empty(0, int))
 
 
-def _nothing() -> dict[str, Any]:
-    """The waves of an ECG without a beat."""
+def _nothing(n: int) -> Columns:
+    """The waves of n ECGs without a beat."""
     by_lead = "p_amplitude_mv q_mv q_ms r_mv r_ms s_mv s_ms rprime_mv st_mv t_mv qrs_pp_mv"
     numbers = "p_consistency p_height_mv p_duration_ms p_terminal_v1 pr_ms qrs_ms qt_ms qtc_ms axis_deg upstroke"
-    nothing = dict.fromkeys(numbers.split(), NAN) | {"p_present": None, "shape": no_shape()}
-    return nothing | {name: np.full(12, NAN) for name in by_lead.split()}
+    nothing: Columns = {name: np.full(n, NAN) for name in numbers.split()}
+    nothing |= {"p_present": [None] * n, "shape": no_shape(n), "r_after_onset_ms": np.zeros(n)}
+    return nothing | {name: np.full((n, 12), NAN) for name in by_lead.split()}

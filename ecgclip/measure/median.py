@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ecgclip.measure.beats import dominant
+from ecgclip.measure.beats import _dominant as dominant
 from ecgclip.peaks import RATE, cut_beats
 
 BEFORE, AFTER = 46, 66  # samples at 100 Hz around R: 460 ms before R hold the P wave of a long PR interval

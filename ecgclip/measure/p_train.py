@@ -13,7 +13,7 @@ import numpy as np
 
 from ecgclip.ecg import AVF, II, III, V1, I
 from ecgclip.measure.atrial import flutter_wave
-from ecgclip.measure.beats import NAN
+from ecgclip.measure.batch import NAN, Batch, Columns, row
 from ecgclip.measure.limits import THRESHOLDS, limits_of
 from ecgclip.measure.p_rhythm import MIN_P, Train, cost_of_missing, is_clear, lay_train, with_hidden
 from ecgclip.measure.p_search import HALF, MS, Candidates, Rest, first_shapes, search, take_away_beats
@@ -102,7 +102,13 @@ class _Waves(NamedTuple):
     dropped: np.ndarray
 
 
-def measure_atria(signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray, values: dict[str, Any]) -> Atria:
+def measure_atria(batch: Batch, values: Columns) -> list[Atria]:
+    """The P waves of each window and how they go with its beats; values: what was measured before."""
+    windows = enumerate(zip(batch.signal, batch.peaks, strict=True))
+    return [_measure_atria(signal, batch.mask, peaks, row(values, i)) for i, (signal, peaks) in windows]
+
+
+def _measure_atria(signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray, values: dict[str, Any]) -> Atria:
     """Measure the P waves of one window and how they go with its beats.
 
     Parameters

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ecgclip.ecg import V1
-from ecgclip.measure.beats import NAN
+from ecgclip.measure.batch import NAN
 from ecgclip.measure.median import FINE, STEP, largest_deflection
 
 # Where P is looked for

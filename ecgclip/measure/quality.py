@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ecgclip.measure.beats import NAN
+from ecgclip.measure.batch import NAN, Batch, Columns, columns
 from ecgclip.peaks import cut_beats
 
 LEVEL_BEFORE, LEVEL_UNTIL = 10, 5  # samples before R: the level before QRS is taken from 100 to 50 ms before
@@ -14,7 +14,12 @@ MIN_BEATS = 4  # with fewer, baseline wander is not measured
 MIN_LEADS = 8  # usable leads of an otherwise complete recording
 
 
-def measure_quality(signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray) -> dict[str, Any]:
+def measure_quality(batch: Batch) -> Columns:
+    """How good the signal is: fields of a `Measurement`."""
+    return columns([_measure_quality(x, batch.mask, p) for x, p in zip(batch.signal, batch.peaks, strict=True)])
+
+
+def _measure_quality(signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray) -> dict[str, Any]:
     """Measure how good the signal is.
 
     Parameters

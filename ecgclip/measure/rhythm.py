@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ecgclip.measure.beats import GAP, NAN, SAME_SHAPE, Bounds, similarity
+from ecgclip.measure.batch import NAN, Batch, Bounds, Columns, columns
+from ecgclip.measure.beats import GAP, SAME_SHAPE
+from ecgclip.measure.beats import _similarity as similarity
 from ecgclip.measure.limits import THRESHOLDS
 from ecgclip.peaks import RATE, cut_beats
 from ecgclip.prepare import FLAT_STD
@@ -28,7 +30,13 @@ MIN_TURNS = 4  # short and long intervals that take turns: every second beat is 
 MIN_PREMATURE, PREMATURE_SHARE = 3, 0.4  # so many premature beats, and of all beats, mean the same
 
 
-def measure_rhythm(leads: np.ndarray, peaks: np.ndarray, around: Bounds, recorded: Bounds) -> dict[str, Any]:
+def measure_rhythm(batch: Batch) -> Columns:
+    """Rate, regularity, premature beats and pauses: fields of a `Measurement`."""
+    windows = zip(batch.leads, batch.peaks, batch.around, batch.recorded, strict=True)
+    return columns([_measure_rhythm(*window) for window in windows])
+
+
+def _measure_rhythm(leads: np.ndarray, peaks: np.ndarray, around: Bounds, recorded: Bounds) -> dict[str, Any]:
     """Measure rate, regularity, premature beats and pauses.
 
     Parameters

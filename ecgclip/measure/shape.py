@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ecgclip.ecg import V1, V6
-from ecgclip.measure.beats import NAN
+from ecgclip.measure.batch import NAN, Columns, columns
 from ecgclip.measure.course import OF_COURSE
 from ecgclip.measure.median import FINE, STEP, Edges, largest_deflection, maxima
 from ecgclip.measure.qrs_shape import measure_qrs_shape
@@ -78,13 +78,35 @@ class Shape:
     axis_twist: float  # 1 where fast waves wax and wane from lead to lead, 0 where not
 
 
-def no_shape() -> dict[str, Any]:
-    """The shapes of an ECG without a beat, apart from its course as a whole."""
-    nothing = {f.name: NAN if f.type == "float" else np.full(12, NAN) for f in fields(Shape)}
+def no_shape(n: int) -> Columns:
+    """The shapes of n ECGs without a beat, apart from their course as a whole."""
+    nothing = {f.name: np.full(n if f.type == "float" else (n, 12), NAN) for f in fields(Shape)}
     return {name: value for name, value in nothing.items() if name not in OF_COURSE}
 
 
-def measure_shape(beat: np.ndarray, beats: np.ndarray, mask: np.ndarray, edges: Edges) -> dict[str, Any]:
+def measure_shape(beat: np.ndarray, beats: np.ndarray, counts: np.ndarray, mask: np.ndarray, edges: Edges) -> Columns:
+    """Measure the shapes of median beats.
+
+    Parameters
+    ----------
+    beat : float (n, 12, samples), mV over the level before QRS
+        The median beats.
+    beats : float (beats of all, 12, samples at 100 Hz), mV
+        The beats that each is the median of, one after the other.
+    counts : int (n,)
+        How many those are.
+    mask : bool (12,)
+    edges : Edges
+        Arrays (n,).
+    """
+    parts = zip(beat, np.split(beats, np.cumsum(counts)[:-1]), strict=True)
+    rows = []
+    for i, (x, of_beat) in enumerate(parts):
+        rows.append(_measure_shape(x, of_beat, mask, Edges(*(np.asarray(e)[i].item() for e in edges))))
+    return columns(rows)
+
+
+def _measure_shape(beat: np.ndarray, beats: np.ndarray, mask: np.ndarray, edges: Edges) -> dict[str, Any]:
     """Measure the shapes of the median beat.
 
     Parameters

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ecgclip.measure.beats import NAN, Bounds
+from ecgclip.measure.batch import NAN, Batch, Bounds
 from ecgclip.measure.median import BEFORE, typical_beats
 from ecgclip.peaks import RATE, cut_beats
 from ecgclip.spikes import FOLLOWED_SMEARED, MIN_HEIGHT, SMEARED, SMEARED_HALF, course_of, spectral_share
@@ -73,7 +73,18 @@ NOTHING = Spikes(None, None, *[NAN] * 6)
 LEAST = -3.0  # the contrast without anything like a spike
 
 
-def measure_spikes(
+def measure_spikes(batch: Batch, r_after_onset_ms: np.ndarray) -> list[Spikes]:
+    """The pacing spikes of each window; r_after_onset_ms: (n,), from the onset of QRS to R."""
+    parts = zip(
+        batch.signal, batch.peaks, batch.spikes, batch.around, batch.recorded, r_after_onset_ms.tolist(), strict=True
+    )
+    return [
+        _measure_spikes(signal, batch.mask, peaks, spikes, (around, recorded), qrs)
+        for signal, peaks, spikes, around, recorded, qrs in parts
+    ]
+
+
+def _measure_spikes(
     signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray, spikes: np.ndarray, span: tuple[Bounds, Bounds], qrs: float
 ) -> Spikes:
     """Measure the pacing spikes of one window.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ecgclip.measure.beats import NAN
+from ecgclip.measure.batch import NAN
 from ecgclip.measure.median import STEP, Edges, maxima
 
 # T

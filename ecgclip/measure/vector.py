@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ecgclip.ecg import LEADS
-from ecgclip.measure.beats import NAN
+from ecgclip.measure.batch import NAN
 from ecgclip.measure.guideline import findings
 from ecgclip.measure.measurement import Measurement, measure
 

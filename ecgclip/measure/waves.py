@@ -12,7 +12,7 @@ import numpy as np
 
 from ecgclip.ecg import AVF, I
 from ecgclip.measure.alternans import measure_alternans
-from ecgclip.measure.beats import NAN
+from ecgclip.measure.batch import NAN, Batch, Columns, columns, row
 from ecgclip.measure.median import BEFORE, FINE, STEP, Edges, R, largest_deflection, median_beat, typical_beats
 from ecgclip.measure.p_wave import measure_p_wave
 from ecgclip.measure.shape import measure_shape
@@ -61,7 +61,13 @@ class _QRS(NamedTuple):
     upstroke: float
 
 
-def measure_waves(
+def measure_waves(batch: Batch, rr_ms: np.ndarray) -> Columns:
+    """The waves of the median beat of each window, which has a beat at least; rr_ms: (n,), the usual R-R interval."""
+    windows = zip(batch.signal, batch.peaks, rr_ms.tolist(), batch.spikes, strict=True)
+    return columns([_measure_waves(x, batch.mask, peaks, rr, spikes) for x, peaks, rr, spikes in windows])
+
+
+def _measure_waves(
     signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray, rr: float, spikes: np.ndarray
 ) -> dict[str, Any]:
     """Measure the waves of the median beat.
@@ -94,7 +100,10 @@ def measure_waves(
     p_onset = qrs.start - round(p_wave["pr_ms"] / STEP)
     p_offset = p_onset + round(p_wave["p_duration_ms"] / STEP)
     edges = Edges(qrs.start, qrs.onset, qrs.offset, peak, end, rr, p_onset, p_offset)
-    shape = measure_shape(beat, beats, mask, edges) | measure_alternans(signal, mask, peaks, edges)
+    of_one = Edges(*(np.array([e]) for e in edges))
+    shape = row(measure_shape(beat[None], beats, np.array([len(beats)]), mask, of_one), 0) | measure_alternans(
+        signal, mask, peaks, edges
+    )
     t_wave = beat[:, max(peak - T_BEFORE_PEAK, qrs.offset + T_AFTER_QRS) : min(end, beat.shape[1])]
     return {
         "r_after_onset_ms": (R - qrs.onset) * STEP,

@@ -65,7 +65,8 @@ def test_lead_subsets_differ_between_records_but_not_with_where_the_data_set_lie
             write_record(simulate("normal", seed=i), tmp_path / place / f"p{i}" / "ecg").removesuffix(".hea")
             for i in (1, 2)
         ]
-        made.append([windows.case_windows(Case("toy", path, patient=path), ())[0]["leads"] for path in paths])
+        cases = [Case("toy", path, patient=path) for path in paths]
+        made.append([rows[0]["leads"] for rows in windows.case_windows(cases, ())])
     assert np.array_equal(made[0], made[1])
     assert not np.array_equal(*made[0])
 
@@ -85,11 +86,11 @@ def test_an_interruption_costs_the_block_under_way(cases, tmp_path, monkeypatch)
     whole, begun = load_windows(cases, tmp_path / "whole"), []
 
     class Stopped(windows.ProcessPoolExecutor):
-        def map(self, function, jobs, **options):
-            begun.append(len(jobs))
+        def map(self, function, chunks, *settings):
+            begun.append(sum(len(cases) for cases in chunks))
             if len(begun) == 3:
                 raise KeyboardInterrupt
-            return super().map(function, jobs, **options)
+            return super().map(function, chunks, *settings)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(windows, "ProcessPoolExecutor", Stopped)
