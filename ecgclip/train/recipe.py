@@ -10,8 +10,7 @@ from ecgclip.data.sets import MAIN
 from ecgclip.data.splits import check_data
 from ecgclip.ecg import EcgclipError
 from ecgclip.knowledge.base import KnowledgeBase
-from ecgclip.networks.config import ECGConfig
-from ecgclip.networks.tokenizer import TextConfig
+from ecgclip.networks.config import ECGConfig, TextConfig
 from ecgclip.train.objectives import OBJECTIVES
 
 LOGGED = (*OBJECTIVES, "validation_auroc")  # columns of log.csv
