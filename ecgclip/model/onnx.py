@@ -2,7 +2,7 @@
 
     export_onnx(load_model(), "onnx")
 
-ecg.onnx, text.onnx    the encoders; names and shapes of what enters and leaves are in ECG and TEXT
+ecg.onnx, text.onnx    the encoders; ECG_ARRAYS and TEXT_ARRAYS name what enters and leaves
 labels.npz             vectors of all conditions, and of the reference ECGs
 ecgclip.json           what the inputs mean, the preparation's constants, calibration, ids of the conditions
 knowledge_base.json    their names, codes and criteria
@@ -38,7 +38,7 @@ from ecgclip.networks.tokenizer import BEGIN, END
 OPSET = 18
 NOTICE = "Research software, not a medical device. Licence: Apache-2.0."
 # what enters and leaves the encoders: name → axes and meaning
-ECG = {
+ECG_ARRAYS = {
     "signal": "float32 (batch, 12, samples): mV, leads and samples as in `preparation`; zero where masked or padded",
     "mask": "bool (batch, 12): true where a lead is usable",
     "r_peaks": "float32 (batch, beats): s from the window's start, NaN is padding; at least one column",
@@ -47,7 +47,7 @@ ECG = {
     "rhythm": "float32 (batch, dim): one vector of unit length for each window",
     "beats": "float32 (batch, beats, dim): one for each R peak, of unit length; to be ignored where r_peaks is NaN",
 }
-TEXT = {
+TEXT_ARRAYS = {
     "ids": "int64 (batch, tokens): of the tokenizer, filled up with `pad`",
     "mask": "bool (batch, tokens): true for a token",
     "vector": "float32 (batch, dim): of unit length, in the space of `rhythm`",
@@ -103,8 +103,8 @@ def _constants(model: ECGCLIP, concepts: list[str]) -> dict[str, Any]:
         "ecgclip": code_version(),
         "weights_sha256": model.weights_sha256 if model.folder else None,
         "opset": OPSET,
-        "ecg.onnx": ECG,
-        "text.onnx": TEXT,
+        "ecg.onnx": ECG_ARRAYS,
+        "text.onnx": TEXT_ARRAYS,
         "preparation": _preparation(ecg),
         "tokenizer": tokenizer,
         "templates": prompt_settings()["plain"],
@@ -163,7 +163,7 @@ def _ecg_bytes(model: ECGCLIP) -> bytes:
     )
     batch, beat = torch.export.Dim("batch", min=1), torch.export.Dim("beats", min=1)
     axes = ({0: batch}, {0: batch}, {0: batch, 1: beat}, {0: batch}, {0: batch})
-    return _onnx_bytes(_WindowEncoder(model.ecg), example, axes, list(ECG)[:5], list(ECG)[5:])
+    return _onnx_bytes(_WindowEncoder(model.ecg), example, axes, list(ECG_ARRAYS)[:5], list(ECG_ARRAYS)[5:])
 
 
 def _text_bytes(model: ECGCLIP) -> bytes:
@@ -173,7 +173,7 @@ def _text_bytes(model: ECGCLIP) -> bytes:
         torch.export.Dim("tokens", min=2, max=model.tokenizer.max_tokens),
     )
     axes = ({0: batch, 1: tokens}, {0: batch, 1: tokens})
-    return _onnx_bytes(model.build_text(), (ids, ids >= 0), axes, list(TEXT)[:2], list(TEXT)[2:])
+    return _onnx_bytes(model.build_text(), (ids, ids >= 0), axes, list(TEXT_ARRAYS)[:2], list(TEXT_ARRAYS)[2:])
 
 
 def _onnx_bytes(
@@ -209,7 +209,8 @@ def _nanmedian(x: Any, dim: int, keepdim: bool = False) -> tuple[Any, Any]:
     unknown = op.IsNaN(x)
     known = op.ReduceSum(op.Cast(op.Not(unknown), to=7), axis, keepdims=1)
     last = op.Where(unknown, op.Constant(value_float=float("inf")), x)
-    values, places = op.TopK(last, op.Gather(op.Shape(x), axis), axis=dim, largest=0)
+    half = op.Div(op.Add(op.Gather(op.Shape(x), axis), one), two)  # no median stands in the upper half
+    values, places = op.TopK(last, half, axis=dim, largest=0)
     middle = op.Div(op.Max(op.Sub(known, one), zero), two)  # the lower one of two
     median, place = (op.GatherElements(sorted_, middle, axis=dim) for sorted_ in (values, places))
     median = op.Where(op.Equal(known, zero), op.Constant(value_float=float("nan")), median)
