@@ -25,8 +25,8 @@ def tiny_model(tmp_path_factory):
     from ecgclip.model.clip import ECGCLIP
     from ecgclip.model.config import ModelConfig
     from ecgclip.model.passages import EmbeddedPassages
-    from ecgclip.networks.config import ECGConfig
-    from ecgclip.networks.tokenizer import SentencePieceTokenizer, TextConfig
+    from ecgclip.networks.config import ECGConfig, TextConfig
+    from ecgclip.networks.tokenizer import SentencePieceTokenizer
 
     torch.manual_seed(0)
     kb = KnowledgeBase.load()

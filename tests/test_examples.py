@@ -34,7 +34,7 @@ def python(*arguments, **variables):
 
 
 @needs_weights
-@pytest.mark.parametrize("script", sorted(p.name for p in (ROOT / "examples").glob("*.py") if "train" not in p.name))
+@pytest.mark.parametrize("script", ["classify.py", "embed.py"])
 def test_an_example_runs(script):
     assert python(ROOT / "examples" / script).stdout
 

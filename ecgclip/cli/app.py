@@ -33,10 +33,12 @@ kb_app = typer.Typer(help="Look at the clinical knowledge base.", **_settings)
 train_app = typer.Typer(help="Train your own model: first `text`, then `clip`.", **_settings)
 eval_app = typer.Typer(help="Measure a model on a data set.", **_settings)
 index_app = typer.Typer(help="Make and keep an index of ECGs to search.", **_settings)
+export_app = typer.Typer(help="Write a model for other runtimes.", **_settings)
 app.add_typer(kb_app, name="kb")
 app.add_typer(train_app, name="train")
 app.add_typer(eval_app, name="eval")
 app.add_typer(index_app, name="index")
+app.add_typer(export_app, name="export")
 
 
 def main() -> None:

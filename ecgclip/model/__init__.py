@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from ecgclip.model.calibration import Calibration as Calibration
     from ecgclip.model.clip import ECGCLIP as ECGCLIP
     from ecgclip.model.config import ModelConfig as ModelConfig
+    from ecgclip.model.onnx import export_onnx as export_onnx
     from ecgclip.model.prompts import Prompt as Prompt
     from ecgclip.model.results import Embedding as Embedding
     from ecgclip.model.results import Result as Result
@@ -24,6 +25,7 @@ __all__ = [
     "Prompt",
     "Result",
     "Score",
+    "export_onnx",
     "load_model",
     "ranking",
     "weights_hash",
@@ -38,6 +40,7 @@ __getattr__, __dir__ = attach(
         "Prompt": "ecgclip.model.prompts",
         "Result": "ecgclip.model.results",
         "Score": "ecgclip.model.results",
+        "export_onnx": "ecgclip.model.onnx",
         "load_model": "ecgclip.model.store",
         "ranking": "ecgclip.model.results",
         "weights_hash": "ecgclip.model.weights",

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ecgclip.model.calibration import Calibration, Known, Witnesses
-from ecgclip.networks.config import ECGConfig
-from ecgclip.networks.tokenizer import TextConfig
+from ecgclip.networks.config import ECGConfig, TextConfig
 
 
 @dataclass(frozen=True)

@@ -20,15 +20,15 @@ from ecgclip.ecg import ECG, EcgclipError
 from ecgclip.io.read import read_ecg
 from ecgclip.measure.examined import Examined, examine
 from ecgclip.measure.measurement import Measurement
-from ecgclip.measure.vector import features as measurement_features
 from ecgclip.model.config import ModelConfig
+from ecgclip.model.inputs import encoder_inputs
 from ecgclip.model.prompts import prompt_settings
 from ecgclip.model.results import Embedding, Record, unit
 from ecgclip.networks.config import ECGFeatures
 from ecgclip.networks.encoder import ECGEncoder
 from ecgclip.networks.text import TextEncoder
 from ecgclip.networks.tokenizer import Tokenizer
-from ecgclip.prepare import SAMPLING_RATE, Prepared
+from ecgclip.prepare import Prepared
 
 BATCH = 64  # windows that the ECG encoder gets at once
 TEXT = "text."  # prefix of the text encoder's weights
@@ -222,14 +222,9 @@ class Encoders(nn.Module):
         beats
             For each window float32 (its R peaks, dim), of unit length.
         """
-        seconds = np.full((len(peaks), max(1, *map(len, peaks))), np.nan, np.float32)
-        for row, samples in zip(seconds, peaks, strict=True):
-            row[: len(samples)] = samples / SAMPLING_RATE
-        length = np.rint(np.asarray(prepared.length) * (self.config.ecg.sampling_rate / SAMPLING_RATE)).astype(np.int64)
-        measured = np.stack([measurement_features(m) for m in measurements])
         batches = [slice(i, i + BATCH) for i in range(0, len(peaks), BATCH)]
         rhythm, beats = [], []
-        inputs = (prepared.encoder_signal, prepared.mask, seconds, length, measured)
+        inputs = tuple(encoder_inputs(prepared, peaks, measurements).values())
         for rows, features in zip(batches, self.encode_windows(inputs, batches), strict=True):
             rhythm.append(features.rhythm.float().cpu().numpy())
             padded = features.beats.float().cpu().numpy()

@@ -1,14 +1,15 @@
-"""The sizes of the ECG encoder, the constants of its beats, and its output."""
+"""The sizes of both encoders, the constants of the ECG encoder's beats, and its output."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from ecgclip.ecg import EcgclipError
+
+if TYPE_CHECKING:  # who scores with an exported model reads its sizes without torch
+    from torch import Tensor
 
 WINDOW_S = 10.0
 TOKEN_S = 0.08  # of signal a token stands for, at any sampling rate
@@ -74,6 +75,48 @@ class ECGConfig:
             raise EcgclipError(f"ecg.channels {self.channels}: give three, of the stem's stages before the last")
 
 
+@dataclass(frozen=True)
+class TextConfig:
+    """Sizes of the text encoder, as config.json and recipes name them.
+
+    Parameters
+    ----------
+    vocabulary
+        Number of token ids.
+    width
+        Width of a token.
+    layers
+        Number of transformer blocks.
+    heads
+        Number of attention heads of a block.
+    max_tokens
+        Number of tokens of a text at most; the rest is cut off.
+    dim
+        Dimension of the embedding space that text shares with the ECG.
+    dropout
+        Dropout rate of the transformer; 0, as every statement has many wordings already.
+    hf_model
+        A Hugging Face repo id or folder, used instead of ecgclip's own encoder.
+    hf_config
+        Its configuration, kept so that a trained model loads without the hub.
+    """
+
+    vocabulary: int = 4000
+    width: int = 192
+    layers: int = 3
+    heads: int = 4
+    max_tokens: int = 64
+    dim: int = 256
+    dropout: float = 0.0
+    hf_model: str | None = None
+    hf_config: dict[str, Any] | None = None
+
+    @classmethod
+    def from_dict(cls, stored: dict[str, Any]) -> TextConfig:
+        """Return the configuration of a stored model; version 0.1.0 also stored a caption decoder's sizes."""
+        return cls(**{k: v for k, v in stored.items() if not k.startswith("caption_")})
+
+
 @dataclass
 class ECGFeatures:
     """The vectors of a batch of windows, all of unit length.
@@ -95,4 +138,6 @@ class ECGFeatures:
     @classmethod
     def cat(cls, batches: Sequence[ECGFeatures]) -> ECGFeatures:
         """Concatenate batches that have the same n, on the CPU."""
+        import torch
+
         return cls(*(torch.cat([getattr(b, field).cpu() for b in batches]) for field in cls.__dataclass_fields__))

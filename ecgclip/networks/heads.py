@@ -96,13 +96,13 @@ class MedianBeat(nn.Module):
 
     def _median(self, signal: Tensor, r_peaks: Tensor) -> Tensor:
         """(b, 12, samples of a beat) mV, zeros where no beat lies within the signal from beginning to end."""
-        r_peaks = F.pad(r_peaks[:, :MEDIAN_BEATS], (0, 1), value=torch.nan)  # one column at the least
+        r_peaks = F.pad(r_peaks, (0, MEDIAN_BEATS), value=torch.nan)[:, :MEDIAN_BEATS]
         peaks = (r_peaks * self.rate).nan_to_num(-1e6).round().long()  # (b, n)
         around = torch.arange(-round(BEAT_BEFORE_S * self.rate), round(BEAT_AFTER_S * self.rate), device=signal.device)
         at = peaks[..., None] + around  # (b, n, samples of a beat)
         whole = (at >= 0).all(-1) & (at < signal.shape[-1]).all(-1)
         at = at.clamp(0, signal.shape[-1] - 1)
-        rows = torch.arange(len(signal), device=signal.device)[:, None, None]
+        rows = torch.arange(signal.shape[0], device=signal.device)[:, None, None]
         beats = signal.transpose(1, 2)[rows, at]  # (b, n, samples of a beat, 12)
         beats = beats.masked_fill(~whole[..., None, None], torch.nan)
         return beats.nanmedian(1).values.nan_to_num(0.0).transpose(1, 2)

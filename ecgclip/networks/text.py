@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from ecgclip.networks.tokenizer import PAD, TextConfig, import_transformers
+from ecgclip.networks.config import TextConfig
+from ecgclip.networks.tokenizer import PAD, import_transformers
 
 LAYER_NORM_EPS = 1e-12  # BERT's: fresh embeddings vary little
 MIN_RELATIVE_VARIANCE = 1e-3  # directions of less variance are whitened no further

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,54 +13,13 @@ from torch import Tensor
 
 from ecgclip.ecg import EcgclipError
 from ecgclip.files import write_atomic
+from ecgclip.networks.config import TextConfig
 
 PAD, UNKNOWN, BEGIN, END, MASK = 0, 1, 2, 3, 4
 # texts are padded to a multiple of it: new shapes cost more than padding, as each is compiled for on its first use
 LENGTH_STEP = 16
 # what PTB-XL's devices print under a report
 BOILERPLATE = re.compile(r"\d+\.\d+\s+unbest(ä|ae)tigter bericht|unbest(ä|ae)tigter bericht|unconfirmed report")
-
-
-@dataclass(frozen=True)
-class TextConfig:
-    """Sizes of the text encoder, as config.json and recipes name them.
-
-    Parameters
-    ----------
-    vocabulary
-        Number of token ids.
-    width
-        Width of a token.
-    layers
-        Number of transformer blocks.
-    heads
-        Number of attention heads of a block.
-    max_tokens
-        Number of tokens of a text at most; the rest is cut off.
-    dim
-        Dimension of the embedding space that text shares with the ECG.
-    dropout
-        Dropout rate of the transformer; 0, as every statement has many wordings already.
-    hf_model
-        A Hugging Face repo id or folder, used instead of ecgclip's own encoder.
-    hf_config
-        Its configuration, kept so that a trained model loads without the hub.
-    """
-
-    vocabulary: int = 4000
-    width: int = 192
-    layers: int = 3
-    heads: int = 4
-    max_tokens: int = 64
-    dim: int = 256
-    dropout: float = 0.0
-    hf_model: str | None = None
-    hf_config: dict[str, Any] | None = None
-
-    @classmethod
-    def from_dict(cls, stored: dict[str, Any]) -> TextConfig:
-        """Return the configuration of a stored model; version 0.1.0 also stored a caption decoder's sizes."""
-        return cls(**{k: v for k, v in stored.items() if not k.startswith("caption_")})
 
 
 class Tokenizer(Protocol):

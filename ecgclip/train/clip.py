@@ -18,7 +18,8 @@ from ecgclip.files import code_version
 from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.model.clip import ECGCLIP
 from ecgclip.model.config import ModelConfig
-from ecgclip.networks.tokenizer import TextConfig, load_tokenizer
+from ecgclip.networks.config import TextConfig
+from ecgclip.networks.tokenizer import load_tokenizer
 from ecgclip.train.aligner import Aligner
 from ecgclip.train.batches import Batches
 from ecgclip.train.finish import finish

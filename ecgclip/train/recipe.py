@@ -11,8 +11,7 @@ from ecgclip.data.splits import check_data
 from ecgclip.ecg import EcgclipError
 from ecgclip.files import parse_yaml
 from ecgclip.knowledge.base import KnowledgeBase
-from ecgclip.networks.config import ECGConfig
-from ecgclip.networks.tokenizer import TextConfig
+from ecgclip.networks.config import ECGConfig, TextConfig
 from ecgclip.train.objectives import OBJECTIVES
 
 LOGGED = (*OBJECTIVES, "validation_auroc")  # columns of log.csv

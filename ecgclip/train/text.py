@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from ecgclip.ecg import EcgclipError
 from ecgclip.files import replacing, write_atomic
 from ecgclip.knowledge.base import KnowledgeBase
+from ecgclip.networks.config import TextConfig
 from ecgclip.networks.text import TextEncoder
-from ecgclip.networks.tokenizer import MASK, HuggingFaceTokenizer, SentencePieceTokenizer, TextConfig, Tokenizer
+from ecgclip.networks.tokenizer import MASK, HuggingFaceTokenizer, SentencePieceTokenizer, Tokenizer
 from ecgclip.train.loop import Journal, Loop, Stage, prepare_training
 from ecgclip.train.objectives.base import Batch
 from ecgclip.train.recipe import Recipe

@@ -100,6 +100,15 @@ def test_no_beat_and_one_beat_however_padded(encoder, columns):
             assert not torch.allclose(one, none)
 
 
+@pytest.mark.parametrize("beats", [1, 2, 15, 16, 17, 30])
+def test_the_median_beat_is_that_of_the_first_16_bit_for_bit(encoder, beats):
+    x, at = signal(samples=1000), np.arange(beats) * 29 + 50
+    rows = np.stack([x[0, :, i - 32 : i + 48].numpy() for i in at[:16]])
+    lower_median = np.sort(rows, axis=0)[(len(rows) - 1) // 2]
+    median = encoder.average_beat._median(x, peaks(*(at / 100).tolist(), columns=beats))
+    assert np.array_equal(median[0].numpy(), lower_median)
+
+
 @pytest.mark.parametrize("rate", [100, 250, 500])
 def test_every_sampling_rate_gives_a_token_for_each_80_ms(rate):
     model = ECGEncoder(ECGConfig(sampling_rate=rate, **SIZES)).eval()

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecgclip.ecg import EcgclipError
+from ecgclip.networks.config import TextConfig
 from ecgclip.networks.text import TextEncoder
-from ecgclip.networks.tokenizer import BEGIN, END, PAD, SentencePieceTokenizer, TextConfig, clean, load_tokenizer
+from ecgclip.networks.tokenizer import BEGIN, END, PAD, SentencePieceTokenizer, clean, load_tokenizer
 
 CONFIG = TextConfig(vocabulary=220, width=32, layers=1, heads=4, max_tokens=20, dim=16)
 TEXTS = [

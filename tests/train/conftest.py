@@ -59,7 +59,8 @@ def untrained(toy):
     from ecgclip.knowledge.base import KnowledgeBase
     from ecgclip.model.clip import ECGCLIP
     from ecgclip.model.config import ModelConfig
-    from ecgclip.networks.tokenizer import TextConfig, load_tokenizer
+    from ecgclip.networks.config import TextConfig
+    from ecgclip.networks.tokenizer import load_tokenizer
 
     config = TextConfig(**json.loads((toy / "text" / "text.json").read_text()))
     torch.manual_seed(0)

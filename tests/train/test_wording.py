@@ -7,7 +7,8 @@ from ecgclip.data.cases import Case
 from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.measure.guideline import finding_texts
 from ecgclip.model.prompts import prompt_settings
-from ecgclip.networks.tokenizer import SentencePieceTokenizer, TextConfig
+from ecgclip.networks.config import TextConfig
+from ecgclip.networks.tokenizer import SentencePieceTokenizer
 from ecgclip.train.wording import Bank, Composer, Wording, concept_wording, finding_wordings
 
 
