@@ -124,7 +124,7 @@ class Encoders(nn.Module):
 
     def embed_many(self, records: Iterable[Record]) -> list[Embedding]:
         """Return all vectors of several records. Raises EcgclipError for the first one that cannot be read."""
-        return list(self._embeddings(records))
+        return list(self.embeddings(records))
 
     def embed_ecg(self, records: Record | Iterable[Record]) -> np.ndarray:
         """Embed one record or several.
@@ -144,10 +144,11 @@ class Encoders(nn.Module):
         EcgclipError
             A record cannot be read, or has no usable signal.
         """
-        vectors = [e.vector for e in self._embeddings([records] if isinstance(records, Record) else records)]
+        vectors = [e.vector for e in self.embeddings([records] if isinstance(records, Record) else records)]
         return np.stack(vectors) if vectors else np.zeros((0, self.config.ecg.dim), np.float32)
 
-    def _embeddings(self, records: Iterable[Record]) -> Iterator[Embedding]:
+    def embeddings(self, records: Iterable[Record]) -> Iterator[Embedding]:
+        """Yield what `embed_many` returns, one after the other, so that they need not all be kept."""
         for _, embedding in self.embed_each(records):
             if isinstance(embedding, Exception):
                 raise embedding
