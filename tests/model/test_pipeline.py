@@ -61,6 +61,16 @@ def test_a_record_that_hangs_does_not_hang_the_program():
     assert subprocess.run([sys.executable, "-c", program], timeout=60).returncode == 130
 
 
+def test_standard_input_that_never_comes_does_not_crash_the_program():
+    program = (
+        "import time; from ecgclip.io.read import read_ecg; from ecgclip.model.pipeline import in_threads\n"
+        "for record, ecg in in_threads(lambda r: time.sleep(1) if r != '-' else read_ecg(r), ['a', '-'], 2, 1):\n"
+        "    raise SystemExit(130)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE) as process:
+        assert process.wait(60) == 130
+
+
 def test_an_error_of_who_names_the_records_is_raised():
     def records():
         yield simulate("af")
