@@ -266,6 +266,8 @@ class Encoders(nn.Module):
             half = self.dtype == torch.float16
             with torch.autocast(self.device.type, torch.float16) if half else nullcontext():
                 features = self.ecg(*placed)
+            if half and not features.rhythm.isfinite().all():  # volts, by a wrong unit, overflow
+                features = self.ecg(*placed)
             yield features
 
     def _placed(self, array: np.ndarray) -> Tensor:
