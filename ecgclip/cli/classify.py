@@ -16,6 +16,7 @@ from ecgclip.cli.inputs import check_format, choose_labels, reading_options
 from ecgclip.cli.messages import RecordNotes, print_note
 from ecgclip.cli.options import (
     FORMATS,
+    Device,
     Format,
     Knowledge,
     Leads,
@@ -65,6 +66,7 @@ def classify(
         bool, typer.Option("--softmax", help="Exactly one label is true: probabilities sum to 1.")
     ] = False,
     model: Model = None,
+    device: Device = "cpu",
     knowledge_base: Knowledge = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Also print the evidence behind each score, in numbers.")
@@ -93,7 +95,7 @@ def classify(
     with output_file(output) as out:
         from ecgclip.model import load_model
 
-        network = load_model(model, knowledge_base)
+        network = load_model(model, knowledge_base, device)
         cases = _open_index(index, network) if index else None
         prompts = network.prompts(chosen, enrich=not no_enrich, concepts=concepts)
         if chosen is not None and format != "table":  # a table has a column for them
@@ -194,6 +196,7 @@ def describe(
         typer.Option(metavar="P", help="Lowest probability of a sentence; default: the model's own threshold."),
     ] = None,
     model: Model = None,
+    device: Device = "cpu",
     sampling_rate: SamplingRate = None,
     unit: Unit = None,
     leads: Leads = None,
@@ -210,7 +213,7 @@ def describe(
         from ecgclip.explain.sentences import check_options, describe
         from ecgclip.model import load_model
 
-        network = load_model(model)
+        network = load_model(model, device=device)
         check_options(threshold, language)
         writer = sentence_writer(format, out)
         notes = RecordNotes()

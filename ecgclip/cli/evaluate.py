@@ -10,7 +10,17 @@ import typer
 
 from ecgclip.cli.app import eval_app
 from ecgclip.cli.inputs import check_folder, parse_folds, parse_shares
-from ecgclip.cli.options import DataPath, DataSet, Fold, LabelledOnly, LabelSet, MinPositives, Model, OutputFolder
+from ecgclip.cli.options import (
+    DataPath,
+    DataSet,
+    Device,
+    Fold,
+    LabelledOnly,
+    LabelSet,
+    MinPositives,
+    Model,
+    OutputFolder,
+)
 
 
 @eval_app.command()
@@ -34,6 +44,7 @@ def zeroshot(
     min_positives: MinPositives = 5,
     labelled_only: LabelledOnly = False,
     model: Model = None,
+    device: Device = "cpu",
 ) -> None:
     """Zero-shot scores of each label and their mean, with 95 % intervals, into DIR: results.json, .md and figures.
 
@@ -52,6 +63,7 @@ def zeroshot(
         "min_positives": min_positives,
         "labelled": labelled_only,
         "weights": model,
+        "device": device,
     }
     show(run(dataset, check_folder(path), label_set, output, **options))
 
@@ -68,6 +80,7 @@ def probe(
     min_positives: MinPositives = 5,
     labelled_only: LabelledOnly = False,
     model: Model = None,
+    device: Device = "cpu",
 ) -> None:
     """A linear probe on the frozen vectors with 1, 10 and 100 % of the training labels, tested on other patients.
 
@@ -85,6 +98,7 @@ def probe(
         "min_positives": min_positives,
         "labelled": labelled_only,
         "weights": model,
+        "device": device,
     }
     show(run(dataset, check_folder(path), label_set, output, **options))
 
@@ -99,6 +113,7 @@ def retrieval(
         int, typer.Option("--least", metavar="N", min=1, help="Positives that a condition needs to be asked for.")
     ] = 10,
     model: Model = None,
+    device: Device = "cpu",
 ) -> None:
     """Search the test records: text to ECG, ECG to text, ECG to ECG, by their reports and by shared statements.
 
@@ -109,7 +124,17 @@ def retrieval(
     from ecgclip.evaluate.pages import show
     from ecgclip.evaluate.retrieval import retrieval as run
 
-    show(run(dataset, check_folder(path), output, fold=parse_folds(fold), min_positives=min_positives, weights=model))
+    show(
+        run(
+            dataset,
+            check_folder(path),
+            output,
+            fold=parse_folds(fold),
+            min_positives=min_positives,
+            weights=model,
+            device=device,
+        )
+    )
 
 
 @eval_app.command()
@@ -137,6 +162,7 @@ def robustness(
     output: OutputFolder,
     fold: Annotated[int, typer.Option(metavar="N", help="Fold to test on.")] = 9,
     model: Model = None,
+    device: Device = "cpu",
 ) -> None:
     """How much scores change with fewer leads, another gain or a shift, into DIR/results.json.
 
@@ -147,7 +173,7 @@ def robustness(
     from ecgclip.evaluate.robustness import robustness as run
     from ecgclip.evaluate.tables import interval
 
-    for row in run(check_folder(path), label_set, output, fold=fold, weights=model)["changes"]:
+    for row in run(check_folder(path), label_set, output, fold=fold, weights=model, device=device)["changes"]:
         change = row.get("mean_probability_change", 0)
         typer.echo(f"{row['change']:<20} AUROC {interval(row['auroc'])}, mean change {change:.3f}")
 
@@ -162,6 +188,7 @@ def describe(
         int, typer.Option("--least", metavar="N", min=1, help="Positives that a statement needs for the macro average.")
     ] = 5,
     model: Model = None,
+    device: Device = "cpu",
 ) -> None:
     """Precision and recall of a description's statements, beside the nearest ECG's annotation, into DIR/results.json.
 
@@ -171,7 +198,9 @@ def describe(
     """
     from ecgclip.evaluate.description import description as run
 
-    results = run(dataset, check_folder(path), output, fold=fold, min_positives=min_positives, weights=model)
+    results = run(
+        dataset, check_folder(path), output, fold=fold, min_positives=min_positives, weights=model, device=device
+    )
     for line in _description_lines(results):
         typer.echo(line)
 

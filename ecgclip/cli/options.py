@@ -32,6 +32,7 @@ KeepIds = Annotated[bool, typer.Option("--keep-ids", help="Keep patient ids, of 
 Model = Annotated[
     str | None, typer.Option(metavar="M", help="Folder or Hugging Face repo id; default: the shipped weights.")
 ]
+Device = Annotated[str, typer.Option(metavar="cpu|cuda|mps|auto", help="Where the encoders run.")]
 Knowledge = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of your own knowledge base.")]
 
 # what is written

@@ -14,6 +14,7 @@ from ecgclip.cli.messages import print_error, print_note, print_skipped
 from ecgclip.cli.options import (
     FORMATS,
     Count,
+    Device,
     Format,
     IndexFolder,
     Leads,
@@ -55,6 +56,7 @@ def index_build(
         ),
     ] = None,
     model: Model = None,
+    device: Device = "cpu",
     sampling_rate: SamplingRate = None,
     unit: Unit = None,
     leads: Leads = None,
@@ -68,12 +70,13 @@ def index_build(
       ecgclip index build examples/records -o my_index
     """
     from ecgclip.index import ECGIndex
+    from ecgclip.model import load_model
 
     with progress_bar() as advance:
         index = ECGIndex.build(
             records,
             output,
-            model=model,
+            model=load_model(model, device=device),
             workers=workers,
             engine=engine,
             kind=kind,
@@ -145,6 +148,7 @@ def search(
     output: OutputFile = None,
     plot: Plot = None,
     model: Model = None,
+    device: Device = "cpu",
     sampling_rate: SamplingRate = None,
     unit: Unit = None,
     leads: Leads = None,
@@ -156,9 +160,10 @@ def search(
       ecgclip search "atrial fibrillation with left bundle branch block" --index my_index -k 5
     """
     from ecgclip.index import ECGIndex
+    from ecgclip.model import load_model
 
     check_format(format, FORMATS)
-    cases = ECGIndex.open(index, model)
+    cases = ECGIndex.open(index, load_model(model, device=device))
     example = _read_example(like, reading_options(sampling_rate, unit, leads)) if like else None
     _print_query_notes(cases.model, text, without)
     _answer(cases, cases.search(text, like=example, without=without, k=k, where=where), format, output, plot)
@@ -174,6 +179,7 @@ def similar(
     output: OutputFile = None,
     plot: Plot = None,
     model: Model = None,
+    device: Device = "cpu",
     sampling_rate: SamplingRate = None,
     unit: Unit = None,
     leads: Leads = None,
@@ -185,9 +191,10 @@ def similar(
       ecgclip similar examples/records/af.hea --index my_index
     """
     from ecgclip.index import ECGIndex
+    from ecgclip.model import load_model
 
     check_format(format, FORMATS)
-    cases = ECGIndex.open(index, model)
+    cases = ECGIndex.open(index, load_model(model, device=device))
     example = _read_example(record, reading_options(sampling_rate, unit, leads))
     _answer(cases, cases.search(like=example, k=k, where=where), format, output, plot, common=True)
 

@@ -33,6 +33,7 @@ def description(
     fold: int,
     min_positives: int = 5,
     weights: str | Path | None = None,
+    device: str = "cpu",
     seed: int = 0,
 ) -> dict[str, Any]:
     """Precision and recall of the statements of `describe`, on a fold of an annotated data set such as PTB-XL.
@@ -49,7 +50,7 @@ def description(
         Folder of the data set, training folds included.
     min_positives
         Records that a concept needs to count in the macro average.
-    out, weights
+    out, weights, device
         As of `zeroshot`.
 
     Returns
@@ -66,7 +67,7 @@ def description(
     if dataset not in measured_on:
         names = " or ".join(measured_on)
         raise EcgclipError(f"descriptions are measured on a fold of {names} beside its other folds, not on {dataset!r}")
-    model = load_model(weights)
+    model = load_model(weights, device=device)
     test = cases_to_test(model, dataset, Path(path), fold)
     training = training_cases(model, dataset, Path(path), fold, {c.patient for c in test})
     embeddings, test = embed_cases(model, test)

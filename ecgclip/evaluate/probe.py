@@ -48,6 +48,7 @@ def probe(
     min_positives: int = 5,
     labelled: bool = False,
     weights: str | Path | None = None,
+    device: str = "cpu",
     seed: int = 0,
 ) -> dict[str, Any]:
     """Train a linear probe on each share of the training records, and test it on other patients.
@@ -57,7 +58,7 @@ def probe(
 
     Parameters
     ----------
-    path, label_set, out, fold, min_positives, labelled, weights
+    path, label_set, out, fold, min_positives, labelled, weights, device
         As of `zeroshot`.
     shares
         Shares of the training records, each in (0, 1].
@@ -76,7 +77,7 @@ def probe(
     """
     if bad := [share for share in shares if not 0 < share <= 1]:
         raise EcgclipError(f"a share of {bad[0]:g}: give shares of the training records in (0, 1]")
-    model = load_model(weights)
+    model = load_model(weights, device=device)
     fold = fold_to_test(dataset, fold)
     training, test = split(model, dataset, Path(path), fold)
     labels = choose_labels(model, dataset, label_set, [*training, *test], "code")

@@ -59,6 +59,7 @@ def retrieval(
     fold: int | Sequence[int] | None = None,
     min_positives: int = 10,
     weights: str | Path | None = None,
+    device: str = "cpu",
     seed: int = 0,
 ) -> dict[str, Any]:
     """Search the test records of a data set among themselves.
@@ -67,7 +68,7 @@ def retrieval(
 
     Parameters
     ----------
-    path, out, fold, weights
+    path, out, fold, weights, device
         As of `zeroshot`.
     min_positives
         Records that a concept needs to be asked for.
@@ -82,7 +83,7 @@ def retrieval(
     EcgclipError
         As `zeroshot` does, and where the records have neither reports nor enough statements.
     """
-    model = load_model(weights)
+    model = load_model(weights, device=device)
     fold = fold_to_test(dataset, fold)
     cases = cases_to_test(model, dataset, Path(path), fold)
     vectors, _, cases = mean_vectors([model, random_encoder(model, seed)], cases)

@@ -40,13 +40,14 @@ def robustness(
     *,
     fold: int = 9,
     weights: str | Path | None = None,
+    device: str = "cpu",
     min_positives: int = 5,
 ) -> dict[str, Any]:
     """How much the scores of PTB-XL records change under each of PERTURBATIONS.
 
     Parameters
     ----------
-    path, label_set, out, fold, weights, min_positives
+    path, label_set, out, fold, weights, device, min_positives
         As of `zeroshot`.
 
     Returns
@@ -60,7 +61,7 @@ def robustness(
     EcgclipError
         As `zeroshot` does, and where no record can be read in every way.
     """
-    model = load_model(weights)
+    model = load_model(weights, device=device)
     cases = cases_to_test(model, "ptb-xl", Path(path), fold)
     labels = choose_labels(model, "ptb-xl", label_set, cases, "code")
     prompts = [model.prompt(n, True, labels.fixed.get(n)) for n in labels.names]

@@ -20,7 +20,7 @@ from ecgclip.model.results import Embedding
 from ecgclip.networks.encoder import ECGEncoder
 from ecgclip.prepare import SAMPLING_RATE
 
-BATCH = 32  # ECGs embedded at once
+BATCH = 64  # ECGs embedded at once
 
 
 def mean_vectors(
@@ -155,9 +155,10 @@ class _Reader:
         self.last: dict[str, ECG] = {}
 
     def __call__(self, case: Case) -> ECG:
-        if case.path not in self.last:
-            self.last = {case.path: read_ecg(case.path)}
-        ecg = self.last[case.path].between(case.start_s, case.stop_s)
+        last = self.last  # another thread may put another file in its place
+        if case.path not in last:
+            last = self.last = {case.path: read_ecg(case.path)}
+        ecg = last[case.path].between(case.start_s, case.stop_s)
         return select_leads(ecg, self.leads) if self.leads else ecg
 
 
@@ -173,7 +174,7 @@ def random_encoder(model: ECGCLIP, seed: int) -> ECGCLIP:
     """The same model with an ECG encoder of random weights: what the architecture and the text encoder can do alone."""
     torch.manual_seed(seed)
     other = copy.copy(model)
-    encoder = ECGEncoder(model.config.ecg).eval()
+    encoder = ECGEncoder(model.config.ecg).eval().to(model.device)
     if encoder.measured is not None and model.ecg.measured is not None:
         # the scale of the measurements is not a weight: without it, all of them would be zeros and ones
         for name, scale in model.ecg.measured.named_buffers():

@@ -48,6 +48,7 @@ def zeroshot(
     min_positives: int = 5,
     labelled: bool = False,
     weights: str | Path | None = None,
+    device: str = "cpu",
     seed: int = 0,
 ) -> dict[str, Any]:
     """Score the test records of a data set on a label set.
@@ -75,6 +76,8 @@ def zeroshot(
         2021; MERL, Liu et al. 2024).
     weights
         Folder or Hugging Face repo id of the model; None: the shipped one.
+    device
+        Where the encoders run, as of `load_model`.
 
     Returns
     -------
@@ -87,7 +90,7 @@ def zeroshot(
         For a data set or label set that is not there, or one without a usable label.
     """
     _check(naming, leads)
-    model = load_model(weights)
+    model = load_model(weights, device=device)
     fold = fold_to_test(dataset, fold)
     cases = cases_to_test(model, dataset, Path(path), fold)
     labels = choose_labels(model, dataset, label_set, cases, naming)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 from ecgclip.ecg import EcgclipError
 from ecgclip.explain.measured import explained_away, judged_criteria, record_judge
@@ -54,10 +54,22 @@ class Sentence:
         return list(dict.fromkeys(row["value"] for row in sorted(met, key=lambda row: row["role"] == "supporting")))
 
 
+# fmt: off
+@overload
+def describe(model: ECGCLIP, record: Record | Embedding, *, threshold: float | None = ...,
+             language: str = ...) -> list[Sentence]: ...
+
+
+@overload  # several are a list, as a path is a sequence as well
+def describe(model: ECGCLIP, record: list[Any], *, threshold: float | None = ...,
+             language: str = ...) -> list[list[Sentence]]: ...
+# fmt: on
+
+
 def describe(
-    model: ECGCLIP, record: Record | Embedding, *, threshold: float | None = None, language: str = "en"
-) -> list[Sentence]:
-    """Describe one record in sentences, in the order of a report.
+    model: ECGCLIP, record: Record | Embedding | list[Any], *, threshold: float | None = None, language: str = "en"
+) -> list[Sentence] | list[list[Sentence]]:
+    """Describe a record, or several, in sentences, in the order of a report.
 
     Only concepts that training had ECGs of are stated. The others are asked by their criteria alone, and some of so
     many would pass by chance. Broader concepts are left out beside narrower ones, and so are "normal ecg" and
@@ -68,7 +80,7 @@ def describe(
     model
         A trained model.
     record
-        A path, an ECG or its embedding.
+        A path, an ECG or its embedding; or a list of paths and ECGs.
     threshold
         Probability from which on a concept is stated; None for the model's own.
     language
@@ -77,16 +89,22 @@ def describe(
     Returns
     -------
     list of Sentence
-        Empty if no concept is probable enough.
+        Empty if no concept is probable enough; a list of them for a list of records.
 
     Raises
     ------
     EcgclipError
-        The record cannot be read, or the threshold or the language is none.
+        A record cannot be read, or the threshold or the language is none.
     """
     check_options(threshold, language)
-    embedding = record if isinstance(record, Embedding) else model.embed(record)
-    stated = stated_concepts(model, embedding, model.config.threshold if threshold is None else threshold)
+    threshold = model.config.threshold if threshold is None else threshold
+    if isinstance(record, list):
+        return [_sentences(model, embedding, threshold, language) for embedding in model.embeddings(record)]
+    return _sentences(model, record if isinstance(record, Embedding) else model.embed(record), threshold, language)
+
+
+def _sentences(model: ECGCLIP, embedding: Embedding, threshold: float, language: str) -> list[Sentence]:
+    stated = stated_concepts(model, embedding, threshold)
     judge = record_judge(embedding, model.kb)
     sentences = []
     for concept, probability in stated.items():

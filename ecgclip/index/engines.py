@@ -11,7 +11,7 @@ from ecgclip.index.embedding import Job, Row, embed_batch
 from ecgclip.index.workers import cores, embed_by_processes
 from ecgclip.model.clip import ECGCLIP
 
-BATCH = 32  # records that are embedded at once by a worker, and stored at once
+BATCH = 64  # records that are embedded at once by a worker, and stored at once
 
 
 def embed_records(
@@ -42,13 +42,15 @@ def embed_records(
     Raises
     ------
     EcgclipError
-        The engine is unknown or not installed, or a worker died.
+        The engine is unknown, not installed or not for the device of the model, or a worker died.
     """
     reading = reading or {}
     batches = [jobs[i : i + BATCH] for i in range(0, len(jobs), BATCH)]
     if engine == "ray":
         from ecgclip.index.ray import embed_by_ray
 
+        if model.device.type != "cpu":
+            raise EcgclipError("--engine ray runs on CPUs: leave out --device")
         yield from embed_by_ray(batches, model, workers, folder, reading)
     elif engine != "local":
         raise EcgclipError(f"unknown engine {engine!r}: local or ray")

@@ -40,7 +40,7 @@ def embed_by_processes(
         A process died.
     """
     # spawned, as the threads of torch do not survive a fork
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_process, (str(model.folder),))
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_process, (str(model.folder), str(model.device)))
     try:
         waiting: set[Future[list[Row]]] = set()
         remaining = iter(batches)
@@ -62,18 +62,18 @@ def embed_by_processes(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def load_in_worker(weights: str) -> ECGCLIP:
+def load_in_worker(weights: str, device: str = "cpu") -> ECGCLIP:
     """Load a model in a worker process, which then uses one thread, as there is a process for each core."""
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore", module="ecgclip")
-    return load_model(weights)
+    return load_model(weights, device=device)
 
 
-def _start_process(weights: str) -> None:
+def _start_process(weights: str, device: str) -> None:
     """Set a process up: it leaves an interrupt to its parent, and ends when its parent is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(parent_process(),), daemon=True).start()
-    _MODEL[:] = [load_in_worker(weights)]
+    _MODEL[:] = [load_in_worker(weights, device)]
 
 
 def _end_with(parent: Any) -> None:

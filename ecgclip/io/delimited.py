@@ -7,7 +7,6 @@ What a table is like is seen in its first lines (`ecgclip.io.layout`); its numbe
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -187,12 +186,10 @@ def _at_once(body: bytes, n: int, separator: str) -> np.ndarray | None:
             return None
         if b",," in text or text.startswith(b",") or text.endswith(b","):
             text = re.sub(rb"(?<![^,])(?=,|$)", b"nan", text)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of what is no number; the count tells
-        try:
-            values = np.fromstring(text, sep=separator)
-        except ValueError:
-            return None
+    try:
+        values = np.fromstring(text, sep=separator)
+    except (ValueError, DeprecationWarning):  # older NumPy only warns of what is no number; the count tells
+        return None
     return values.reshape(rows, n) if values.size == rows * n else None
 
 

@@ -66,7 +66,7 @@ def read_ecg(
         return _read_file(File.of(path, name or str(getattr(path, "name", "stream"))), None, given)
     path = os.fspath(path)
     if path == STANDARD_INPUT:
-        return _read_file(File.of(sys.stdin.buffer, name or "standard input"), None, given)
+        return _read_file(File.of(_standard_input(), name or "standard input"), None, given)
     if is_wfdb(path):
         if not os.path.exists(path) and not os.path.isfile(record_stem(path) + ".hea"):
             raise EcgclipError(f"{path}: no such file or record")
@@ -75,6 +75,14 @@ def read_ecg(
         return read_wfdb(path, given)
     file, index = split_index(path)
     return _read_file(File.at(file), index, given, path)
+
+
+def _standard_input() -> BinaryIO:
+    """A reader of its own: Python aborts at exit if a thread, as of an interrupted program, waits in sys.stdin's."""
+    try:
+        return open(sys.stdin.fileno(), "rb", closefd=False)
+    except OSError:  # replaced by what is no file
+        return sys.stdin.buffer
 
 
 def read_metadata(path: str | os.PathLike) -> dict:

@@ -256,8 +256,7 @@ def height(signal: np.ndarray, rate: float) -> float | None:
     second = max(int(rate), 1)
     whole = signal.shape[1] // second * second
     pieces = signal[:, : min(whole, 60 * second)].reshape(len(signal), -1, second)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # of stretches without a sample
+    with np.errstate(invalid="ignore"):  # of stretches without a sample
         ranges = np.sort(np.fmax.reduce(pieces, 2) - np.fmin.reduce(pieces, 2), axis=1)
     by_lead = sorted(_middle(row[row > 0]) for row in ranges if (row > 0).any())
     return _middle(by_lead) if by_lead else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -23,6 +22,7 @@ _SIGNED = re.compile(
     r"|\b(?:physician|technician|cardiologist|operator|arzt|médecin)\s*:|\bdr\b|,\s*m\.?d\b",
     re.IGNORECASE,
 )
+_NO_INTEGERS = re.compile(r"[^0-9\s+-]|[+-](?![0-9])")
 
 
 def number(text: str | None) -> float | None:
@@ -53,11 +53,9 @@ def samples(text: str | None, what: str) -> np.ndarray:
     text = text.replace(",", " ").strip()
     if not text:
         return np.zeros(0, np.float32)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # older NumPy warns, and returns what stands before the error
-            values = np.fromstring(text, np.int64, sep=" ")  # many times faster than words
-    except (ValueError, DeprecationWarning):
+    if not _NO_INTEGERS.search(text):  # older NumPy returns what stands before an error
+        values = np.fromstring(text, np.int64, sep=" ")  # many times faster than words
+    else:
         try:
             values = np.array(text.split(), np.float64)
         except ValueError:

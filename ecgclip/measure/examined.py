@@ -6,12 +6,13 @@ examined.measurements[0].heart_rate
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ecgclip.ecg import ECG
+from ecgclip.ecg import ECG, EcgclipError
 from ecgclip.measure.beats import Beats, find_beats
 from ecgclip.measure.measurement import Measurement, measure_windows
 from ecgclip.measure.recording import Recording, observe
@@ -81,6 +82,30 @@ def examine(ecg: ECG, sampling_rate: int = SAMPLING_RATE) -> Examined:
     exchange = [recording.exchange] if recording.exchange else []
     notes = (*ecg.notes, *prepared.notes, *exchange, *_implausible_rate(ecg, beats, recording.used_s))
     return Examined(ecg.source or "", ecg.leads, prepared, beats, measurements, recording, ecg.metadata, notes)
+
+
+def examine_many(ecgs: Sequence[ECG], sampling_rate: int = SAMPLING_RATE) -> list[Examined | EcgclipError]:
+    """Prepare and measure several recordings; one without a usable signal does not stop the others.
+
+    Parameters
+    ----------
+    ecgs
+        The recordings.
+    sampling_rate
+        See `examine`.
+
+    Returns
+    -------
+    list
+        For each recording what `examine` returns, or the error that it raises.
+    """
+    examined: list[Examined | EcgclipError] = []
+    for ecg in ecgs:
+        try:
+            examined.append(examine(ecg, sampling_rate))
+        except EcgclipError as error:
+            examined.append(error)
+    return examined
 
 
 def _implausible_rate(ecg: ECG, beats: Beats, used_s: float) -> list[str]:

@@ -263,7 +263,7 @@ class ECGCLIP(Encoders):
             raise EcgclipError(f"top={top}: give 1 or more")
         prompts = self.prompts(labels, enrich=enrich, concepts=concepts)
         results = []
-        for embedding in self._embeddings([record] if isinstance(record, Record) else record):
+        for embedding in self.embeddings([record] if isinstance(record, Record) else record):
             result = self.score(embedding, prompts, softmax=softmax)
             if labels is None or top is not None:
                 best = ranking(result.scores, top, labels is None, self.kb.excluded)

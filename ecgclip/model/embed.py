@@ -1,6 +1,6 @@
 """The two encoders: ECGs and texts become vectors in one space.
 
-record ─examine─▶ windows ─ECG encoder─▶ vectors
+record ─pipeline: read, examine─▶ windows ─ECG encoder─▶ vectors
 text ─tokenizer─▶ tokens ─text encoder─▶ vector
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +23,7 @@ from ecgclip.measure.examined import Examined, examine
 from ecgclip.measure.measurement import Measurement
 from ecgclip.model.config import ModelConfig
 from ecgclip.model.inputs import encoder_inputs
+from ecgclip.model.pipeline import examined_batches
 from ecgclip.model.prompts import prompt_settings
 from ecgclip.model.results import Embedding, Record, unit
 from ecgclip.networks.config import ECGFeatures
@@ -47,6 +49,7 @@ class Encoders(nn.Module):
         self.text: TextEncoder | None = None  # built when the first text is encoded
         self._text_state: dict[str, Tensor] = {}  # its weights until then
         self.folder: Path | None = None  # where the weights were loaded from
+        self.dtype = torch.float32  # what the ECG encoder computes in, float32 or float16; all else is in float32
 
     # --- weights ------------------------------------------------------------------------------------------------------
 
@@ -64,7 +67,7 @@ class Encoders(nn.Module):
                 if self._text_state:
                     self._fill(encoder)
                 # assigned last: other threads use the encoder as soon as it is here
-                self.text = encoder.to(self._example.device, self._example.dtype)
+                self.text = encoder.to(self.device, self._example.dtype)
                 self._text_state = {}
         return self.text
 
@@ -76,9 +79,20 @@ class Encoders(nn.Module):
             raise EcgclipError(f"{self.folder}: damaged or foreign text weights ({problem}); train it again") from None
 
     @property
+    def device(self) -> torch.device:
+        """Where the encoders are; `.to("cuda")` moves them."""
+        return self._example.device
+
+    @property
     def _example(self) -> Tensor:
         """A parameter, to read the device and the precision from."""
         return next(self.ecg.parameters())
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Encoders:
+        """What `.to()`, `.half()` and their kin do. R peaks in half precision would be a sample or more off."""
+        if fn(torch.zeros(1)).dtype in (torch.float16, torch.bfloat16):
+            raise EcgclipError('the weights stay in float32: load_model(dtype="float16") computes in half precision')
+        return super()._apply(fn, recurse)
 
     def stored_state(self) -> dict[str, Tensor]:
         """Return the weights as they are stored: in half precision where that loses nothing, see `round_matrices`."""
@@ -106,11 +120,11 @@ class Encoders(nn.Module):
 
     def embed(self, record: Record) -> Embedding:
         """Return all vectors of one record, a path or an ECG. Raises EcgclipError if it cannot be read."""
-        return self.embed_many([record])[0]
+        return self.encode([self.examine(record)])[0]
 
     def embed_many(self, records: Iterable[Record]) -> list[Embedding]:
         """Return all vectors of several records. Raises EcgclipError for the first one that cannot be read."""
-        return list(self._embeddings(records))
+        return list(self.embeddings(records))
 
     def embed_ecg(self, records: Record | Iterable[Record]) -> np.ndarray:
         """Embed one record or several.
@@ -130,10 +144,11 @@ class Encoders(nn.Module):
         EcgclipError
             A record cannot be read, or has no usable signal.
         """
-        vectors = [e.vector for e in self._embeddings([records] if isinstance(records, Record) else records)]
+        vectors = [e.vector for e in self.embeddings([records] if isinstance(records, Record) else records)]
         return np.stack(vectors) if vectors else np.zeros((0, self.config.ecg.dim), np.float32)
 
-    def _embeddings(self, records: Iterable[Record]) -> Iterator[Embedding]:
+    def embeddings(self, records: Iterable[Record]) -> Iterator[Embedding]:
+        """Yield what `embed_many` returns, one after the other, so that they need not all be kept."""
         for _, embedding in self.embed_each(records):
             if isinstance(embedding, Exception):
                 raise embedding
@@ -144,32 +159,22 @@ class Encoders(nn.Module):
     ) -> Iterator[tuple[R, Embedding | Exception]]:
         """Embed records in batches; one that cannot be read does not stop the others.
 
+        The next are read and measured in threads meanwhile, so that memory does not grow with their number.
+
         Parameters
         ----------
         records
             Paths, ECGs, or whatever `read` takes.
         read
-            Gives a path or an ECG for each of `records`.
+            Gives a path or an ECG for each of `records`; called in threads.
 
         Yields
         ------
         tuple
             Each of `records`, in order, with its embedding or with the exception that it raised.
         """
-        waiting: list[tuple[R, Examined | Exception]] = []
-        windows = 0
-        for record in records:
-            examined: Examined | Exception
-            try:
-                examined = self.examine(read(record))
-                windows += len(examined.measurements)
-            except Exception as error:
-                examined = error
-            waiting.append((record, examined))
-            if windows >= BATCH:
-                yield from self._encoded(waiting)
-                waiting, windows = [], 0
-        yield from self._encoded(waiting)
+        for batch in examined_batches(records, lambda record: _read(read(record)), self.config.ecg.sampling_rate):
+            yield from self._encoded(batch)
 
     def _encoded(self, waiting: Sequence[tuple[R, Examined | Exception]]) -> Iterator[tuple[R, Embedding | Exception]]:
         embeddings = iter(self.encode([examined for _, examined in waiting if isinstance(examined, Examined)]))
@@ -178,7 +183,7 @@ class Encoders(nn.Module):
 
     def examine(self, record: Record) -> Examined:
         """Read, prepare and measure one record. Raises EcgclipError if it cannot be read or has no usable signal."""
-        return examine(record if isinstance(record, ECG) else read_ecg(record), self.config.ecg.sampling_rate)
+        return examine(_read(record), self.config.ecg.sampling_rate)
 
     def encode(self, examined: Sequence[Examined]) -> list[Embedding]:
         """Return the vectors of examined records.
@@ -252,12 +257,18 @@ class Encoders(nn.Module):
             All that the encoder gives for a batch, on the model's device.
         """
         for rows in batches:
-            yield self.ecg(*(self._placed(array[rows]) for array in inputs))
+            placed = [self._placed(array[rows]) for array in inputs]
+            half = self.dtype == torch.float16
+            with torch.autocast(self.device.type, torch.float16) if half else nullcontext():
+                features = self.ecg(*placed)
+            if half and not features.rhythm.isfinite().all():  # volts, by a wrong unit, overflow
+                features = self.ecg(*placed)
+            yield features
 
     def _placed(self, array: np.ndarray) -> Tensor:
         """Return an array as a tensor on the model's device; floating point numbers in its precision."""
         tensor = torch.from_numpy(np.ascontiguousarray(array))
-        return tensor.to(self._example.device, self._example.dtype if tensor.is_floating_point() else None)
+        return tensor.to(self.device, self._example.dtype if tensor.is_floating_point() else None)
 
     # --- texts --------------------------------------------------------------------------------------------------------
 
@@ -279,9 +290,8 @@ class Encoders(nn.Module):
         """
         many = [texts] if isinstance(texts, str) else list(texts)
         encoder = self.build_text()
-        device = next(encoder.parameters()).device
         tokens = (self.tokenizer(many[i : i + batch]) for i in range(0, len(many), batch))
-        parts = [encoder(ids.to(device), mask.to(device)).float().cpu().numpy() for ids, mask in tokens]
+        parts = [encoder(ids.to(self.device), mask.to(self.device)).float().cpu().numpy() for ids, mask in tokens]
         return np.concatenate(parts) if parts else np.zeros((0, self.config.text.dim), np.float32)
 
     def plain_vectors(self, labels: list[str], languages: list[str] | None = None) -> np.ndarray:
@@ -307,6 +317,10 @@ class Encoders(nn.Module):
         vectors = self.embed_text([text for row in texts for text in row])
         ends = np.cumsum([len(row) for row in texts])
         return np.stack([unit(v.mean(0)) for v in np.split(vectors, ends[:-1])]) if labels else vectors
+
+
+def _read(record: Record) -> ECG:
+    return record if isinstance(record, ECG) else read_ecg(record)
 
 
 def _halved(tensor: Tensor) -> Tensor:

@@ -18,10 +18,16 @@ from ecgclip.model.clip import ECGCLIP
 from ecgclip.model.config import ModelConfig
 from ecgclip.model.passages import EmbeddedPassages
 from ecgclip.model.weights import weights_folder
+from ecgclip.networks.devices import find_device, find_dtype
 from ecgclip.networks.tokenizer import load_tokenizer
 
 
-def load_model(name: str | Path | None = None, knowledge_base: str | Path | None = None) -> ECGCLIP:
+def load_model(
+    name: str | Path | None = None,
+    knowledge_base: str | Path | None = None,
+    device: str | torch.device = "cpu",
+    dtype: str | torch.dtype = "float32",
+) -> ECGCLIP:
     """Load a trained model.
 
     Parameters
@@ -30,16 +36,22 @@ def load_model(name: str | Path | None = None, knowledge_base: str | Path | None
         A folder, or a Hugging Face repo id ("owner/name"); None for the shipped weights.
     knowledge_base
         A folder of your own instead of the shipped one; its passages are then embedded anew.
+    device
+        Where it runs: "cpu", "cuda", "mps", or "auto" for the first of cuda, mps and cpu that is there. `.to()` moves
+        it later.
+    dtype
+        What the ECG encoder computes in: "float32", or "float16", which is for GPUs and keeps scores within 0.001.
 
     Raises
     ------
     EcgclipError
-        Files are missing or damaged.
+        Files are missing or damaged, the device is not there, or the dtype is another.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load_file as load_arrays
     from safetensors.torch import load_file
 
+    place, precision = find_device(device), find_dtype(dtype)
     folder = weights_folder(name)
     try:
         config = ModelConfig.from_dict(json.loads((folder / "config.json").read_text(encoding="utf-8")))
@@ -59,8 +71,8 @@ def load_model(name: str | Path | None = None, knowledge_base: str | Path | None
             f"{folder}: damaged or foreign weights ({problem}); reinstall ecgclip, give another --model, or train "
             "again what an older version trained"
         ) from None
-    model.folder = folder
-    model.eval()
+    model.folder, model.dtype = folder, precision
+    model.eval().to(place)
     if embedded and len(vectors.get("passages", ())) == len(kb.passages):
         model.knowledge = EmbeddedPassages(kb, vectors["passages"].astype(np.float32))
     else:

@@ -114,6 +114,7 @@ def test_a_record_is_described_whatever_it_is_given_as_and_always_the_same(model
     assert said
     assert said == describe(model, str(path), threshold=0.3) == describe(model, read_ecg(path), threshold=0.3)
     assert said == describe(model, model.embed(path), threshold=0.3)
+    assert [s.concept for s in said] == [s.concept for s in describe(model, [records / "af", path], threshold=0.3)[1]]
     order = [CATEGORIES.index(model.kb.concepts[s.concept].category) for s in said]
     assert order == sorted(order)
     assert all(s.probability >= 0.3 for s in said)

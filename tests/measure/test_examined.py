@@ -3,8 +3,10 @@
 import subprocess
 import sys
 
-from ecgclip.ecg import ECG
-from ecgclip.measure.examined import examine
+import numpy as np
+
+from ecgclip.ecg import ECG, EcgclipError
+from ecgclip.measure.examined import examine, examine_many
 from ecgclip.simulate import simulate
 
 
@@ -15,6 +17,18 @@ def test_a_recording_is_examined_window_by_window():
     assert examined.prepared.encoder_signal.shape == (3, 12, 2500)
     assert [m.beats for m in examined.measurements] == [len(peaks) for peaks in examined.r_peaks]
     assert examined.notes == (*ecg.notes, *examined.prepared.notes)
+
+
+def test_recordings_together_are_as_each_alone_and_a_flat_one_is_an_error_in_its_place():
+    ecgs = [simulate("pvc", seed=1, seconds=24), ECG(np.zeros((1, 5000)), 500, ("II",)), simulate("af", seed=2)]
+    first, flat, last = examine_many(ecgs, 250)
+    assert isinstance(flat, EcgclipError)
+    for together, ecg in ((first, ecgs[0]), (last, ecgs[2])):
+        alone = examine(ecg, 250)
+        assert np.allclose(together.prepared.encoder_signal, alone.prepared.encoder_signal, atol=1e-4)
+        assert [m.heart_rate for m in together.measurements] == [m.heart_rate for m in alone.measurements]
+        assert together.notes == alone.notes
+    assert examine_many([]) == []
 
 
 def test_it_needs_no_torch():

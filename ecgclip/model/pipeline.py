@@ -1,0 +1,127 @@
+"""Records are read and measured in threads while the encoder works: ahead of it, but not far.
+
+records ─read, by several threads─▶ ECGs ─a batch at a time, by another─▶ examined recordings
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+from ecgclip.ecg import ECG
+from ecgclip.measure.examined import Examined, examine_many
+
+RECORDINGS = 64  # of a batch
+BATCH_BYTES = 64 << 20  # of signals, at which a batch is closed early: day-long recordings do not pile up
+READERS = 4  # threads that read, each one record ahead: more of them help where files are far away
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+def examined_batches(
+    records: Iterable[T], read: Callable[[T], ECG], sampling_rate: int
+) -> Iterator[list[tuple[T, Examined | Exception]]]:
+    """Read and measure records, batch by batch, while the batch before is worked on.
+
+    Parameters
+    ----------
+    records
+        Whatever `read` takes; they are asked for in the caller's thread.
+    read
+        Gives the ECG of a record; called in threads.
+    sampling_rate
+        Rate of the encoder's signal, Hz.
+
+    Yields
+    ------
+    list of tuple
+        Each of `records`, in order, with what was measured, or with the exception that it raised.
+    """
+    batches = _batches(in_threads(read, records, READERS, ahead=READERS))
+    for batch, examined in in_threads(lambda batch: _examine(batch, sampling_rate), batches, 1, ahead=1):
+        if isinstance(examined, Exception):
+            raise examined
+        yield [(record, e) for (record, _), e in zip(batch, examined, strict=True)]
+
+
+def _batches(ecgs: Iterable[tuple[T, ECG | Exception]]) -> Iterator[list[tuple[T, ECG | Exception]]]:
+    batch: list[tuple[T, ECG | Exception]] = []
+    size = 0
+    for record, ecg in ecgs:
+        batch.append((record, ecg))
+        size += ecg.signal.nbytes if isinstance(ecg, ECG) else 0
+        if len(batch) >= RECORDINGS or size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _examine(batch: Sequence[tuple[Any, ECG | Exception]], sampling_rate: int) -> list[Examined | Exception]:
+    ecgs = [ecg for _, ecg in batch if isinstance(ecg, ECG)]
+    examined: Iterator[Examined | Exception]
+    try:
+        examined = iter(examine_many(ecgs, sampling_rate))
+    except Exception:  # a bug that one recording meets must not lose the others
+        examined = iter([_examine_alone(ecg, sampling_rate) for ecg in ecgs])
+    return [next(examined) if isinstance(ecg, ECG) else ecg for _, ecg in batch]
+
+
+def _examine_alone(ecg: ECG, sampling_rate: int) -> Examined | Exception:
+    try:
+        return examine_many([ecg], sampling_rate)[0]
+    except Exception as error:
+        return error
+
+
+def in_threads(
+    work: Callable[[T], U], items: Iterable[T], threads: int, ahead: int
+) -> Iterator[tuple[T, U | Exception]]:
+    """Do work in threads, up to `ahead` items before they are asked for.
+
+    Yields
+    ------
+    tuple
+        Each item, in order, with what `work` returned or raised.
+    """
+    jobs: SimpleQueue[tuple[T, Future[U]] | None] = SimpleQueue()
+    waiting: deque[tuple[T, Future[U]]] = deque()
+    for _ in range(threads):
+        # daemons, unlike those of a ThreadPoolExecutor: a program that is interrupted does not wait for a slow file
+        threading.Thread(target=_serve, args=(work, jobs), daemon=True).start()
+    try:
+        for item in items:
+            waiting.append((item, Future()))
+            jobs.put(waiting[-1])
+            if len(waiting) > ahead:
+                yield _outcome(waiting.popleft())
+        while waiting:
+            yield _outcome(waiting.popleft())
+    finally:
+        for _, future in waiting:
+            future.cancel()
+        for _ in range(threads):
+            jobs.put(None)
+
+
+def _serve(work: Callable[[T], U], jobs: SimpleQueue[tuple[T, Future[U]] | None]) -> None:
+    while (job := jobs.get()) is not None:
+        item, future = job
+        if future.set_running_or_notify_cancel():
+            try:
+                future.set_result(work(item))
+            except BaseException as error:  # or the one who waits for it would wait for ever
+                future.set_exception(error)
+        del job, item, future  # what was done is not kept until the next one comes
+
+
+def _outcome(job: tuple[T, Future[Any]]) -> tuple[T, Any]:
+    item, future = job
+    try:
+        return item, future.result()
+    except Exception as error:
+        return item, error
