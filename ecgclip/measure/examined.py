@@ -6,15 +6,16 @@ examined.measurements[0].heart_rate
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from ecgclip.ecg import ECG, EcgclipError
-from ecgclip.measure.beats import Beats, find_beats
-from ecgclip.measure.measurement import Measurement, measure_windows
+from ecgclip.measure.beats import Beats, find_beats_of_many
+from ecgclip.measure.measurement import Measurement, measure_many, windows_of
 from ecgclip.measure.recording import Recording, observe
 from ecgclip.prepare import SAMPLING_RATE, Prepared, prepare
 
@@ -75,13 +76,10 @@ def examine(ecg: ECG, sampling_rate: int = SAMPLING_RATE) -> Examined:
     EcgclipError
         No lead has a signal in any window.
     """
-    prepared = prepare(ecg, sampling_rate)
-    beats = find_beats(prepared)
-    measurements = tuple(measure_windows(prepared, beats))
-    recording = observe(ecg, prepared, beats, measurements)
-    exchange = [recording.exchange] if recording.exchange else []
-    notes = (*ecg.notes, *prepared.notes, *exchange, *_implausible_rate(ecg, beats, recording.used_s))
-    return Examined(ecg.source or "", ecg.leads, prepared, beats, measurements, recording, ecg.metadata, notes)
+    (examined,) = examine_many([ecg], sampling_rate)
+    if isinstance(examined, EcgclipError):
+        raise examined
+    return examined
 
 
 def examine_many(ecgs: Sequence[ECG], sampling_rate: int = SAMPLING_RATE) -> list[Examined | EcgclipError]:
@@ -99,13 +97,28 @@ def examine_many(ecgs: Sequence[ECG], sampling_rate: int = SAMPLING_RATE) -> lis
     list
         For each recording what `examine` returns, or the error that it raises.
     """
-    examined: list[Examined | EcgclipError] = []
-    for ecg in ecgs:
+    prepared: dict[int, Prepared] = {}
+    failed: dict[int, EcgclipError] = {}
+    for i, ecg in enumerate(ecgs):
         try:
-            examined.append(examine(ecg, sampling_rate))
+            prepared[i] = prepare(ecg, sampling_rate)
         except EcgclipError as error:
-            examined.append(error)
-    return examined
+            failed[i] = error
+    beats = dict(zip(prepared, find_beats_of_many(list(prepared.values())), strict=True))
+    windows = [window for i in prepared for window in windows_of(prepared[i], beats[i])]
+    measured = iter(measure_many(windows))
+    return [
+        failed[i] if i in failed else _examined(ecg, prepared[i], beats[i], islice(measured, len(prepared[i].signal)))
+        for i, ecg in enumerate(ecgs)
+    ]
+
+
+def _examined(ecg: ECG, prepared: Prepared, beats: Beats, measured: Iterable[Measurement]) -> Examined:
+    measurements = tuple(measured)
+    recording = observe(ecg, prepared, beats, measurements)
+    exchange = [recording.exchange] if recording.exchange else []
+    notes = (*ecg.notes, *prepared.notes, *exchange, *_implausible_rate(ecg, beats, recording.used_s))
+    return Examined(ecg.source or "", ecg.leads, prepared, beats, measurements, recording, ecg.metadata, notes)
 
 
 def _implausible_rate(ecg: ECG, beats: Beats, used_s: float) -> list[str]:
