@@ -117,9 +117,7 @@ def explanations(judge: Judge, concept: Concept) -> dict[str, np.ndarray]:
         return {}
     conditions = midpoint(np.stack([judge.condition(other) for other in concept.explained_by], axis=1))
     certain = np.tile(np.inf, len(judge.readings))
-    tests = [
-        certain if test == "always" else midpoint(judge.of_text(test)) for test in concept.explained_by.values()
-    ]
+    tests = [certain if test == "always" else midpoint(judge.of_text(test)) for test in concept.explained_by.values()]
     degrees = logistic(EXPLAINED * np.minimum(conditions, tests))
     return dict(zip(concept.explained_by, degrees, strict=True))
 

@@ -123,13 +123,15 @@ class Readings:
         return cls.of_record(examined.measurements, examined.metadata.get("age"), examined.metadata.get("sex"))
 
     @classmethod
-    def of_record_and_windows(
-        cls, measurements: Sequence[Measurement], age: float | None = None, sex: str | None = None
-    ) -> Readings:
-        """A record, then each of its windows."""
-        rows = np.array([read(m) for m in measurements]).reshape(-1, width())
-        n = len(rows) + 1
-        return cls(np.vstack([combine(rows), rows]), [age] * n, [sex] * n)
+    def of_records_and_windows(cls, examined: Sequence[Examined]) -> Readings:
+        """Each record followed by its windows, with the age and sex that its file tells."""
+        rows: list[np.ndarray] = [np.zeros((0, width()), np.float32)]
+        patients: list[tuple[float | None, str | None]] = []
+        for each in examined:
+            of_windows = np.array([read(m) for m in each.measurements]).reshape(-1, width())
+            rows += [combine(of_windows)[None], of_windows]
+            patients += [(each.metadata.get("age"), each.metadata.get("sex"))] * (1 + len(of_windows))
+        return cls(np.concatenate(rows), *zip(*patients, strict=True) if patients else ((), ()))
 
     @classmethod
     def stack(cls, parts: Sequence[Readings]) -> Readings:

@@ -122,9 +122,7 @@ def _bounds(
     rows = []
     for end in ends:
         if isinstance(end, Limit | Sum):
-            rows.append(
-                {lead: judge.thresholds_of(left, end, lead).tolist() for lead in leads}
-            )
+            rows.append({lead: judge.thresholds_of(left, end, lead).tolist() for lead in leads})
         else:
             rows.append({None: [end.value]})
     return rows
