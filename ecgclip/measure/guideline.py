@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -204,7 +204,8 @@ def _lead_findings(m: Stacked, over: Over) -> dict[str, np.ndarray]:
     by_lead = _by_lead(m, over)
     values: dict[str, np.ndarray] = {}
     for name, leads in by_lead.items():
-        values |= {f"{name}:{place}": _in_territory(leads, place, name) for place in TERRITORIES}
+        in_territories = zip(TERRITORIES, _in_territories(leads, name), strict=True)
+        values |= {f"{name}:{place}": found for place, found in in_territories}
     del values["q_waves:avr"], values["t_inversion:avr"]  # normal there
     values["t_upright"] = _and(*by_lead["t_upright"][:, [I, II, V3, V4, V5, V6]].T)
     deviations = [value for key, value in values.items() if key.startswith("st_") and not key.endswith("avr")]
@@ -230,19 +231,33 @@ def _by_lead(m: Stacked, over: Over) -> dict[str, np.ndarray]:
     }
 
 
-def _in_territory(by_lead: np.ndarray, place: str, name: str) -> np.ndarray:
-    """Present in two contiguous leads of a territory, absent where that is impossible.
+def _in_territories(by_lead: np.ndarray, name: str) -> np.ndarray:
+    """Of each territory, (places, n): present in so many of its leads or pairs as are needed, absent if impossible."""
+    first, second = np.array(CONTIGUOUS).T
+    members, needed = _needed(name)
 
-    T need not be contiguous to be flat or tall, and is upright in all leads but one.
+    def count(leads: np.ndarray) -> np.ndarray:
+        return members @ np.concatenate([leads, leads[:, first] & leads[:, second]], axis=1).T
+
+    impossible = np.where(count(by_lead != 0) < needed, 0.0, NAN)
+    return np.where(count(by_lead == 1) >= needed, 1.0, impossible)
+
+
+@cache
+def _needed(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """What counts for a finding in each territory, int (places, leads and contiguous pairs), and how many are needed.
+
+    That is one pair, or two leads: T need not be contiguous to be flat or tall, and is upright in all leads but one.
     """
-    leads = list(TERRITORIES[place])
-    if name == "t_inversion" and place in ("anteroseptal", "anterior"):
-        leads.remove(V1)  # inverted there in health
-    if name in IN_NEIGHBOURS and len(leads) > 1:
-        pairs = by_lead[:, [pair for pair in CONTIGUOUS if pair[0] in leads and pair[1] in leads]]
-        present, possible, needed = (pairs == 1).all(axis=2), (pairs != 0).all(axis=2), 1
-    else:
-        present, possible = by_lead[:, leads] == 1, by_lead[:, leads] != 0
-        needed = min(len(leads), max(2, len(leads) - 1) if name == "t_upright" else 2)
-    impossible = np.where(possible.sum(axis=1) < needed, 0.0, NAN)
-    return np.where(present.sum(axis=1) >= needed, 1.0, impossible)
+    members, needed = np.zeros((len(TERRITORIES), 12 + len(CONTIGUOUS)), int), []
+    for row, (place, leads) in zip(members, TERRITORIES.items(), strict=True):
+        inside = set(leads)
+        if name == "t_inversion" and place in ("anteroseptal", "anterior"):
+            inside.remove(V1)  # inverted there in health
+        if name in IN_NEIGHBOURS and len(inside) > 1:
+            row[12:] = [inside.issuperset(pair) for pair in CONTIGUOUS]
+            needed.append(1)
+        else:
+            row[list(inside)] = 1
+            needed.append(min(len(inside), max(2, len(inside) - 1) if name == "t_upright" else 2))
+    return members, np.array(needed)[:, None]
