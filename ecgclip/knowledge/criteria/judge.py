@@ -212,8 +212,8 @@ class Judge:
         below = test.sign.startswith("<")
         if _is_angle(test.left) and isinstance(test.right, Number):
             return _half_circle(value, test.right, half_width, below)
-        threshold, half_width = self._threshold(test.left, test.sign, test.right, leads, half_width)
-        margin = _ends((value - threshold) / (3 * half_width))
+        threshold, half = self._threshold(test.left, test.sign, test.right, leads, half_width)
+        margin = _ends((value - threshold) / (3 * half))
         return _opposite(margin) if below else margin
 
     def _between(self, test: Between, leads: Leads) -> Margin:
