@@ -32,7 +32,7 @@ from ecgclip.measure.batch import Window
 from ecgclip.measure.beats import find_beats_of_many
 from ecgclip.measure.guideline import finding_texts, findings
 from ecgclip.measure.measurement import Measurement, measure_many, windows_of
-from ecgclip.measure.vector import features
+from ecgclip.measure.vector import features_of
 from ecgclip.prepare import SAMPLING_RATE, prepare
 
 MAX_BEATS = 40  # in a 10 s window: 240 beats a minute
@@ -187,7 +187,7 @@ def _row(
         "length": np.array(round(window.signal.shape[1] * sampling_rate / SAMPLING_RATE)),
         "r_peaks": r_peaks_s,
         "leads": one.leads,
-        "features": np.stack([features(measurement) for measurement in measurements]),
+        "features": features_of(measurements),
         "readings": read(whole),
         "findings": np.array([UNKNOWN if found[key] is None else found[key] for key in keys], np.int8),
         "beats": _beat_kinds(r_peaks_s, case.beats),

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
 from functools import lru_cache
-from typing import Any
+from operator import attrgetter
 
 import numpy as np
 
 from ecgclip.ecg import LEADS
-from ecgclip.measure.batch import NAN
-from ecgclip.measure.guideline import findings
+from ecgclip.measure.guideline import findings, findings_of
 from ecgclip.measure.measurement import Measurement, measure
+from ecgclip.measure.stacked import Stacked
 
 # Of a Measurement's fields: the encoder has the mask and the R peaks themselves
 LEFT_OUT = ("mask", "rr_ms")
@@ -28,9 +29,17 @@ def features(measurement: Measurement) -> np.ndarray:
     float32 (features,)
         The numbers, then the findings (1 present, 0 absent), in the order of `feature_names()`; NaN is unknown.
     """
-    values = [_value(measurement, path) for path, _ in _numbers()]
-    values += findings(measurement).values()
-    return np.concatenate([np.atleast_1d(NAN if v is None else v) for v in values], dtype=np.float32)
+    return features_of([measurement])[0]
+
+
+def features_of(measurements: Sequence[Measurement]) -> np.ndarray:
+    """The vectors of several measurements, float32 (n, features), each as of `features`."""
+    stacked, n = Stacked(measurements), len(measurements)
+    if not n:
+        return np.zeros((0, len(feature_names())), np.float32)
+    columns = [attrgetter(path)(stacked).reshape(n, -1) for path, _ in _numbers()]
+    columns += [found[:, None] for found in findings_of(stacked).values()]
+    return np.concatenate(columns, axis=1, dtype=np.float32)
 
 
 @lru_cache(maxsize=1)
@@ -47,14 +56,9 @@ def _numbers() -> tuple[tuple[str, bool], ...]:
     """Each number of a measurement by its path, such as shape.j_mv, and whether it has a value for each lead."""
     paths = [f.name for f in fields(Measurement) if f.name not in (*LEFT_OUT, *PARTS)]
     paths += [f"{part}.{f.name}" for part in PARTS for f in fields(getattr(_nothing(), part))]
-    values = {path: _value(_nothing(), path) for path in paths}
+    values = {path: attrgetter(path)(_nothing()) for path in paths}
     shapes = {path: np.shape(value) for path, value in values.items() if not isinstance(value, dict)}
     return tuple((path, bool(shape)) for path, shape in shapes.items() if shape in ((), (len(LEADS),)))
-
-
-def _value(measurement: Measurement, path: str) -> Any:
-    part, _, name = path.rpartition(".")
-    return getattr(getattr(measurement, part) if part else measurement, name)
 
 
 @lru_cache(maxsize=1)

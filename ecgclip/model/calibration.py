@@ -6,13 +6,14 @@ criteria ─evidence─▶ weights of each ────────────�
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from ecgclip.knowledge.criteria.evidence import HIGHEST, logistic
 
+MOST_KEPT = 4096  # labels of a `Bank`
 SMALLEST = 1e-6  # a probability that is told apart from 0
 # From this probability on, a condition takes odds from what it excludes. Chosen on validation: from 0.5 on, conditions
 # that are not there take too much (macro AUROC 0.918; from 0.7 on 0.919, without any 0.918).
@@ -69,6 +70,30 @@ class Calibration:
     def __call__(self, similarity: np.ndarray, bank: np.ndarray) -> np.ndarray:
         """Map similarities (n, labels) to probabilities (n, labels); `bank` as in `features`."""
         return self.curve(self.features(similarity, bank))
+
+
+@dataclass(frozen=True, eq=False)
+class Bank:
+    """Reference ECGs, which tell how unusual a similarity is; what they have with a label is kept.
+
+    Attributes
+    ----------
+    reference : float32 (ECGs, dim)
+        Their vectors.
+    """
+
+    reference: np.ndarray
+    _kept: dict[bytes, np.ndarray] = field(default_factory=dict, init=False, repr=False)
+
+    def similarity(self, labels: np.ndarray) -> np.ndarray:
+        """Their similarities to labels (labels, dim): float (ECGs, labels), each column ascending."""
+        if len(self._kept) > MOST_KEPT:
+            self._kept.clear()
+        keys = [vector.tobytes() for vector in labels]
+        if new := [i for i, key in enumerate(keys) if key not in self._kept]:
+            columns = np.sort(labels[new].astype(float) @ self.reference.T.astype(float), axis=1)
+            self._kept.update(zip([keys[i] for i in new], columns, strict=True))
+        return np.stack([self._kept[key] for key in keys], axis=1)
 
 
 Mix: TypeAlias = tuple[float, float, float]

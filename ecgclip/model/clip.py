@@ -14,6 +14,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any, overload
 
@@ -24,9 +25,11 @@ from ecgclip.files import write_atomic
 from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.knowledge.concepts import Passage
 from ecgclip.knowledge.criteria import Judge, Readings
+from ecgclip.measure.examined import Examined
 from ecgclip.measure.measurement import measure_windows
+from ecgclip.model.calibration import Bank
 from ecgclip.model.config import ModelConfig
-from ecgclip.model.embed import Encoders
+from ecgclip.model.embed import BATCH, Encoders
 from ecgclip.model.likeness import Statements
 from ecgclip.model.passages import EmbeddedPassages
 from ecgclip.model.prompting import Prompter
@@ -58,6 +61,7 @@ class ECGCLIP(Encoders):
         super().__init__(config, tokenizer)
         self.knowledge = EmbeddedPassages(kb, np.zeros((0, config.text.dim), np.float32))
         self.reference = np.zeros((0, config.ecg.dim), np.float32)
+        self._bank = Bank(self.reference)
 
     # --- files --------------------------------------------------------------------------------------------------------
 
@@ -262,21 +266,34 @@ class ECGCLIP(Encoders):
         if top is not None and top < 1:
             raise EcgclipError(f"top={top}: give 1 or more")
         prompts = self.prompts(labels, enrich=enrich, concepts=concepts)
+        embeddings = self.embeddings([record] if isinstance(record, Record) else record)
         results = []
-        for embedding in self.embeddings([record] if isinstance(record, Record) else record):
-            result = self.score(embedding, prompts, softmax=softmax)
-            if labels is None or top is not None:
-                best = ranking(result.scores, top, labels is None, self.kb.excluded)
-                result = replace(result, scores=tuple(result.scores[i] for i in best))
-            results.append(result)
+        while batch := list(islice(embeddings, BATCH)):
+            for result in self.score(batch, prompts, softmax=softmax):
+                if labels is None or top is not None:
+                    best = ranking(result.scores, top, labels is None, self.kb.excluded)
+                    result = replace(result, scores=tuple(result.scores[i] for i in best))
+                results.append(result)
         return results[0] if isinstance(record, Record) else results
 
     @property
     def _scorer(self) -> Scorer:
-        return Scorer(self.config, self.reference, self.kb, self.concept_vector)
+        if self._bank.reference is not self.reference:
+            self._bank = Bank(self.reference)
+        return Scorer(self.config, self._bank, self.kb, self.concept_vector)
 
-    def score(self, embedding: Embedding, prompts: Sequence[Prompt], softmax: bool = False) -> Result:
-        """Score one embedded record for prompts.
+    # fmt: off
+    @overload
+    def score(self, embedding: Embedding, prompts: Sequence[Prompt], softmax: bool = ...) -> Result: ...
+
+    @overload
+    def score(self, embedding: Sequence[Embedding], prompts: Sequence[Prompt], softmax: bool = ...) -> list[Result]: ...
+    # fmt: on
+
+    def score(
+        self, embedding: Embedding | Sequence[Embedding], prompts: Sequence[Prompt], softmax: bool = False
+    ) -> Result | list[Result]:
+        """Score embedded records for prompts, one or several at once.
 
         The vector of the record is the mean of its windows, each of which has its similarity, too. The criteria of a
         condition are heard beside it, as far as they could be measured. What the recording itself
@@ -285,19 +302,26 @@ class ECGCLIP(Encoders):
         Parameters
         ----------
         embedding
-            Vectors of the record.
+            Vectors of a record, or of several.
         prompts
             Prompts of the labels, in the order of the scores.
         softmax
             Exactly one label is true: probabilities sum to one.
-        """
-        return self._scorer.score(embedding, prompts, self.judge(embedding), softmax)
 
-    def judge(self, embedding: Embedding) -> Judge:
-        """Return the judge of criteria in a record (its first row) and in each of its windows."""
-        age, sex = (embedding.metadata.get(key) for key in ("age", "sex"))
-        readings = Readings.of_record_and_windows(embedding.measurements, age, sex)
-        return Judge(readings, self.kb.concepts)
+        Returns
+        -------
+        Result, or list of Result
+            One for each record of a list.
+        """
+        if isinstance(embedding, Embedding):
+            return self.score([embedding], prompts, softmax)[0]
+        if not embedding:
+            return []
+        return self._scorer.score(embedding, prompts, self.judge(*embedding), softmax)
+
+    def judge(self, *examined: Examined) -> Judge:
+        """Return the judge of criteria in records: a row for each, followed by one for each of its windows."""
+        return Judge(Readings.of_records_and_windows(examined), self.kb.concepts)
 
     def probabilities(
         self, vectors: np.ndarray, prompts: Sequence[Prompt], judge: Judge | None = None

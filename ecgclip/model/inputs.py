@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ecgclip.measure.measurement import Measurement
-from ecgclip.measure.vector import features
+from ecgclip.measure.vector import features_of
 from ecgclip.prepare import SAMPLING_RATE, WINDOW, Prepared
 
 
@@ -41,5 +41,5 @@ def encoder_inputs(
         "mask": prepared.mask,
         "r_peaks": r_peaks,
         "length": np.rint(np.asarray(prepared.length) * (signal.shape[-1] / WINDOW)).astype(np.int64),
-        "measured": np.stack([features(m) for m in measurements]),
+        "measured": features_of(measurements),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
@@ -152,7 +153,7 @@ def ranking(
     places = [i for i, score in enumerate(scores) if not (answerable and score.trained is False)]
     shown: list[int] = []
     ruled_out: set[str] = set()
-    for i in sorted(places, key=lambda i: -np.nan_to_num(scores[i].probability, nan=-1)):
+    for i in sorted(places, key=lambda i: (math.isnan(scores[i].probability), -scores[i].probability)):
         if concept := scores[i].concept:
             if concept in ruled_out:
                 continue
@@ -163,7 +164,7 @@ def ranking(
 
 def _json_number(value: Any) -> Any:
     """NaN, which JSON does not have, becomes None."""
-    return None if isinstance(value, float) and np.isnan(value) else value
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def unit(vector: np.ndarray) -> np.ndarray:

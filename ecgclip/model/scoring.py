@@ -6,17 +6,20 @@ criteria ─evidence──────▶ probability by the criteria ┴▶ bes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from ecgclip.knowledge.base import KnowledgeBase
-from ecgclip.knowledge.criteria import Judge, weigh
-from ecgclip.knowledge.criteria.evidence import logistic
+from ecgclip.knowledge.concepts import Passage
+from ecgclip.knowledge.criteria import Judge
+from ecgclip.knowledge.criteria.evidence import logistic, weigh_all
 from ecgclip.knowledge.criteria.judge import midpoint
 from ecgclip.measure.recording import Decision
-from ecgclip.model.calibration import LIKELY, Known, yielding
+from ecgclip.model.calibration import LIKELY, Bank, Known, Witnesses, yielding
 from ecgclip.model.config import ModelConfig
 from ecgclip.model.prompts import SIMULATED, UNTRAINED, Prompt, combine, leaf_vectors
 from ecgclip.model.results import Embedding, Result, Score
@@ -48,19 +51,18 @@ def coherent(
     A condition is at least as probable as a `LIKELY` kind of it, and yields to what it excludes, if `trusted`: what
     training knew no real ECG of is claimed too easily to bear upon others. An id may be "".
     """
-    columns = {concept: j for j, concept in enumerate(concepts) if concept in trusted}
+    rows = {concept: j for j, concept in enumerate(concepts) if concept in trusted}
 
     def highest(table: np.ndarray, others: Collection[str]) -> np.ndarray:
-        return table[:, [columns[other] for other in others if other in columns]].max(axis=1, initial=0)
+        return table[[rows[other] for other in others & rows.keys()]].max(axis=0, initial=0)
 
-    wide, beside = probability.copy(), probability.copy()
+    wide = probability.T.copy()  # (concepts, n)
     for j, concept in enumerate(concepts):
-        if kinds := kb.narrower(concept):
-            kind = highest(probability, kinds)
-            wide[:, j] = np.where(kind >= LIKELY, np.fmax(probability[:, j], kind), probability[:, j])
-    for j, concept in enumerate(concepts):
-        beside[:, j] = yielding(wide[:, j], highest(wide, rivals)) if (rivals := kb.rivals(concept)) else wide[:, j]
-    return beside
+        if (kinds := kb.narrower(concept)) and not kinds.isdisjoint(rows):
+            kind = highest(probability.T, kinds)
+            wide[j] = np.where(kind >= LIKELY, np.fmax(wide[j], kind), wide[j])
+    rival = np.array([highest(wide, kb.rivals(concept)) for concept in concepts])
+    return yielding(wide, rival.reshape(wide.shape)).T
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +73,7 @@ class Scorer:
     ----------
     config
         Calibration, threshold, and what training had.
-    reference : float32 (ECGs, dim)
+    bank
         The reference ECGs.
     kb
         Tells what excludes what.
@@ -80,7 +82,7 @@ class Scorer:
     """
 
     config: ModelConfig
-    reference: np.ndarray
+    bank: Bank
     kb: KnowledgeBase
     concept_vector: Callable[[str], np.ndarray]
 
@@ -108,33 +110,43 @@ class Scorer:
         witnesses, prompts = self.config.witnesses, [self._prompt(c) for c in concepts]
         if not prompts or witnesses is None:
             return []
-        vector = self.by_vector(vectors @ leaf_vectors(prompts).T, prompts)
-        return [
-            c
-            for c, p in zip(concepts, vector.T, strict=True)
-            if witnesses.at_most(p, self.config.known(c)).max() >= LIKELY
-        ]
+        vector = self.by_vector(vectors, prompts)
+        of_concept = [self.config.known(c) for c in concepts]
+        likely = np.zeros(len(concepts), bool)
+        for known in set(of_concept):
+            columns = np.array(of_concept) == known
+            likely[columns] = (witnesses.at_most(vector[:, columns], known) >= LIKELY).any(axis=0)
+        return [concept for concept, is_likely in zip(concepts, likely, strict=True) if is_likely]
 
     def one_by_one(self, vectors: np.ndarray, leaves: Sequence[Prompt], judge: Judge | None) -> Probabilities:
         """The same, each condition as if there were no other."""
-        vector = self.by_vector(vectors @ leaf_vectors(leaves).T, leaves)
+        vector = self.by_vector(vectors, leaves)
         normal = [j for j, leaf in enumerate(leaves) if leaf.concept and leaf.concept.id == NORMAL]
         if normal and (abnormal := self._abnormal()):
             vector[:, normal] = np.fmax(vector[:, normal], self._none_of(vectors, abnormal)[:, None])
-        both, criteria = vector.copy(), np.full_like(vector, np.nan)
-        witnesses = self.config.witnesses
+        by = Probabilities(vector.copy(), vector, np.full_like(vector, np.nan))
         for j, leaf in enumerate(leaves):
             if leaf.test:  # a number is measured, or unknown
                 vector[:, j] = np.nan
                 if judge is not None:
-                    criteria[:, j] = logistic(CERTAINTY * midpoint(judge.margin(leaf.test)))
-                both[:, j] = criteria[:, j]
-            elif leaf.concept and judge is not None and witnesses is not None:
-                evidence = weigh(judge, leaf.concept)
-                rows, features = evidence.measured, evidence.features[evidence.measured]
-                both[rows, j] = witnesses.together(vector[rows, j], features, self._known(leaf))
-                criteria[rows, j] = witnesses.criteria(features)
-        return Probabilities(both, vector, criteria)
+                    by.criteria[:, j] = logistic(CERTAINTY * midpoint(judge.margin(leaf.test)))
+                by.both[:, j] = by.criteria[:, j]
+        if judge is not None and self.config.witnesses is not None:
+            self._hear(by, leaves, judge, self.config.witnesses)
+        return by
+
+    def _hear(self, by: Probabilities, leaves: Sequence[Prompt], judge: Judge, witnesses: Witnesses) -> None:
+        """Put in, in place, what the criteria of conditions say."""
+        columns: dict[Known, list[int]] = {}
+        for j, leaf in enumerate(leaves):
+            if leaf.concept and not leaf.test:
+                columns.setdefault(self._known(leaf), []).append(j)
+        for known, of_known in columns.items():
+            evidence = weigh_all(judge, [leaves[j].concept for j in of_known])  # type: ignore[misc]
+            features, measured = evidence.features, evidence.measured.T
+            together = witnesses.together(by.vector[:, of_known].T, features, known).T
+            by.both[:, of_known] = np.where(measured, together, by.both[:, of_known])
+            by.criteria[:, of_known] = np.where(measured, witnesses.criteria(features).T, np.nan)
 
     def _abnormal(self) -> list[Prompt]:
         """The narrowest conditions that a normal ECG lacks and training had ECGs of; none if they are few."""
@@ -146,12 +158,13 @@ class Scorer:
 
     def _none_of(self, vectors: np.ndarray, conditions: Sequence[Prompt]) -> np.ndarray:
         """How probable it is at least that none of the conditions is there, (n,): what their sum leaves (Boole)."""
-        probability = self.by_vector(vectors @ leaf_vectors(conditions).T, conditions)
+        probability = self.by_vector(vectors, conditions)
         return (1 - probability.sum(axis=1)).clip(min=0)
 
-    def by_vector(self, similarity: np.ndarray, leaves: Sequence[Prompt]) -> np.ndarray:
-        """Similarities (n, leaves) → probabilities (n, leaves), by the curve for how training knew each condition."""
-        bank = self.reference @ leaf_vectors(leaves).T
+    def by_vector(self, vectors: np.ndarray, leaves: Sequence[Prompt]) -> np.ndarray:
+        """Vectors (n, dim) → probabilities (n, leaves), by the curve for how training knew each condition."""
+        labels = leaf_vectors(leaves)
+        similarity, bank = cosines(vectors, labels), self.bank.similarity(labels)
         probability = np.zeros(similarity.shape)
         of_leaf = np.array([self._known(leaf) for leaf in leaves])
         for known in set(of_leaf.tolist()):
@@ -166,61 +179,114 @@ class Scorer:
 
     def likely(self, prompt: Prompt, vectors: np.ndarray) -> np.ndarray:
         """Vectors of ECGs (n, dim) → bool (n,); see `ECGCLIP.likely`."""
-        leaves, prompt_vectors = prompt.leaves, leaf_vectors([prompt]).T
         usual: np.ndarray | float = np.inf
-        if len(self.reference):
-            usual = self.by_vector(self.reference @ prompt_vectors, leaves).mean(0)
-        present = self.by_vector(vectors @ prompt_vectors, leaves) >= np.minimum(usual, self.config.threshold)
+        if len(self.bank.reference):
+            usual = self.by_vector(self.bank.reference, prompt.leaves).mean(0)
+        present = self.by_vector(vectors, prompt.leaves) >= np.minimum(usual, self.config.threshold)
         return combine([prompt], present.astype(int), whole=1)[:, 0] > 0
 
-    def score(self, embedding: Embedding, prompts: Sequence[Prompt], judge: Judge, softmax: bool = False) -> Result:
-        """An embedding, prompts, and a judge of the record and its windows → scores; see `ECGCLIP.score`."""
+    def score(
+        self, embeddings: Sequence[Embedding], prompts: Sequence[Prompt], judge: Judge, softmax: bool = False
+    ) -> list[Result]:
+        """Embeddings, prompts, and a judge of each record followed by its windows → scores; see `ECGCLIP.score`."""
         leaves = [leaf for prompt in prompts for leaf in prompt.leaves]
-        rows = np.vstack([embedding.vector, embedding.rhythm])  # the record, then its windows
-        similarity = rows @ leaf_vectors(prompts).T
-        probabilities = self.probabilities(rows, leaves, judge)
-        decided = embedding.recording.decides()
-        _decide(probabilities.both, leaves, embedding, decided)
-        similarity, probability = combine(prompts, similarity, whole=0), combine(prompts, probabilities.both, whole=1)
-        record = _softmax(probability[0]) if softmax else probability[0]
-        alone = [combine(prompts, p[0], whole=1) for p in (probabilities.vector, probabilities.criteria)]
-        scores = [
-            self._score(prompt, float(record[j]), similarity[:, j], probability[:, j], decided, *(p[j] for p in alone))
-            for j, prompt in enumerate(prompts)
-        ]
-        prepared = embedding.prepared
-        windows = tuple(float(start) for start in prepared.start_s)
-        length = prepared.seconds, prepared.used_s
-        return Result(embedding.record, embedding.leads, windows, tuple(scores), embedding.notes, *length)
-
-    def _score(
-        self,
-        prompt: Prompt,
-        answer: float,
-        similarity: np.ndarray,
-        probability: np.ndarray,
-        decided: Mapping[str, Decision],
-        by_vector: float,
-        by_criteria: float,
-    ) -> Score:
-        """The score of one prompt; similarity and probability: (1 + windows,), of the record and of its windows."""
-        concepts = [leaf.concept.id for leaf in prompt.leaves if leaf.concept]
-        measured = [decided[concept].words for concept in concepts if concept in decided]
-        note = prompt.note.replace(UNTRAINED, "").replace(SIMULATED, "").strip("; ") if measured else prompt.note
-        return Score(
-            label=prompt.label,
-            concept=prompt.concept.id if prompt.concept and not prompt.denied else None,
-            probability=answer,
-            similarity=float(similarity[0]),
-            max_probability=float(np.fmax.reduce(probability)),
-            burden=float((probability[1:] >= self.config.threshold).mean()),
-            trained=None if measured else prompt.trained(self.config.trained_concepts),
-            passages=prompt.passages,
-            window_similarity=tuple(similarity[1:].tolist()),
-            note="; ".join(filter(None, [note, *measured])),
-            by_vector=None if np.isnan(by_vector) else float(by_vector),
-            by_criteria=None if np.isnan(by_criteria) else float(by_criteria),
+        rows = np.vstack([vectors for e in embeddings for vectors in (e.vector, e.rhythm)])
+        by = self.probabilities(rows, leaves, judge)
+        decided = [embedding.recording.decides() for embedding in embeddings]
+        ends = np.cumsum([1 + len(embedding.rhythm) for embedding in embeddings])
+        parts = [slice(end - 1 - len(e.rhythm), end) for e, end in zip(embeddings, ends, strict=True)]
+        for embedding, part, decisions in zip(embeddings, parts, decided, strict=True):
+            if decisions:
+                _decide(by.both[part], leaves, embedding, decisions)
+        tables = _Tables(
+            combine(prompts, cosines(rows, leaf_vectors(prompts)), whole=0),
+            *(combine(prompts, p, whole=1) for p in (by.both, by.vector, by.criteria)),
         )
+        asked = [_Asked.of(prompt, self.config) for prompt in prompts]
+        return [
+            Result(
+                record=embedding.record,
+                leads=embedding.leads,
+                windows=tuple(embedding.prepared.start_s.tolist()),
+                scores=tuple(self._scores(asked, tables.of(part), decisions, softmax)),
+                notes=embedding.notes,
+                seconds=embedding.prepared.seconds,
+                used_s=embedding.prepared.used_s,
+            )
+            for embedding, part, decisions in zip(embeddings, parts, decided, strict=True)
+        ]
+
+    def _scores(
+        self, asked: Sequence[_Asked], tables: _Tables, decided: Mapping[str, Decision], softmax: bool
+    ) -> Iterator[Score]:
+        """The scores of one record, whose tables have a row for it and for each of its windows."""
+        record = _softmax(tables.probability[0]) if softmax else tables.probability[0]
+        columns = zip(
+            asked,
+            record.tolist(),
+            tables.similarity[0].tolist(),
+            np.fmax.reduce(tables.probability, axis=0).tolist(),
+            (tables.probability[1:] >= self.config.threshold).mean(axis=0).tolist(),
+            tables.similarity[1:].T.tolist(),
+            tables.vector[0].tolist(),
+            tables.criteria[0].tolist(),
+            strict=True,
+        )
+        for each, probability, similarity, highest, burden, of_windows, by_vector, by_criteria in columns:
+            measured = [decided[concept].words for concept in each.concepts if concept in decided] if decided else []
+            note = each.note.replace(UNTRAINED, "").replace(SIMULATED, "").strip("; ") if measured else each.note
+            yield Score(
+                label=each.label,
+                concept=each.concept,
+                probability=probability,
+                similarity=similarity,
+                max_probability=highest,
+                burden=burden,
+                trained=None if measured else each.trained,
+                passages=each.passages,
+                window_similarity=tuple(of_windows),
+                note="; ".join(filter(None, [note, *measured])),
+                by_vector=None if math.isnan(by_vector) else by_vector,
+                by_criteria=None if math.isnan(by_criteria) else by_criteria,
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class _Tables:
+    """What is scored, (n, labels) each."""
+
+    similarity: np.ndarray
+    probability: np.ndarray
+    vector: np.ndarray
+    criteria: np.ndarray
+
+    def of(self, rows: slice) -> _Tables:
+        return _Tables(self.similarity[rows], self.probability[rows], self.vector[rows], self.criteria[rows])
+
+
+class _Asked(NamedTuple):
+    """What the scores of a prompt have in common."""
+
+    label: str
+    concept: str | None
+    concepts: list[str]
+    trained: bool | None
+    passages: tuple[Passage, ...]
+    note: str
+
+    @classmethod
+    def of(cls, prompt: Prompt, config: ModelConfig) -> _Asked:
+        concepts = [leaf.concept.id for leaf in prompt.leaves if leaf.concept]
+        own = prompt.concept.id if prompt.concept and not prompt.denied else None
+        return cls(prompt.label, own, concepts, prompt.trained(config.trained_concepts), prompt.passages, prompt.note)
+
+
+def cosines(vectors: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Cosines (n, m) of vectors of unit length, (n, dim) and (m, dim).
+
+    In double precision, as a score must not depend on what is scored beside it.
+    """
+    return vectors.astype(float) @ others.T.astype(float)
 
 
 def _decide(

@@ -1,6 +1,7 @@
 """The table that criteria are asked of: many records are each alone, and windows become a record as documented."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -93,13 +94,15 @@ def test_a_lead_is_combined_over_the_windows_that_have_it():
 
 def test_a_record_stands_before_its_windows():
     windows = [measure_simulated("pvc", seed)[0] for seed in (1, 2)]
-    together = Readings.of_record_and_windows(windows, 60, "female")
+    patient = {"age": 60, "sex": "female"}
+    together = Readings.of_records_and_windows([SimpleNamespace(measurements=windows, metadata=patient)] * 2)
     record = Readings.of_record(windows, 60, "female")
     assert np.array_equal(together.rows[:1], record.rows, equal_nan=True)
-    assert np.array_equal(together.rows[1:], [read(m) for m in windows], equal_nan=True)
-    assert together.age == (60,) * 3
-    assert together.sex == ("female",) * 3
-    nothing = Readings.of_record_and_windows([])
+    assert np.array_equal(together.rows[1:3], [read(m) for m in windows], equal_nan=True)
+    assert np.array_equal(together.rows[3:], together.rows[:3], equal_nan=True)
+    assert together.age == (60,) * 6
+    assert together.sex == ("female",) * 6
+    nothing = Readings.of_records_and_windows([SimpleNamespace(measurements=[], metadata={})])
     assert len(nothing) == 1
     assert np.isnan(nothing.rows).all()
 

@@ -238,3 +238,22 @@ def test_a_condition_of_simulated_ecgs_alone_has_a_curve_and_a_mix_of_its_own(li
     assert after.by_vector != pytest.approx(before.by_vector)
     assert after.trained is False, "no ECG of a patient"
     assert type(config).from_dict(json.loads(json.dumps(dataclasses.asdict(listening.config)))) == listening.config
+
+
+def test_many_records_are_scored_as_each_alone(listening, records):
+    labels = ["AF", "LBBB or RBBB", "normal ECG", "STEMI", "QTc > 500 ms"]
+    embeddings = listening.embed_many([records / "pvc", simulate("lbbb"), simulate("af", seconds=25)])
+    embeddings[1] = dataclasses.replace(embeddings[1], metadata={"age": 30, "sex": "female"})
+    prompts = listening.prompts(labels)
+    together = listening.score(embeddings, prompts)
+    assert len(together[-1].windows) > 1
+    for embedding, result in zip(embeddings, together, strict=True):
+        alone = listening.score(embedding, prompts)
+        assert (alone.record, alone.windows) == (result.record, result.windows)
+        for one, other in zip(alone.scores, result.scores, strict=True):
+            assert one.note == other.note
+            numbers = [[np.nan if x is None else x for x in (s.probability, s.by_vector, s.by_criteria, s.burden)]
+                       for s in (one, other)]  # fmt: skip
+            assert np.allclose(*numbers, rtol=0, atol=1e-12, equal_nan=True)
+            assert np.allclose(one.window_similarity, other.window_similarity, rtol=0, atol=1e-12)
+    assert listening.score([], prompts) == []

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ecgclip.knowledge.criteria.judge import Judge, midpoint, tree_of
+from ecgclip.knowledge.criteria.judge import Judge, midpoint
 from ecgclip.knowledge.criteria.roles import parse_role
 
 if TYPE_CHECKING:
@@ -27,7 +27,9 @@ EXPLAINED = 3.0  # the margin of an explanation counts as a logistic of its half
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What was measured for and against a condition in n records; margins as of `Judge`, in arrays (n,).
+    """What was measured for and against a condition in n records, in arrays (n,); or several, (conditions, n).
+
+    Margins are as of `Judge`.
 
     Attributes
     ----------
@@ -51,12 +53,12 @@ class Evidence:
 
     @property
     def measured(self) -> np.ndarray:
-        """Whether any criterion could be measured, bool (n,)."""
+        """Whether any criterion could be measured, bool (…, n)."""
         return ~np.isnan(self.overall) | (self.narrower > 0)
 
     @property
     def features(self) -> np.ndarray:
-        """The numbers that a score weighs, float (n, `FEATURES`): 0 says nothing.
+        """The numbers that a score weighs, float (…, n, `FEATURES`): 0 says nothing.
 
         A margin is cut into pieces, so that a weight for each makes a curve. What is met counts less as far as
         something else explains it; what is not met is not met. A wider condition is met where a narrower one is; where
@@ -76,22 +78,29 @@ class Evidence:
             narrower.clip(max=FARTHEST_OVERALL),
             -self.explained,
         ]
-        return np.stack(columns, axis=1)
+        return np.stack(columns, axis=-1)
 
 
 def weigh(judge: Judge, concept: Concept) -> Evidence:
     """Weigh the criteria of a condition in all records of a judge."""
-    margins = []
-    for criterion in concept.criteria:
-        if criterion.test:
-            margin = midpoint(judge.margin(tree_of(criterion.test))).clip(-FARTHEST, FARTHEST)
-            margins.append(-margin if parse_role(criterion.role).kind == "against" else margin)
-    narrower = np.full(len(judge.readings), np.nan)
-    for other in judge.narrower(concept.id):
-        margin = midpoint(judge.condition(other.id))
-        narrower = np.fmax(narrower, np.where(margin > 0, margin * (1 - explained(judge, other)), margin))
-    required = midpoint(judge.condition(concept.id))
-    return Evidence(required, _overall(margins, len(narrower)), narrower, explained(judge, concept))
+    kinds = judge.narrower(concept.id)
+    tests = [criterion for criterion in concept.criteria if criterion.test]
+    margins = [judge.of_text(criterion.test) for criterion in tests]  # type: ignore[arg-type]
+    conditions = [judge.condition(each.id) for each in (concept, *kinds)]
+    middle = midpoint(np.stack([*conditions, *margins], axis=1))
+    required, kind, overall = middle[0], middle[1 : len(conditions)], middle[len(conditions) :]
+    if kinds:
+        doubt = [explained(judge, each) for each in kinds]
+        kind = np.where(kind > 0, kind * (1 - np.array(doubt)), kind)
+    narrower = np.fmax.reduce(kind, axis=0, initial=np.nan)
+    against = [parse_role(criterion.role).kind == "against" for criterion in tests]
+    return Evidence(required, _overall(overall, against), narrower, explained(judge, concept))
+
+
+def weigh_all(judge: Judge, concepts: Sequence[Concept]) -> Evidence:
+    """Weigh the criteria of several conditions: arrays (conditions, n)."""
+    found = [weigh(judge, concept) for concept in concepts]
+    return Evidence(*(np.stack([getattr(each, f.name) for each in found]) for f in fields(Evidence)))
 
 
 def explained(judge: Judge, concept: Concept) -> np.ndarray:
@@ -104,13 +113,13 @@ def explained(judge: Judge, concept: Concept) -> np.ndarray:
 
 def explanations(judge: Judge, concept: Concept) -> dict[str, np.ndarray]:
     """How far each condition of `explained_by` explains the criteria, 0 to 1 (n,), by its id; NaN is unknown."""
-    degrees = {}
-    for other, test in concept.explained_by.items():
-        margin = midpoint(judge.condition(other))
-        if test != "always":
-            margin = np.minimum(margin, midpoint(judge.margin(tree_of(test))))
-        degrees[other] = logistic(EXPLAINED * margin)
-    return degrees
+    if not concept.explained_by:
+        return {}
+    conditions = midpoint(np.stack([judge.condition(other) for other in concept.explained_by], axis=1))
+    certain = np.tile(np.inf, len(judge.readings))
+    tests = [certain if test == "always" else midpoint(judge.of_text(test)) for test in concept.explained_by.values()]
+    degrees = logistic(EXPLAINED * np.minimum(conditions, tests))
+    return dict(zip(concept.explained_by, degrees, strict=True))
 
 
 def logistic(x: np.ndarray) -> np.ndarray:
@@ -118,8 +127,9 @@ def logistic(x: np.ndarray) -> np.ndarray:
     return 0.5 * (1 + np.tanh(x / 2))
 
 
-def _overall(margins: Sequence[np.ndarray], records: int) -> np.ndarray:
-    """The mean of margins (n,), 0 for what is unknown; NaN where all are."""
-    if not margins:
-        return np.full(records, np.nan)
-    return np.where(np.isnan(margins).all(axis=0), np.nan, np.nan_to_num(margins).mean(axis=0))
+def _overall(margins: np.ndarray, against: Sequence[bool]) -> np.ndarray:
+    """The mean of margins (criteria, n), with the opposite sign where against, 0 if unknown; NaN where all are."""
+    if not len(margins):
+        return np.full(margins.shape[1], np.nan)
+    clipped = margins.clip(-FARTHEST, FARTHEST) * np.where(against, -1.0, 1.0)[:, None]
+    return np.where(np.isnan(clipped).all(axis=0), np.nan, np.nan_to_num(clipped).mean(axis=0))

@@ -3,23 +3,23 @@
 A margin is the signed distance from the threshold in units of three half-widths of its zone of doubt. Its ends are
 (lowest, highest): the same where all is known, apart for an unknown age or sex, infinite where nothing was measured.
 *and* is the lowest margin, *or* the highest, *k of n leads* the k-th highest, *not* the opposite. Many records are
-judged at once: the ends are arrays with a value for each.
+judged at once, and so are the leads of a test: the ends are arrays with a value for each.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cache, cached_property, lru_cache, reduce
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from ecgclip.knowledge.criteria.limits import thresholds
+from ecgclip.knowledge.criteria.limits import limit_table
 from ecgclip.knowledge.criteria.named import NAMED
 from ecgclip.knowledge.criteria.parser import contiguous_groups, leads_of, parse_named, parse_test
 from ecgclip.knowledge.criteria.quantities import QUANTITIES
-from ecgclip.knowledge.criteria.readings import Readings
+from ecgclip.knowledge.criteria.readings import Leads, Readings
 from ecgclip.knowledge.criteria.roles import parse_role
 from ecgclip.knowledge.criteria.tree import (
     And,
@@ -42,10 +42,11 @@ from ecgclip.knowledge.criteria.tree import (
 if TYPE_CHECKING:
     from ecgclip.knowledge.concepts import Concept
 
-Margin: TypeAlias = tuple[np.ndarray, np.ndarray]  # the ends, (records,) each
+Margin: TypeAlias = np.ndarray  # (2, records), the lowest and the highest end; or (2, leads, records)
 CLEAR = 1 / 3  # the edge of the zone of doubt, in the unit of a margin
 FACT = 2.0  # the margin of a fact: yes and no are six half-widths from doubt
 COUNT_HALF_WIDTH = 0.25  # of a count, whose threshold lies half way between two whole numbers
+UNKNOWN = np.array([-math.inf, math.inf])  # the ends of the margin of what cannot be measured
 
 
 def verdict(low: float, high: float) -> str:
@@ -58,13 +59,12 @@ def verdict(low: float, high: float) -> str:
 
 
 def midpoint(margin: Margin) -> np.ndarray:
-    """A margin as one number, (records,): the mean of its ends, or the known end of a clear one; NaN if neither."""
+    """Margins (2, …) as numbers, (…): the mean of the ends, or the known end of a clear one; NaN if neither."""
     low, high = margin
-    middle = np.full(len(low), math.nan)
-    known = np.isfinite(low) & np.isfinite(high)
-    middle[known] = (low[known] + high[known]) / 2
-    middle = np.where(~known & np.isfinite(low) & (low >= CLEAR), low, middle)
-    return np.where(~known & np.isfinite(high) & (high <= -CLEAR), high, middle)
+    known_low, known_high = np.isfinite(low), np.isfinite(high)
+    clear_high = np.where(known_high & (high <= -CLEAR), high, math.nan)
+    clear = np.where(known_low & (low >= CLEAR), low, clear_high)
+    return np.where(known_low & known_high, (np.where(known_low, low, 0) + np.where(known_high, high, 0)) / 2, clear)
 
 
 @lru_cache(maxsize=4096)
@@ -75,6 +75,8 @@ def tree_of(text: str) -> Test:
 
 class Judge:
     """Judges tests by the readings of n records.
+
+    What conditions and criteria ask for is computed when it is first asked for, and kept.
 
     Parameters
     ----------
@@ -90,25 +92,36 @@ class Judge:
         self._conditions: dict[str, Margin] = {}
         self._in_circles: dict[str, Margin] = {}  # of conditions that ask for themselves, asked alone
         self._open: list[str] = []  # conditions that are being judged: each asks for the next
-        self._named: dict[tuple[str, str | None], Margin] = {}
-        self._narrower: dict[str, list[Concept]] | None = None
-        self.explained: dict[str, np.ndarray] = {}  # kept for `evidence.explained`
         self._circular: set[str] = set()  # those of them that were asked for once more
+        self._circles = 0  # how often an answer rested on such a one
+        self._texts: dict[str, Margin] = {}
+        self._named: dict[tuple[str, Leads], Margin] = {}
+        self.explained: dict[str, np.ndarray] = {}  # kept for `evidence.explained`
 
-    @property
+    @cached_property
     def unknown(self) -> Margin:
         """The margin of what cannot be measured."""
-        ends = np.full(len(self.readings), math.inf)
-        return -ends, ends
+        return np.tile(UNKNOWN[:, None], len(self.readings))
 
     def narrower(self, concept: str) -> list[Concept]:
         """All conditions that are narrower than this one."""
-        if self._narrower is None:
-            self._narrower = {}
-            for each in self._concepts.values():
-                for wider in _ancestors(each, self._concepts):
-                    self._narrower.setdefault(wider, []).append(each)
-        return self._narrower.get(concept, [])
+        found: dict[str, Concept] = {}
+        waiting = [concept]
+        while waiting:
+            for each in self._kinds.get(waiting.pop(), []):
+                if each.id not in found:
+                    found[each.id] = each
+                    waiting.append(each.id)
+        return list(found.values())
+
+    @cached_property
+    def _kinds(self) -> dict[str, list[Concept]]:
+        """The conditions that name each one as broader."""
+        kinds: dict[str, list[Concept]] = {}
+        for each in self._concepts.values():
+            for wider in each.broader:
+                kinds.setdefault(wider, []).append(each)
+        return kinds
 
     def condition(self, concept: str) -> Margin:
         """The margin of a condition: its required criteria, its groups and what speaks against it, all together."""
@@ -116,10 +129,12 @@ class Judge:
             return self.unknown
         if concept in self._open:
             self._circular.add(concept)
+            self._circles += 1
             return self.unknown
         if concept in self._conditions:
             return self._conditions[concept]
         if not self._open and concept in self._in_circles:
+            self._circles += 1
             return self._in_circles[concept]
         self._open.append(concept)
         margin = self._by_roles(self._concepts[concept])
@@ -139,98 +154,114 @@ class Judge:
             role = parse_role(criterion.role)
             if role.kind == "supporting":
                 continue
-            margin = self.margin(tree_of(criterion.test)) if criterion.test else self.unknown
+            margin = self.of_text(criterion.test) if criterion.test else self.unknown
             if role.kind == "group":
                 groups.setdefault((role.group, role.number), []).append(margin)
             else:
                 needed.append(_opposite(margin) if role.kind == "against" else margin)
-        needed += [_kth(margins, min(number, len(margins))) for (_, number), margins in groups.items()]
+        needed += [_kth(np.stack(margins, 1), number)[:, 0] for (_, number), margins in groups.items()]
         return _lowest(needed) if needed else self.unknown
 
     # --- margins ------------------------------------------------------------------------------------------------------
 
+    def of_text(self, text: str) -> Margin:
+        """The ends of the margin of a test in words."""
+        if text in self._texts:
+            return self._texts[text]
+        circles, margin = self._circles, self.margin(tree_of(text))
+        if self._circles == circles:  # else it depends on what was asked first
+            self._texts[text] = margin
+        return margin
+
     def margin(self, test: Test, lead: str | None = None) -> Margin:
-        """The ends of a test's margin, (n,) each; `lead` is that of a test of one lead."""
+        """The ends of a test's margin, (2, n); `lead` is that of a test of one lead."""
+        return self._margin(test, (lead,))[:, 0]
+
+    def _margin(self, test: Test, leads: Leads) -> Margin:
+        """The same in several leads: (2, leads, n), or (2, 1, n) of a test that is not of single leads."""
         if isinstance(test, And):
-            return _lowest([self.margin(part, lead) for part in test.tests])
+            return _lowest([self._margin(part, leads) for part in test.tests])
         if isinstance(test, Or):
-            return _kth([self.margin(part, lead) for part in test.tests], 1)
+            return reduce(np.maximum, [self._margin(part, leads) for part in test.tests])
         if isinstance(test, Not):
-            return _opposite(self.margin(test.test, lead))
+            return _opposite(self._margin(test.test, leads))
         if isinstance(test, Named):
-            if (test.name, lead) not in self._named:
-                self._named[test.name, lead] = self.margin(tree_of_named(test.name), lead)
-            return self._named[test.name, lead]
+            if (test.name, leads) not in self._named:
+                self._named[test.name, leads] = self._margin(tree_of_named(test.name), leads)
+            return self._named[test.name, leads]
         if isinstance(test, Is):
-            return self.condition(test.concept)
+            return self.condition(test.concept)[:, None]
         if isinstance(test, Where):
             return self._in_leads(test)
         if isinstance(test, Fact):
-            return _ends([FACT * (2 * self.readings.value(test.quantity, lead) - 1)])
+            return _ends(FACT * (2 * self.readings.values(test.quantity, leads) - 1))
         if isinstance(test, Between):
-            return self._between(test, lead)
-        return self._counted(test, lead) if isinstance(test, Count) else self._compared(test, lead)
+            return self._between(test, leads)
+        return self._counted(test, leads) if isinstance(test, Count) else self._compared(test, leads)
 
     def _in_leads(self, test: Where) -> Margin:
         leads = leads_of(test.places)
-        by_lead = {lead: self.margin(test.test, lead) for lead in leads}
+        by_lead = self._margin(test.test, leads)
         if test.contiguous:
-            groups = contiguous_groups(int(test.how), leads)
-            return _kth([_lowest([by_lead[lead] for lead in group]) for group in groups], 1)
-        return _kth(list(by_lead.values()), needed_leads(test))
+            groups = _rows_of_groups(int(test.how), leads)
+            return by_lead[:, groups].min(axis=2).max(axis=1, keepdims=True)
+        return _kth(by_lead, needed_leads(test))
 
-    def _compared(self, test: Compare, lead: str | None) -> Margin:
-        value, half_width = self.sum_of(test.left, lead)
+    def _compared(self, test: Compare, leads: Leads) -> Margin:
+        value, half_width = self.sum_of(test.left, leads)
         below = test.sign.startswith("<")
         if _is_angle(test.left) and isinstance(test.right, Number):
             return _half_circle(value, test.right, half_width, below)
-        limits = self.thresholds_of(test.left, test.sign, test.right, lead)
-        margin = _ends([_distance(value, threshold, h) for threshold, h in limits])
+        threshold, half = self._threshold(test.left, test.sign, test.right, leads, half_width)
+        margin = _ends((value - threshold) / (3 * half))
         return _opposite(margin) if below else margin
 
-    def _between(self, test: Between, lead: str | None) -> Margin:
+    def _between(self, test: Between, leads: Leads) -> Margin:
         if _is_angle(test.value) and isinstance(test.low, Number) and isinstance(test.high, Number):
-            value, half_width = self.sum_of(test.value, lead)
-            return _ends([_in_sector(value, test.low.value, test.high.value, half_width)])
-        above = self._compared(Compare(test.value, ">=", test.low), lead)
-        return _lowest([above, self._compared(Compare(test.value, "<=", test.high), lead)])
+            value, half_width = self.sum_of(test.value, leads)
+            return _ends(_in_sector(value, test.low.value, test.high.value, half_width))
+        above = self._compared(Compare(test.value, ">=", test.low), leads)
+        return np.minimum(above, self._compared(Compare(test.value, "<=", test.high), leads))
 
-    def _counted(self, test: Count, lead: str | None) -> Margin:
-        value, _ = self.sum_of(test.value, lead)
-        return _ends([(0.5 - abs(value - test.number)) / (3 * COUNT_HALF_WIDTH)])
+    def _counted(self, test: Count, leads: Leads) -> Margin:
+        value, _ = self.sum_of(test.value, leads)
+        return _ends((0.5 - abs(value - test.number)) / (3 * COUNT_HALF_WIDTH))
 
-    def sum_of(self, value: Sum, lead: str | None) -> tuple[np.ndarray, float]:
-        """The values (n,) of a sum and its half-width, that of independent terms."""
-        total, spread = np.zeros(len(self.readings)), 0.0
+    def sum_of(self, value: Sum, leads: Leads) -> tuple[np.ndarray, float]:
+        """The values (leads, n) of a sum, or (1, n), and its half-width, that of independent terms."""
+        total: np.ndarray | float = 0.0
+        spread = 0.0
         for factor, quantity in ((term.factor, term.quantity) for term in value.terms):
-            total += factor * self.readings.value(quantity, lead)
+            total = total + factor * self.readings.values(quantity, leads)
             spread += (factor * QUANTITIES[quantity.name].half_width) ** 2
-        return total, math.sqrt(spread)
+        return np.asarray(total), math.sqrt(spread)
 
-    def thresholds_of(
-        self, value: Sum, sign: str, right: Bound | Sum, lead: str | None
-    ) -> list[tuple[np.ndarray | float, np.ndarray | float]]:
-        """Thresholds and half-widths that `value` is compared with: several for patients not fully known."""
-        _, half_width = self.sum_of(value, lead)
+    def thresholds_of(self, value: Sum, right: Bound | Sum, lead: str | None) -> np.ndarray:
+        """The thresholds that `value` is compared with in one record: several for a patient not fully known."""
+        half_width = self.sum_of(value, (lead,))[1]
+        return np.ravel(self._threshold(value, ">=", right, (lead,), half_width)[0])
+
+    def _threshold(
+        self, value: Sum, sign: str, right: Bound | Sum, leads: Leads, half_width: float
+    ) -> tuple[np.ndarray | float, np.ndarray | float]:
+        """Threshold and half-width, beside a value (leads, n); or several of each, in front of these axes."""
         if isinstance(right, Limit):
-            at = next((term.quantity.lead for term in value.terms if term.quantity.lead), lead)
-            return [(-t if right.negative else t, h) for t, h in self._limits(right.name, at)]
+            at = next((term.quantity.lead for term in value.terms if term.quantity.lead), None)
+            limits = self._limits(right.name, (at,) if at else leads)
+            return -limits[:, 0] if right.negative else limits[:, 0], limits[:, 1]
         if isinstance(right, Sum):
-            threshold, other = self.sum_of(right, lead)
-            return [(threshold, math.hypot(half_width, other) or COUNT_HALF_WIDTH)]
+            threshold, other = self.sum_of(right, leads)
+            return threshold, math.hypot(half_width, other) or COUNT_HALF_WIDTH
         if QUANTITIES[value.terms[0].quantity.name].unit == "count":
             shift = {">=": -0.5, ">": 0.5, "<=": 0.5, "<": -0.5}[sign]
-            return [(right.value + shift, COUNT_HALF_WIDTH)]
-        return [(right.value, right.half_width or half_width)]
+            return right.value + shift, COUNT_HALF_WIDTH
+        return right.value, right.half_width or half_width
 
-    def _limits(self, name: str, lead: str | None) -> list[tuple[np.ndarray, np.ndarray]]:
-        """The thresholds and half-widths (n,) of a limit: as many as hold for the patient of whom least is known."""
-        of_each = [
-            thresholds(name, lead, *patient) for patient in zip(self.readings.age, self.readings.sex, strict=True)
-        ]
-        most = max(map(len, of_each), default=1)
-        table = np.array([[*rows, *(rows[:1] * (most - len(rows)))] for rows in of_each]).reshape(-1, most, 2)
-        return [(table[:, i, 0], table[:, i, 1]) for i in range(most)]
+    def _limits(self, name: str, leads: Leads) -> np.ndarray:
+        """A limit, (most, 2, leads, n): as many as hold for the patient of whom least is known."""
+        table, holding = limit_table(name, leads)
+        patients = self.readings.patients
+        return table[: holding[patients].max(initial=1)][..., patients]
 
 
 @lru_cache(maxsize=256)
@@ -245,45 +276,36 @@ def needed_leads(test: Where) -> int:
     return test.how if isinstance(test.how, int) else {"any": 1, "all": leads, "most": leads // 2 + 1}[test.how]
 
 
-def _ancestors(concept: Concept, concepts: Mapping[str, Concept]) -> set[str]:
-    """Ids of all wider conditions."""
-    found: set[str] = set()
-    waiting = list(concept.broader)
-    while waiting:
-        wider = waiting.pop()
-        if wider not in found:
-            found.add(wider)
-            waiting += concepts[wider].broader if wider in concepts else []
-    return found
+@cache
+def _rows_of_groups(number: int, leads: tuple[str, ...]) -> np.ndarray:
+    """The groups of contiguous leads, int (groups, number), each by its places in `leads`."""
+    return np.array([[leads.index(lead) for lead in group] for group in contiguous_groups(number, leads)])
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Margins
 
 
-def _distance(value: np.ndarray, threshold: np.ndarray | float, half_width: np.ndarray | float) -> np.ndarray:
-    return (value - threshold) / (3 * half_width)
-
-
-def _ends(margins: Sequence[np.ndarray]) -> Margin:
-    """The lowest and highest of margins (n,); infinite where one of them is NaN."""
-    low, high = np.min(margins, axis=0), np.max(margins, axis=0)
-    missing = np.isnan(low)
-    return np.where(missing, -math.inf, low), np.where(missing, math.inf, high)
+def _ends(margins: np.ndarray) -> Margin:
+    """The ends of margins (leads, n), or of several for each, (several, leads, n); infinite where one is NaN."""
+    low, high = (margins.min(axis=0), margins.max(axis=0)) if margins.ndim == 3 else (margins, margins)
+    return np.where(np.isnan(low), UNKNOWN[:, None, None], (low, high))
 
 
 def _lowest(margins: Sequence[Margin]) -> Margin:
-    return np.min([low for low, _ in margins], axis=0), np.min([high for _, high in margins], axis=0)
+    return reduce(np.minimum, margins)
 
 
-def _kth(margins: Sequence[Margin], k: int) -> Margin:
-    """The k-th highest."""
-    lows, highs = np.array([low for low, _ in margins]), np.array([high for _, high in margins])
-    return np.sort(lows, axis=0)[-k], np.sort(highs, axis=0)[-k]
+def _kth(margins: np.ndarray, k: int) -> Margin:
+    """The k-th highest of margins (2, m, …), or the lowest of fewer: (2, 1, …)."""
+    m = margins.shape[1]
+    if k == 1 or k >= m:
+        return (margins.max if k == 1 else margins.min)(axis=1, keepdims=True)
+    return np.sort(margins, axis=1)[:, m - k : m - k + 1]
 
 
 def _opposite(margin: Margin) -> Margin:
-    return -margin[1], -margin[0]
+    return -margin[::-1]
 
 
 def _is_angle(value: Sum) -> bool:
@@ -300,4 +322,4 @@ def _in_sector(value: np.ndarray, low: float, high: float, half_width: float) ->
 def _half_circle(value: np.ndarray, bound: Number, half_width: float, below: bool) -> Margin:
     """An angle beyond another one: in the half circle that begins (below: ends) there."""
     low = bound.value - 180 if below else bound.value
-    return _ends([_in_sector(value, low, low + 180, bound.half_width or half_width)])
+    return _ends(_in_sector(value, low, low + 180, bound.half_width or half_width))

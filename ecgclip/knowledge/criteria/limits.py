@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
+from itertools import product
+
+import numpy as np
 
 from ecgclip.ecg import LEADS
-from ecgclip.measure.limits import LIMITS, limits_of
+from ecgclip.measure.limits import LIMITS, YOUNG, limits_of
 from ecgclip.measure.limits import Limit as Threshold
 
 AGES = (30.0, 60.0)  # years: an unknown patient may be younger or older than `measure.limits.YOUNG`
@@ -79,6 +83,35 @@ LIMIT_KINDS: dict[str, LimitKind] = {
     "st_up": LimitKind("mV", {V2_V3: "st_up_v2v3", (): "st_up"}),
     "t_tall": LimitKind("mV", {LEADS[6:]: "t_tall_chest", (): "t_tall_limb"}),
 }
+
+
+# All that limits tell apart in a patient: an age in each span of years, or none, and the sex, or none
+SPANS = (GROWN, YOUNG)
+PATIENTS = tuple(product((GROWN - 1, YOUNG - 1, YOUNG, None), (*SEXES, None)))
+
+
+@cache
+def patient(age: float | None, sex: str | None) -> int:
+    """The place in `PATIENTS` of those with the same limits as a patient of `age` (years) and `sex`, or None."""
+    return PATIENTS.index((None if age is None else PATIENTS[bisect(SPANS, age) * 3][0], sex if sex in SEXES else None))
+
+
+@cache
+def limit_table(name: str, leads: tuple[str | None, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """A limit for every kind of patient.
+
+    Returns
+    -------
+    table : float (most, 2, leads, PATIENTS)
+        Thresholds and half-widths; where fewer than `most` hold, the first is repeated.
+    holding : int (PATIENTS,)
+        How many hold at most in any of the leads.
+    """
+    kinds = [[thresholds(name, lead, *each) for each in PATIENTS] for lead in leads]
+    most = max(len(rows) for of_lead in kinds for rows in of_lead)
+    table = np.array([[[*rows, *rows[:1] * (most - len(rows))] for rows in of_lead] for of_lead in kinds])
+    holding = np.array([[len(rows) for rows in of_lead] for of_lead in kinds]).max(axis=0)
+    return table.transpose(2, 3, 0, 1).copy(), holding
 
 
 @lru_cache(maxsize=100_000)

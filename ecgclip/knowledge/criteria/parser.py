@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+from functools import cache
 from itertools import combinations
 from typing import NoReturn
 
@@ -93,7 +94,8 @@ def contiguous_groups(number: int, leads: Iterable[str]) -> list[tuple[str, ...]
     return [group for group in groups if len(group) == number and inside.issuperset(group)]
 
 
-def leads_of(places: Iterable[str]) -> tuple[str, ...]:
+@cache
+def leads_of(places: tuple[str, ...]) -> tuple[str, ...]:
     """The leads of places, each once, in the order of the places."""
     return tuple(dict.fromkeys(lead for place in places for lead in PLACES[place]))
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
-from typing import Any
+from functools import cached_property, lru_cache
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from ecgclip.ecg import LEADS
-from ecgclip.knowledge.criteria.limits import SEXES
+from ecgclip.knowledge.criteria.limits import SEXES, patient
 from ecgclip.knowledge.criteria.quantities import BEATS, QUANTITIES
 from ecgclip.knowledge.criteria.tree import Quantity
 from ecgclip.measure.batch import NAN
@@ -21,6 +21,7 @@ from ecgclip.measure.examined import Examined
 from ecgclip.measure.measurement import Measurement
 
 USUAL: str | None = None  # the class of the usual beats
+Leads: TypeAlias = tuple[str | None, ...]  # None stands for no lead in particular
 
 
 @lru_cache(maxsize=1)
@@ -106,6 +107,8 @@ class Readings:
         self.rows = np.asarray(rows).reshape(-1, width())
         self.age = tuple(None if a is None or np.isnan(a) else float(a) for a in age)
         self.sex = tuple(s if s in SEXES else None for s in sex)
+        # the kind of each patient, int (n,), as of `limits.patient`
+        self.patients = np.array([patient(*each) for each in zip(self.age, self.sex, strict=True)], int)
 
     @classmethod
     def of_record(
@@ -120,13 +123,15 @@ class Readings:
         return cls.of_record(examined.measurements, examined.metadata.get("age"), examined.metadata.get("sex"))
 
     @classmethod
-    def of_record_and_windows(
-        cls, measurements: Sequence[Measurement], age: float | None = None, sex: str | None = None
-    ) -> Readings:
-        """A record, then each of its windows."""
-        rows = np.array([read(m) for m in measurements]).reshape(-1, width())
-        n = len(rows) + 1
-        return cls(np.vstack([combine(rows), rows]), [age] * n, [sex] * n)
+    def of_records_and_windows(cls, examined: Sequence[Examined]) -> Readings:
+        """Each record followed by its windows, with the age and sex that its file tells."""
+        rows: list[np.ndarray] = [np.zeros((0, width()), np.float32)]
+        patients: list[tuple[float | None, str | None]] = []
+        for each in examined:
+            of_windows = np.array([read(m) for m in each.measurements]).reshape(-1, width())
+            rows += [combine(of_windows)[None], of_windows]
+            patients += [(each.metadata.get("age"), each.metadata.get("sex"))] * (1 + len(of_windows))
+        return cls(np.concatenate(rows), *zip(*patients, strict=True) if patients else ((), ()))
 
     @classmethod
     def stack(cls, parts: Sequence[Readings]) -> Readings:
@@ -145,11 +150,21 @@ class Readings:
 
         A fact is 1 (yes), 0 (no) or NaN.
         """
+        return self.values(quantity, (lead,))[0]
+
+    def values(self, quantity: Quantity, leads: Leads) -> np.ndarray:
+        """The same in each of several leads, (leads, n); (1, n) of a quantity that names its lead or has none."""
         if quantity.name == "age":
-            return np.array([NAN if age is None else age for age in self.age])
+            return np.array([[NAN if age is None else age for age in self.age]])
         place = columns().get((quantity.beats, quantity.name))
         if place is None:
-            return np.full(len(self), NAN)
-        by_lead = QUANTITIES[quantity.name].by_lead
-        column = place.start + (LEADS.index(quantity.lead or lead or "") if by_lead else 0)
-        return self.rows[:, column].astype(float)
+            return np.full((1, len(self)), NAN)
+        if not QUANTITIES[quantity.name].by_lead:
+            return self._columns[place]
+        at = (quantity.lead,) if quantity.lead else leads
+        return self._columns[place][[LEADS.index(name or "") for name in at]]
+
+    @cached_property
+    def _columns(self) -> np.ndarray:
+        """The rows the other way round, float (columns, n)."""
+        return self.rows.T.astype(float)

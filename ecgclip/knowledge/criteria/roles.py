@@ -11,7 +11,8 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from ecgclip.ecg import EcgclipError
 
@@ -37,9 +38,20 @@ def parse_role(text: str | None) -> Role:
     """
     if text is None:
         return Role("supporting")
+    if not isinstance(text, str):
+        raise _unknown(text)
+    return _parsed(text)
+
+
+@lru_cache(maxsize=256)
+def _parsed(text: str) -> Role:
     if text in PLAIN:
         return Role(text)
-    match = _GROUP.fullmatch(text) if isinstance(text, str) else None
+    match = _GROUP.fullmatch(text)
     if match is None:
-        raise EcgclipError(f"unknown role {text!r}: use required, one of NAME, 2 of NAME, supporting or against")
+        raise _unknown(text)
     return Role("group", 1 if match[1] == "one" else int(match[1]), match[2])
+
+
+def _unknown(text: Any) -> EcgclipError:
+    return EcgclipError(f"unknown role {text!r}: use required, one of NAME, 2 of NAME, supporting or against")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
 from ecgclip.knowledge.criteria.judge import Judge, Margin, needed_leads, tree_of_named, verdict
 from ecgclip.knowledge.criteria.parser import leads_of, needs_lead
 from ecgclip.knowledge.criteria.quantities import QUANTITIES, is_measured
@@ -89,7 +87,7 @@ def _comparison(judge: Judge, test: Compare | Between | Count, leads: Sequence[s
     kind = QUANTITIES[left.terms[0].quantity.name]
     below = isinstance(test, Compare) and test.sign.startswith("<")
     words = _sum_name(left, below)
-    values = {lead: judge.sum_of(left, lead)[0].item() for lead in leads}
+    values = {lead: judge.sum_of(left, (lead,))[0].item() for lead in leads}
     known = {lead: value for lead, value in values.items() if not math.isnan(value)}
     if not known:
         return f"{words} {_missing([term.quantity for term in left.terms])}"
@@ -124,9 +122,7 @@ def _bounds(
     rows = []
     for end in ends:
         if isinstance(end, Limit | Sum):
-            rows.append(
-                {lead: [np.asarray(t).item() for t, _ in judge.thresholds_of(left, ">=", end, lead)] for lead in leads}
-            )
+            rows.append({lead: judge.thresholds_of(left, end, lead).tolist() for lead in leads})
         else:
             rows.append({None: [end.value]})
     return rows
