@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -28,7 +28,7 @@ from ecgclip.cli.options import (
 )
 from ecgclip.cli.progress import for_each_record
 from ecgclip.cli.writers import output_file, score_writer, sentence_writer
-from ecgclip.ecg import EcgclipError
+from ecgclip.ecg import ECG, EcgclipError
 
 if TYPE_CHECKING:
     from ecgclip.index import ECGIndex
@@ -101,15 +101,16 @@ def classify(
         if chosen is not None and format != "table":  # a table has a column for them
             _print_prompt_notes(prompts)
         top = top or (TOP if chosen is None else None)
-        classifier = _Classifier(network, prompts, top, chosen is None, softmax, explain, cases)
+        classifier = _Classifier(network, prompts, top, chosen is None, explain, cases)
         writer = score_writer(format, out)
 
-        def answer(embedding: Embedding) -> None:
-            result, asked = classifier.score(embedding)
+        def answer(scored: tuple[Embedding, Result]) -> None:
+            embedding, result = scored
+            result, asked = classifier.shown(result)
             notes.add(embedding.record, embedding.notes)
             writer.write(Classification(result, classifier.explain(embedding, result, asked)))
 
-        success = _embed_records(network, records, reading, answer, output)
+        success = _score_records(network, prompts, softmax, records, reading, answer, output)
         writer.end()
     notes.print_repeats()
     if not success:
@@ -145,15 +146,13 @@ class _Classifier:
     prompts: list[Prompt]
     top: int | None  # how many scores are shown, the most probable first; None: all, in the order asked for
     trained_only: bool
-    softmax: bool
     with_evidence: bool
     index: ECGIndex | None
 
-    def score(self, embedding: Embedding) -> tuple[Result, list[Prompt]]:
+    def shown(self, result: Result) -> tuple[Result, list[Prompt]]:
         """The scores to show, and the prompt of each."""
         from ecgclip.model import ranking
 
-        result = self.model.score(embedding, self.prompts, softmax=self.softmax)
         if self.top is None:
             return result, self.prompts
         best = ranking(result.scores, self.top, self.trained_only, self.model.kb.excluded)
@@ -210,7 +209,7 @@ def describe(
     check_format(format, ("table", "json"))
     reading = reading_options(sampling_rate, unit, leads)
     with output_file(output) as out:
-        from ecgclip.explain.sentences import check_options, describe
+        from ecgclip.explain.sentences import check_options, sentences
         from ecgclip.model import load_model
 
         network = load_model(model, device=device)
@@ -218,24 +217,31 @@ def describe(
         writer = sentence_writer(format, out)
         notes = RecordNotes()
 
-        def answer(embedding: Embedding) -> None:
+        def answer(scored: tuple[Embedding, Result]) -> None:
+            embedding, result = scored
             notes.add(embedding.record, embedding.notes)
-            sentences = describe(network, embedding, threshold=threshold, language=language)
-            writer.write(Description(embedding.record, sentences))
+            stated = sentences(network, embedding, result, threshold=threshold, language=language)
+            writer.write(Description(embedding.record, stated))
 
-        success = _embed_records(network, records, reading, answer, output)
+        success = _score_records(network, network.prompts(None), False, records, reading, answer, output)
         writer.end()
     if not success:
         raise typer.Exit(1)
 
 
-def _embed_records(
+def _score_records(
     network: ECGCLIP,
+    prompts: list[Prompt],
+    softmax: bool,
     patterns: list[str],
     reading: dict[str, Any],
-    answer: Callable[[Embedding], None],
+    answer: Callable[[tuple[Embedding, Result]], None],
     output: Path | None,
 ) -> bool:
-    """Call `answer` on the embedding of each record; a progress bar is shown unless the answers go to the terminal."""
+    """Call `answer` on each record's embedding and scores; a bar is shown unless the answers go to the terminal."""
+
+    def score(records: list[str], read: Callable[[str], ECG]) -> Iterator[tuple[str, Any]]:
+        return network.score_each(records, prompts, softmax, read)
+
     progress = output is not None or not sys.stdout.isatty()
-    return for_each_record(patterns, answer, reading=reading, embed=network.embed_each, progress=progress)
+    return for_each_record(patterns, answer, reading=reading, embed=score, progress=progress)

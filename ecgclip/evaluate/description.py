@@ -72,8 +72,9 @@ def description(
     training = training_cases(model, dataset, Path(path), fold, {c.patient for c in test})
     embeddings, test = embed_cases(model, test)
     nearest = nearest_cases(embeddings, *embed_cases(model, training))
+    scored = model.score(embeddings, model.prompts(None))
     stated: dict[str, list[Collection[str]]] = {
-        "description": [stated_concepts(model, e, model.config.threshold).keys() for e in embeddings],
+        "description": [stated_concepts(model, result, model.config.threshold).keys() for result in scored],
         "neighbour": [case.annotated for case in nearest],
     }
     vocabulary = sorted(set().union(*(c.annotated for c in [*test, *training])))

@@ -107,8 +107,8 @@ def _usable(cases: Sequence[Case]) -> tuple[list[Case], list[ECG]]:
 
 def _scores(model: ECGCLIP, prompts: Sequence[Prompt], ecgs: Sequence[ECG], change: dict[str, Any]) -> np.ndarray:
     """The probabilities of the perturbed ECGs, float (ecgs, prompts)."""
-    results = [model.score(model.embed(perturb(e, **change)), prompts).scores for e in ecgs]
-    return np.array([[s.probability for s in r] for r in results])
+    results = model.score(model.embed_many([perturb(ecg, **change) for ecg in ecgs]), prompts)
+    return np.array([[score.probability for score in result.scores] for result in results])
 
 
 def perturb(ecg: ECG, gain: float = 1.0, shift_s: float = 0.0, leads: Sequence[str] | None = None) -> ECG:

@@ -16,7 +16,7 @@ from ecgclip.explain.measured import explained_away, judged_criteria, record_jud
 from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.knowledge.concepts import CATEGORIES, LANGUAGES
 from ecgclip.model.clip import ECGCLIP
-from ecgclip.model.results import Embedding, Record
+from ecgclip.model.results import Embedding, Record, Result
 
 # What is stated only beside nothing that excludes it, however probable it is: missing a finding costs more than a false
 # alarm
@@ -97,23 +97,37 @@ def describe(
         A record cannot be read, or the threshold or the language is none.
     """
     check_options(threshold, language)
-    threshold = model.config.threshold if threshold is None else threshold
-    if isinstance(record, list):
-        return [_sentences(model, embedding, threshold, language) for embedding in model.embeddings(record)]
-    return _sentences(model, record if isinstance(record, Embedding) else model.embed(record), threshold, language)
+    several, prompts = isinstance(record, list), model.prompts(None)
+    if isinstance(record, Embedding):
+        return sentences(model, record, model.score(record, prompts), threshold=threshold, language=language)
+    described = []
+    for _, scored in model.score_each(record if several else [record], prompts):
+        if isinstance(scored, Exception):
+            raise scored
+        described.append(sentences(model, *scored, threshold=threshold, language=language))
+    return described if several else described[0]
 
 
-def _sentences(model: ECGCLIP, embedding: Embedding, threshold: float, language: str) -> list[Sentence]:
-    stated = stated_concepts(model, embedding, threshold)
+def sentences(
+    model: ECGCLIP, embedding: Embedding, result: Result, *, threshold: float | None = None, language: str = "en"
+) -> list[Sentence]:
+    """Say in sentences what was scored; parameters as of `describe`.
+
+    Parameters
+    ----------
+    result
+        The scores of all conditions that training had: of `ECGCLIP.score` for `ECGCLIP.prompts(None)`.
+    """
+    stated = stated_concepts(model, result, model.config.threshold if threshold is None else threshold)
     judge = record_judge(embedding, model.kb)
-    sentences = []
+    said = []
     for concept, probability in stated.items():
         entry = model.kb.concepts[concept]
         text = (entry.report if language == "en" else entry.report_de)[0]
         measured = tuple(judged_criteria([entry], judge)), tuple(explained_away(entry, judge))
-        sentences.append(Sentence(text, probability, concept, *measured))
+        said.append(Sentence(text, probability, concept, *measured))
     # the categories of the knowledge base stand in the order of a report, rhythm first
-    return sorted(sentences, key=lambda s: (CATEGORIES.index(model.kb.concepts[s.concept].category), -s.probability))
+    return sorted(said, key=lambda s: (CATEGORIES.index(model.kb.concepts[s.concept].category), -s.probability))
 
 
 def check_options(threshold: float | None, language: str) -> None:
@@ -124,10 +138,11 @@ def check_options(threshold: float | None, language: str) -> None:
         raise EcgclipError(f"a threshold of {threshold:g} is not a probability: give one from 0 to 1")
 
 
-def stated_concepts(model: ECGCLIP, embedding: Embedding, threshold: float) -> dict[str, float]:
-    """Return the concepts that `describe` states of a record, with their probabilities."""
-    scores = model.score(embedding, model.prompts(None)).scores
-    trained = {score.concept: score.probability for score in scores if score.concept and score.trained is not False}
+def stated_concepts(model: ECGCLIP, result: Result, threshold: float) -> dict[str, float]:
+    """Return the concepts that `describe` states of a record, with their probabilities; `result` as of `sentences`."""
+    trained = {
+        score.concept: score.probability for score in result.scores if score.concept and score.trained is not False
+    }
     return choose_statements(model.kb, trained, threshold)
 
 

@@ -11,7 +11,7 @@ Its parts: `embed` (encoders), `passages` (the knowledge base's vectors), `promp
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
 from itertools import islice
@@ -29,7 +29,7 @@ from ecgclip.measure.examined import Examined
 from ecgclip.measure.measurement import measure_windows
 from ecgclip.model.calibration import Bank
 from ecgclip.model.config import ModelConfig
-from ecgclip.model.embed import BATCH, Encoders
+from ecgclip.model.embed import BATCH, Encoders, R
 from ecgclip.model.likeness import Statements
 from ecgclip.model.passages import EmbeddedPassages
 from ecgclip.model.prompting import Prompter
@@ -266,15 +266,58 @@ class ECGCLIP(Encoders):
         if top is not None and top < 1:
             raise EcgclipError(f"top={top}: give 1 or more")
         prompts = self.prompts(labels, enrich=enrich, concepts=concepts)
-        embeddings = self.embeddings([record] if isinstance(record, Record) else record)
         results = []
-        while batch := list(islice(embeddings, BATCH)):
-            for result in self.score(batch, prompts, softmax=softmax):
-                if labels is None or top is not None:
-                    best = ranking(result.scores, top, labels is None, self.kb.excluded)
-                    result = replace(result, scores=tuple(result.scores[i] for i in best))
-                results.append(result)
+        for _, scored in self.score_each([record] if isinstance(record, Record) else record, prompts, softmax):
+            if isinstance(scored, Exception):
+                raise scored
+            result = scored[1]
+            if labels is None or top is not None:
+                best = ranking(result.scores, top, labels is None, self.kb.excluded)
+                result = replace(result, scores=tuple(result.scores[i] for i in best))
+            results.append(result)
         return results[0] if isinstance(record, Record) else results
+
+    def score_each(
+        self,
+        records: Iterable[R],
+        prompts: Sequence[Prompt],
+        softmax: bool = False,
+        read: Callable[[Any], Record] = lambda record: record,
+    ) -> Iterator[tuple[R, tuple[Embedding, Result] | Exception]]:
+        """Embed and score records in batches; one that fails does not stop the others.
+
+        Parameters
+        ----------
+        records, read
+            As of `embed_each`.
+        prompts, softmax
+            As of `score`.
+
+        Yields
+        ------
+        tuple
+            Each of `records`, in order, with its embedding and its scores, or with the exception that it raised.
+        """
+        embedded = self.embed_each(records, read)
+        while batch := list(islice(embedded, BATCH)):
+            usable = [embedding for _, embedding in batch if not isinstance(embedding, Exception)]
+            scored = iter(self._scored(usable, prompts, softmax))
+            for record, embedding in batch:
+                if isinstance(embedding, Exception):
+                    yield record, embedding
+                    continue
+                result = next(scored)
+                yield record, result if isinstance(result, Exception) else (embedding, result)
+
+    def _scored(
+        self, embeddings: Sequence[Embedding], prompts: Sequence[Prompt], softmax: bool
+    ) -> Sequence[Result | Exception]:
+        try:
+            return self.score(embeddings, prompts, softmax)
+        except Exception as error:  # a bug that one record meets must not lose the others
+            if len(embeddings) == 1:
+                return [error]
+            return [result for embedding in embeddings for result in self._scored([embedding], prompts, softmax)]
 
     @property
     def _scorer(self) -> Scorer:
