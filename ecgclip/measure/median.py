@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
-from ecgclip.measure.beats import _dominant as dominant
+from ecgclip.measure.batch import Batch, at, median_of_groups
+from ecgclip.measure.beats import _dominant, dominant
 from ecgclip.peaks import RATE, cut_beats
 
 BEFORE, AFTER = 46, 66  # samples at 100 Hz around R: 460 ms before R hold the P wave of a long PR interval
@@ -17,36 +19,69 @@ WHOLE_BEFORE, WHOLE_AFTER = 25, 40  # samples at 100 Hz: a beat with so much sig
 
 
 class Edges(NamedTuple):
-    """Where the waves of the median beat lie: `start` is where QRS or a spike before it begins, `peak` that of T."""
+    """Where the waves of n median beats lie, arrays (n,).
 
-    start: int
-    onset: int
-    offset: int
-    peak: int
-    end: int
-    rr: float  # the usual R-R interval, ms
-    p_onset: int
-    p_offset: int
+    `start` is where QRS or a spike before it begins, `peak` that of T.
+    """
+
+    start: np.ndarray
+    onset: np.ndarray
+    offset: np.ndarray
+    peak: np.ndarray
+    end: np.ndarray
+    rr: np.ndarray  # the usual R-R interval, ms
+    p_onset: np.ndarray
+    p_offset: np.ndarray
 
 
-def typical_beats(signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray) -> np.ndarray:
+def typical_beats(batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+    """The dominant beats of each window, which has one at least; whole ones where there are any.
+
+    Returns
+    -------
+    beats : float (beats of all, 12, BEFORE + AFTER), at 100 Hz
+    counts : int (n,)
+        How many of them each window has.
+    """
+    typical, window = np.concatenate(dominant(batch)), batch.window
+    whole = typical & (batch.at >= WHOLE_BEFORE) & (batch.at + WHOLE_AFTER <= batch.samples)
+    chosen = np.where(np.bincount(window, whole)[window] > 0, whole, typical)
+    return batch.beats[chosen], np.bincount(window[chosen], minlength=len(batch))
+
+
+def _typical_beats(signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray) -> np.ndarray:
     """The dominant beats of (12, samples), (beats, 12, BEFORE + AFTER) at 100 Hz; whole ones where there are any."""
-    typical = peaks[dominant(signal[mask], peaks)]
+    typical = peaks[_dominant(signal[mask], peaks)]
     whole = typical[(typical >= WHOLE_BEFORE) & (typical + WHOLE_AFTER <= signal.shape[1])]
     return cut_beats(signal, whole if len(whole) else typical, BEFORE, AFTER)
 
 
-def median_beat(beats: np.ndarray) -> np.ndarray:
-    """The median of (beats, 12, BEFORE + AFTER), interpolated to 500 Hz: (12, samples)."""
-    from scipy.interpolate import CubicSpline
+def median_beats(beats: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """The median of the beats of each window, as of `typical_beats`, interpolated to 500 Hz: (n, 12, samples)."""
+    return median_of_groups(beats, counts) @ _spline()
 
-    fine = np.arange((BEFORE + AFTER - 1) * FINE + 1) / FINE
-    return CubicSpline(np.arange(BEFORE + AFTER), np.median(beats, axis=0), axis=1)(fine)
+
+@lru_cache(maxsize=1)
+def _spline() -> np.ndarray:
+    """The cubic spline through the samples of a beat, not-a-knot at its ends: a matrix (samples, samples at 500 Hz)."""
+    n = BEFORE + AFTER
+    neighbours, one = np.eye(n, k=-1) + np.eye(n, k=1), np.eye(n)
+    # The second derivatives follow from the second differences. At an end, the third is that of the next piece.
+    equations, differences = neighbours + 4 * one, 6 * (neighbours - 2 * one)
+    equations[0, :3] = equations[-1, -3:] = 1, -2, 1
+    differences[[0, -1]] = 0
+    second = np.linalg.solve(equations, differences)
+    fine = np.arange((n - 1) * FINE + 1)
+    left = np.minimum(fine // FINE, n - 2)
+    after = (fine / FINE - left)[:, None]
+    before = 1 - after
+    line = before * one[left] + after * one[left + 1]
+    return (line + (before**3 - before) / 6 * second[left] + (after**3 - after) / 6 * second[left + 1]).T
 
 
 def largest_deflection(x: np.ndarray) -> np.ndarray:
-    """The largest deflection of each lead of (leads, samples), signed: (leads,)."""
-    return x[np.arange(len(x)), np.argmax(np.abs(x), axis=1)]
+    """The largest deflection of each row of (..., samples), signed: (...)."""
+    return at(x, np.abs(x).argmax(axis=-1))
 
 
 def turning_points(x: np.ndarray, least: float) -> list[int]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ecgclip.measure.batch import NAN, Batch, Bounds
-from ecgclip.measure.median import BEFORE, typical_beats
+from ecgclip.measure.median import BEFORE, _typical_beats
 from ecgclip.peaks import RATE, cut_beats
 from ecgclip.spikes import FOLLOWED_SMEARED, MIN_HEIGHT, SMEARED, SMEARED_HALF, course_of, spectral_share
 
@@ -190,7 +190,7 @@ def _regular(at: np.ndarray) -> bool:
 
 
 def _of_beats(signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray, qrs: float) -> Spikes:
-    at, share = smeared_spikes(typical_beats(signal, mask, peaks)[:, mask])
+    at, share = smeared_spikes(_typical_beats(signal, mask, peaks)[:, mask])
     near = (BEFORE - at) * STEP <= qrs + VENTRICLE
     least = 10**LEAST * SMEARED
     atrium, ventricle = (float(share[kind].max(initial=least) / SMEARED) for kind in (~near, near))
