@@ -6,16 +6,18 @@ list of what may be None or of unequal length.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, NamedTuple, TypeAlias
+from functools import cached_property, wraps
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
 NAN = float("nan")
 Bounds: TypeAlias = tuple[float, float]
 Columns: TypeAlias = dict[str, Any]
+T = TypeVar("T")
+BEFORE, AFTER = 46, 66  # samples around R that are cut out: 460 ms before R hold the P wave of a long PR interval
 NO_SPIKES = np.empty((0, 2))
 
 
@@ -96,11 +98,50 @@ class Batch:
         """The window of each of `at`, int (beats of all,)."""
         return np.repeat(np.arange(len(self)), self.counts)
 
+    @cached_property
+    def beats(self) -> np.ndarray:
+        """The signal around each of `at`, (beats of all, 12, BEFORE + AFTER)."""
+        return cut_beats(self.signal, self.window, self.at, BEFORE, AFTER)
+
+    def around_r(self, before: int, after: int) -> np.ndarray:
+        """A part of `beats` in the usable leads, (beats of all, leads, before + after)."""
+        part = self.beats[:, :, BEFORE - before : BEFORE + after]
+        return part if self.mask.all() else part[:, self.mask]
+
+    @cached_property
+    def inside(self) -> np.ndarray:
+        """Which of an array (n, most beats) of `by_window` are beats, bool."""
+        return np.arange(self.counts.max(initial=0)) < self.counts[:, None]
+
+    def by_window(self, x: np.ndarray, fill: float = NAN) -> np.ndarray:
+        """What is known of each of `at` as an array (n, most beats), filled up behind the last beat of a window."""
+        return padded(x, self.counts, fill)
+
+    def split(self, x: np.ndarray) -> list[np.ndarray]:
+        """What is known of each of `at`, n times (beats, ...)."""
+        stops = np.cumsum(self.counts).tolist()
+        return [x[start:stop] for start, stop in zip([0, *stops], stops, strict=False)]
+
     def of(self, rows: np.ndarray, peaks: Sequence[np.ndarray] | None = None) -> Batch:
         """Some of the windows, int (m,), a window more than once if need be; `peaks`: others than their own."""
+        if peaks is None and np.array_equal(rows, np.arange(len(self))):
+            return self  # with what is known of it
         peaks = [self.peaks[i] for i in rows] if peaks is None else peaks
         spikes = [self.spikes[i] for i in rows]
         return Batch(self.signal[rows], self.mask, peaks, self.around[rows], self.recorded[rows], spikes)
+
+
+def once(function: Callable[[Batch], T]) -> Callable[[Batch], T]:
+    """A function of a batch that is asked for several times: its answer is kept with the batch."""
+
+    @wraps(function)
+    def kept(batch: Batch) -> T:
+        answers = batch.__dict__.setdefault("answers", {})
+        if function not in answers:
+            answers[function] = function(batch)
+        return answers[function]
+
+    return kept
 
 
 def batches(windows: Sequence[Window], most: int) -> list[tuple[np.ndarray, Batch]]:
@@ -186,26 +227,41 @@ def cut_beats(signal: np.ndarray, window: np.ndarray, at: np.ndarray, before: in
     -------
     float (beats, leads, before + after)
     """
-    index = np.clip(at[:, None] + np.arange(-before, after), 0, signal.shape[2] - 1)
-    return signal[window[:, None, None], np.arange(signal.shape[1])[:, None], index[:, None]]
+    first, samples, size = at - before, signal.shape[2], before + after
+    left, right = (max(0, int(edge)) for edge in (-first.min(initial=0), first.max(initial=0) + size - samples))
+    wide = np.concatenate((signal[:, :, [0] * left], signal, signal[:, :, [-1] * right]), axis=2)
+    return np.lib.stride_tricks.sliding_window_view(wide, size, axis=2)[window, :, first + left]
 
 
 def median(x: np.ndarray, axis: int = -1) -> np.ndarray:
     """The median along an axis of at least one number, none of them NaN; as `np.median`, with less to do beside."""
-    n = x.shape[axis]
-    kth = (n - 1) // 2, n // 2
-    part = np.partition(x, sorted(set(kth)), axis=axis)
-    low, high = (part.take(k, axis=axis) for k in kth)
-    return low if kth[0] == kth[1] else (low + high) / 2
+    n, x = x.shape[axis], np.sort(x, axis=axis)  # faster than to partition, as NumPy sorts with vector instructions
+    low, high = x.take((n - 1) // 2, axis=axis), x.take(n // 2, axis=axis)
+    return low if n % 2 else (low + high) / 2
+
+
+def median_of_known(x: np.ndarray) -> np.ndarray:
+    """The median of what is not NaN along the last axis; NaN where nothing is."""
+    some = np.concatenate((x, np.full((*x.shape[:-1], 1), NAN)), axis=-1)
+    rows = np.sort(some.reshape(-1, some.shape[-1]), axis=1)  # NaN comes last
+    known = np.count_nonzero(~np.isnan(rows), axis=1)
+    low, high = (rows[np.arange(len(rows)), kth] for kth in (np.maximum(known - 1, 0) // 2, known // 2))
+    return ((low + high) / 2).reshape(x.shape[:-1])
+
+
+def equal_groups(counts: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Groups of the same size, none empty: which ones, int (m,), and the positions of their rows, int (m, size)."""
+    first = np.cumsum(counts) - counts
+    for count in sorted(set(counts.tolist()) - {0}):
+        groups = np.flatnonzero(counts == count)
+        yield groups, first[groups, None] + np.arange(count)
 
 
 def median_of_groups(x: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """The median of each group, (groups, ...), NaN of an empty one; x: (all rows, ...), counts: int (groups,)."""
     out = np.full((len(counts), *x.shape[1:]), NAN)
-    first = np.cumsum(counts) - counts
-    for count in np.unique(counts[counts > 0]):
-        groups = np.flatnonzero(counts == count)
-        out[groups] = median(x[first[groups, None] + np.arange(count)], axis=1)
+    for groups, rows in equal_groups(counts):
+        out[groups] = median(x[rows], axis=1)
     return out
 
 
@@ -222,3 +278,8 @@ def padded(x: np.ndarray, counts: np.ndarray, fill: float = NAN) -> np.ndarray:
     out = np.full(inside.shape, fill, np.result_type(x, fill))
     out[inside] = x
     return out
+
+
+def packed(x: np.ndarray, kept: np.ndarray, fill: float = NAN) -> np.ndarray:
+    """The numbers of each row of (rows, n) that are kept, bool (rows, n), moved to its start, filled up behind."""
+    return padded(x[kept], np.count_nonzero(kept, axis=1), fill)
