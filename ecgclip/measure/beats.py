@@ -14,8 +14,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ecgclip.measure.batch import Batch
-from ecgclip.peaks import MOST, RATE, REFRACTORY, cut_beats, r_peaks_of_many
+from ecgclip.measure.batch import (
+    Batch,
+    equal_groups,
+    median_of_groups,
+    median_of_known,
+    once,
+)
+from ecgclip.peaks import MOST, RATE, REFRACTORY, r_peaks_of_many
+from ecgclip.peaks import cut_beats as cut_of_one
 from ecgclip.prepare import Prepared, find_runs
 from ecgclip.spikes import bare_spikes
 
@@ -179,19 +186,69 @@ def _by_window(peaks: np.ndarray, starts: np.ndarray, stops: np.ndarray, gaps: n
     return Beats(peaks / RATE, tuple(windows), pairs(around), pairs(recorded))
 
 
+@once
 def similarity(batch: Batch) -> list[np.ndarray]:
-    """How alike the QRS complexes of each window are to its dominant one: as of `_similarity`."""
-    return [_similarity(leads, peaks) for leads, peaks in zip(batch.leads, batch.peaks, strict=True)]
+    """How alike the QRS complexes of each window are to its dominant one.
+
+    Returns
+    -------
+    n times float (beats,)
+        Correlations, the best of shifts by one sample.
+    """
+    alike = np.empty(len(batch.at))
+    complexes = batch.around_r(QRS // 2 + 1, QRS // 2 + 2)
+    for _, rows in equal_groups(batch.counts):
+        alike[rows] = _to_dominant(complexes[rows])
+    return batch.split(alike)
 
 
+def _to_dominant(complexes: np.ndarray) -> np.ndarray:
+    """How alike complexes, (windows, beats, leads, QRS + 2), are to the dominant one: (windows, beats)."""
+    windows, beats, leads, samples = complexes.shape
+    complexes = complexes - complexes.mean(axis=3, keepdims=True)
+    power = (complexes**2).sum(axis=2)
+    norms = np.sqrt(np.stack([power[:, :, shift : shift + QRS].sum(axis=2) for shift in range(3)], axis=2))
+    every = slice(None, None, max(1, beats // MAX_SAMPLE))
+    sample = complexes[:, every, :, 1:-1]
+    sample = sample.reshape(windows, sample.shape[1], leads * QRS)
+    group = _largest_group(sample, norms[:, every, 1])
+    template = np.zeros((windows, 3, leads, samples))
+    middle = median_of_groups(sample[group], np.count_nonzero(group, axis=1)).reshape(windows, leads, QRS)
+    for shift in range(3):
+        template[:, shift, :, shift : shift + QRS] = middle
+    size = np.sqrt((middle**2).sum(axis=(1, 2)))[:, None, None]
+    rows = lambda x: x.reshape(*x.shape[:2], leads * samples)
+    products = rows(complexes) @ rows(template).swapaxes(1, 2)
+    return (products / np.maximum(norms * size, 1e-9)).max(axis=2)
+
+
+def _largest_group(shapes: np.ndarray, norms: np.ndarray) -> np.ndarray:
+    """The largest group around a real beat: unlike a mean of all, it holds where every second beat is premature.
+
+    shapes: (windows, beats, samples of all leads), norms: (windows, beats) -> bool (windows, beats)
+    """
+    alike = shapes @ shapes.swapaxes(1, 2) / np.maximum(norms[:, :, None] * norms[:, None], 1e-9)
+    close = alike > SAME_SHAPE
+    centre = np.argmax(close.sum(axis=2) + alike.mean(axis=2), axis=1)[:, None]
+    group = np.take_along_axis(close, centre[:, :, None], axis=1)[:, 0]
+    np.put_along_axis(group, centre, True, axis=1)
+    return group
+
+
+@once
 def dominant(batch: Batch) -> list[np.ndarray]:
-    """Which beats of each window are of the dominant kind, n times bool (beats,)."""
-    return [_dominant(leads, peaks) for leads, peaks in zip(batch.leads, batch.peaks, strict=True)]
+    """Which beats of each window are of the dominant kind, n times bool (beats,): its QRS shape, and not early."""
+    at = batch.by_window(batch.at)
+    usual = median_of_known(np.diff(at, axis=1))[:, None]
+    rr = np.diff(at, axis=1, prepend=at[:, :1] - usual)
+    on_time = (rr > EARLY * median_of_known(rr)[:, None])[batch.inside]
+    chosen = [(alike > SAME_SHAPE) & of for alike, of in zip(similarity(batch), batch.split(on_time), strict=True)]
+    return [of if len(of) >= 3 and of.any() else np.ones(len(of), bool) for of in chosen]
 
 
 def _similarity(signal: np.ndarray, peaks: np.ndarray) -> np.ndarray:
     """How alike the QRS complexes are to the dominant one: correlation (beats,), best of shifts by one sample."""
-    beats = cut_beats(signal, peaks, QRS // 2 + 1, QRS // 2 + 2)
+    beats = cut_of_one(signal, peaks, QRS // 2 + 1, QRS // 2 + 2)
     shapes = beats - beats.mean(axis=2, keepdims=True)
     sample = shapes[:: max(1, len(shapes) // MAX_SAMPLE), :, 1:-1].reshape(-1, shapes.shape[1] * QRS)
     alike = _correlate(sample, sample)
