@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ecgclip.ecg import AVF, I
-from ecgclip.measure.batch import NAN, Batch, Columns, cut, median_of_groups, sum_of_groups
+from ecgclip.measure.batch import NAN, Batch, Columns, median_of_groups, sum_of_groups
 from ecgclip.measure.median import BEFORE, FINE, Edges, R
 
 MIN_BEATS = 7  # with fewer, alternation is not told from chance
@@ -33,51 +33,41 @@ def measure_alternans(batch: Batch, edges: Edges) -> Columns:
         with the second largest difference; and the angle (deg) by which their axes differ.
     """
     values: Columns = {name: np.full(len(batch), NAN) for name in NAMES}
-    start, _, _, t_peak = at_100_hz = [np.rint((at - R) / FINE).astype(int) for at in edges[:4]]
+    start, _, _, t_peak = at_100_hz = np.rint((np.array(edges[:4]) - R) / FINE).astype(int)
     inside = (batch.at + start[batch.window] >= LEVEL) & (batch.at + t_peak[batch.window] + T_HALF < batch.samples)
     counts = np.bincount(batch.window[inside], minlength=len(batch))
     rows = np.flatnonzero(counts >= MIN_BEATS)
     if not len(rows):
         return values
-    chosen, counts = inside & (counts >= MIN_BEATS)[batch.window], counts[rows]
-    t_wave, qrs, length = _waves(batch.beats[chosen], *(np.repeat(at[rows], counts) for at in at_100_hz))
-    # the root mean square, as the height of R at 100 Hz depends on where between two samples it lies
-    size = np.sqrt(np.einsum("bls,bls->bl", qrs, qrs) / length[:, None])[:, batch.mask]
+    counts, at = counts[rows], batch.at[inside & (counts >= MIN_BEATS)[batch.window]]
+    which = [batch.split(inside)[i] for i in rows.tolist()]
+    beats = [batch.split(batch.beats)[i][inside] for i, inside in zip(rows.tolist(), which, strict=True)]
+    waves = [_waves(x, *places) for x, places in zip(beats, (BEFORE + at_100_hz.T[rows]).tolist(), strict=True)]
+    t_wave, size, area = (np.concatenate(parts) for parts in zip(*waves, strict=True))
+    alternates = alternation(np.concatenate((t_wave, size), axis=1), counts)
     usual = sum_of_groups(size, counts) / counts[:, None]
-    share = np.where(usual > SMALLEST_MV, alternation(size, counts) / np.maximum(usual, SMALLEST_MV), 0.0)
-    rr = _differences(batch.at[chosen], counts, 1)
+    share = np.where(usual > SMALLEST_MV, alternates[:, 12:] / np.maximum(usual, SMALLEST_MV), 0.0)
+    rr = _differences(at, counts, 1)
     turning = alternation(rr, counts - 1) > TURNING_RR * median_of_groups(rr, counts - 1)
-    values["t_alternans_mv"][rows] = np.where(turning, NAN, _second(alternation(t_wave[:, batch.mask], counts)))
-    values["qrs_alternans"][rows] = np.where(turning, NAN, 100 * _second(share))
+    values["t_alternans_mv"][rows] = np.where(turning, NAN, _second(alternates[:, :12][:, batch.mask]))
+    values["qrs_alternans"][rows] = np.where(turning, NAN, 100 * _second(share[:, batch.mask]))
     if batch.mask[I] and batch.mask[AVF]:
-        values["axis_alternation_deg"][rows] = _axis_alternation(qrs.sum(axis=2), counts)
+        values["axis_alternation_deg"][rows] = _axis_alternation(area, counts)
     return values
 
 
 def _waves(
-    beats: np.ndarray, start: np.ndarray, onset: np.ndarray, offset: np.ndarray, t_peak: np.ndarray
+    beats: np.ndarray, start: int, onset: int, offset: int, t_peak: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """T and QRS of (beats, 12, samples at 100 Hz), over the level before QRS.
+    """T (mV), QRS (mV, root mean square) and the area of QRS in each lead, over the level before QRS: (beats, 12) each.
 
-    Parameters
-    ----------
-    start, onset, offset, t_peak : int (beats,)
-        As of `Edges`, in samples at 100 Hz from R.
-
-    Returns
-    -------
-    t_wave : float (beats, 12)
-    qrs : float (beats, 12, samples), 0 behind its end
-    length : int (beats,)
-        Samples of QRS.
+    beats : (beats, 12, samples at 100 Hz), of one window; start, onset, offset, t_peak : as of `Edges`, in its samples.
     """
-    start, onset, offset, t_peak = (BEFORE + at for at in (start, onset, offset, t_peak))
-    level = cut(beats, start - LEVEL, start).mean(axis=2)
-    t_wave = cut(beats, t_peak - T_HALF, t_peak + T_HALF + 1).mean(axis=2) - level
-    first, stop = onset - BESIDE, np.minimum(offset + BESIDE, t_peak + T_HALF) + 1
-    qrs = cut(beats, first, stop) - level[:, :, None]
-    inside = np.arange(qrs.shape[2]) < (stop - first)[:, None]
-    return t_wave, qrs * inside[:, None], stop - first
+    beats = beats - beats[:, :, start - LEVEL : start].mean(axis=2, keepdims=True)
+    qrs = beats[:, :, onset - BESIDE : min(offset + BESIDE, t_peak + T_HALF) + 1]
+    # the root mean square, as the height of R at 100 Hz depends on where between two samples it lies
+    size = np.sqrt(np.einsum("bls,bls->bl", qrs, qrs) / qrs.shape[2])
+    return beats[:, :, t_peak - T_HALF : t_peak + T_HALF + 1].mean(axis=2), size, qrs.sum(axis=2)
 
 
 def alternation(x: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -81,7 +81,7 @@ class Batch:
     @cached_property
     def leads(self) -> np.ndarray:
         """The usable leads, (n, leads, samples)."""
-        return self.signal if self.mask.all() else self.signal[:, self.mask]
+        return usable(self.signal, self.mask)
 
     @cached_property
     def counts(self) -> np.ndarray:
@@ -212,6 +212,11 @@ def row(values: Columns, i: int) -> dict[str, Any]:
 # Groups: rows that follow each other belong together, so many of each
 
 
+def usable(x: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The usable leads of (n, 12, ...), x itself if all are."""
+    return x if mask.all() else x[:, mask]
+
+
 def cut_beats(signal: np.ndarray, window: np.ndarray, at: np.ndarray, before: int, after: int) -> np.ndarray:
     """The signal around beats; beyond the ends of a window its last sample is repeated.
 
@@ -231,6 +236,46 @@ def cut_beats(signal: np.ndarray, window: np.ndarray, at: np.ndarray, before: in
     left, right = (max(0, int(edge)) for edge in (-first.min(initial=0), first.max(initial=0) + size - samples))
     wide = np.concatenate((signal[:, :, [0] * left], signal, signal[:, :, [-1] * right]), axis=2)
     return np.lib.stride_tricks.sliding_window_view(wide, size, axis=2)[window, :, first + left]
+
+
+def cut(x: np.ndarray, first: np.ndarray, stop: np.ndarray) -> np.ndarray:
+    """Stretches of unequal length: behind the end of a shorter one its last sample is repeated.
+
+    Parameters
+    ----------
+    x : float (n, ..., samples)
+    first, stop : int (n,)
+        Where each stretch begins and ends; an empty one is one sample long.
+
+    Returns
+    -------
+    float (n, ..., the longest)
+    """
+    samples = x.shape[-1]
+    begins = [min(max(begin, 0), samples - 1) for begin in first.tolist()]
+    ends = [max(min(end, samples), begin + 1) for begin, end in zip(begins, stop.tolist(), strict=True)]
+    longest = max((end - begin for begin, end in zip(begins, ends, strict=True)), default=1)
+    out = np.empty((*x.shape[:-1], longest))
+    for stretch, row, begin, end in zip(out, x, begins, ends, strict=True):
+        stretch[..., : end - begin] = row[..., begin:end]
+        if end - begin < longest:
+            stretch[..., end - begin :] = row[..., end - 1 : end]
+    return out
+
+
+def first_true(x: np.ndarray) -> np.ndarray:
+    """The first index along the last axis where it is True, float (...); NaN where it never is."""
+    return np.where(x.any(axis=-1), x.argmax(axis=-1), NAN)
+
+
+def last_true(x: np.ndarray) -> np.ndarray:
+    """The last index along the last axis where it is True, float (...); NaN where it never is."""
+    return x.shape[-1] - 1 - first_true(x[..., ::-1])
+
+
+def at(x: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """The sample of each row, (...): of (..., samples) at int (...)."""
+    return x.ravel().take(np.arange(0, x.size, x.shape[-1]).reshape(index.shape) + index)
 
 
 def median(x: np.ndarray, axis: int = -1) -> np.ndarray:
@@ -267,8 +312,9 @@ def median_of_groups(x: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 def sum_of_groups(x: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """The sum of each group, (groups, ...), 0 of an empty one; x: (all rows, ...), counts: int (groups,)."""
-    out = np.zeros((len(counts), *x.shape[1:]))
-    np.add.at(out, np.repeat(np.arange(len(counts)), counts), x)
+    out, some = np.zeros((len(counts), *x.shape[1:])), counts > 0
+    if some.any():
+        out[some] = np.add.reduceat(x, (np.cumsum(counts) - counts)[some], axis=0)
     return out
 
 

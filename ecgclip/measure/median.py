@@ -7,11 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ecgclip.measure.batch import Batch, at, median_of_groups
+from ecgclip.measure.batch import AFTER, BEFORE, Batch, at, median_of_groups
 from ecgclip.measure.beats import _dominant, dominant
 from ecgclip.peaks import RATE, cut_beats
 
-BEFORE, AFTER = 46, 66  # samples at 100 Hz around R: 460 ms before R hold the P wave of a long PR interval
 FINE = 5  # samples of the median beat for one at 100 Hz
 STEP = 1000 / RATE / FINE  # ms per sample of the median beat
 R = BEFORE * FINE  # where R lies in the median beat
@@ -80,7 +79,7 @@ def _spline() -> np.ndarray:
 
 
 def largest_deflection(x: np.ndarray) -> np.ndarray:
-    """The largest deflection of each row of (..., samples), signed: (...)."""
+    """The largest deflection of each lead of (..., leads, samples), signed: (..., leads)."""
     return at(x, np.abs(x).argmax(axis=-1))
 
 

@@ -15,6 +15,7 @@ from ecgclip.measure.batch import NAN, Batch, Columns, at, cut, median, padded, 
 from ecgclip.measure.median import BEFORE, FINE, STEP, Edges, R, largest_deflection, median_beats, typical_beats
 from ecgclip.measure.p_wave import measure_p_wave
 from ecgclip.measure.shape import measure_shape
+from ecgclip.measure.smeared import find_spikes
 from ecgclip.measure.spikes import fourth_differences, smeared_spikes, spike_before
 from ecgclip.spikes import SMEARED
 
@@ -123,13 +124,15 @@ def _find_qrs(beat: np.ndarray, beats: np.ndarray, counts: np.ndarray, before: n
     for i in np.flatnonzero(np.isfinite(before)).tolist():
         speed[i, : R - round(before[i] * FINE)] = 0
     onset, offset = _qrs_edges(speed)
-    start, stops = onset.copy(), np.cumsum(counts)
-    for i in np.flatnonzero((offset - onset) * STEP > NARROW).tolist():
-        spike = find_spike(beats[stops[i] - counts[i] : stops[i]])
-        if spike is not None:
-            speed[i, : (spike + 1) * FINE] = 0  # QRS begins behind the spike
-            onset[i : i + 1], offset[i : i + 1] = _qrs_edges(speed[i : i + 1])
-            start[i] = min(onset[i], (spike - 2) * FINE)
+    start, wide = onset.copy(), (offset - onset) * STEP > NARROW
+    if wide.any():
+        spike = find_spikes(beats[np.repeat(wide, counts)], counts[wide])
+        found, spike = np.flatnonzero(wide)[spike > 0], spike[spike > 0].astype(int)
+        for i, end in zip(found.tolist(), spike.tolist(), strict=True):
+            speed[i, : (end + 1) * FINE] = 0  # QRS begins behind the spike
+        if len(found):
+            onset[found], offset[found] = _qrs_edges(speed[found])
+            start[found] = np.minimum(onset[found], (spike - 2) * FINE)
     steepest = cut(speed, onset, offset + 1).max(axis=1).clip(1e-9)
     return _QRS(onset, offset, start, cut(speed, onset, onset + UPSTROKE).mean(axis=1) / steepest)
 

@@ -1,0 +1,117 @@
+"""Pacing spikes that are smeared over a few samples, as at 100 Hz: they are recognised in beats, by their spectrum."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from ecgclip.measure.batch import AFTER, BEFORE, NAN, cut_beats, median, median_of_groups
+from ecgclip.peaks import RATE
+from ecgclip.spikes import FOLLOWED_SMEARED, QRS_BAND, SMEARED, SMEARED_AFTER, SMEARED_HALF, SPIKE_BAND
+
+FAST = 4  # times the usual: the fourth difference, summed over the leads, at a smeared spike
+EARLIEST, LATEST = 42, 5  # samples before and after R between which a smeared spike is looked for
+NEIGHBOURS = 4  # samples on either side of a smeared spike that are slower
+FEW = 3  # beats: among fewer, an artefact looks like a spike
+AT_R = 5  # samples before R: from here on, what may be a spike may be a very narrow R wave, which nothing follows
+REACH = 20  # samples on either side of R in which the spike of QRS is looked for
+END = 0.6  # of the fastest: the last sample above is the end of the spike
+
+
+class Smeared(NamedTuple):
+    """Where spikes may be, of all windows one after the other.
+
+    Attributes
+    ----------
+    window : int (spikes,)
+    at : int (spikes,)
+        Samples; R is at `BEFORE`.
+    share : float (spikes,)
+        What each has at 32 to 43 Hz, of what it has at 12 to 22 Hz; a spike more than `SMEARED`.
+    fast : float (n, samples)
+        As of `fourth_differences`.
+    """
+
+    window: np.ndarray
+    at: np.ndarray
+    share: np.ndarray
+    fast: np.ndarray
+
+
+def find_spikes(beats: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """The end of the smeared spike of QRS in the beats of each window, samples, float (n,); NaN without one.
+
+    beats : float (beats of all, leads, BEFORE + AFTER) at 100 Hz; counts : int (n,)
+    """
+    window, at, share, fast = smeared_spikes(beats, counts)
+    spikes = np.full(len(counts), NAN)
+    near = (share > SMEARED) & (at >= BEFORE - REACH)
+    for i in set(window[near].tolist()):
+        of_window = at[near & (window == i)]
+        spike = of_window[np.argmax(fast[i, of_window])]
+        # it moves a little from beat to beat
+        spikes[i] = spike + np.flatnonzero(fast[i, spike : spike + 3] > END * fast[i, spike])[-1]
+    return spikes
+
+
+def smeared_spikes(beats: np.ndarray, counts: np.ndarray) -> Smeared:
+    """Where in the beats of each window, (beats of all, leads, BEFORE + AFTER) at 100 Hz, a spike may be."""
+    fast = fourth_differences(beats, counts)
+    usual = median(fast[:, 2 : BEFORE - 2 * SMEARED_HALF])[:, None]  # before QRS
+    low, high = BEFORE - min(EARLIEST, BEFORE - SMEARED_HALF), BEFORE + LATEST
+    around = np.lib.stride_tricks.sliding_window_view(fast, 2 * NEIGHBOURS + 1, axis=1).max(axis=2)
+    here = fast[:, low:high]
+    found = (here == around[:, low - NEIGHBOURS : high - NEIGHBOURS]) & (here > FAST**2 * usual)
+    window, at = np.nonzero(found & (counts >= FEW)[:, None])
+    at += low
+    of_spike, first = counts[window], (np.cumsum(counts) - counts)[window]
+    rows = np.arange(of_spike.sum()) + np.repeat(first - (np.cumsum(of_spike) - of_spike), of_spike)
+    parts = cut_beats(beats, rows, np.repeat(at, of_spike), SMEARED_HALF, SMEARED_AFTER[1])
+    keep = (at < BEFORE - AT_R) | _followed(median_of_groups(parts, of_spike))
+    share = _spectral_share(parts[:, :, : 2 * SMEARED_HALF], of_spike)
+    return Smeared(window[keep], at[keep], share[keep], fast)
+
+
+def fourth_differences(beats: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """The squared fourth difference of (beats of all, leads, samples): over leads its sum, over beats its median."""
+    second = beats[:, :, 2:] - 2 * beats[:, :, 1:-1] + beats[:, :, :-2]
+    fourth = second[:, :, 2:] - 2 * second[:, :, 1:-1] + second[:, :, :-2]
+    fast = np.zeros((len(counts), BEFORE + AFTER))
+    fast[:, 2:-2] = median_of_groups(np.einsum("bls,bls->bs", fourth, fourth), counts)
+    return fast
+
+
+def _followed(parts: np.ndarray) -> np.ndarray:
+    """Whether QRS comes after what may be a spike, bool (spikes,): (spikes, leads, samples) with it at `SMEARED_HALF`."""
+    at, (first, stop) = SMEARED_HALF, SMEARED_AFTER
+    power = ((parts - parts[:, :, at - 4 : at - 2].mean(axis=2, keepdims=True)) ** 2).mean(axis=1)
+    height, after = power[:, at - 1 : at + 2].max(axis=1), power[:, at + first : at + stop].mean(axis=1)
+    return np.sqrt(after) > FOLLOWED_SMEARED * np.sqrt(height)
+
+
+def _spectral_share(parts: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """What spikes have fast, of what they have slower, (spikes,): as `ecgclip.spikes.spectral_share`, of all at once.
+
+    parts: (beats of all, leads, samples) around each; counts: beats of each spike.
+    """
+    wave = parts.reshape(-1, parts.shape[2]) @ _spectrum()
+    power = (wave**2).reshape(*parts.shape[:2], 2, wave.shape[1] // 2).sum(axis=(1, 2))
+    fast, slow = np.split(median_of_groups(power, counts), [_bins(SPIKE_BAND).sum()], axis=1)
+    return fast.mean(axis=1) / np.maximum(slow.mean(axis=1), 1e-12)
+
+
+def _bins(band: tuple[float, float]) -> np.ndarray:
+    hertz = np.fft.rfftfreq(64, 1 / RATE)
+    return (hertz > band[0]) & (hertz < band[1])
+
+
+@lru_cache(maxsize=1)
+def _spectrum() -> np.ndarray:
+    """The Fourier transform of what stands over its mean, in both bands: (samples, real and then imaginary parts)."""
+    n = 2 * SMEARED_HALF
+    taper = np.hanning(n + 2)[1:-1, None] * (np.eye(n) - 1 / n)
+    waves = np.fft.rfft(taper, 64, axis=0)
+    both = np.concatenate([waves[_bins(band)] for band in (SPIKE_BAND, QRS_BAND)])
+    return np.concatenate([both.real, both.imag]).T
