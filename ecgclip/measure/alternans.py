@@ -40,9 +40,8 @@ def measure_alternans(batch: Batch, edges: Edges) -> Columns:
     if not len(rows):
         return values
     counts, at = counts[rows], batch.at[inside & (counts >= MIN_BEATS)[batch.window]]
-    which = [batch.split(inside)[i] for i in rows.tolist()]
-    beats = [batch.split(batch.beats)[i][inside] for i, inside in zip(rows.tolist(), which, strict=True)]
-    waves = [_waves(x, *places) for x, places in zip(beats, (BEFORE + at_100_hz.T[rows]).tolist(), strict=True)]
+    beats, which, places = batch.split(batch.beats), batch.split(inside), (BEFORE + at_100_hz.T).tolist()
+    waves = [_waves(beats[i], which[i], *places[i]) for i in rows.tolist()]
     t_wave, size, area = (np.concatenate(parts) for parts in zip(*waves, strict=True))
     alternates = alternation(np.concatenate((t_wave, size), axis=1), counts)
     usual = sum_of_groups(size, counts) / counts[:, None]
@@ -57,17 +56,24 @@ def measure_alternans(batch: Batch, edges: Edges) -> Columns:
 
 
 def _waves(
-    beats: np.ndarray, start: int, onset: int, offset: int, t_peak: int
+    beats: np.ndarray, which: np.ndarray, start: int, onset: int, offset: int, t_peak: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """T (mV), QRS (mV, root mean square) and the area of QRS in each lead, over the level before QRS: (beats, 12) each.
 
-    beats : (beats, 12, samples at 100 Hz), of one window; start, onset, offset, t_peak : as of `Edges`, in its samples.
+    Parameters
+    ----------
+    beats : float (all beats, 12, samples at 100 Hz), of one window
+    which : bool (all beats,)
+        Which are measured.
+    start, onset, offset, t_peak : int
+        As of `Edges`, in samples of the beats.
     """
-    beats = beats - beats[:, :, start - LEVEL : start].mean(axis=2, keepdims=True)
-    qrs = beats[:, :, onset - BESIDE : min(offset + BESIDE, t_peak + T_HALF) + 1]
+    mean = lambda first, stop: beats[which, :, first:stop].sum(axis=2, keepdims=True) / (stop - first)
+    level = mean(start - LEVEL, start)
+    t_wave = mean(t_peak - T_HALF, t_peak + T_HALF + 1) - level
+    qrs = beats[which, :, onset - BESIDE : min(offset + BESIDE, t_peak + T_HALF) + 1] - level
     # the root mean square, as the height of R at 100 Hz depends on where between two samples it lies
-    size = np.sqrt(np.einsum("bls,bls->bl", qrs, qrs) / qrs.shape[2])
-    return beats[:, :, t_peak - T_HALF : t_peak + T_HALF + 1].mean(axis=2), size, qrs.sum(axis=2)
+    return t_wave[:, :, 0], np.sqrt(np.einsum("bls,bls->bl", qrs, qrs) / qrs.shape[2]), qrs.sum(axis=2)
 
 
 def alternation(x: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -278,11 +278,27 @@ def at(x: np.ndarray, index: np.ndarray) -> np.ndarray:
     return x.ravel().take(np.arange(0, x.size, x.shape[-1]).reshape(index.shape) + index)
 
 
+def slopes(x: np.ndarray) -> np.ndarray:
+    """How fast (..., samples) rise at each sample, per sample: as `np.gradient`, with less to do beside."""
+    out = np.empty(x.shape)
+    np.subtract(x[..., 2:], x[..., :-2], out=out[..., 1:-1])
+    out[..., 1:-1] /= 2
+    out[..., 0], out[..., -1] = x[..., 1] - x[..., 0], x[..., -1] - x[..., -2]
+    return out
+
+
 def median(x: np.ndarray, axis: int = -1) -> np.ndarray:
     """The median along an axis of at least one number, none of them NaN; as `np.median`, with less to do beside."""
     n, x = x.shape[axis], np.sort(x, axis=axis)  # faster than to partition, as NumPy sorts with vector instructions
     low, high = x.take((n - 1) // 2, axis=axis), x.take(n // 2, axis=axis)
     return low if n % 2 else (low + high) / 2
+
+
+def quantile(x: np.ndarray, share: float) -> np.ndarray:
+    """A quantile along the last axis, between two samples by a line; as `np.quantile`, with less to do beside."""
+    x, place = np.sort(x), share * (x.shape[-1] - 1)
+    low, high = x[..., int(place)], x[..., min(int(place) + 1, x.shape[-1] - 1)]
+    return low + (high - low) * (place - int(place))
 
 
 def median_of_known(x: np.ndarray) -> np.ndarray:

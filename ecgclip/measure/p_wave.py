@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from ecgclip.ecg import V1
-from ecgclip.measure.batch import NAN, Columns, at, cut, median_of_groups, sum_of_groups, usable
+from ecgclip.measure.batch import NAN, Columns, at, cut, median_of_groups, slopes, sum_of_groups, usable
 from ecgclip.measure.median import FINE, STEP, largest_deflection
 
 # Where P is looked for
@@ -60,7 +60,7 @@ def measure_p_wave(
         Where P begins and ends.
     """
     start = np.rint(t_end - rr / STEP).astype(int) + AFTER_T
-    start = np.clip(start, np.maximum(onset - LONGEST_PR, 0), onset - SHORTEST_PR)
+    start = np.minimum(np.maximum(start, np.maximum(onset - LONGEST_PR, 0)), onset - SHORTEST_PR)
     length = onset - BEFORE_QRS - start
     window = _without_line(cut(usable(beat, mask), start, start + length), length)
     weights = _weights(window)
@@ -70,9 +70,8 @@ def measure_p_wave(
     first, last = _wave_edges(wave, peak, length)
     height = at(wave, peak) / np.sqrt(mask.sum())
     # Beat by beat: does the same course come back, as P waves do and fibrillatory waves do not?
-    low, high = (np.repeat(edge, counts) for edge in (-(-start // FINE), (onset - FINE) // FINE))
     courses = (np.repeat(weights, counts, axis=0)[:, None] @ usable(beats, mask))[:, 0]
-    consistency = _agreement(_without_line(cut(courses, low, high), high - low), high - low, counts)
+    consistency = _agreement(courses, -(-start // FINE), (onset - FINE) // FINE, counts)
     found = zip(consistency.tolist(), height.tolist(), _repeats(wave, peak), strict=True)
     values: Columns = {
         "p_consistency": consistency,
@@ -88,7 +87,7 @@ def _weights(window: np.ndarray) -> np.ndarray:
     """How well each lead shows P, (n, leads): the first principal component of (n, leads, samples), of length 1."""
     some = window[:, :, ::3]
     power, components = np.linalg.eigh(some @ some.transpose(0, 2, 1))
-    size = np.sqrt(power[:, -1:].clip(0))
+    size = np.sqrt(np.maximum(power[:, -1:], 0))
     return components[:, :, -1] * np.minimum(size / 1e-9, 1)  # of nothing, no component
 
 
@@ -98,7 +97,7 @@ def _by_lead(beat: np.ndarray, mask: np.ndarray, first: np.ndarray, last: np.nda
     sample, length = np.arange(p.shape[2]), (last - first + 1)[:, None]
     line = np.minimum(sample / np.maximum(length - 1, 1), 1)[:, None]
     p = p - p[:, :, :1] - (p[:, :, -1:] - p[:, :, :1]) * line
-    v1 = np.where(sample >= length // 3, -p[:, V1], 0).clip(0)
+    v1 = np.maximum(-p[:, V1], 0) * (sample >= length // 3)
     return {
         "p_amplitude_mv": np.where(mask, largest_deflection(p), NAN),
         "p_terminal_v1": v1.sum(axis=1) * STEP if mask[V1] else np.full(len(p), NAN),
@@ -143,32 +142,37 @@ def _inside(x: np.ndarray, length: np.ndarray) -> np.ndarray:
 
 def _without_line(x: np.ndarray, length: np.ndarray) -> np.ndarray:
     """(n, ..., samples), so long each, without the straight line through their ends; 0 behind them."""
-    shape = (len(x),) + (1,) * (x.ndim - 2) + (x.shape[-1],)
-    first, last = (cut(x, end, end + 3).mean(axis=-1, keepdims=True) for end in (0 * length, length - 3))
-    part = (np.arange(x.shape[-1]) / (length[:, None] - 1)).reshape(shape)
-    return np.where(_inside(x, length).reshape(shape), x - first - (last - first) * part, 0)
+    last_three = length[:, None] - np.arange(3, 0, -1)
+    first = x[..., :3].sum(axis=-1) / 3
+    last = x[np.arange(len(x))[:, None], ..., last_three].sum(axis=1) / 3
+    wide = (len(x),) + (1,) * (x.ndim - 2) + (x.shape[-1],)
+    part = (np.arange(x.shape[-1]) / (length[:, None] - 1)).reshape(wide)
+    return (x - first[..., None] - (last - first)[..., None] * part) * _inside(x, length).reshape(wide)
 
 
 def _wave_edges(wave: np.ndarray, peak: np.ndarray, length: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where a wave leaves the level around it: the tangents at its steepest rise and fall."""
-    slope, sample, rows = np.gradient(wave, axis=1), np.arange(wave.shape[1]), np.arange(len(wave))
+    slope, rows = slopes(wave), np.arange(len(wave))
     slope[rows, length - 1] = wave[rows, length - 1] - wave[rows, length - 2]
-    after = sample - peak[:, None]
+    after = np.arange(wave.shape[1]) - peak[:, None]
     up = np.argmax(np.where((after >= -SLOPE_REACH) & (after <= 0), slope, -np.inf), axis=1)
     down = np.argmin(np.where((after >= 0) & (after < SLOPE_REACH) & _inside(wave, length), slope, np.inf), axis=1)
-    first = up - at(wave, up).clip(0) / at(slope, up).clip(1e-6)
-    last = down + at(wave, down).clip(0) / (-at(slope, down)).clip(1e-6)
-    return np.clip(first, 0, peak).astype(int), np.clip(last, peak, length - 1).astype(int)
+    first = up - np.maximum(at(wave, up), 0) / np.maximum(at(slope, up), 1e-6)
+    last = down + np.maximum(at(wave, down), 0) / np.maximum(-at(slope, down), 1e-6)
+    return np.maximum(first, 0).astype(int), np.minimum(last, length - 1).astype(int)
 
 
-def _agreement(courses: np.ndarray, length: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def _agreement(x: np.ndarray, first: np.ndarray, stop: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Median correlation of each course with the mean of the others of its group; NaN below three courses.
 
-    courses: (all, samples), so long each and 0 behind; counts: how many each group has.
+    x : (all, samples); first, stop : int (groups,), from where to where the courses go; counts : of each group.
     """
-    mean = courses.sum(axis=1) / length
-    courses = np.where(_inside(courses, length), courses - mean[:, None], 0)
+    first, length = np.repeat(first, counts), np.repeat(stop - first, counts)
+    sample = np.arange(length.max())
+    inside = sample < length[:, None]
+    courses = _without_line(x[np.arange(len(x))[:, None], first[:, None] + sample * inside], length)
+    courses = (courses - (courses.sum(axis=1) / length)[:, None]) * inside
     others = np.repeat(sum_of_groups(courses, counts), counts, axis=0) - courses
-    norms = np.linalg.norm(courses, axis=1) * np.linalg.norm(others, axis=1)
+    norms = np.sqrt((courses**2).sum(axis=1) * (others**2).sum(axis=1))
     agreement = median_of_groups((courses * others).sum(axis=1) / np.maximum(norms, 1e-9), counts)
     return np.where(counts < MIN_COURSES, NAN, agreement)

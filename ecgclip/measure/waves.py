@@ -11,7 +11,7 @@ import numpy as np
 
 from ecgclip.ecg import AVF, I
 from ecgclip.measure.alternans import measure_alternans
-from ecgclip.measure.batch import NAN, Batch, Columns, at, cut, median, padded, usable
+from ecgclip.measure.batch import NAN, Batch, Columns, at, cut, median, padded, quantile, slopes, usable
 from ecgclip.measure.median import BEFORE, FINE, STEP, Edges, R, largest_deflection, median_beats, typical_beats
 from ecgclip.measure.p_wave import measure_p_wave
 from ecgclip.measure.shape import measure_shape
@@ -120,7 +120,8 @@ def _find_qrs(beat: np.ndarray, beats: np.ndarray, counts: np.ndarray, before: n
         How long before R a spike was taken out, samples at 100 Hz; NaN without one.
     """
     # How fast the leads move together, mV per sample: the root of the summed squared slopes
-    speed = np.sqrt((np.gradient(beat, axis=2) ** 2).sum(axis=1))
+    slope = slopes(beat)
+    speed = np.sqrt(np.einsum("nls,nls->ns", slope, slope))
     for i in np.flatnonzero(np.isfinite(before)).tolist():
         speed[i, : R - round(before[i] * FINE)] = 0
     onset, offset = _qrs_edges(speed)
@@ -133,7 +134,7 @@ def _find_qrs(beat: np.ndarray, beats: np.ndarray, counts: np.ndarray, before: n
         if len(found):
             onset[found], offset[found] = _qrs_edges(speed[found])
             start[found] = np.minimum(onset[found], (spike - 2) * FINE)
-    steepest = cut(speed, onset, offset + 1).max(axis=1).clip(1e-9)
+    steepest = np.maximum(cut(speed, onset, offset + 1).max(axis=1), 1e-9)
     return _QRS(onset, offset, start, cut(speed, onset, onset + UPSTROKE).mean(axis=1) / steepest)
 
 
@@ -153,7 +154,7 @@ def _qrs_edges(speed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where QRS starts and ends: speed, (n, samples), first stays low for 12 ms, seen from its maximum."""
     top = R - TOP_BEFORE + np.argmax(speed[:, R - TOP_BEFORE : R + TOP_AFTER], axis=1)
     # A spike that was not recognised is faster than any QRS complex, so the fastest sample alone is not a reference.
-    usual = np.quantile(speed[:, R - REFERENCE_BEFORE : R + REFERENCE_AFTER], REFERENCE_QUANTILE, axis=1)
+    usual = quantile(speed[:, R - REFERENCE_BEFORE : R + REFERENCE_AFTER], REFERENCE_QUANTILE)
     fast = np.minimum(at(speed, top), 2 * usual)
     active = speed[:, R - REACH_BEFORE : R + REACH_AFTER] >= FAST * fast[:, None]
     first, last = (R - REACH_BEFORE + edge for edge in _run_around(active, top - (R - REACH_BEFORE)))
@@ -224,22 +225,20 @@ def qrs_waves(x: np.ndarray, length: np.ndarray) -> tuple[np.ndarray, np.ndarray
         The same without the last stretch if that does not turn: J is raised or lowered.
     """
     inside = np.arange(x.shape[1]) < length[:, None]
-    values, side, of_row = x[inside], np.sign(x)[inside], np.repeat(np.arange(len(x)), length)
-    size, stop = np.abs(values), np.cumsum(length)
-    start = np.flatnonzero(np.append(True, (side[1:] != side[:-1]) | (of_row[1:] != of_row[:-1])))
-    height, width = side[start] * np.maximum.reduceat(size, start), np.diff(start, append=len(values)) * STEP
-    # What is largest at J, in the last stretch of more than one
+    side = np.sign(x)
+    begins = inside.copy()
+    begins[:, 1:] &= side[:, 1:] != side[:, :-1]
+    counts, values, start = begins.sum(axis=1), x[inside], np.flatnonzero(begins[inside])
+    size, stop, last = np.abs(values), np.cumsum(length), np.cumsum(counts) - 1
+    high, width = np.maximum.reduceat(size, start), np.concatenate((start[1:], [len(values)])) - start
+    wave = np.where(high >= MIN_WAVE_MV, side[begins] * high, 0)
+    every = _named(padded(wave, counts, 0.0), padded(width * STEP, counts, 0.0))
+    # In the last stretch of more than one, what is largest within so many samples of J is no wave
     for back in range(1, AT_J + 1):
         size[np.maximum(stop - back, stop - length)] = 0
-    turns = np.maximum.reduceat(size, start) >= np.abs(height)
-    is_last = np.append(of_row[start][1:] != of_row[start][:-1], True)
-    is_only = is_last & np.isin(start, stop - length)
-    wave = np.abs(height) >= MIN_WAVE_MV
-    tables = []
-    for chosen in (wave, wave & (turns | ~is_last | is_only)):
-        counts = np.bincount(of_row[start][chosen], minlength=len(x))
-        tables.append(_named(padded(height[chosen], counts, 0.0), padded(width[chosen], counts, 0.0)))
-    return tables[0], tables[1]
+    raised = (np.maximum.reduceat(size, start)[last] < high[last]) & (counts > 1)
+    wave[last[raised]] = 0
+    return every, _named(padded(wave, counts, 0.0), padded(width * STEP, counts, 0.0))
 
 
 def _named(height: np.ndarray, width: np.ndarray) -> np.ndarray:
@@ -279,7 +278,7 @@ def _find_t_wave(
     stop = np.minimum(np.minimum(samples, onset + until), peak + MAX_TAIL)
     tail = cut(size, peak, stop)
     level, lowest = tail.min(axis=1), tail.argmin(axis=1)
-    slope = np.gradient(tail, axis=1)
+    slope = slopes(tail)
     falling = np.arange(tail.shape[1]) < np.maximum(lowest, 5)[:, None]
     steep = np.argmin(np.where(falling, slope, np.inf), axis=1)
     end = peak + steep + (at(tail, steep) - level) / np.maximum(-at(slope, steep), 1e-9)
