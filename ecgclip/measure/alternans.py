@@ -39,9 +39,10 @@ def measure_alternans(batch: Batch, edges: Edges) -> Columns:
     rows = np.flatnonzero(counts >= MIN_BEATS)
     if not len(rows):
         return values
-    counts, at = counts[rows], batch.at[inside & (counts >= MIN_BEATS)[batch.window]]
-    beats, which, places = batch.split(batch.beats), batch.split(inside), (BEFORE + at_100_hz.T).tolist()
-    waves = [_waves(beats[i], which[i], *places[i]) for i in rows.tolist()]
+    chosen, counts = np.flatnonzero(inside & (counts >= MIN_BEATS)[batch.window]), counts[rows]
+    at, first = batch.at[chosen], chosen[np.cumsum(counts) - counts]  # those of a window follow each other
+    edges_of = zip(first.tolist(), counts.tolist(), (BEFORE + at_100_hz.T[rows]).tolist(), strict=True)
+    waves = [_waves(batch.beats[i : i + count], *places) for i, count, places in edges_of]
     t_wave, size, area = (np.concatenate(parts) for parts in zip(*waves, strict=True))
     alternates = alternation(np.concatenate((t_wave, size), axis=1), counts)
     usual = sum_of_groups(size, counts) / counts[:, None]
@@ -56,22 +57,16 @@ def measure_alternans(batch: Batch, edges: Edges) -> Columns:
 
 
 def _waves(
-    beats: np.ndarray, which: np.ndarray, start: int, onset: int, offset: int, t_peak: int
+    beats: np.ndarray, start: int, onset: int, offset: int, t_peak: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """T (mV), QRS (mV, root mean square) and the area of QRS in each lead, over the level before QRS: (beats, 12) each.
 
-    Parameters
-    ----------
-    beats : float (all beats, 12, samples at 100 Hz), of one window
-    which : bool (all beats,)
-        Which are measured.
-    start, onset, offset, t_peak : int
-        As of `Edges`, in samples of the beats.
+    beats : (beats, 12, samples at 100 Hz), of one window; start, onset, offset, t_peak : as of `Edges`, in its samples.
     """
-    mean = lambda first, stop: beats[which, :, first:stop].sum(axis=2, keepdims=True) / (stop - first)
+    mean = lambda first, stop: beats[:, :, first:stop].sum(axis=2, keepdims=True) / (stop - first)
     level = mean(start - LEVEL, start)
     t_wave = mean(t_peak - T_HALF, t_peak + T_HALF + 1) - level
-    qrs = beats[which, :, onset - BESIDE : min(offset + BESIDE, t_peak + T_HALF) + 1] - level
+    qrs = beats[:, :, onset - BESIDE : min(offset + BESIDE, t_peak + T_HALF) + 1] - level
     # the root mean square, as the height of R at 100 Hz depends on where between two samples it lies
     return t_wave[:, :, 0], np.sqrt(np.einsum("bls,bls->bl", qrs, qrs) / qrs.shape[2]), qrs.sum(axis=2)
 

@@ -320,6 +320,8 @@ def equal_groups(counts: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 def median_of_groups(x: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """The median of each group, (groups, ...), NaN of an empty one; x: (all rows, ...), counts: int (groups,)."""
+    if len(counts) and x.size and counts.min() == counts.max():
+        return median(x.reshape(len(counts), -1, *x.shape[1:]), axis=1)
     out = np.full((len(counts), *x.shape[1:]), NAN)
     for groups, rows in equal_groups(counts):
         out[groups] = median(x[rows], axis=1)

@@ -7,13 +7,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ecgclip.measure.batch import AFTER, BEFORE, NAN, cut_beats, median, median_of_groups
+from ecgclip.measure.batch import BEFORE, NAN, cut_beats, median, median_of_groups
 from ecgclip.peaks import RATE
 from ecgclip.spikes import FOLLOWED_SMEARED, QRS_BAND, SMEARED, SMEARED_AFTER, SMEARED_HALF, SPIKE_BAND
 
 FAST = 4  # times the usual: the fourth difference, summed over the leads, at a smeared spike
 EARLIEST, LATEST = 42, 5  # samples before and after R between which a smeared spike is looked for
 NEIGHBOURS = 4  # samples on either side of a smeared spike that are slower
+SEARCHED = BEFORE + LATEST + NEIGHBOURS  # samples of the beats that are looked at
 FEW = 3  # beats: among fewer, an artefact looks like a spike
 AT_R = 5  # samples before R: from here on, what may be a spike may be a very narrow R wave, which nothing follows
 REACH = 20  # samples on either side of R in which the spike of QRS is looked for
@@ -30,7 +31,7 @@ class Smeared(NamedTuple):
         Samples; R is at `BEFORE`.
     share : float (spikes,)
         What each has at 32 to 43 Hz, of what it has at 12 to 22 Hz; a spike more than `SMEARED`.
-    fast : float (n, samples)
+    fast : float (n, SEARCHED)
         As of `fourth_differences`.
     """
 
@@ -75,16 +76,26 @@ def smeared_spikes(beats: np.ndarray, counts: np.ndarray) -> Smeared:
 
 
 def fourth_differences(beats: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """The squared fourth difference of (beats of all, leads, samples): over leads its sum, over beats its median."""
-    second = beats[:, :, 2:] - 2 * beats[:, :, 1:-1] + beats[:, :, :-2]
-    fourth = second[:, :, 2:] - 2 * second[:, :, 1:-1] + second[:, :, :-2]
-    fast = np.zeros((len(counts), BEFORE + AFTER))
-    fast[:, 2:-2] = median_of_groups(np.einsum("bls,bls->bs", fourth, fourth), counts)
-    return fast
+    """The squared fourth difference of (beats of all, leads, samples): over leads its sum, over beats its median.
+
+    Returns
+    -------
+    float (n, SEARCHED)
+        0 at the first two samples.
+    """
+    size = np.zeros((len(beats), SEARCHED))
+    fourth = beats[:, :, : SEARCHED + 2] @ _fourth_difference()
+    np.einsum("bls,bls->bs", fourth, fourth, out=size[:, 2:])
+    return median_of_groups(size, counts)
+
+
+@lru_cache(maxsize=1)
+def _fourth_difference() -> np.ndarray:
+    return np.diff(np.eye(SEARCHED + 2), 4, axis=0).T
 
 
 def _followed(parts: np.ndarray) -> np.ndarray:
-    """Whether QRS comes after what may be a spike, bool (spikes,): (spikes, leads, samples) with it at `SMEARED_HALF`."""
+    """Whether QRS comes after what may be a spike, bool (spikes,); parts: (spikes, leads, samples) around it."""
     at, (first, stop) = SMEARED_HALF, SMEARED_AFTER
     power = ((parts - parts[:, :, at - 4 : at - 2].mean(axis=2, keepdims=True)) ** 2).mean(axis=1)
     height, after = power[:, at - 1 : at + 2].max(axis=1), power[:, at + first : at + stop].mean(axis=1)

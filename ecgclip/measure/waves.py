@@ -120,8 +120,8 @@ def _find_qrs(beat: np.ndarray, beats: np.ndarray, counts: np.ndarray, before: n
         How long before R a spike was taken out, samples at 100 Hz; NaN without one.
     """
     # How fast the leads move together, mV per sample: the root of the summed squared slopes
-    slope = slopes(beat)
-    speed = np.sqrt(np.einsum("nls,nls->ns", slope, slope))
+    speed, rise = np.zeros((len(beat), beat.shape[2])), beat[:, :, 2:] - beat[:, :, :-2]
+    speed[:, 1:-1] = np.sqrt(np.einsum("nls,nls->ns", rise, rise)) / 2
     for i in np.flatnonzero(np.isfinite(before)).tolist():
         speed[i, : R - round(before[i] * FINE)] = 0
     onset, offset = _qrs_edges(speed)
@@ -180,7 +180,9 @@ def _run_around(active: np.ndarray, top: np.ndarray) -> tuple[np.ndarray, np.nda
 
 def _until_quiet(low: np.ndarray) -> np.ndarray:
     """How soon it stays low for 12 ms, (n,) of bool (n, samples); 24 ms if it never does."""
-    held = np.lib.stride_tricks.sliding_window_view(low, QUIET, axis=1).all(axis=2)
+    held = low[:, : 1 - QUIET].copy()
+    for ahead in range(1, QUIET):
+        held &= low[:, ahead : ahead + held.shape[1]]
     return np.where(held.any(axis=1), held.argmax(axis=1), NEVER_QUIET)
 
 
@@ -231,14 +233,16 @@ def qrs_waves(x: np.ndarray, length: np.ndarray) -> tuple[np.ndarray, np.ndarray
     counts, values, start = begins.sum(axis=1), x[inside], np.flatnonzero(begins[inside])
     size, stop, last = np.abs(values), np.cumsum(length), np.cumsum(counts) - 1
     high, width = np.maximum.reduceat(size, start), np.concatenate((start[1:], [len(values)])) - start
-    wave = np.where(high >= MIN_WAVE_MV, side[begins] * high, 0)
-    every = _named(padded(wave, counts, 0.0), padded(width * STEP, counts, 0.0))
     # In the last stretch of more than one, what is largest within so many samples of J is no wave
     for back in range(1, AT_J + 1):
         size[np.maximum(stop - back, stop - length)] = 0
-    raised = (np.maximum.reduceat(size, start)[last] < high[last]) & (counts > 1)
-    wave[last[raised]] = 0
-    return every, _named(padded(wave, counts, 0.0), padded(width * STEP, counts, 0.0))
+    at_j = last[(np.maximum.reduceat(size, start)[last] < high[last]) & (counts > 1)]
+    is_wave = np.tile(high >= MIN_WAVE_MV, (2, 1))
+    is_wave[1, at_j] = False
+    counts = np.add.reduceat(is_wave, last - counts + 1, axis=1, dtype=int).ravel()
+    waves = (padded(np.broadcast_to(x, is_wave.shape)[is_wave], counts, 0.0) for x in (side[begins] * high, width * STEP))
+    every, before_j = np.split(_named(*waves), 2, axis=1)
+    return every, before_j
 
 
 def _named(height: np.ndarray, width: np.ndarray) -> np.ndarray:
