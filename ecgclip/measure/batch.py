@@ -119,8 +119,7 @@ class Batch:
 
     def split(self, x: np.ndarray) -> list[np.ndarray]:
         """What is known of each of `at`, n times (beats, ...)."""
-        stops = np.cumsum(self.counts).tolist()
-        return [x[start:stop] for start, stop in zip([0, *stops], stops, strict=False)]
+        return split(x, self.counts)
 
     def of(self, rows: np.ndarray, peaks: Sequence[np.ndarray] | None = None) -> Batch:
         """Some of the windows, int (m,), a window more than once if need be; `peaks`: others than their own."""
@@ -310,6 +309,21 @@ def median_of_known(x: np.ndarray) -> np.ndarray:
     return ((low + high) / 2).reshape(x.shape[:-1])
 
 
+def quantile_of_known(x: np.ndarray, q: float) -> np.ndarray:
+    """A quantile of what is not NaN along the last axis of (rows, n), as `np.quantile`; NaN where nothing is."""
+    rows = np.sort(np.concatenate((x, np.full((len(x), 1), NAN)), axis=1), axis=1)  # NaN comes last
+    place = np.maximum(np.count_nonzero(~np.isnan(rows), axis=1) - 1, 0) * q
+    below, part = place.astype(int), place % 1
+    low, high = rows[np.arange(len(rows)), below], rows[np.arange(len(rows)), np.ceil(place).astype(int)]
+    return np.where(part < 0.5, low + (high - low) * part, high - (high - low) * (1 - part))
+
+
+def mean_of_known(x: np.ndarray) -> np.ndarray:
+    """The mean of what is not NaN along the last axis; NaN where nothing is."""
+    known = np.count_nonzero(~np.isnan(x), axis=-1)
+    return np.where(known, np.nansum(x, axis=-1), NAN) / np.maximum(known, 1)
+
+
 def equal_groups(counts: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Groups of the same size, none empty: which ones, int (m,), and the positions of their rows, int (m, size)."""
     first = np.cumsum(counts) - counts
@@ -336,6 +350,12 @@ def sum_of_groups(x: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return out
 
 
+def split(x: np.ndarray, counts: np.ndarray) -> list[np.ndarray]:
+    """(all rows, ...) by groups, each (count, ...)."""
+    stops = np.cumsum(counts).tolist()
+    return [x[stop - count : stop] for stop, count in zip(stops, counts.tolist(), strict=True)]
+
+
 def padded(x: np.ndarray, counts: np.ndarray, fill: float = NAN) -> np.ndarray:
     """Numbers of groups, (all rows,), as an array (groups, most), filled up behind those of smaller groups."""
     inside = np.arange(counts.max(initial=0)) < counts[:, None]
@@ -347,3 +367,12 @@ def padded(x: np.ndarray, counts: np.ndarray, fill: float = NAN) -> np.ndarray:
 def packed(x: np.ndarray, kept: np.ndarray, fill: float = NAN) -> np.ndarray:
     """The numbers of each row of (rows, n) that are kept, bool (rows, n), moved to its start, filled up behind."""
     return padded(x[kept], np.count_nonzero(kept, axis=1), fill)
+
+
+def in_row(flags: np.ndarray, length: int) -> np.ndarray:
+    """Where so many flags in a row begin, bool (rows, n - length + 1); flags: bool (rows, n)."""
+    first = flags.copy()
+    for further in range(1, length):
+        first = first[:, :-1]
+        first &= flags[:, further:]
+    return first

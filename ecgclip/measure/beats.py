@@ -187,19 +187,19 @@ def _by_window(peaks: np.ndarray, starts: np.ndarray, stops: np.ndarray, gaps: n
 
 
 @once
-def similarity(batch: Batch) -> list[np.ndarray]:
+def similarity(batch: Batch) -> np.ndarray:
     """How alike the QRS complexes of each window are to its dominant one.
 
     Returns
     -------
-    n times float (beats,)
-        Correlations, the best of shifts by one sample.
+    float (n, most beats)
+        Correlations, the best of shifts by one sample; NaN behind the last beat of a window.
     """
     alike = np.empty(len(batch.at))
     complexes = batch.around_r(QRS // 2 + 1, QRS // 2 + 2)
     for _, rows in equal_groups(batch.counts):
         alike[rows] = _to_dominant(complexes[rows])
-    return batch.split(alike)
+    return batch.by_window(alike)
 
 
 def _to_dominant(complexes: np.ndarray) -> np.ndarray:
@@ -241,9 +241,9 @@ def dominant(batch: Batch) -> list[np.ndarray]:
     at = batch.by_window(batch.at)
     usual = median_of_known(np.diff(at, axis=1))[:, None]
     rr = np.diff(at, axis=1, prepend=at[:, :1] - usual)
-    on_time = (rr > EARLY * median_of_known(rr)[:, None])[batch.inside]
-    chosen = [(alike > SAME_SHAPE) & of for alike, of in zip(similarity(batch), batch.split(on_time), strict=True)]
-    return [of if len(of) >= 3 and of.any() else np.ones(len(of), bool) for of in chosen]
+    chosen = (similarity(batch) > SAME_SHAPE) & (rr > EARLY * median_of_known(rr)[:, None])
+    chosen[(batch.counts < 3) | ~chosen.any(axis=1)] = True
+    return batch.split(chosen[batch.inside])
 
 
 def _similarity(signal: np.ndarray, peaks: np.ndarray) -> np.ndarray:
