@@ -26,8 +26,8 @@ from ecgclip.measure.batch import (
 )
 from ecgclip.measure.beats import SAME_SHAPE
 from ecgclip.measure.rhythm import EARLY, LATE, MIN_WIDE, intervals_of, qrs_widths, turns_taken
+from ecgclip.measure.smeared import find_spikes
 from ecgclip.measure.spikes import spike_before
-from ecgclip.measure.waves import find_spike
 
 QRS, SHIFT = 25, 3  # samples of a complex that are compared, at the best of so many shifts to either side
 # (samples that are cut out, shifts), 1 where a sample is part of the complex at a shift
@@ -245,13 +245,14 @@ def _paced(batch: Batch, beats: Complexes, wide: np.ndarray) -> np.ndarray:
 
     A paced beat is not early; at 100 Hz, noise in front of a PVC may look like a spike.
     """
-    paced = np.zeros(len(batch), bool)
-    on_time = median_of_known(np.where(wide, beats.early, NAN)) > EARLY_WIDE
-    spikes = np.array([len(spikes) > 0 for spikes in batch.spikes], bool)
-    for i in np.flatnonzero(wide.any(axis=1) & (on_time | spikes)).tolist():
-        these = wide[i, : batch.counts[i]]
-        smeared = on_time[i] and find_spike(batch.split(batch.beats)[i][these]) is not None
-        paced[i] = smeared or np.isfinite(spike_before(batch.peaks[i][these], batch.spikes[i][:, 0]))
+    paced, some = np.zeros(len(batch), bool), wide.any(axis=1)
+    for i in [i for i in np.flatnonzero(some).tolist() if len(batch.spikes[i])]:
+        paced[i] = np.isfinite(spike_before(batch.peaks[i][wide[i, : batch.counts[i]]], batch.spikes[i][:, 0]))
+    on_time = np.flatnonzero(some & (median_of_known(np.where(wide, beats.early, NAN)) > EARLY_WIDE))
+    if len(on_time):
+        chosen = np.isin(batch.window, on_time) & wide[batch.inside]
+        smeared = find_spikes(batch.beats[chosen], np.count_nonzero(wide[on_time], axis=1))
+        paced[on_time] |= ~np.isnan(smeared)
     return paced
 
 

@@ -12,16 +12,12 @@ import numpy as np
 from ecgclip.ecg import AVF, I
 from ecgclip.measure.alternans import measure_alternans
 from ecgclip.measure.batch import NAN, Batch, Columns, at, cut, median, padded, quantile, slopes, usable
-from ecgclip.measure.median import BEFORE, FINE, STEP, Edges, R, largest_deflection, median_beats, typical_beats
+from ecgclip.measure.median import FINE, STEP, Edges, R, largest_deflection, median_beats, typical_beats
 from ecgclip.measure.p_wave import measure_p_wave
 from ecgclip.measure.shape import measure_shape
 from ecgclip.measure.smeared import find_spikes
-from ecgclip.measure.spikes import fourth_differences, smeared_spikes, spike_before
-from ecgclip.spikes import SMEARED
+from ecgclip.measure.spikes import spike_before
 
-# A pacing spike that is smeared at 100 Hz
-SPIKE_REACH = 20  # samples at 100 Hz on either side of R in which one is looked for
-SPIKE_END = 0.6  # of the fastest: the last sample above is the end of the spike
 NARROW = 100  # ms: a complex with a spike in front is wider
 # Edges of QRS: it is fast, and before and after it the beat is slow for a while
 TOP_BEFORE, TOP_AFTER = 40, 46  # around R, where the fastest sample is looked for
@@ -136,18 +132,6 @@ def _find_qrs(beat: np.ndarray, beats: np.ndarray, counts: np.ndarray, before: n
             start[found] = np.minimum(onset[found], (spike - 2) * FINE)
     steepest = np.maximum(cut(speed, onset, offset + 1).max(axis=1), 1e-9)
     return _QRS(onset, offset, start, cut(speed, onset, onset + UPSTROKE).mean(axis=1) / steepest)
-
-
-def find_spike(beats: np.ndarray) -> int | None:
-    """The sample of a smeared pacing spike in (beats, leads, BEFORE + AFTER) at 100 Hz; None without one."""
-    at, share = smeared_spikes(beats)
-    at = at[(share > SMEARED) & (at >= BEFORE - SPIKE_REACH)]
-    if not len(at):
-        return None
-    fast = fourth_differences(beats)
-    spike = int(at[np.argmax(fast[at])])
-    near = np.flatnonzero(fast[spike : spike + 3] > SPIKE_END * fast[spike])
-    return spike + int(near[-1])  # it moves a little from beat to beat
 
 
 def _qrs_edges(speed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
