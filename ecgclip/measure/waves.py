@@ -224,8 +224,8 @@ def qrs_waves(x: np.ndarray, length: np.ndarray) -> tuple[np.ndarray, np.ndarray
     is_wave = np.tile(high >= MIN_WAVE_MV, (2, 1))
     is_wave[1, at_j] = False
     counts = np.add.reduceat(is_wave, last - counts + 1, axis=1, dtype=int).ravel()
-    waves = (padded(np.broadcast_to(x, is_wave.shape)[is_wave], counts, 0.0) for x in (side[begins] * high, width * STEP))
-    every, before_j = np.split(_named(*waves), 2, axis=1)
+    both = (np.tile(x, (2, 1))[is_wave] for x in (side[begins] * high, width * STEP))
+    every, before_j = np.split(_named(*(padded(x, counts, 0.0) for x in both)), 2, axis=1)
     return every, before_j
 
 
