@@ -233,8 +233,9 @@ def cut_beats(signal: np.ndarray, window: np.ndarray, at: np.ndarray, before: in
     """
     first, samples, size = at - before, signal.shape[2], before + after
     left, right = (max(0, int(edge)) for edge in (-first.min(initial=0), first.max(initial=0) + size - samples))
-    wide = np.concatenate((signal[:, :, [0] * left], signal, signal[:, :, [-1] * right]), axis=2)
-    return np.lib.stride_tricks.sliding_window_view(wide, size, axis=2)[window, :, first + left]
+    if left or right:
+        signal = np.concatenate((signal[:, :, [0] * left], signal, signal[:, :, [-1] * right]), axis=2)
+    return np.lib.stride_tricks.sliding_window_view(signal, size, axis=2)[window, :, first + left]
 
 
 def cut(x: np.ndarray, first: np.ndarray, stop: np.ndarray) -> np.ndarray:

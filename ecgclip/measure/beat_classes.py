@@ -26,7 +26,7 @@ from ecgclip.measure.batch import (
 )
 from ecgclip.measure.beats import SAME_SHAPE
 from ecgclip.measure.rhythm import EARLY, LATE, MIN_WIDE, intervals_of, qrs_widths, turns_taken
-from ecgclip.measure.smeared import find_spikes
+from ecgclip.measure.smeared import find_spikes, smeared_spikes
 from ecgclip.measure.spikes import spike_before
 
 QRS, SHIFT = 25, 3  # samples of a complex that are compared, at the best of so many shifts to either side
@@ -251,8 +251,8 @@ def _paced(batch: Batch, beats: Complexes, wide: np.ndarray) -> np.ndarray:
     on_time = np.flatnonzero(some & (median_of_known(np.where(wide, beats.early, NAN)) > EARLY_WIDE))
     if len(on_time):
         chosen = np.isin(batch.window, on_time) & wide[batch.inside]
-        smeared = find_spikes(batch.beats[chosen], np.count_nonzero(wide[on_time], axis=1))
-        paced[on_time] |= ~np.isnan(smeared)
+        smeared = smeared_spikes(batch.beats[chosen], np.count_nonzero(wide[on_time], axis=1))
+        paced[on_time] |= ~np.isnan(find_spikes(smeared))
     return paced
 
 

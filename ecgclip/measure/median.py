@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ecgclip.measure.batch import AFTER, BEFORE, Batch, at, median_of_groups
-from ecgclip.measure.beats import _dominant, dominant
-from ecgclip.peaks import RATE, cut_beats
+from ecgclip.measure.batch import AFTER, BEFORE, Batch, at, median_of_groups, once
+from ecgclip.measure.beats import dominant
+from ecgclip.peaks import RATE
 
 FINE = 5  # samples of the median beat for one at 100 Hz
 STEP = 1000 / RATE / FINE  # ms per sample of the median beat
@@ -33,6 +33,7 @@ class Edges(NamedTuple):
     p_offset: np.ndarray
 
 
+@once
 def typical_beats(batch: Batch) -> tuple[np.ndarray, np.ndarray]:
     """The dominant beats of each window, which has one at least; whole ones where there are any.
 
@@ -46,13 +47,6 @@ def typical_beats(batch: Batch) -> tuple[np.ndarray, np.ndarray]:
     whole = typical & (batch.at >= WHOLE_BEFORE) & (batch.at + WHOLE_AFTER <= batch.samples)
     chosen = np.where(np.bincount(window, whole)[window] > 0, whole, typical)
     return batch.beats[chosen], np.bincount(window[chosen], minlength=len(batch))
-
-
-def _typical_beats(signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray) -> np.ndarray:
-    """The dominant beats of (12, samples), (beats, 12, BEFORE + AFTER) at 100 Hz; whole ones where there are any."""
-    typical = peaks[_dominant(signal[mask], peaks)]
-    whole = typical[(typical >= WHOLE_BEFORE) & (typical + WHOLE_AFTER <= signal.shape[1])]
-    return cut_beats(signal, whole if len(whole) else typical, BEFORE, AFTER)
 
 
 def median_beats(beats: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ecgclip.measure.batch import BEFORE, NAN, cut_beats, median, median_of_groups
+from ecgclip.measure.batch import BEFORE, NAN, Batch, cut_beats, median, median_of_groups, once, usable
+from ecgclip.measure.median import typical_beats
 from ecgclip.peaks import RATE
 from ecgclip.spikes import FOLLOWED_SMEARED, QRS_BAND, SMEARED, SMEARED_AFTER, SMEARED_HALF, SPIKE_BAND
 
@@ -41,13 +42,10 @@ class Smeared(NamedTuple):
     fast: np.ndarray
 
 
-def find_spikes(beats: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """The end of the smeared spike of QRS in the beats of each window, samples, float (n,); NaN without one.
-
-    beats : float (beats of all, leads, BEFORE + AFTER) at 100 Hz; counts : int (n,)
-    """
-    window, at, share, fast = smeared_spikes(beats, counts)
-    spikes = np.full(len(counts), NAN)
+def find_spikes(smeared: Smeared) -> np.ndarray:
+    """The end of the smeared spike of QRS in the beats of each window, samples, float (n,); NaN without one."""
+    window, at, share, fast = smeared
+    spikes = np.full(len(fast), NAN)
     near = (share > SMEARED) & (at >= BEFORE - REACH)
     for i in set(window[near].tolist()):
         of_window = at[near & (window == i)]
@@ -55,6 +53,13 @@ def find_spikes(beats: np.ndarray, counts: np.ndarray) -> np.ndarray:
         # it moves a little from beat to beat
         spikes[i] = spike + np.flatnonzero(fast[i, spike : spike + 3] > END * fast[i, spike])[-1]
     return spikes
+
+
+@once
+def spikes_of_typical(batch: Batch) -> Smeared:
+    """Where in the typical beats of each window, which has a beat at least, a spike may be."""
+    beats, counts = typical_beats(batch)
+    return smeared_spikes(usable(beats, batch.mask), counts)
 
 
 def smeared_spikes(beats: np.ndarray, counts: np.ndarray) -> Smeared:

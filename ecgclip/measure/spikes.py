@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ecgclip.measure.batch import BEFORE, NAN, Batch, Bounds, usable
-from ecgclip.measure.median import typical_beats
-from ecgclip.measure.smeared import smeared_spikes
+from ecgclip.measure.batch import BEFORE, NAN, Batch, Bounds
+from ecgclip.measure.smeared import spikes_of_typical
 from ecgclip.peaks import RATE
 from ecgclip.spikes import MIN_HEIGHT, SMEARED, spectral_share
 
@@ -166,8 +165,7 @@ def _regular(at: np.ndarray) -> bool:
 
 def _of_beats(batch: Batch, r_after_onset_ms: np.ndarray) -> list[Spikes]:
     """The spikes of windows that have a beat at least; r_after_onset_ms: (n,)."""
-    beats, counts = typical_beats(batch)
-    window, at, share, _ = smeared_spikes(usable(beats, batch.mask), counts)
+    window, at, share, _ = spikes_of_typical(batch)
     near = (BEFORE - at) * STEP <= r_after_onset_ms[window] + VENTRICLE
     atrium, ventricle = np.full((2, len(batch)), 10**LEAST)
     np.maximum.at(atrium, window[~near], share[~near] / SMEARED)

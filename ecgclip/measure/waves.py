@@ -15,7 +15,7 @@ from ecgclip.measure.batch import NAN, Batch, Columns, at, cut, median, padded, 
 from ecgclip.measure.median import FINE, STEP, Edges, R, largest_deflection, median_beats, typical_beats
 from ecgclip.measure.p_wave import measure_p_wave
 from ecgclip.measure.shape import measure_shape
-from ecgclip.measure.smeared import find_spikes
+from ecgclip.measure.smeared import find_spikes, spikes_of_typical
 from ecgclip.measure.spikes import spike_before
 
 NARROW = 100  # ms: a complex with a spike in front is wider
@@ -74,10 +74,7 @@ def measure_waves(batch: Batch, rr_ms: np.ndarray) -> Columns:
     """
     mask, (beats, counts) = batch.mask, typical_beats(batch)
     beat = median_beats(beats, counts)
-    spike = np.array(
-        [spike_before(peaks, spikes[:, 0]) for peaks, spikes in zip(batch.peaks, batch.spikes, strict=True)]
-    )
-    qrs = _find_qrs(usable(beat, mask), usable(beats, mask), counts, spike)
+    qrs = _find_qrs(batch, usable(beat, mask))
     # The level just before QRS and a spike is the reference for all amplitudes (Fourth Universal Definition of MI).
     beat -= cut(beat, qrs.start - LEVEL_BEFORE, qrs.start - LEVEL_UNTIL).mean(axis=2, keepdims=True)
     peak, end = _find_t_wave(usable(beat, mask), qrs.onset, qrs.offset, rr_ms)
@@ -103,33 +100,24 @@ def measure_waves(batch: Batch, rr_ms: np.ndarray) -> Columns:
 # QRS
 
 
-def _find_qrs(beat: np.ndarray, beats: np.ndarray, counts: np.ndarray, before: np.ndarray) -> _QRS:
-    """Find QRS in the median beats.
-
-    Parameters
-    ----------
-    beat : float (n, leads, samples)
-    beats : float (beats of all, leads, samples at 100 Hz)
-    counts : int (n,)
-        Beats of each.
-    before : float (n,)
-        How long before R a spike was taken out, samples at 100 Hz; NaN without one.
-    """
+def _find_qrs(batch: Batch, beat: np.ndarray) -> _QRS:
+    """Find QRS in the median beats, (n, leads, samples)."""
     # How fast the leads move together, mV per sample: the root of the summed squared slopes
     speed, rise = np.zeros((len(beat), beat.shape[2])), beat[:, :, 2:] - beat[:, :, :-2]
     speed[:, 1:-1] = np.sqrt(np.einsum("nls,nls->ns", rise, rise)) / 2
-    for i in np.flatnonzero(np.isfinite(before)).tolist():
-        speed[i, : R - round(before[i] * FINE)] = 0
+    for i in [i for i, spikes in enumerate(batch.spikes) if len(spikes)]:
+        before = spike_before(batch.peaks[i], batch.spikes[i][:, 0])  # R, a spike that was taken out
+        speed[i, : R - round(before * FINE) if np.isfinite(before) else 0] = 0
     onset, offset = _qrs_edges(speed)
     start, wide = onset.copy(), (offset - onset) * STEP > NARROW
     if wide.any():
-        spike = find_spikes(beats[np.repeat(wide, counts)], counts[wide])
-        found, spike = np.flatnonzero(wide)[spike > 0], spike[spike > 0].astype(int)
-        for i, end in zip(found.tolist(), spike.tolist(), strict=True):
-            speed[i, : (end + 1) * FINE] = 0  # QRS begins behind the spike
+        spike = np.where(wide, find_spikes(spikes_of_typical(batch)), NAN)
+        found = np.flatnonzero(~np.isnan(spike))
+        for i in found.tolist():
+            speed[i, : int(spike[i] + 1) * FINE] = 0  # QRS begins behind the spike
         if len(found):
             onset[found], offset[found] = _qrs_edges(speed[found])
-            start[found] = np.minimum(onset[found], (spike - 2) * FINE)
+            start[found] = np.minimum(onset[found], (spike[found] - 2) * FINE)
     steepest = np.maximum(cut(speed, onset, offset + 1).max(axis=1), 1e-9)
     return _QRS(onset, offset, start, cut(speed, onset, onset + UPSTROKE).mean(axis=1) / steepest)
 
