@@ -13,7 +13,6 @@ from ecgclip.measure.beats import find_beats
 from ecgclip.measure.measurement import measure, measure_windows
 from ecgclip.measure.median import turning_points
 from ecgclip.measure.shape import Shape
-from ecgclip.measure.waves import before_j
 from ecgclip.prepare import prepare
 from ecgclip.simulate import simulate
 
@@ -176,10 +175,6 @@ def test_the_start_of_qrs_is_up_or_down():
 
 
 def test_a_raised_j_point_is_no_r():
-    deep, raised = np.array([-0.2, -1.0, -0.4]), np.array([0.05, 0.1, 0.2])
-    assert len(before_j(np.concatenate([deep, raised]))) == 3
-    assert len(before_j(np.concatenate([deep, raised, [0.15, 0.1, 0.05]]))) == 9  # an R' that turns
-    assert len(before_j(-deep)) == 3
     shape = shape_of(lambda t: wave(t, 0, 12, -1.5) + segment(t, 0.25, until=250) + wave(t, 260, 45, 0.4))
     assert not shape.r_mv.any() and not shape.rprime_mv.any()
 
