@@ -303,11 +303,12 @@ def quantile(x: np.ndarray, share: float) -> np.ndarray:
 
 def median_of_known(x: np.ndarray) -> np.ndarray:
     """The median of what is not NaN along the last axis; NaN where nothing is."""
-    some = np.concatenate((x, np.full((*x.shape[:-1], 1), NAN)), axis=-1)
-    rows = np.sort(some.reshape(-1, some.shape[-1]), axis=1)  # NaN comes last
-    known = np.count_nonzero(~np.isnan(rows), axis=1)
-    low, high = (rows[np.arange(len(rows)), kth] for kth in (np.maximum(known - 1, 0) // 2, known // 2))
-    return ((low + high) / 2).reshape(x.shape[:-1])
+    if not x.shape[-1]:
+        return np.full(x.shape[:-1], NAN)
+    rows = np.sort(x.reshape(-1, x.shape[-1]), axis=1)  # NaN comes last
+    known, every = (~np.isnan(rows)).sum(axis=1), np.arange(len(rows))
+    middle = (rows[every, (known - 1) // 2] + rows[every, known // 2]) / 2
+    return middle.reshape(x.shape[:-1])
 
 
 def quantile_of_known(x: np.ndarray, q: float) -> np.ndarray:
@@ -321,8 +322,9 @@ def quantile_of_known(x: np.ndarray, q: float) -> np.ndarray:
 
 def mean_of_known(x: np.ndarray) -> np.ndarray:
     """The mean of what is not NaN along the last axis; NaN where nothing is."""
-    known = np.count_nonzero(~np.isnan(x), axis=-1)
-    return np.where(known, np.nansum(x, axis=-1), NAN) / np.maximum(known, 1)
+    known = ~np.isnan(x)
+    count = known.sum(axis=-1)
+    return np.where(count, np.where(known, x, 0).sum(axis=-1), NAN) / np.maximum(count, 1)
 
 
 def equal_groups(counts: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -16,7 +16,6 @@ from ecgclip.measure.batch import (
     Columns,
     equal_groups,
     median,
-    median_of_groups,
     median_of_known,
     packed,
     quantile_of_known,
@@ -186,12 +185,10 @@ def _irregularity(beats: Complexes) -> np.ndarray:
     """As `rr_irregularity`, but an early beat every fourth is a pattern, and a few with their pauses do not count."""
     known, early = ~np.isnan(beats.before), (beats.early < EARLY) & ~np.isnan(beats.before)
     few = np.count_nonzero(early, axis=1) <= FEW_EARLY * np.count_nonzero(beats.shape >= 0, axis=1)
-    least = np.full(len(few), np.inf)
-    for kept in (known, known & ~(few[:, None] & (early | behind(early)))):
-        enough = np.count_nonzero(kept, axis=1) > PATTERN_LAGS + 1
-        found = irregularity_of(packed(beats.before, kept), PATTERN_LAGS)
-        least = np.where(enough & (found < least), found, least)
-    return least
+    kept = np.concatenate((known, known & ~(few[:, None] & (early | behind(early)))))
+    found = irregularity_of(packed(np.concatenate((beats.before, beats.before)), kept), PATTERN_LAGS)
+    found[kept.sum(axis=1) <= PATTERN_LAGS + 1] = np.inf
+    return np.fmin(found[: len(few)], found[len(few) :])
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -303,16 +300,14 @@ def _beat_fit(batch: Batch, shape: np.ndarray) -> np.ndarray:
 def _fits(beats: np.ndarray, shape: np.ndarray) -> np.ndarray:
     """The correlation of (windows, beats, leads, samples) with the median beat that fits best: (windows, beats)."""
     courses = (beats - beats.mean(axis=3, keepdims=True)).reshape(*shape.shape, beats.shape[2] * beats.shape[3])
-    courses /= np.maximum(np.sqrt((courses**2).sum(axis=2, keepdims=True)), 1e-9)
+    courses /= np.maximum(np.sqrt(np.einsum("wbs,wbs->wb", courses, courses)), 1e-9)[:, :, None]
     fits = np.zeros(shape.shape)
     for number in range(shape.max() + 1):
         of = shape == number
-        counts = np.count_nonzero(of, axis=1)
-        some = counts >= (FIT_BEATS if number else 1)
-        middle = median_of_groups(courses[of & some[:, None]], counts[some])
-        size = np.maximum(np.sqrt((middle**2).sum(axis=1)), 1e-9)
-        products = courses[some] @ middle[:, :, None]
-        fits[some] = np.maximum(fits[some], products[:, :, 0] / size[:, None])
+        some = np.flatnonzero(np.count_nonzero(of, axis=1) >= (FIT_BEATS if number else 1))
+        for i in some.tolist():
+            middle = median(courses[i] if of[i].all() else courses[i, of[i]], axis=0)
+            fits[i] = np.maximum(fits[i], courses[i] @ middle / max(np.sqrt(middle @ middle), 1e-9))
     return fits
 
 

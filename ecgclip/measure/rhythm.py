@@ -84,12 +84,11 @@ def intervals_of(batch: Batch) -> tuple[np.ndarray, np.ndarray]:
 
 def irregularity_of(rr: np.ndarray, lags: int = LAGS) -> np.ndarray:
     """The median change of R-R over its median, the least over the lags; rr: (n, intervals), as `packed` -> (n,)."""
-    count = np.count_nonzero(~np.isnan(rr), axis=1)
-    least = np.full(len(rr), NAN)
+    changes = np.full((lags, *rr.shape), NAN)
     for lag in range(1, lags + 1):
-        change = median_of_known(np.abs(rr[:, lag:] - rr[:, :-lag]))
-        least = np.fmin(least, np.where(count > lag + 2, change, NAN))
-    return least / median_of_known(rr)
+        changes[lag - 1, :, lag:] = np.abs(rr[:, lag:] - rr[:, :-lag])
+        changes[lag - 1, np.isnan(rr[:, lag + 2 : lag + 3]).all(axis=1)] = NAN  # too few intervals
+    return np.fmin.reduce(median_of_known(changes)) / median_of_known(rr)
 
 
 def _variation_of(rr: np.ndarray) -> np.ndarray:
