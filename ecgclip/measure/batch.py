@@ -287,6 +287,11 @@ def slopes(x: np.ndarray) -> np.ndarray:
     return out
 
 
+def without_mean(x: np.ndarray) -> np.ndarray:
+    """(..., samples) less the mean of the samples; by a product, which takes less than `np.mean` where they are few."""
+    return x - (x @ np.full(x.shape[-1], 1 / x.shape[-1]))[..., None]
+
+
 def median(x: np.ndarray, axis: int = -1) -> np.ndarray:
     """The median along an axis of at least one number, none of them NaN; as `np.median`, with less to do beside."""
     n, x = x.shape[axis], np.sort(x, axis=axis)  # faster than to partition, as NumPy sorts with vector instructions

@@ -23,6 +23,7 @@ from ecgclip.measure.batch import (
     mean_of_known,
     median_of_known,
     packed,
+    without_mean,
 )
 from ecgclip.measure.beats import SAME_SHAPE
 from ecgclip.measure.rhythm import EARLY, LATE, MIN_WIDE, intervals_of, qrs_widths, turns_taken
@@ -126,12 +127,12 @@ def _alike(batch: Batch) -> np.ndarray:
 def _correlations(beats: np.ndarray) -> np.ndarray:
     """The same of (windows, beats, leads, QRS + 2 SHIFT), less the mean of each lead at each shift."""
     windows, count, leads, _ = beats.shape
-    beats = beats - beats.mean(axis=3, keepdims=True)
-    centre = beats[:, :, :, SHIFT : SHIFT + QRS]
-    centre = (centre - centre.mean(axis=3, keepdims=True)).reshape(windows, count, leads * QRS)
+    beats = without_mean(beats)
+    centre = without_mean(beats[:, :, :, SHIFT : SHIFT + QRS]).reshape(windows, count, leads * QRS)
     shifted = np.lib.stride_tricks.sliding_window_view(beats, QRS, axis=3).transpose(0, 3, 1, 2, 4)
     products = shifted.reshape(windows, -1, leads * QRS) @ centre.swapaxes(1, 2)
-    power = (beats**2).sum(axis=2) @ AT_SHIFTS - ((beats @ AT_SHIFTS) ** 2).sum(axis=2) / QRS
+    sums, squares = beats @ AT_SHIFTS, np.einsum("wbls,wbls->wbs", beats, beats) @ AT_SHIFTS
+    power = squares - np.einsum("wbls,wbls->wbs", sums, sums) / QRS
     norms = np.sqrt(np.maximum(power, 0)).swapaxes(1, 2)
     sizes = norms[:, :, :, None] * norms[:, SHIFT, None, None]
     alike = (products.reshape(sizes.shape) / np.maximum(sizes, 1e-9)).max(axis=1)
@@ -141,8 +142,10 @@ def _correlations(beats: np.ndarray) -> np.ndarray:
 def _areas(batch: Batch) -> np.ndarray:
     """How large each complex is: the area under the length of the vector of all leads, mV x samples."""
     beats = batch.around_r(QRS // 2 + 4, QRS // 2 + 6)
-    level = (beats[:, :, :BASE].mean(axis=2) + beats[:, :, -BASE:].mean(axis=2)) / 2
-    return batch.by_window(np.sqrt(((beats - level[:, :, None]) ** 2).sum(axis=1)).sum(axis=1))
+    ends = np.zeros(beats.shape[2])
+    ends[:BASE] = ends[-BASE:] = 1 / (2 * BASE)
+    height = beats - (beats @ ends)[:, :, None]
+    return batch.by_window(np.sqrt(np.einsum("bls,bls->bs", height, height)).sum(axis=1))
 
 
 def clusters(alike: np.ndarray, threshold: float) -> np.ndarray:

@@ -20,6 +20,7 @@ from ecgclip.measure.batch import (
     packed,
     quantile_of_known,
     row,
+    without_mean,
 )
 from ecgclip.measure.beat_classes import EARLY_WIDE, NARROW_MS, QRS, Complexes, behind, classify, clusters, complexes
 from ecgclip.measure.limits import THRESHOLDS
@@ -212,6 +213,8 @@ def _longest_run(ectopic: np.ndarray, peaks: np.ndarray, values: Columns) -> Col
 
 def _beat_shapes(beats: Complexes, ectopic: np.ndarray, values: Columns) -> np.ndarray:
     """How many shapes the wide beats have; in a fast rhythm of wide beats only, the most frequent counts too."""
+    if not ectopic.any():
+        return np.zeros(len(ectopic))
     all_wide = (beats.usual_width[:, 0] >= NARROW_MS) & (values["heart_rate"] > THRESHOLDS["rate_fast"])
     among = ectopic | (beats.basic & (all_wide & ectopic.any(axis=1))[:, None])
     shapes, some = np.zeros(len(among)), among.any(axis=1)
@@ -222,6 +225,8 @@ def _beat_shapes(beats: Complexes, ectopic: np.ndarray, values: Columns) -> np.n
 
 def _long_short(beats: Complexes, wide: np.ndarray, premature: np.ndarray) -> Columns:
     """Wide beats that follow a long and then a short interval."""
+    if not wide.any():
+        return {"long_short": [False] * len(wide), "ashman": np.zeros(len(wide))}
     before, expected = beats.before, beats.expected
     fits = wide & ~behind(wide)
     fits[:, 1:] &= (before[:, :-1] > LONG * expected) & (before[:, 1:] < SHORT * expected)
@@ -249,8 +254,9 @@ def _period(premature: np.ndarray) -> np.ndarray:
 def _groups(batch: Batch, beats: Complexes, premature: np.ndarray, wide: np.ndarray) -> np.ndarray:
     """Rows of two beats and more between pauses; a pause after an early beat is that beat's."""
     inside = beats.before[:, 1:]
-    complete = (~np.isnan(inside) | ~batch.inside[:, 1:]).all(axis=1)
-    premature = premature & (wide | ~(complete & turns_taken(inside))[:, None])
+    if premature.any():
+        complete = (~np.isnan(inside) | ~batch.inside[:, 1:]).all(axis=1)
+        premature = premature & (wide | ~(complete & turns_taken(inside))[:, None])
     plain = np.where(premature[:, 1:] | premature[:, :-1], NAN, inside)
     pause = (inside > GROUP_PAUSE * quantile_of_known(plain, SHORTER)[:, None]) & ~premature[:, :-1]
     together = batch.inside[:, 1:] & ~pause
@@ -260,6 +266,8 @@ def _groups(batch: Batch, beats: Complexes, premature: np.ndarray, wide: np.ndar
 def _compensation(beats: Complexes, premature: np.ndarray) -> np.ndarray:
     """The two intervals around an early beat, % of two usual ones, the median of the early beats."""
     alone = premature & ~behind(premature[:, ::-1])[:, ::-1] & ~behind(premature)
+    if not alone.any():
+        return np.full(len(alone), NAN)
     # the intervals between beats that are not early, from four before a beat to five after it
     plain = np.where(premature | behind(premature), NAN, beats.before)
     edge = np.full((len(plain), 5), NAN)
@@ -276,9 +284,9 @@ def _rate_step(rr: np.ndarray) -> np.ndarray:
     """
     size = STEP_INTERVALS
     step = np.where(np.count_nonzero(~np.isnan(rr), axis=1) < 2 * size, NAN, 0)
-    rows = np.lib.stride_tricks.sliding_window_view(rr, size, axis=1)
-    usual = median(rows)
-    rate = np.where(np.ptp(rows, axis=2) < STEP_SPREAD * usual, 60000 / usual, NAN)
+    rows = np.sort([rr[:, i : rr.shape[1] - size + 1 + i] for i in range(size)], axis=0)
+    usual = rows[size // 2]
+    rate = np.where(rows[-1] - rows[0] < STEP_SPREAD * usual, 60000 / usual, NAN)
     for gap in (0, 1):  # one row follows the other at once, or with one interval between, a pause after a tachycardia
         steps = np.abs(rate[:, size + gap :] - rate[:, : -size - gap])
         step = np.maximum(step, np.nan_to_num(steps).max(axis=1, initial=0))
@@ -299,7 +307,7 @@ def _beat_fit(batch: Batch, shape: np.ndarray) -> np.ndarray:
 
 def _fits(beats: np.ndarray, shape: np.ndarray) -> np.ndarray:
     """The correlation of (windows, beats, leads, samples) with the median beat that fits best: (windows, beats)."""
-    courses = (beats - beats.mean(axis=3, keepdims=True)).reshape(*shape.shape, beats.shape[2] * beats.shape[3])
+    courses = without_mean(beats).reshape(*shape.shape, beats.shape[2] * beats.shape[3])
     courses /= np.maximum(np.sqrt(np.einsum("wbs,wbs->wb", courses, courses)), 1e-9)[:, :, None]
     fits = np.zeros(shape.shape)
     for number in range(shape.max() + 1):
@@ -313,9 +321,11 @@ def _fits(beats: np.ndarray, shape: np.ndarray) -> np.ndarray:
 
 def _t_differs(batch: Batch, beats: Complexes, premature: np.ndarray) -> list[bool | None]:
     """Whether T before a pause differs more from the median T than that of any other usual beat."""
+    paused = beats.after > GROUP_PAUSE * beats.expected
+    if not paused.any():
+        return [None] * len(batch)
     before_early = behind(premature[:, ::-1])[:, ::-1]
     usual = beats.basic & ~premature & (batch.by_window(batch.at) + T_UNTIL <= batch.samples) & ~before_early
-    paused = beats.after > GROUP_PAUSE * beats.expected
     others = usual & ~paused & ~behind(paused) & ~np.isnan(beats.after)
     asked = (usual & paused).any(axis=1) & (np.count_nonzero(others, axis=1) >= T_BEATS)
     differs: list[bool | None] = [None] * len(batch)

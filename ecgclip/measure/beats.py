@@ -20,6 +20,7 @@ from ecgclip.measure.batch import (
     median_of_groups,
     median_of_known,
     once,
+    without_mean,
 )
 from ecgclip.peaks import MOST, RATE, REFRACTORY, r_peaks_of_many
 from ecgclip.peaks import cut_beats as cut_of_one
@@ -205,8 +206,8 @@ def similarity(batch: Batch) -> np.ndarray:
 def _to_dominant(complexes: np.ndarray) -> np.ndarray:
     """How alike complexes, (windows, beats, leads, QRS + 2), are to the dominant one: (windows, beats)."""
     windows, beats, leads, samples = complexes.shape
-    complexes = complexes - complexes.mean(axis=3, keepdims=True)
-    power = (complexes**2).sum(axis=2)
+    complexes = without_mean(complexes)
+    power = np.einsum("wbls,wbls->wbs", complexes, complexes)
     norms = np.sqrt(np.stack([power[:, :, shift : shift + QRS].sum(axis=2) for shift in range(3)], axis=2))
     every = slice(None, None, max(1, beats // MAX_SAMPLE))
     sample = complexes[:, every, :, 1:-1]
@@ -229,9 +230,9 @@ def _largest_group(shapes: np.ndarray, norms: np.ndarray) -> np.ndarray:
     """
     alike = shapes @ shapes.swapaxes(1, 2) / np.maximum(norms[:, :, None] * norms[:, None], 1e-9)
     close = alike > SAME_SHAPE
-    centre = np.argmax(close.sum(axis=2) + alike.mean(axis=2), axis=1)[:, None]
-    group = np.take_along_axis(close, centre[:, :, None], axis=1)[:, 0]
-    np.put_along_axis(group, centre, True, axis=1)
+    every, centre = np.arange(len(shapes)), np.argmax(close.sum(axis=2) + alike.mean(axis=2), axis=1)
+    group = close[every, centre]
+    group[every, centre] = True
     return group
 
 

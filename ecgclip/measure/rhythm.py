@@ -77,8 +77,8 @@ def intervals_of(batch: Batch) -> tuple[np.ndarray, np.ndarray]:
     intervals = np.diff(positions, axis=1) * 1000 / RATE
     empty = np.zeros((len(batch), batch.samples + 1), int)
     np.cumsum(~batch.leads.any(axis=1), axis=1, out=empty[:, 1:])
-    within = np.nan_to_num(np.clip(positions, 0, batch.samples)).astype(int)
-    missing = np.diff(np.take_along_axis(empty, within, axis=1), axis=1)
+    within = np.fmin(np.fmax(positions, 0), batch.samples).astype(int)
+    missing = np.diff(empty[np.arange(len(batch))[:, None], within], axis=1)
     return intervals, ~np.isnan(intervals) & (missing <= GAP)
 
 
