@@ -128,14 +128,15 @@ def _correlations(beats: np.ndarray) -> np.ndarray:
     """The same of (windows, beats, leads, QRS + 2 SHIFT), less the mean of each lead at each shift."""
     windows, count, leads, _ = beats.shape
     beats = without_mean(beats)
-    centre = without_mean(beats[:, :, :, SHIFT : SHIFT + QRS]).reshape(windows, count, leads * QRS)
-    shifted = np.lib.stride_tricks.sliding_window_view(beats, QRS, axis=3).transpose(0, 3, 1, 2, 4)
-    products = shifted.reshape(windows, -1, leads * QRS) @ centre.swapaxes(1, 2)
+    at_shift = lambda shift: beats[:, :, :, shift : shift + QRS]
+    rows = lambda x: x.reshape(windows, count, leads * QRS)
+    centre = rows(without_mean(at_shift(SHIFT))).swapaxes(1, 2)
+    products = np.stack([rows(at_shift(shift)) @ centre for shift in range(2 * SHIFT + 1)], axis=1)
     sums, squares = beats @ AT_SHIFTS, np.einsum("wbls,wbls->wbs", beats, beats) @ AT_SHIFTS
     power = squares - np.einsum("wbls,wbls->wbs", sums, sums) / QRS
     norms = np.sqrt(np.maximum(power, 0)).swapaxes(1, 2)
     sizes = norms[:, :, :, None] * norms[:, SHIFT, None, None]
-    alike = (products.reshape(sizes.shape) / np.maximum(sizes, 1e-9)).max(axis=1)
+    alike = (products / np.maximum(sizes, 1e-9)).max(axis=1)
     return np.maximum(alike, alike.swapaxes(1, 2))
 
 
