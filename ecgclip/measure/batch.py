@@ -117,6 +117,11 @@ class Batch:
         """What is known of each of `at` as an array (n, most beats), filled up behind the last beat of a window."""
         return padded(x, self.counts, fill)
 
+    @cached_property
+    def positions(self) -> np.ndarray:
+        """The R peaks by window, float (n, most beats), NaN behind the last one."""
+        return self.by_window(self.at)
+
     def split(self, x: np.ndarray) -> list[np.ndarray]:
         """What is known of each of `at`, n times (beats, ...)."""
         return split(x, self.counts)
@@ -319,7 +324,7 @@ def median_of_known(x: np.ndarray) -> np.ndarray:
 def quantile_of_known(x: np.ndarray, q: float) -> np.ndarray:
     """A quantile of what is not NaN along the last axis of (rows, n), as `np.quantile`; NaN where nothing is."""
     rows = np.sort(np.concatenate((x, np.full((len(x), 1), NAN)), axis=1), axis=1)  # NaN comes last
-    place = np.maximum(np.count_nonzero(~np.isnan(rows), axis=1) - 1, 0) * q
+    place = np.maximum((~np.isnan(rows)).sum(axis=1) - 1, 0) * q
     below, part = place.astype(int), place % 1
     low, high = rows[np.arange(len(rows)), below], rows[np.arange(len(rows)), np.ceil(place).astype(int)]
     return np.where(part < 0.5, low + (high - low) * part, high - (high - low) * (1 - part))
@@ -374,7 +379,7 @@ def padded(x: np.ndarray, counts: np.ndarray, fill: float = NAN) -> np.ndarray:
 
 def packed(x: np.ndarray, kept: np.ndarray, fill: float = NAN) -> np.ndarray:
     """The numbers of each row of (rows, n) that are kept, bool (rows, n), moved to its start, filled up behind."""
-    return padded(x[kept], np.count_nonzero(kept, axis=1), fill)
+    return padded(x[kept], kept.sum(axis=1), fill)
 
 
 def in_row(flags: np.ndarray, length: int) -> np.ndarray:

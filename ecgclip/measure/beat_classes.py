@@ -89,7 +89,7 @@ class Complexes:
         """The interval to expect, ms: between basic beats; the mean of short and long in bigeminy: (n, 1)."""
         inside = self.before[:, 1:]
         plain = packed(inside, self.basic[:, 1:] & self.basic[:, :-1] & ~np.isnan(inside))
-        steady = (np.count_nonzero(~np.isnan(plain), axis=1) > 2) & ~turns_taken(plain)
+        steady = ((~np.isnan(plain)).sum(axis=1) > 2) & ~turns_taken(plain)
         return np.where(steady, median_of_known(plain), mean_of_known(inside))[:, None]
 
     @cached_property
@@ -106,11 +106,11 @@ def complexes(batch: Batch) -> Complexes:
     before, after = (np.where(batch.inside, beside, NAN) for beside in (intervals[:, :-1], intervals[:, 1:]))
     alike, width, area = _alike(batch), qrs_widths(batch), _areas(batch)
     shape = clusters(alike, SAME_SHAPE)
-    for i in np.flatnonzero(np.count_nonzero(shape > 0, axis=1) >= MIN_NARROW):
+    for i in np.flatnonzero((shape > 0).sum(axis=1) >= MIN_NARROW):
         beats = batch.counts[i]
         shape[i, :beats] = _basic_first(shape[i, :beats], width[i, :beats], before[i, :beats])
     area = area / np.maximum(median_of_known(np.where(shape == 0, area, NAN)), 1e-9)[:, None]
-    peaks = batch.by_window(batch.at)
+    peaks = batch.positions
     whole = (peaks >= EDGE) & (peaks + EDGE <= batch.samples)
     return Complexes(alike, shape, width, area, before, after, whole)
 
@@ -157,14 +157,13 @@ def clusters(alike: np.ndarray, threshold: float) -> np.ndarray:
     numbers = np.full(alike.shape[:2], -1)
     free = ~np.isnan(np.diagonal(alike, axis1=1, axis2=2))
     near = (alike > threshold) | np.eye(alike.shape[1], dtype=bool)
-    alike = np.nan_to_num(alike)
     for number in range(alike.shape[1]):
         left = np.flatnonzero(free.any(axis=1))
         if not len(left):
             break
         among = free[left]
-        counts = np.count_nonzero(near[left] & among[:, None], axis=2)
-        means = np.where(among[:, None], alike[left], 0).sum(axis=2) / np.count_nonzero(among, axis=1)[:, None]
+        counts = (near[left] & among[:, None]).sum(axis=2)
+        means = np.where(among[:, None], alike[left], 0).sum(axis=2) / among.sum(axis=1)[:, None]
         centre = np.argmax(np.where(among, counts + means, -np.inf), axis=1)
         found = among & near[left, centre]
         numbers[left] = np.where(found, number, numbers[left])
@@ -255,7 +254,7 @@ def _paced(batch: Batch, beats: Complexes, wide: np.ndarray) -> np.ndarray:
     on_time = np.flatnonzero(some & (median_of_known(np.where(wide, beats.early, NAN)) > EARLY_WIDE))
     if len(on_time):
         chosen = np.isin(batch.window, on_time) & wide[batch.inside]
-        smeared = smeared_spikes(batch.beats[chosen], np.count_nonzero(wide[on_time], axis=1))
+        smeared = smeared_spikes(batch.beats[chosen], wide[on_time].sum(axis=1))
         paced[on_time] |= ~np.isnan(find_spikes(smeared))
     return paced
 

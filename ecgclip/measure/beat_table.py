@@ -159,12 +159,12 @@ def _of_windows(
     batch: Batch, beats: Complexes, kind: np.ndarray, wide: np.ndarray, chaotic: np.ndarray, values: Columns
 ) -> Columns:
     """What follows from the classes of the beats; kind, wide, chaotic as of `classify`."""
-    count = lambda which: np.count_nonzero(which, axis=1).astype(float)
+    count = lambda which: which.sum(axis=1).astype(float)
     premature = (kind == "early") | (wide & (beats.early < EARLY_WIDE))
     ectopic = wide & (kind != "paced")
-    late, peaks = kind == "late", batch.by_window(batch.at)
+    late, peaks = kind == "late", batch.positions
     inside = (peaks > QRS // 2) & (peaks + QRS // 2 < batch.samples)
-    of_shape = np.count_nonzero(beats.shape[:, :, None] == beats.shape[:, None], axis=2)
+    of_shape = (beats.shape[:, :, None] == beats.shape[:, None]).sum(axis=2)
     return {
         "late_narrow": count(late & ~wide),
         "late_wide": count(late & wide),
@@ -185,7 +185,7 @@ def _of_windows(
 def _irregularity(beats: Complexes) -> np.ndarray:
     """As `rr_irregularity`, but an early beat every fourth is a pattern, and a few with their pauses do not count."""
     known, early = ~np.isnan(beats.before), (beats.early < EARLY) & ~np.isnan(beats.before)
-    few = np.count_nonzero(early, axis=1) <= FEW_EARLY * np.count_nonzero(beats.shape >= 0, axis=1)
+    few = early.sum(axis=1) <= FEW_EARLY * (beats.shape >= 0).sum(axis=1)
     kept = np.concatenate((known, known & ~(few[:, None] & (early | behind(early)))))
     found = irregularity_of(packed(np.concatenate((beats.before, beats.before)), kept), PATTERN_LAGS)
     found[kept.sum(axis=1) <= PATTERN_LAGS + 1] = np.inf
@@ -233,7 +233,7 @@ def _long_short(beats: Complexes, wide: np.ndarray, premature: np.ndarray) -> Co
     fits[:, 0] = False
     explained = behind(premature, 2) | behind(premature)
     explained[:, 0] = True
-    unexplained = np.count_nonzero(fits & ~explained, axis=1).astype(float)
+    unexplained = (fits & ~explained).sum(axis=1).astype(float)
     return {"long_short": fits.any(axis=1).tolist(), "ashman": unexplained}
 
 
@@ -244,7 +244,7 @@ def _long_short(beats: Complexes, wide: np.ndarray, premature: np.ndarray) -> Co
 def _period(premature: np.ndarray) -> np.ndarray:
     """The usual distance from one early beat to the next, in beats; 0 without a pattern."""
     first, period = premature & ~behind(premature), np.zeros(len(premature))
-    for i in np.flatnonzero(np.count_nonzero(first, axis=1) >= PATTERN_BEATS):
+    for i in np.flatnonzero(first.sum(axis=1) >= PATTERN_BEATS):
         distances = np.bincount(np.diff(np.flatnonzero(first[i])))
         usual = int(np.argmax(distances))
         period[i] = usual if distances[usual] >= PATTERN_SHARE * distances.sum() else 0
@@ -260,7 +260,7 @@ def _groups(batch: Batch, beats: Complexes, premature: np.ndarray, wide: np.ndar
     plain = np.where(premature[:, 1:] | premature[:, :-1], NAN, inside)
     pause = (inside > GROUP_PAUSE * quantile_of_known(plain, SHORTER)[:, None]) & ~premature[:, :-1]
     together = batch.inside[:, 1:] & ~pause
-    return np.count_nonzero(together & ~behind(together), axis=1) * pause.any(axis=1).astype(float)
+    return (together & ~behind(together)).sum(axis=1) * pause.any(axis=1).astype(float)
 
 
 def _compensation(beats: Complexes, premature: np.ndarray) -> np.ndarray:
@@ -283,13 +283,13 @@ def _rate_step(rr: np.ndarray) -> np.ndarray:
     rr: (n, intervals), ms, as `packed` -> (n,), per minute
     """
     size = STEP_INTERVALS
-    step = np.where(np.count_nonzero(~np.isnan(rr), axis=1) < 2 * size, NAN, 0)
+    step = np.where((~np.isnan(rr)).sum(axis=1) < 2 * size, NAN, 0)
     rows = np.sort([rr[:, i : rr.shape[1] - size + 1 + i] for i in range(size)], axis=0)
     usual = rows[size // 2]
     rate = np.where(rows[-1] - rows[0] < STEP_SPREAD * usual, 60000 / usual, NAN)
     for gap in (0, 1):  # one row follows the other at once, or with one interval between, a pause after a tachycardia
         steps = np.abs(rate[:, size + gap :] - rate[:, : -size - gap])
-        step = np.maximum(step, np.nan_to_num(steps).max(axis=1, initial=0))
+        step = np.maximum(step, np.fmax.reduce(steps, axis=1, initial=0))
     return step
 
 
@@ -312,7 +312,7 @@ def _fits(beats: np.ndarray, shape: np.ndarray) -> np.ndarray:
     fits = np.zeros(shape.shape)
     for number in range(shape.max() + 1):
         of = shape == number
-        some = np.flatnonzero(np.count_nonzero(of, axis=1) >= (FIT_BEATS if number else 1))
+        some = np.flatnonzero(of.sum(axis=1) >= (FIT_BEATS if number else 1))
         for i in some.tolist():
             middle = median(courses[i] if of[i].all() else courses[i, of[i]], axis=0)
             fits[i] = np.maximum(fits[i], courses[i] @ middle / max(np.sqrt(middle @ middle), 1e-9))
@@ -325,9 +325,9 @@ def _t_differs(batch: Batch, beats: Complexes, premature: np.ndarray) -> list[bo
     if not paused.any():
         return [None] * len(batch)
     before_early = behind(premature[:, ::-1])[:, ::-1]
-    usual = beats.basic & ~premature & (batch.by_window(batch.at) + T_UNTIL <= batch.samples) & ~before_early
+    usual = beats.basic & ~premature & (batch.positions + T_UNTIL <= batch.samples) & ~before_early
     others = usual & ~paused & ~behind(paused) & ~np.isnan(beats.after)
-    asked = (usual & paused).any(axis=1) & (np.count_nonzero(others, axis=1) >= T_BEATS)
+    asked = (usual & paused).any(axis=1) & (others.sum(axis=1) >= T_BEATS)
     differs: list[bool | None] = [None] * len(batch)
     for i in np.flatnonzero(asked).tolist():
         shortest = beats.after[i, others[i]].min()
@@ -353,7 +353,7 @@ def _both_bundles(batch: Batch, beats: Complexes, kind: np.ndarray) -> list[bool
         return [None] * len(batch)
     conducted = (beats.early > EARLY_WIDE) & beats.whole & (beats.width >= BLOCK_MS) & (kind != "paced")
     both: list[bool | None] = [False] * len(batch)
-    for i in np.flatnonzero(np.count_nonzero(conducted, axis=1) >= 2 * BLOCK_BEATS).tolist():
+    for i in np.flatnonzero(conducted.sum(axis=1) >= 2 * BLOCK_BEATS).tolist():
         found = set()
         for number in np.unique(beats.shape[i, conducted[i]]):
             of = beats.shape[i] == number

@@ -23,7 +23,6 @@ from ecgclip.measure.batch import (
     without_mean,
 )
 from ecgclip.peaks import MOST, RATE, REFRACTORY, r_peaks_of_many
-from ecgclip.peaks import cut_beats as cut_of_one
 from ecgclip.prepare import Prepared, find_runs
 from ecgclip.spikes import bare_spikes
 
@@ -214,7 +213,7 @@ def _to_dominant(complexes: np.ndarray) -> np.ndarray:
     sample = sample.reshape(windows, sample.shape[1], leads * QRS)
     group = _largest_group(sample, norms[:, every, 1])
     template = np.zeros((windows, 3, leads, samples))
-    middle = median_of_groups(sample[group], np.count_nonzero(group, axis=1)).reshape(windows, leads, QRS)
+    middle = median_of_groups(sample[group], group.sum(axis=1)).reshape(windows, leads, QRS)
     for shift in range(3):
         template[:, shift, :, shift : shift + QRS] = middle
     size = np.sqrt((middle**2).sum(axis=(1, 2)))[:, None, None]
@@ -239,37 +238,9 @@ def _largest_group(shapes: np.ndarray, norms: np.ndarray) -> np.ndarray:
 @once
 def dominant(batch: Batch) -> list[np.ndarray]:
     """Which beats of each window are of the dominant kind, n times bool (beats,): its QRS shape, and not early."""
-    at = batch.by_window(batch.at)
+    at = batch.positions
     usual = median_of_known(np.diff(at, axis=1))[:, None]
     rr = np.diff(at, axis=1, prepend=at[:, :1] - usual)
     chosen = (similarity(batch) > SAME_SHAPE) & (rr > EARLY * median_of_known(rr)[:, None])
     chosen[(batch.counts < 3) | ~chosen.any(axis=1)] = True
     return batch.split(chosen[batch.inside])
-
-
-def _similarity(signal: np.ndarray, peaks: np.ndarray) -> np.ndarray:
-    """How alike the QRS complexes are to the dominant one: correlation (beats,), best of shifts by one sample."""
-    beats = cut_of_one(signal, peaks, QRS // 2 + 1, QRS // 2 + 2)
-    shapes = beats - beats.mean(axis=2, keepdims=True)
-    sample = shapes[:: max(1, len(shapes) // MAX_SAMPLE), :, 1:-1].reshape(-1, shapes.shape[1] * QRS)
-    alike = _correlate(sample, sample)
-    # The largest group around a real beat: unlike a mean of all, it holds where every second beat is premature.
-    centre = np.argmax((alike > SAME_SHAPE).sum(axis=1) + alike.mean(axis=1))
-    group = alike[centre] > SAME_SHAPE
-    template = np.median(sample[group], axis=0, keepdims=True) if group.any() else sample[centre][None]
-    shifts = [shapes[:, :, s : s + QRS].reshape(len(shapes), -1) for s in range(3)]
-    return np.max([_correlate(shift, template)[:, 0] for shift in shifts], axis=0)
-
-
-def _dominant(signal: np.ndarray, peaks: np.ndarray) -> np.ndarray:
-    """Which beats are of the dominant kind, bool (beats,): its QRS shape, and not early."""
-    if len(peaks) < 3:
-        return np.ones(len(peaks), bool)
-    rr = np.diff(peaks, prepend=peaks[0] - np.median(np.diff(peaks)))
-    chosen = (_similarity(signal, peaks) > SAME_SHAPE) & (rr > EARLY * np.median(rr))
-    return chosen if chosen.any() else np.ones(len(peaks), bool)
-
-
-def _correlate(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    norms = np.linalg.norm(a, axis=1)[:, None] * np.linalg.norm(b, axis=1)
-    return a @ b.T / np.maximum(norms, 1e-9)

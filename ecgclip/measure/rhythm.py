@@ -31,7 +31,7 @@ def measure_rhythm(batch: Batch) -> Columns:
     """Rate, regularity, premature beats and pauses: fields of a `Measurement`."""
     intervals, whole = intervals_of(batch)
     rr = np.where(whole, intervals, NAN)
-    count = np.count_nonzero(whole, axis=1)
+    count = whole.sum(axis=1)
     measured = (count > 0) & batch.mask.any()
     rhythmic = measured & (batch.counts >= MIN_BEATS)
     narrow, wide = _premature_beats(batch, intervals, rhythmic)
@@ -44,7 +44,7 @@ def measure_rhythm(batch: Batch) -> Columns:
     irregularity, variation = irregularity_of(plain), _variation_of(plain)
     # early beats mean something only against a rhythm that is otherwise regular
     narrow &= (irregularity < THRESHOLDS["rr_chaotic"])[:, None]
-    alternating = turns_taken(np.diff(batch.by_window(batch.at), axis=1)) | _every_second(wide | narrow, batch.counts)
+    alternating = turns_taken(np.diff(batch.positions, axis=1)) | _every_second(wide | narrow, batch.counts)
     known = lambda values: [value if known else None for value, known in zip(values.tolist(), rhythmic, strict=True)]
     return {
         "heart_rate": np.where(measured, 60000 / mean_of_known(rr), NAN),
@@ -52,8 +52,8 @@ def measure_rhythm(batch: Batch) -> Columns:
         "regular": known(variation < THRESHOLDS["rr_regular"]),
         "rr_variation": np.where(rhythmic, variation, NAN),
         "rr_irregularity": np.where(rhythmic, irregularity, NAN),
-        "n_premature_narrow": np.count_nonzero(narrow, axis=1),
-        "n_premature_wide": np.count_nonzero(wide, axis=1),
+        "n_premature_narrow": narrow.sum(axis=1),
+        "n_premature_wide": wide.sum(axis=1),
         "alternating": known(alternating),
         "longest_pause_ms": _longest_pause(batch, rr),
     }
@@ -102,10 +102,10 @@ def _premature_beats(batch: Batch, intervals: np.ndarray, rhythmic: np.ndarray) 
     if not rhythmic.any():
         return np.zeros_like(batch.inside), np.zeros_like(batch.inside)
     before = np.where(batch.inside, intervals[:, :-1], NAN)
-    rr, alike, peaks = before[:, 1:], similarity(batch), batch.by_window(batch.at)
+    rr, alike, peaks = before[:, 1:], similarity(batch), batch.positions
     # The interval to expect is the one between beats of the dominant shape; mean of short and long in bigeminy.
     plain = np.where((alike[:, 1:] > SAME_SHAPE) & (alike[:, :-1] > SAME_SHAPE), rr, NAN)
-    enough = np.count_nonzero(~np.isnan(plain), axis=1) > 2
+    enough = (~np.isnan(plain)).sum(axis=1) > 2
     expected = np.where(enough, median_of_known(plain), mean_of_known(rr))[:, None]
     unknown = np.isnan(before)
     early = np.where(unknown, rr[:, :1] > LATE * expected, before < EARLY * expected)
@@ -144,7 +144,7 @@ def _longest_pause(batch: Batch, rr: np.ndarray) -> np.ndarray:
 def _every_second(premature: np.ndarray, beats: np.ndarray) -> np.ndarray:
     """Whether nearly every second beat of each window is premature, bool (n,)."""
     most = np.maximum(MIN_PREMATURE, PREMATURE_SHARE * beats)
-    return np.greater_equal(np.count_nonzero(premature, axis=1), most)
+    return np.greater_equal(premature.sum(axis=1), most)
 
 
 def turns_taken(rr: np.ndarray) -> np.ndarray:
