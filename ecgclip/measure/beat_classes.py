@@ -220,6 +220,11 @@ def behind(flags: np.ndarray, beats: int = 1) -> np.ndarray:
     return found
 
 
+def ahead(flags: np.ndarray) -> np.ndarray:
+    """Which beats of (n, most beats) come right before a flagged one."""
+    return behind(flags[:, ::-1])[:, ::-1]
+
+
 def in_runs(flags: np.ndarray, length: int) -> np.ndarray:
     """Which of the flags, (n, most beats), stand in a row of so many at least."""
     found, first = np.zeros_like(flags), in_row(flags, length)
@@ -238,7 +243,7 @@ def _wide(beats: Complexes) -> tuple[np.ndarray, np.ndarray]:
     other |= (beats.likeness < LARGE_SHAPE) & (early < EARLY_LARGE) & large
     other &= beats.whole
     early_ones = other & (early < EARLY_WIDE)
-    beside = (behind(early_ones) | behind(early_ones[:, ::-1])[:, ::-1]) & (beats.likeness < SURE_SHAPE)
+    beside = (behind(early_ones) | ahead(early_ones)) & (beats.likeness < SURE_SHAPE)
     sure = (beats.likeness < SURE_SHAPE) & (wider >= SURE_WIDER) & large
     return other, early_ones | (other & (sure | beside))
 

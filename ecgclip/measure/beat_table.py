@@ -22,7 +22,17 @@ from ecgclip.measure.batch import (
     row,
     without_mean,
 )
-from ecgclip.measure.beat_classes import EARLY_WIDE, NARROW_MS, QRS, Complexes, behind, classify, clusters, complexes
+from ecgclip.measure.beat_classes import (
+    EARLY_WIDE,
+    NARROW_MS,
+    QRS,
+    Complexes,
+    ahead,
+    behind,
+    classify,
+    clusters,
+    complexes,
+)
 from ecgclip.measure.limits import THRESHOLDS
 from ecgclip.measure.rhythm import EARLY, MIN_BEATS, intervals_of, irregularity_of, turns_taken
 from ecgclip.peaks import RATE
@@ -265,7 +275,7 @@ def _groups(batch: Batch, beats: Complexes, premature: np.ndarray, wide: np.ndar
 
 def _compensation(beats: Complexes, premature: np.ndarray) -> np.ndarray:
     """The two intervals around an early beat, % of two usual ones, the median of the early beats."""
-    alone = premature & ~behind(premature[:, ::-1])[:, ::-1] & ~behind(premature)
+    alone = premature & ~ahead(premature) & ~behind(premature)
     if not alone.any():
         return np.full(len(alone), NAN)
     # the intervals between beats that are not early, from four before a beat to five after it
@@ -324,8 +334,7 @@ def _t_differs(batch: Batch, beats: Complexes, premature: np.ndarray) -> list[bo
     paused = beats.after > GROUP_PAUSE * beats.expected
     if not paused.any():
         return [None] * len(batch)
-    before_early = behind(premature[:, ::-1])[:, ::-1]
-    usual = beats.basic & ~premature & (batch.positions + T_UNTIL <= batch.samples) & ~before_early
+    usual = beats.basic & ~premature & (batch.positions + T_UNTIL <= batch.samples) & ~ahead(premature)
     others = usual & ~paused & ~behind(paused) & ~np.isnan(beats.after)
     asked = (usual & paused).any(axis=1) & (others.sum(axis=1) >= T_BEATS)
     differs: list[bool | None] = [None] * len(batch)
