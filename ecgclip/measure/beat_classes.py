@@ -25,14 +25,12 @@ from ecgclip.measure.batch import (
     packed,
     without_mean,
 )
-from ecgclip.measure.beats import SAME_SHAPE
+from ecgclip.measure.beats import SAME_SHAPE, at_shifts
 from ecgclip.measure.rhythm import EARLY, LATE, MIN_WIDE, intervals_of, qrs_widths, turns_taken
 from ecgclip.measure.smeared import find_spikes, smeared_spikes
 from ecgclip.measure.spikes import spike_before
 
 QRS, SHIFT = 25, 3  # samples of a complex that are compared, at the best of so many shifts to either side
-# (samples that are cut out, shifts), 1 where a sample is part of the complex at a shift
-AT_SHIFTS = np.array([np.eye(QRS + 2 * SHIFT)[shift : shift + QRS].sum(axis=0) for shift in range(2 * SHIFT + 1)]).T
 EDGE = 8  # samples of a complex on either side of R without which it is not judged by its shape
 BASE = 3  # samples at either end of a complex that are its level
 # The basic rhythm is the dominant shape, unless that is wide and a narrow one comes twice or more and not early (a run
@@ -132,7 +130,8 @@ def _correlations(beats: np.ndarray) -> np.ndarray:
     rows = lambda x: x.reshape(windows, count, leads * QRS)
     centre = rows(without_mean(at_shift(SHIFT))).swapaxes(1, 2)
     products = np.stack([rows(at_shift(shift)) @ centre for shift in range(2 * SHIFT + 1)], axis=1)
-    sums, squares = beats @ AT_SHIFTS, np.einsum("wbls,wbls->wbs", beats, beats) @ AT_SHIFTS
+    parts = at_shifts(QRS, 2 * SHIFT + 1)
+    sums, squares = beats @ parts, np.einsum("wbls,wbls->wbs", beats, beats) @ parts
     power = squares - np.einsum("wbls,wbls->wbs", sums, sums) / QRS
     norms = np.sqrt(np.maximum(power, 0)).swapaxes(1, 2)
     sizes = norms[:, :, :, None] * norms[:, SHIFT, None, None]

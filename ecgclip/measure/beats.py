@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -204,22 +205,24 @@ def similarity(batch: Batch) -> np.ndarray:
 
 def _to_dominant(complexes: np.ndarray) -> np.ndarray:
     """How alike complexes, (windows, beats, leads, QRS + 2), are to the dominant one: (windows, beats)."""
-    windows, beats, leads, samples = complexes.shape
     complexes = without_mean(complexes)
-    power = np.einsum("wbls,wbls->wbs", complexes, complexes)
-    norms = np.sqrt(np.stack([power[:, :, shift : shift + QRS].sum(axis=2) for shift in range(3)], axis=2))
+    norms = np.sqrt(np.einsum("wbls,wbls->wbs", complexes, complexes) @ at_shifts(QRS, 3))
+    windows, beats, leads, _ = complexes.shape
+    rows = lambda x: x.reshape(windows, beats, leads * QRS)
+    shifted = [rows(complexes[:, :, :, shift : shift + QRS]) for shift in range(3)]
     every = slice(None, None, max(1, beats // MAX_SAMPLE))
-    sample = complexes[:, every, :, 1:-1]
-    sample = sample.reshape(windows, sample.shape[1], leads * QRS)
+    sample = shifted[1][:, every]
     group = _largest_group(sample, norms[:, every, 1])
-    template = np.zeros((windows, 3, leads, samples))
-    middle = median_of_groups(sample[group], group.sum(axis=1)).reshape(windows, leads, QRS)
-    for shift in range(3):
-        template[:, shift, :, shift : shift + QRS] = middle
-    size = np.sqrt((middle**2).sum(axis=(1, 2)))[:, None, None]
-    rows = lambda x: x.reshape(*x.shape[:2], leads * samples)
-    products = rows(complexes) @ rows(template).swapaxes(1, 2)
-    return (products / np.maximum(norms * size, 1e-9)).max(axis=2)
+    template = median_of_groups(sample[group], group.sum(axis=1))[:, :, None]
+    sizes = norms * np.sqrt((template**2).sum(axis=1, keepdims=True))
+    return (np.concatenate([x @ template for x in shifted], axis=2) / np.maximum(sizes, 1e-9)).max(axis=2)
+
+
+@lru_cache
+def at_shifts(samples: int, shifts: int) -> np.ndarray:
+    """Which samples of a stretch are in its part at each shift: 1 and 0, (samples + shifts - 1, shifts)."""
+    after = np.arange(samples + shifts - 1)[:, None] - np.arange(shifts)
+    return ((after >= 0) & (after < samples)).astype(float)
 
 
 def _largest_group(shapes: np.ndarray, norms: np.ndarray) -> np.ndarray:
