@@ -88,8 +88,9 @@ def fourth_differences(beats: np.ndarray, counts: np.ndarray) -> np.ndarray:
     float (n, SEARCHED)
         0 at the first two samples.
     """
+    fourth = beats.reshape(-1, beats.shape[2])[:, : SEARCHED + 2] @ _fourth_difference()
+    fourth = fourth.reshape(*beats.shape[:2], SEARCHED - 2)
     size = np.zeros((len(beats), SEARCHED))
-    fourth = beats[:, :, : SEARCHED + 2] @ _fourth_difference()
     np.einsum("bls,bls->bs", fourth, fourth, out=size[:, 2:])
     return median_of_groups(size, counts)
 

@@ -103,8 +103,10 @@ def measure_waves(batch: Batch, rr_ms: np.ndarray) -> Columns:
 def _find_qrs(batch: Batch, beat: np.ndarray) -> _QRS:
     """Find QRS in the median beats, (n, leads, samples)."""
     # How fast the leads move together, mV per sample: the root of the summed squared slopes
-    speed, rise = np.zeros((len(beat), beat.shape[2])), beat[:, :, 2:] - beat[:, :, :-2]
-    speed[:, 1:-1] = np.sqrt(np.einsum("nls,nls->ns", rise, rise)) / 2
+    low, high = R - REACH_BEFORE - EDGE, R + REACH_AFTER + EDGE
+    rise = (beat[:, :, low + 1 : high + 1] - beat[:, :, low - 1 : high - 1]) / 2
+    speed = np.zeros((len(beat), beat.shape[2]))
+    np.sqrt(np.einsum("nls,nls->ns", rise, rise), out=speed[:, low:high])
     for i in [i for i, spikes in enumerate(batch.spikes) if len(spikes)]:
         before = spike_before(batch.peaks[i], batch.spikes[i][:, 0])  # R, a spike that was taken out
         speed[i, : R - round(before * FINE) if np.isfinite(before) else 0] = 0
