@@ -190,6 +190,41 @@ def cut_beats(signal: np.ndarray, window: np.ndarray, at: np.ndarray, before: in
     return signal[window[:, None, None], np.arange(signal.shape[1])[:, None], index[:, None]]
 
 
+def cut(x: np.ndarray, first: np.ndarray, stop: np.ndarray | int) -> np.ndarray:
+    """Stretches of unequal length: behind the end of a shorter one its last sample is repeated.
+
+    Parameters
+    ----------
+    x : float (..., samples)
+    first, stop : int, of any number of the leading axes of `x`
+        Where each stretch begins and ends; an empty one is one sample long.
+
+    Returns
+    -------
+    float (..., the longest)
+    """
+    first, stop = np.broadcast_arrays(first, stop)
+    length = max(int((stop - first).max(initial=1)), 1)
+    index = np.minimum(first[..., None] + np.arange(length), stop[..., None] - 1).clip(0, x.shape[-1] - 1)
+    start = np.arange(0, x.size, x.shape[-1]).reshape(*x.shape[:-1], 1)
+    return x.ravel().take(start + index.reshape(first.shape + (1,) * (x.ndim - 1 - first.ndim) + (length,)))
+
+
+def first_true(x: np.ndarray) -> np.ndarray:
+    """The first index along the last axis where it is True, float (...); NaN where it never is."""
+    return np.where(x.any(axis=-1), x.argmax(axis=-1), NAN)
+
+
+def last_true(x: np.ndarray) -> np.ndarray:
+    """The last index along the last axis where it is True, float (...); NaN where it never is."""
+    return x.shape[-1] - 1 - first_true(x[..., ::-1])
+
+
+def at(x: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """The sample of each row, (...): of (..., samples) at int (...)."""
+    return np.take_along_axis(x, index[..., None], axis=-1)[..., 0]
+
+
 def median(x: np.ndarray, axis: int = -1) -> np.ndarray:
     """The median along an axis of at least one number, none of them NaN; as `np.median`, with less to do beside."""
     n = x.shape[axis]

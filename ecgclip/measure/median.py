@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ecgclip.measure.batch import at, padded
 from ecgclip.measure.beats import _dominant as dominant
 from ecgclip.peaks import RATE, cut_beats
 
@@ -45,28 +46,57 @@ def median_beat(beats: np.ndarray) -> np.ndarray:
 
 
 def largest_deflection(x: np.ndarray) -> np.ndarray:
-    """The largest deflection of each lead of (leads, samples), signed: (leads,)."""
-    return x[np.arange(len(x)), np.argmax(np.abs(x), axis=1)]
+    """The largest deflection of each lead of (..., leads, samples), signed: (..., leads)."""
+    return at(x, np.abs(x).argmax(axis=-1))
 
 
-def turning_points(x: np.ndarray, least: float) -> list[int]:
-    """Where x (n,) turns by `least` or more: its first sample, then maxima and minima in turn, then where it ends."""
-    if not len(x):
-        return []
-    slope = np.diff(x)
-    inner = 1 + np.flatnonzero(slope[1:] * slope[:-1] < 0)
-    values = x.tolist()
-    turns = [0]
-    for i in (*inner.tolist(), len(values) - 1):
-        step = values[i] - values[turns[-1]]
-        if len(turns) > 1 and step * (values[turns[-1]] - values[turns[-2]]) > 0:
-            turns[-1] = i  # it goes on
-        elif abs(step) >= least:
-            turns.append(i)
+def turning_points(x: np.ndarray, least: np.ndarray | float) -> np.ndarray:
+    """Where the rows of x turn by `least` or more: their first sample, then maxima and minima in turn, then their end.
+
+    Parameters
+    ----------
+    x : float (rows, samples)
+    least : float (rows,) or a number, above 0
+
+    Returns
+    -------
+    bool (rows, samples)
+        A row whose last sample is repeated ends at the last of them.
+    """
+    slope = np.diff(x, axis=1)
+    candidates = np.zeros(x.shape, bool)
+    candidates[:, 1:-1] = slope[:, 1:] * slope[:, :-1] < 0
+    candidates[:, -1] = True
+    row, place = np.nonzero(candidates)
+    counts = np.bincount(row, minlength=len(x))
+    values = padded(x[row, place], counts)
+    last, direction = x[:, 0].copy(), np.zeros(len(x))
+    moved, goes_on = np.zeros((2, *values.shape), bool)
+    for k, value in enumerate(values.T):  # the k-th candidate of every row
+        step = value - last
+        goes_on[:, k] = on = step * direction > 0
+        moved[:, k] = to = on | (np.abs(step) >= least)
+        np.copyto(last, value, where=to)
+        np.copyto(direction, step, where=to)
+    inside = np.arange(values.shape[1]) < counts[:, None]
+    moved, goes_on = moved[inside], goes_on[inside]
+    row, place, goes_on = row[moved], place[moved], goes_on[moved]
+    final = np.ones(len(row), bool)
+    final[:-1] = (row[1:] != row[:-1]) | ~goes_on[1:]
+    turns = np.zeros(x.shape, bool)
+    turns[:, 0] = True
+    turns[row[final], place[final]] = True
     return turns
 
 
-def maxima(x: np.ndarray, least: float) -> list[int]:
-    """The maxima of x between its ends, each `least` or more above the minima beside it."""
-    turns = turning_points(x, least)
-    return [b for a, b, c in zip(turns, turns[1:], turns[2:], strict=False) if x[b] > x[a] and x[b] > x[c]]
+def maxima(x: np.ndarray, least: np.ndarray | float) -> np.ndarray:
+    """The maxima of each row of (rows, samples) between its ends, each `least` or more above the minima beside it.
+
+    Parameters and the returned array are as of `turning_points`.
+    """
+    row, place = np.nonzero(turning_points(x, least))
+    rise = np.diff(x[row, place])
+    out = np.zeros(x.shape, bool)
+    top = 1 + np.flatnonzero((row[:-2] == row[2:]) & (rise[:-1] > 0) & (rise[1:] < 0))
+    out[row[top], place[top]] = True
+    return out

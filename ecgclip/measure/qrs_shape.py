@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ecgclip.measure.batch import NAN
+from ecgclip.measure.batch import NAN, at, cut, last_true
 from ecgclip.measure.median import STEP, Edges, maxima, turning_points
 
 QRS_REST = 8  # 16 ms after QRS: its last wave may turn only there
@@ -28,48 +28,56 @@ SLUR_SLOPE, SLUR_FALL_MV, SLUR_MS = 0.3, 0.05, 16  # of the steepest descent; ho
 
 
 def measure_qrs_shape(beat: np.ndarray, edges: Edges) -> dict[str, np.ndarray]:
-    """R peak time, J wave, notches, the lowest point, and the start of QRS."""
-    names = ("r_peak_ms", "j_wave_mv", "notches", "s_to_j_ms")
-    table = np.full((4, len(beat)), NAN)
-    length = edges.offset - edges.onset
-    for lead, row in enumerate(beat[:, edges.onset : edges.offset + J_WAVE_REST]):
-        qrs = row[: length + QRS_REST]
-        tops = maxima(qrs, MIN_WAVE_MV)
-        positive = [i for i in tops if qrs[i] >= MIN_WAVE_MV]
-        table[2, lead] = max(len(positive) - 1, 0) + len(tops) - len(positive)
-        table[1, lead] = 0.0
-        if positive:
-            tallest = qrs[positive].max()
-            last = [i for i in positive if qrs[i] >= R_SHARE * tallest][-1]
-            table[0, lead] = last * STEP
-            table[1, lead] = _j_wave(row, last, length)
-        lowest = int(np.argmin(qrs[: length + 1]))
-        if qrs[lowest] <= -MIN_WAVE_MV:
-            table[3, lead] = (length - lowest) * STEP
-    start = beat[:, edges.onset : edges.onset + DELTA].mean(axis=1)
-    return dict(zip(names, table, strict=True)) | {"delta_mv": start}
+    """R peak time, J wave, notches, the lowest point, and the start of QRS: (n, 12) each; beat: (n, 12, samples)."""
+    length = (edges.offset - edges.onset)[:, None]
+    qrs = cut(beat, edges.onset, edges.offset + QRS_REST)
+    tops = maxima(qrs.reshape(-1, qrs.shape[2]), MIN_WAVE_MV).reshape(qrs.shape)
+    positive = tops & (qrs >= MIN_WAVE_MV)
+    tallest = np.where(positive, qrs, 0).max(axis=2)
+    r_peak = last_true(positive & (qrs >= R_SHARE * tallest[..., None]))
+    n_positive = positive.sum(axis=2)
+    complex_ = cut(beat, edges.onset, edges.offset + 1)
+    lowest = complex_.argmin(axis=2)
+    negative = at(complex_, lowest) <= -MIN_WAVE_MV
+    return {
+        "r_peak_ms": r_peak * STEP,
+        "j_wave_mv": _j_wave(beat, r_peak + edges.onset[:, None], edges.offset),
+        "notches": np.maximum(n_positive - 1, 0) + tops.sum(axis=2) - n_positive,
+        "s_to_j_ms": np.where(negative, (length - lowest) * STEP, NAN),
+        "delta_mv": cut(beat, edges.onset, edges.onset + DELTA).mean(axis=2),
+    }
 
 
-def _j_wave(row: np.ndarray, peak: int, length: int) -> float:
-    """The height of a notch on the descent of R, NaN where it may be slurred; row begins at QRS onset, R at `peak`."""
-    if row[peak] < PROMINENT_R_MV:
-        return 0.0
-    descent = row[peak:]
-    turns = turning_points(descent, NOTCH_MV)
-    lowest = J_WAVE_SHARE * row[peak]
-    for low, top in zip(turns[1:], turns[2:-1], strict=False):
-        if 0 < descent[low] < descent[top] < lowest:
-            return float(descent[top])
-    return NAN if _may_be_slurred(descent[: length - peak + 1], lowest) else 0.0
+def _j_wave(beat: np.ndarray, r_peak: np.ndarray, offset: np.ndarray) -> np.ndarray:
+    """The height of a notch on the descent of R, (n, 12), NaN where it may be slurred; r_peak: (n, 12), NaN without."""
+    out = np.zeros(r_peak.shape)
+    window, lead = np.nonzero(~np.isnan(r_peak))
+    peak, row = r_peak[window, lead].astype(int), beat[window, lead]
+    prominent = at(row, peak) >= PROMINENT_R_MV
+    window, lead, peak, row = window[prominent], lead[prominent], peak[prominent], row[prominent]
+    lowest = J_WAVE_SHARE * at(row, peak)
+    out[window, lead] = np.where(_may_be_slurred(row, peak, offset[window], lowest), NAN, 0.0)
+    descent = cut(row, peak, offset[window] + J_WAVE_REST)
+    of, place = np.nonzero(turning_points(descent, NOTCH_MV))
+    low, top = descent[of, place][1:-2], descent[of, place][2:-1]
+    notch = (of[:-3] == of[3:]) & (0 < low) & (low < top) & (top < lowest[of[1:-2]])
+    of, height = of[1:-2][notch][::-1], top[notch][::-1]  # the first of each descent is set last
+    out[window[of], lead[of]] = height
+    return out
 
 
-def _may_be_slurred(descent: np.ndarray, lowest: float) -> bool:
-    """Whether the descent of R (to J) goes on slowly below `lowest`, from where it may be high enough for a J wave."""
-    slope = np.diff(descent)
-    if not len(slope):
-        return False
-    steep = int(np.argmin(slope))
-    slow = np.flatnonzero(slope[steep:] > SLUR_SLOPE * slope[steep])
-    rest = descent[steep + slow[0] :] if len(slow) else descent[:0]
-    long = len(rest) * STEP >= SLUR_MS
-    return bool(long and SLUR_MV <= rest[0] < lowest and rest[-1] >= 0 and rest[0] - rest[-1] >= SLUR_FALL_MV)
+def _may_be_slurred(row: np.ndarray, peak: np.ndarray, offset: np.ndarray, lowest: np.ndarray) -> np.ndarray:
+    """Whether the descent of R (to J) goes on slowly below `lowest`, from where it may be high enough for a J wave.
+
+    row: float (rows, samples); peak, offset, lowest: (rows,); returns bool (rows,)
+    """
+    if not len(row):
+        return np.zeros(0, bool)
+    descent = cut(row, peak, offset + 1)
+    slope = np.diff(descent, axis=1, append=descent[:, -1:])
+    steep = slope.argmin(axis=1)[:, None]
+    slow = slope > SLUR_SLOPE * np.take_along_axis(slope, steep, axis=1)
+    begin = np.argmax(slow & (np.arange(slope.shape[1]) >= steep), axis=1)
+    first, last = at(descent, begin), descent[:, -1]
+    long = (offset - peak + 1 - begin) * STEP >= SLUR_MS
+    return long & (first >= SLUR_MV) & (first < lowest) & (last >= 0) & (first - last >= SLUR_FALL_MV)
