@@ -203,11 +203,14 @@ def cut(x: np.ndarray, first: np.ndarray, stop: np.ndarray | int) -> np.ndarray:
     -------
     float (..., the longest)
     """
-    first, stop = np.broadcast_arrays(first, stop)
-    length = max(int((stop - first).max(initial=1)), 1)
-    index = np.minimum(first[..., None] + np.arange(length), stop[..., None] - 1).clip(0, x.shape[-1] - 1)
-    start = np.arange(0, x.size, x.shape[-1]).reshape(*x.shape[:-1], 1)
-    return x.ravel().take(start + index.reshape(first.shape + (1,) * (x.ndim - 1 - first.ndim) + (length,)))
+    first, stop = np.broadcast_arrays(np.asarray(first).clip(0, x.shape[-1] - 1), stop)
+    stop = stop.clip(first + 1, x.shape[-1])
+    parts = x.reshape(first.size, *x.shape[first.ndim :])
+    out = np.empty((*parts.shape[:-1], int((stop - first).max(initial=1))))
+    for of, part, begin, end in zip(out, parts, first.ravel().tolist(), stop.ravel().tolist(), strict=True):
+        of[..., : end - begin] = part[..., begin:end]
+        of[..., end - begin :] = part[..., end - 1 : end]
+    return out.reshape(*x.shape[:-1], out.shape[-1])
 
 
 def first_true(x: np.ndarray) -> np.ndarray:
@@ -222,7 +225,7 @@ def last_true(x: np.ndarray) -> np.ndarray:
 
 def at(x: np.ndarray, index: np.ndarray) -> np.ndarray:
     """The sample of each row, (...): of (..., samples) at int (...)."""
-    return np.take_along_axis(x, index[..., None], axis=-1)[..., 0]
+    return x.ravel().take(np.arange(0, x.size, x.shape[-1]).reshape(index.shape) + index)
 
 
 def median(x: np.ndarray, axis: int = -1) -> np.ndarray:
@@ -246,8 +249,9 @@ def median_of_groups(x: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 def sum_of_groups(x: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """The sum of each group, (groups, ...), 0 of an empty one; x: (all rows, ...), counts: int (groups,)."""
-    out = np.zeros((len(counts), *x.shape[1:]))
-    np.add.at(out, np.repeat(np.arange(len(counts)), counts), x)
+    out, some = np.zeros((len(counts), *x.shape[1:])), counts > 0
+    if some.any():
+        out[some] = np.add.reduceat(x, (np.cumsum(counts) - counts)[some], axis=0)
     return out
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ecgclip.measure.batch import at, padded
+from ecgclip.measure.batch import at
 from ecgclip.measure.beats import _dominant as dominant
 from ecgclip.peaks import RATE, cut_beats
 
@@ -50,53 +50,57 @@ def largest_deflection(x: np.ndarray) -> np.ndarray:
     return at(x, np.abs(x).argmax(axis=-1))
 
 
-def turning_points(x: np.ndarray, least: np.ndarray | float) -> np.ndarray:
-    """Where the rows of x turn by `least` or more: their first sample, then maxima and minima in turn, then their end.
+def turning_points(x: np.ndarray, least: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where rows turn by `least` or more: at their first sample, then at maxima and minima in turn, then at their end.
 
     Parameters
     ----------
     x : float (rows, samples)
-    least : float (rows,) or a number, above 0
+        A row may be filled up by its last sample.
+    least : float (rows,), above 0
 
     Returns
     -------
-    bool (rows, samples)
-        A row whose last sample is repeated ends at the last of them.
+    row, place : int (turns of all,)
+        Row by row.
     """
-    slope = np.diff(x, axis=1)
-    candidates = np.zeros(x.shape, bool)
-    candidates[:, 1:-1] = slope[:, 1:] * slope[:, :-1] < 0
-    candidates[:, -1] = True
-    row, place = np.nonzero(candidates)
-    counts = np.bincount(row, minlength=len(x))
-    values = padded(x[row, place], counts)
-    last, direction = x[:, 0].copy(), np.zeros(len(x))
-    moved, goes_on = np.zeros((2, *values.shape), bool)
-    for k, value in enumerate(values.T):  # the k-th candidate of every row
+    rises, falls = x[:, 1:] > x[:, :-1], x[:, 1:] < x[:, :-1]
+    edges = np.zeros(x.shape, bool)
+    edges[:, 1:-1] = rises[:, :-1] & falls[:, 1:] | falls[:, :-1] & rises[:, 1:]
+    edges[:, [0, -1]] = True
+    row, place = np.nonzero(edges)
+    turns, last, direction = [], 0.0, 0.0
+    for i, (begins, value, enough) in enumerate(
+        zip((place == 0).tolist(), x[row, place].tolist(), least[row].tolist(), strict=True)
+    ):
         step = value - last
-        goes_on[:, k] = on = step * direction > 0
-        moved[:, k] = to = on | (np.abs(step) >= least)
-        np.copyto(last, value, where=to)
-        np.copyto(direction, step, where=to)
-    inside = np.arange(values.shape[1]) < counts[:, None]
-    moved, goes_on = moved[inside], goes_on[inside]
-    row, place, goes_on = row[moved], place[moved], goes_on[moved]
-    final = np.ones(len(row), bool)
-    final[:-1] = (row[1:] != row[:-1]) | ~goes_on[1:]
-    turns = np.zeros(x.shape, bool)
-    turns[:, 0] = True
-    turns[row[final], place[final]] = True
-    return turns
+        if begins:
+            turns.append(i)
+            last, direction = value, 0.0
+        elif step * direction > 0:  # it goes on
+            turns[-1], last = i, value
+        elif abs(step) >= enough:
+            turns.append(i)
+            last, direction = value, step
+    return row[turns], place[turns]
 
 
 def maxima(x: np.ndarray, least: np.ndarray | float) -> np.ndarray:
-    """The maxima of each row of (rows, samples) between its ends, each `least` or more above the minima beside it.
+    """The maxima of each row between its ends, each `least` or more above the minima beside it.
 
-    Parameters and the returned array are as of `turning_points`.
+    Parameters
+    ----------
+    x : float (..., samples)
+        A row may be filled up by its last sample.
+    least : float (...) or a number, above 0
+
+    Returns
+    -------
+    bool (..., samples)
     """
-    row, place = np.nonzero(turning_points(x, least))
-    rise = np.diff(x[row, place])
-    out = np.zeros(x.shape, bool)
-    top = 1 + np.flatnonzero((row[:-2] == row[2:]) & (rise[:-1] > 0) & (rise[1:] < 0))
-    out[row[top], place[top]] = True
-    return out
+    rows = x.reshape(-1, x.shape[-1])
+    row, place = turning_points(rows, np.broadcast_to(least, x.shape[:-1]).ravel())
+    value, out = rows[row, place], np.zeros(rows.shape, bool)
+    top = (row[:-2] == row[2:]) & (value[:-2] < value[1:-1]) & (value[1:-1] > value[2:])
+    out[row[1:-1][top], place[1:-1][top]] = True
+    return out.reshape(x.shape)

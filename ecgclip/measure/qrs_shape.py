@@ -29,55 +29,58 @@ SLUR_SLOPE, SLUR_FALL_MV, SLUR_MS = 0.3, 0.05, 16  # of the steepest descent; ho
 
 def measure_qrs_shape(beat: np.ndarray, edges: Edges) -> dict[str, np.ndarray]:
     """R peak time, J wave, notches, the lowest point, and the start of QRS: (n, 12) each; beat: (n, 12, samples)."""
-    length = (edges.offset - edges.onset)[:, None]
+    length = edges.offset - edges.onset
     qrs = cut(beat, edges.onset, edges.offset + QRS_REST)
-    tops = maxima(qrs.reshape(-1, qrs.shape[2]), MIN_WAVE_MV).reshape(qrs.shape)
+    tops = maxima(qrs, MIN_WAVE_MV)
     positive = tops & (qrs >= MIN_WAVE_MV)
     tallest = np.where(positive, qrs, 0).max(axis=2)
     r_peak = last_true(positive & (qrs >= R_SHARE * tallest[..., None]))
     n_positive = positive.sum(axis=2)
-    complex_ = cut(beat, edges.onset, edges.offset + 1)
-    lowest = complex_.argmin(axis=2)
-    negative = at(complex_, lowest) <= -MIN_WAVE_MV
+    to_j = cut(beat, edges.onset, edges.offset + 1)
+    lowest = to_j.argmin(axis=2)
     return {
         "r_peak_ms": r_peak * STEP,
-        "j_wave_mv": _j_wave(beat, r_peak + edges.onset[:, None], edges.offset),
+        "j_wave_mv": _j_wave(cut(beat, edges.onset, edges.offset + J_WAVE_REST), r_peak, length),
         "notches": np.maximum(n_positive - 1, 0) + tops.sum(axis=2) - n_positive,
-        "s_to_j_ms": np.where(negative, (length - lowest) * STEP, NAN),
+        "s_to_j_ms": np.where(at(to_j, lowest) <= -MIN_WAVE_MV, (length[:, None] - lowest) * STEP, NAN),
         "delta_mv": cut(beat, edges.onset, edges.onset + DELTA).mean(axis=2),
     }
 
 
-def _j_wave(beat: np.ndarray, r_peak: np.ndarray, offset: np.ndarray) -> np.ndarray:
-    """The height of a notch on the descent of R, (n, 12), NaN where it may be slurred; r_peak: (n, 12), NaN without."""
-    out = np.zeros(r_peak.shape)
-    window, lead = np.nonzero(~np.isnan(r_peak))
-    peak, row = r_peak[window, lead].astype(int), beat[window, lead]
-    prominent = at(row, peak) >= PROMINENT_R_MV
-    window, lead, peak, row = window[prominent], lead[prominent], peak[prominent], row[prominent]
-    lowest = J_WAVE_SHARE * at(row, peak)
-    out[window, lead] = np.where(_may_be_slurred(row, peak, offset[window], lowest), NAN, 0.0)
-    descent = cut(row, peak, offset[window] + J_WAVE_REST)
-    of, place = np.nonzero(turning_points(descent, NOTCH_MV))
-    low, top = descent[of, place][1:-2], descent[of, place][2:-1]
-    notch = (of[:-3] == of[3:]) & (0 < low) & (low < top) & (top < lowest[of[1:-2]])
-    of, height = of[1:-2][notch][::-1], top[notch][::-1]  # the first of each descent is set last
-    out[window[of], lead[of]] = height
-    return out
+def _j_wave(qrs: np.ndarray, r_peak: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """The height of a notch on the descent of R, (n, 12), NaN where it may be slurred.
+
+    qrs: (n, 12, samples) from the onset of QRS on; r_peak: (n, 12), NaN without R; length: of QRS, (n,)
+    """
+    heights = np.zeros(r_peak.shape)
+    peak = np.nan_to_num(r_peak).astype(int)
+    r = at(qrs, peak)
+    window, lead = np.nonzero(~np.isnan(r_peak) & (r >= PROMINENT_R_MV))
+    r, peak, length = r[window, lead], peak[window, lead], length[window]
+    before_r = np.arange(qrs.shape[2]) < peak[:, None]
+    descent = np.where(before_r, r[:, None], qrs[window, lead])
+    lowest = J_WAVE_SHARE * r
+    heights[window, lead] = np.where(_may_be_slurred(descent, length, lowest), NAN, 0.0)
+    row, place = turning_points(descent, np.full(len(descent), NOTCH_MV))
+    value = descent[row, place]
+    of, low, top = row[1:-2], value[1:-2], value[2:-1]
+    notch = (row[:-3] == row[3:]) & (0 < low) & (low < top) & (top < lowest[of])
+    first = of[notch][::-1], top[notch][::-1]  # the first notch of each is set last
+    heights[window[first[0]], lead[first[0]]] = first[1]
+    return heights
 
 
-def _may_be_slurred(row: np.ndarray, peak: np.ndarray, offset: np.ndarray, lowest: np.ndarray) -> np.ndarray:
+def _may_be_slurred(descent: np.ndarray, length: np.ndarray, lowest: np.ndarray) -> np.ndarray:
     """Whether the descent of R (to J) goes on slowly below `lowest`, from where it may be high enough for a J wave.
 
-    row: float (rows, samples); peak, offset, lowest: (rows,); returns bool (rows,)
+    descent: (rows, samples) from the onset of QRS on, as high as R before R; length: of QRS, (rows,); lowest: (rows,)
     """
-    if not len(row):
-        return np.zeros(0, bool)
-    descent = cut(row, peak, offset + 1)
-    slope = np.diff(descent, axis=1, append=descent[:, -1:])
+    row, place = np.arange(len(descent)), np.arange(descent.shape[1] - 1)
+    behind = place >= length[:, None]
+    slope = np.where(behind, 0, np.diff(descent, axis=1))
     steep = slope.argmin(axis=1)[:, None]
-    slow = slope > SLUR_SLOPE * np.take_along_axis(slope, steep, axis=1)
-    begin = np.argmax(slow & (np.arange(slope.shape[1]) >= steep), axis=1)
-    first, last = at(descent, begin), descent[:, -1]
-    long = (offset - peak + 1 - begin) * STEP >= SLUR_MS
+    slow = (slope > SLUR_SLOPE * slope[row[:, None], steep]) & (place >= steep)
+    begin = (slow | behind).argmax(axis=1)
+    first, last = descent[row, begin], descent[row, length]
+    long = (length + 1 - begin) * STEP >= SLUR_MS
     return long & (first >= SLUR_MV) & (first < lowest) & (last >= 0) & (first - last >= SLUR_FALL_MV)

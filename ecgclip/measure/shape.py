@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 import numpy as np
 
-from ecgclip.ecg import V1, V6
+from ecgclip.ecg import V1
 from ecgclip.measure.batch import NAN, Columns, at, cut, first_true, last_true, sum_of_groups
 from ecgclip.measure.course import OF_COURSE
 from ecgclip.measure.median import FINE, STEP, Edges, largest_deflection, maxima
@@ -146,8 +146,9 @@ def _st_length(beat: np.ndarray, edges: Edges) -> np.ndarray:
 
 def _st_scatter(beats: np.ndarray, counts: np.ndarray, edges: Edges) -> np.ndarray:
     """Standard deviation of the ST level over the beats, (n, 12)."""
-    before, after = (np.repeat(e // FINE, counts) for e in (edges.start, edges.offset + SLOPE))
-    level = cut(beats, after - 1, after + 2).mean(axis=2) - cut(beats, before - 3, before).mean(axis=2)
+    before, after = (np.repeat(e // FINE, counts)[:, None] for e in (edges.start, edges.offset + SLOPE))
+    beat = np.arange(len(beats))[:, None]
+    level = beats[beat, :, after + [-1, 0, 1]].mean(axis=1) - beats[beat, :, before - [3, 2, 1]].mean(axis=1)
     beats_of = counts[:, None]
     from_mean = level - np.repeat(sum_of_groups(level, counts) / beats_of, counts, axis=0)
     scatter = np.sqrt(sum_of_groups(from_mean**2, counts) / beats_of)
@@ -184,7 +185,7 @@ def _p_notch(p: np.ndarray) -> np.ndarray:
     """The distance of the first and last peak of P in each lead, ms: (n, 12) of (n, 12, samples)."""
     p = p * np.sign(largest_deflection(p))[..., None]
     least = np.maximum(P_TURN_MV, P_TURN_SHARE * p.max(axis=2))
-    peaks = maxima(p.reshape(-1, p.shape[2]), least.ravel()).reshape(p.shape)
+    peaks = maxima(p, least)
     return np.nan_to_num((last_true(peaks) - first_true(peaks)) * STEP)
 
 
@@ -194,9 +195,9 @@ def _p_notch(p: np.ndarray) -> np.ndarray:
 
 def _limb_chest_fit(beat: np.ndarray, edges: Edges) -> np.ndarray:
     """The lower correlation of I and II with what the chest leads let expect, (n,), from P to T."""
-    place = np.arange(beat.shape[2])
-    inside = (place >= edges.p_onset[:, None]) & (place < edges.end[:, None])
-    limb = beat[:, :2] * inside[:, None]
-    expected = LIMB_OF_CHEST @ beat[:, V1 : V6 + 1] * inside[:, None]
-    norms = np.sqrt((limb**2).sum(axis=2) * (expected**2).sum(axis=2))
-    return ((limb * expected).sum(axis=2) / np.maximum(norms, 1e-9)).min(axis=1)
+    parts = zip(beat, edges.p_onset.tolist(), edges.end.tolist(), strict=True)
+    products = np.stack([part @ part.T for part in (x[:, first:stop] for x, first, stop in parts)])
+    chest = LIMB_OF_CHEST @ products[:, V1:, V1:]
+    both = (LIMB_OF_CHEST * products[:, :2, V1:]).sum(axis=2)
+    norms = np.sqrt(np.diagonal(products, axis1=1, axis2=2)[:, :2] * (LIMB_OF_CHEST * chest).sum(axis=2))
+    return (both / np.maximum(norms, 1e-9)).min(axis=1)

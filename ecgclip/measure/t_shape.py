@@ -39,8 +39,7 @@ def measure_t(beat: np.ndarray, edges: Edges, apex: np.ndarray) -> dict[str, np.
     phases = cut(beat, offset + PHASE_AFTER_J, stop)
     late = phases * sign
     least = np.maximum(NOTCH_T_MV, NOTCH_T_SHARE * height)
-    tops = maxima(late.reshape(-1, late.shape[2]), least.ravel()).reshape(late.shape)
-    peaks = (tops & (late > SECOND_PEAK * height[..., None])).sum(axis=2)
+    peaks = (maxima(late, least) & (late > SECOND_PEAK * height[..., None])).sum(axis=2)
     return {
         "t_width_ms": np.where(shaped, width, NAN),
         "t_symmetry": np.where(shaped, np.minimum(rise, fall) / np.maximum(rise, fall), NAN),
@@ -71,8 +70,7 @@ def measure_u(beat: np.ndarray, edges: Edges) -> np.ndarray:
     beat, first, stop = beat[told], first[told], stop[told]
     part = cut(beat, first, np.minimum(stop, first + U_UNTIL))
     over = part - cut(beat, stop - U_LEVEL, stop).mean(axis=2, keepdims=True)
-    tops = maxima(part.reshape(-1, part.shape[2]), U_TURN_MV).reshape(part.shape)
-    heights[told] = np.where(tops, over, 0).max(axis=2)
+    heights[told] = np.where(maxima(part, U_TURN_MV), over, 0).max(axis=2)
     return heights
 
 
