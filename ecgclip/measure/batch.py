@@ -190,27 +190,29 @@ def cut_beats(signal: np.ndarray, window: np.ndarray, at: np.ndarray, before: in
     return signal[window[:, None, None], np.arange(signal.shape[1])[:, None], index[:, None]]
 
 
-def cut(x: np.ndarray, first: np.ndarray, stop: np.ndarray | int) -> np.ndarray:
+def cut(x: np.ndarray, first: np.ndarray, stop: np.ndarray) -> np.ndarray:
     """Stretches of unequal length: behind the end of a shorter one its last sample is repeated.
 
     Parameters
     ----------
-    x : float (..., samples)
-    first, stop : int, of any number of the leading axes of `x`
+    x : float (n, ..., samples)
+    first, stop : int (n,)
         Where each stretch begins and ends; an empty one is one sample long.
 
     Returns
     -------
-    float (..., the longest)
+    float (n, ..., the longest)
     """
-    first, stop = np.broadcast_arrays(np.asarray(first).clip(0, x.shape[-1] - 1), stop)
-    stop = stop.clip(first + 1, x.shape[-1])
-    parts = x.reshape(first.size, *x.shape[first.ndim :])
-    out = np.empty((*parts.shape[:-1], int((stop - first).max(initial=1))))
-    for of, part, begin, end in zip(out, parts, first.ravel().tolist(), stop.ravel().tolist(), strict=True):
-        of[..., : end - begin] = part[..., begin:end]
-        of[..., end - begin :] = part[..., end - 1 : end]
-    return out.reshape(*x.shape[:-1], out.shape[-1])
+    samples = x.shape[-1]
+    begins = [min(max(begin, 0), samples - 1) for begin in first.tolist()]
+    ends = [max(min(end, samples), begin + 1) for begin, end in zip(begins, stop.tolist(), strict=True)]
+    longest = max((end - begin for begin, end in zip(begins, ends, strict=True)), default=1)
+    out = np.empty((*x.shape[:-1], longest))
+    for stretch, row, begin, end in zip(out, x, begins, ends, strict=True):
+        stretch[..., : end - begin] = row[..., begin:end]
+        if end - begin < longest:
+            stretch[..., end - begin :] = row[..., end - 1 : end]
+    return out
 
 
 def first_true(x: np.ndarray) -> np.ndarray:
@@ -253,6 +255,13 @@ def sum_of_groups(x: np.ndarray, counts: np.ndarray) -> np.ndarray:
     if some.any():
         out[some] = np.add.reduceat(x, (np.cumsum(counts) - counts)[some], axis=0)
     return out
+
+
+def std_of_groups(x: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """The standard deviation of each group, (groups, ...), NaN of an empty one; parameters as of `sum_of_groups`."""
+    size = np.where(counts > 0, counts, NAN).reshape(-1, *(1,) * (x.ndim - 1))
+    away = x - np.repeat(sum_of_groups(x, counts) / size, counts, axis=0)
+    return np.sqrt(sum_of_groups(away**2, counts) / size)
 
 
 def padded(x: np.ndarray, counts: np.ndarray, fill: float = NAN) -> np.ndarray:

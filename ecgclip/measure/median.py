@@ -67,22 +67,20 @@ def turning_points(x: np.ndarray, least: np.ndarray) -> tuple[np.ndarray, np.nda
     rises, falls = x[:, 1:] > x[:, :-1], x[:, 1:] < x[:, :-1]
     edges = np.zeros(x.shape, bool)
     edges[:, 1:-1] = rises[:, :-1] & falls[:, 1:] | falls[:, :-1] & rises[:, 1:]
-    edges[:, [0, -1]] = True
-    row, place = np.nonzero(edges)
-    turns, last, direction = [], 0.0, 0.0
-    for i, (begins, value, enough) in enumerate(
-        zip((place == 0).tolist(), x[row, place].tolist(), least[row].tolist(), strict=True)
-    ):
+    edges[:, 0] = edges[:, -1] = True
+    at = np.flatnonzero(edges)
+    turns, last, direction, enough, of_row = [], 0.0, 0.0, 0.0, iter(least.tolist())
+    for i, (place, value) in enumerate(zip((at % x.shape[1]).tolist(), x.ravel()[at].tolist(), strict=True)):
         step = value - last
-        if begins:
+        if not place:
             turns.append(i)
-            last, direction = value, 0.0
+            last, direction, enough = value, 0.0, next(of_row)
         elif step * direction > 0:  # it goes on
             turns[-1], last = i, value
-        elif abs(step) >= enough:
+        elif not -enough < step < enough:
             turns.append(i)
             last, direction = value, step
-    return row[turns], place[turns]
+    return np.divmod(at[turns], x.shape[1])
 
 
 def maxima(x: np.ndarray, least: np.ndarray | float) -> np.ndarray:
@@ -99,7 +97,7 @@ def maxima(x: np.ndarray, least: np.ndarray | float) -> np.ndarray:
     bool (..., samples)
     """
     rows = x.reshape(-1, x.shape[-1])
-    row, place = turning_points(rows, np.broadcast_to(least, x.shape[:-1]).ravel())
+    row, place = turning_points(rows, np.full(x.shape[:-1], least).ravel())
     value, out = rows[row, place], np.zeros(rows.shape, bool)
     top = (row[:-2] == row[2:]) & (value[:-2] < value[1:-1]) & (value[1:-1] > value[2:])
     out[row[1:-1][top], place[1:-1][top]] = True

@@ -35,13 +35,13 @@ def measure_qrs_shape(beat: np.ndarray, edges: Edges) -> dict[str, np.ndarray]:
     positive = tops & (qrs >= MIN_WAVE_MV)
     tallest = np.where(positive, qrs, 0).max(axis=2)
     r_peak = last_true(positive & (qrs >= R_SHARE * tallest[..., None]))
-    n_positive = positive.sum(axis=2)
+    n_positive = np.count_nonzero(positive, axis=2)
     to_j = cut(beat, edges.onset, edges.offset + 1)
     lowest = to_j.argmin(axis=2)
     return {
         "r_peak_ms": r_peak * STEP,
         "j_wave_mv": _j_wave(cut(beat, edges.onset, edges.offset + J_WAVE_REST), r_peak, length),
-        "notches": np.maximum(n_positive - 1, 0) + tops.sum(axis=2) - n_positive,
+        "notches": np.count_nonzero(tops, axis=2) - np.minimum(n_positive, 1.0),
         "s_to_j_ms": np.where(at(to_j, lowest) <= -MIN_WAVE_MV, (length[:, None] - lowest) * STEP, NAN),
         "delta_mv": cut(beat, edges.onset, edges.onset + DELTA).mean(axis=2),
     }
@@ -53,12 +53,13 @@ def _j_wave(qrs: np.ndarray, r_peak: np.ndarray, length: np.ndarray) -> np.ndarr
     qrs: (n, 12, samples) from the onset of QRS on; r_peak: (n, 12), NaN without R; length: of QRS, (n,)
     """
     heights = np.zeros(r_peak.shape)
-    peak = np.nan_to_num(r_peak).astype(int)
-    r = at(qrs, peak)
-    window, lead = np.nonzero(~np.isnan(r_peak) & (r >= PROMINENT_R_MV))
-    r, peak, length = r[window, lead], peak[window, lead], length[window]
-    before_r = np.arange(qrs.shape[2]) < peak[:, None]
-    descent = np.where(before_r, r[:, None], qrs[window, lead])
+    window, lead = np.nonzero(r_peak >= 0)
+    peak, descent = r_peak[window, lead].astype(int), qrs[window, lead]
+    r = at(descent, peak)
+    prominent = r >= PROMINENT_R_MV
+    window, lead, peak, r, descent = (x[prominent] for x in (window, lead, peak, r, descent))
+    length = length[window]
+    descent = np.where(np.arange(qrs.shape[2]) < peak[:, None], r[:, None], descent)
     lowest = J_WAVE_SHARE * r
     heights[window, lead] = np.where(_may_be_slurred(descent, length, lowest), NAN, 0.0)
     row, place = turning_points(descent, np.full(len(descent), NOTCH_MV))

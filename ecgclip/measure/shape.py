@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from ecgclip.ecg import V1
-from ecgclip.measure.batch import NAN, Columns, at, cut, first_true, last_true, sum_of_groups
+from ecgclip.measure.batch import NAN, Columns, at, cut, first_true, last_true, std_of_groups
 from ecgclip.measure.course import OF_COURSE
 from ecgclip.measure.median import FINE, STEP, Edges, largest_deflection, maxima
 from ecgclip.measure.qrs_shape import measure_qrs_shape
@@ -99,7 +99,7 @@ def measure_shape(beat: np.ndarray, beats: np.ndarray, counts: np.ndarray, mask:
         Arrays (n,).
     """
     apex = t_apex(beat, edges)
-    by_lead = {
+    by_lead: Columns = {
         **_st(beat, edges, apex),
         "st_scatter_mv": _st_scatter(beats, counts, edges),
         **measure_t(beat, edges, apex),
@@ -108,9 +108,10 @@ def measure_shape(beat: np.ndarray, beats: np.ndarray, counts: np.ndarray, mask:
         **_p_wave(beat, edges),
         "pr_level_mv": _pr_level(beat, edges),
     }
-    values: Columns = {name: np.where(mask, value, NAN) for name, value in by_lead.items()}
+    if not mask.all():
+        by_lead = {name: np.where(mask, value, NAN) for name, value in by_lead.items()}
     fit = _limb_chest_fit(beat, edges) if mask.all() else np.full(len(beat), NAN)
-    return values | {"st_length_ms": _st_length(beat[:, mask], edges), "limb_chest_fit": fit}
+    return by_lead | {"st_length_ms": _st_length(beat, mask, edges), "limb_chest_fit": fit}
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -129,10 +130,11 @@ def _st(beat: np.ndarray, edges: Edges, apex: np.ndarray) -> dict[str, np.ndarra
     }
 
 
-def _st_length(beat: np.ndarray, edges: Edges) -> np.ndarray:
+def _st_length(beat: np.ndarray, mask: np.ndarray, edges: Edges) -> np.ndarray:
     """From J to where the tangent at the steepest rise of T meets the least level of ST before, over all leads, ms."""
     last = edges.peak - edges.offset
-    size = np.sqrt((cut(beat, edges.offset, edges.offset + np.maximum(last + 1, LEAST_ST)) ** 2).mean(axis=1))
+    st = cut(beat, edges.offset, edges.offset + np.maximum(last + 1, LEAST_ST))
+    size = np.sqrt(((st if mask.all() else st[:, mask]) ** 2).mean(axis=1))
     rise, place = np.diff(size, axis=1), np.arange(size.shape[1])
     before, after = rise[:, np.maximum(place - 1, 0)], rise[:, np.minimum(place, len(place) - 2)]
     slope = (before + np.where(place < last[:, None], after, before)) / 2
@@ -149,10 +151,7 @@ def _st_scatter(beats: np.ndarray, counts: np.ndarray, edges: Edges) -> np.ndarr
     before, after = (np.repeat(e // FINE, counts)[:, None] for e in (edges.start, edges.offset + SLOPE))
     beat = np.arange(len(beats))[:, None]
     level = beats[beat, :, after + [-1, 0, 1]].mean(axis=1) - beats[beat, :, before - [3, 2, 1]].mean(axis=1)
-    beats_of = counts[:, None]
-    from_mean = level - np.repeat(sum_of_groups(level, counts) / beats_of, counts, axis=0)
-    scatter = np.sqrt(sum_of_groups(from_mean**2, counts) / beats_of)
-    return np.where(beats_of < MIN_ST_BEATS, NAN, scatter)
+    return np.where(counts[:, None] < MIN_ST_BEATS, NAN, std_of_groups(level, counts))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -166,8 +165,8 @@ def _p_wave(beat: np.ndarray, edges: Edges) -> dict[str, np.ndarray]:
     p = cut(beat, edges.p_onset, edges.p_offset + 1)
     place, samples = np.arange(p.shape[2]), length[:, None, None] + 1
     p = p - p[..., :1] - (p[..., -1:] - p[..., :1]) * np.minimum(place / np.maximum(samples - 1, 1), 1)
-    start = largest_deflection(np.where(place < samples // 2, p, 0))
-    end = largest_deflection(np.where(place >= samples - samples // 3, p, 0))
+    start = largest_deflection(p * (place < samples // 2))
+    end = largest_deflection(p * (place >= samples - samples // 3))
     parts = {"p_start_mv": start, "p_end_mv": end, "p_notch_ms": _p_notch(p)}
     return {name: np.where(seen, value, NAN) for name, value in parts.items()}
 
@@ -186,7 +185,8 @@ def _p_notch(p: np.ndarray) -> np.ndarray:
     p = p * np.sign(largest_deflection(p))[..., None]
     least = np.maximum(P_TURN_MV, P_TURN_SHARE * p.max(axis=2))
     peaks = maxima(p, least)
-    return np.nan_to_num((last_true(peaks) - first_true(peaks)) * STEP)
+    distance = (last_true(peaks) - first_true(peaks)) * STEP
+    return np.where(distance > 0, distance, 0)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

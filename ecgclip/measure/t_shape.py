@@ -33,24 +33,27 @@ def measure_t(beat: np.ndarray, edges: Edges, apex: np.ndarray) -> dict[str, np.
     height, sign = np.abs(top), np.sign(top)[..., None]
     shaped = (height >= MIN_T_MV) & (apex > offset[:, None])
     wave, from_j = cut(beat, offset, stop) * sign, apex - offset[:, None]
-    rise, fall = _sides(wave, from_j, 0.5 * height)
-    width = (fall + np.where(np.isnan(rise), from_j, rise)) * STEP  # T that begins at J
-    rise, fall = _sides(wave, from_j, FOOT * height)
+    rises, falls = _sides(wave, from_j, np.stack([0.5 * height, FOOT * height]))
+    width = (falls[0] + np.where(np.isnan(rises[0]), from_j, rises[0])) * STEP  # T that begins at J
+    symmetry = np.minimum(rises[1], falls[1]) / np.maximum(rises[1], falls[1])
     phases = cut(beat, offset + PHASE_AFTER_J, stop)
     late = phases * sign
     least = np.maximum(NOTCH_T_MV, NOTCH_T_SHARE * height)
-    peaks = (maxima(late, least) & (late > SECOND_PEAK * height[..., None])).sum(axis=2)
+    peaks = np.count_nonzero(maxima(late, least) & (late > SECOND_PEAK * height[..., None]), axis=2)
     return {
         "t_width_ms": np.where(shaped, width, NAN),
-        "t_symmetry": np.where(shaped, np.minimum(rise, fall) / np.maximum(rise, fall), NAN),
+        "t_symmetry": np.where(shaped, symmetry, NAN),
         "t_after_mv": np.where((stop > offset + PHASE_AFTER_J)[:, None], _second_phase(phases), NAN),
         "t_notched": np.where(shaped, peaks > 1, NAN),
     }
 
 
-def _sides(wave: np.ndarray, apex: np.ndarray, height: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How long positive waves, (n, 12, samples), rise and fall from a height on; NaN where they do not get there."""
-    low, before = wave < height[..., None], np.arange(wave.shape[2]) < apex[..., None]
+def _sides(wave: np.ndarray, apex: np.ndarray, heights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How long positive waves rise and fall from each height on, (heights, n, 12); NaN where they are never so low.
+
+    wave: (n, 12, samples); apex: (n, 12); heights: (heights, n, 12)
+    """
+    low, before = wave < heights[..., None], np.arange(wave.shape[2]) < apex[..., None]
     return apex - last_true(low & before), first_true(low & ~before) - apex
 
 
