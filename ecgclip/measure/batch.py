@@ -115,7 +115,7 @@ def batches(windows: Sequence[Window], most: int) -> list[tuple[np.ndarray, Batc
 def _batch(windows: Sequence[Window]) -> Batch:
     whole = (0.0, float(windows[0].signal.shape[1]))
     return Batch(
-        np.stack([w.signal for w in windows], dtype=np.float64),
+        np.array([w.signal for w in windows], np.float64),
         np.asarray(windows[0].mask, bool),
         [np.asarray(w.peaks, int) for w in windows],
         np.array([w.around for w in windows], float).reshape(-1, 2),
@@ -232,11 +232,9 @@ def at(x: np.ndarray, index: np.ndarray) -> np.ndarray:
 
 def median(x: np.ndarray, axis: int = -1) -> np.ndarray:
     """The median along an axis of at least one number, none of them NaN; as `np.median`, with less to do beside."""
-    n = x.shape[axis]
-    kth = (n - 1) // 2, n // 2
-    part = np.partition(x, sorted(set(kth)), axis=axis)
-    low, high = (part.take(k, axis=axis) for k in kth)
-    return low if kth[0] == kth[1] else (low + high) / 2
+    n, x = x.shape[axis], np.sort(x, axis=axis)  # faster than to partition, as NumPy sorts with vector instructions
+    low, high = x.take((n - 1) // 2, axis=axis), x.take(n // 2, axis=axis)
+    return low if n % 2 else (low + high) / 2
 
 
 def median_of_groups(x: np.ndarray, counts: np.ndarray) -> np.ndarray:
