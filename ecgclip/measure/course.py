@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ecgclip.measure.batch import NAN, Batch, Columns, at, median, put
@@ -30,47 +32,56 @@ TWIST, NO_TWIST = 0.5, 0.35
 
 
 def measure_course(batch: Batch) -> Columns:
-    """The course of all leads together: fields of a `Shape`."""
+    """The course of all leads together: fields of a `Shape`.
+
+    What takes whole leads goes window by window: all windows at once would not fit the processor's cache.
+    """
     values: Columns = {name: np.full(len(batch), NAN) for name in OF_COURSE}
     leads = batch.leads[:, :, :LONGEST]
     if not leads.shape[1] or leads.shape[2] < LEAST:
         return values
-    outside = round(OUTSIDE * leads.shape[2])
-    ordered = np.sort(leads, axis=2)
-    values["signal_height_mv"] = median(ordered[:, :, -1 - outside] - ordered[:, :, outside])
+    values["signal_height_mv"] = median(np.array([_heights(x) for x in leads]))
     rows = np.flatnonzero(values["signal_height_mv"] >= SMALLEST_MV)
     if len(rows):
-        put(values, rows, _measure_waves(leads if len(rows) == len(leads) else leads[rows]))
+        put(values, rows, _measure_waves([leads[i] for i in rows.tolist()]))
     return values
 
 
-def _measure_waves(leads: np.ndarray) -> Columns:
-    """Rate, chaos, sine wave and twist of (n, leads, samples)."""
-    leads = leads - leads.mean(axis=2, keepdims=True)
-    period, repeats = _period(leads)
-    rate, restless = 60 * RATE / period, _restless(leads)
+def _measure_waves(windows: Sequence[np.ndarray]) -> Columns:
+    """Rate, chaos, sine wave and twist of n times (leads, samples)."""
+    windows = [x - x.mean(axis=1, keepdims=True) for x in windows]
+    period, repeats = _period(np.array([_power(x, PADDED) for x in windows]), windows[0].shape[1])
+    rate, restless = 60 * RATE / period, _restless(np.array([_steps(x) for x in windows]))
     chaos = restless * ((1 - repeats) / (1 - REPEATED)).clip(0, 1)
     fast = (rate >= FAST_RATES[0]) & (rate <= FAST_RATES[1])
-    twist, sine = np.zeros(len(leads)), np.zeros(len(leads))
-    if (rows := np.flatnonzero(fast & (restless > 0) & (repeats > REPEATED))).size:
-        twist[rows] = _zone(_waning(leads[rows]), NO_TWIST, TWIST)
-    if (rows := np.flatnonzero(fast & (twist != 1))).size:
-        sine[rows] = _zone(_share(leads[rows], rate[rows]), NO_SINE, SINE)
+    twist, sine = np.zeros(len(windows)), np.zeros(len(windows))
+    for i in np.flatnonzero(fast & (restless > 0) & (repeats > REPEATED)).tolist():
+        twist[i] = _zone(_waning(windows[i]), NO_TWIST, TWIST)
+    for i in np.flatnonzero(fast & (twist != 1)).tolist():
+        sine[i] = _zone(_share(_power(windows[i], SPECTRUM), rate[i]), NO_SINE, SINE)
     return {"wave_rate": rate, "chaos": chaos, "sine_wave": sine, "axis_twist": twist}
 
 
+def _heights(leads: np.ndarray) -> np.ndarray:
+    """The height of each lead of (leads, samples), mV (leads,), without artefacts."""
+    ordered, outside = np.sort(leads, axis=1), round(OUTSIDE * leads.shape[1])
+    return ordered[:, -1 - outside] - ordered[:, outside]
+
+
 def _power(leads: np.ndarray, samples: int) -> np.ndarray:
-    """The power spectrum of (n, leads, samples), all leads together, (n, samples // 2 + 1)."""
-    spectrum = np.fft.rfft(leads, samples, axis=2)
-    return sum(np.einsum("nlf,nlf->nf", part, part) for part in (spectrum.real, spectrum.imag))
+    """The power spectrum of (leads, samples), all leads together, (samples // 2 + 1,)."""
+    parts = np.ascontiguousarray(np.fft.rfft(leads, samples, axis=1)).view(float)  # real and imaginary in turn
+    return np.einsum("lf,lf->f", parts, parts).reshape(-1, 2).sum(axis=1)
 
 
-def _period(leads: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """After how many samples the course repeats itself, int (n,), and its correlation with itself then, (n,)."""
-    length = leads.shape[2]
+def _period(power: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """After how many samples the course repeats itself, int (n,), and its correlation with itself then, (n,).
+
+    power: (n, frequencies); length: of the windows, samples
+    """
     first, last = round(60 * RATE / FASTEST) - 1, round(60 * RATE / SLOWEST) + 1
     lags = np.arange(first, min(last + 1, length // 2))
-    again = np.fft.irfft(_power(leads, PADDED), axis=1)
+    again = np.fft.irfft(power, axis=1)
     part = again[:, lags] / again[:, :1] * length / (length - lags)
     inner = part[:, 1:-1]
     peaks = (inner >= part[:, :-2]) & (inner > part[:, 2:])
@@ -80,31 +91,34 @@ def _period(leads: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.where(found, lags[1 + place], first), np.where(found, at(inner, place).clip(0), 0.0)
 
 
-def _restless(leads: np.ndarray) -> np.ndarray:
-    """How little the leads rest together, (n,): 0 with pauses between the waves, 1 without."""
-    steps = np.diff(leads, axis=2)
-    moved = np.abs(steps, out=steps).sum(axis=1)
-    samples = moved.shape[1] - SMOOTH + 1
-    speed = sum(moved[:, i : i + samples] for i in range(SMOOTH)) / SMOOTH
+def _steps(leads: np.ndarray) -> np.ndarray:
+    """How far (leads, samples) move from sample to sample, all leads together, (samples - 1,)."""
+    steps = np.diff(leads, axis=1)
+    return np.abs(steps, out=steps).sum(axis=0)
+
+
+def _restless(steps: np.ndarray) -> np.ndarray:
+    """How little the leads rest together, (n,): 0 with pauses between the waves, 1 without; steps: (n, samples)."""
+    samples = steps.shape[1] - SMOOTH + 1
+    speed = sum(steps[:, i : i + samples] for i in range(SMOOTH)) / SMOOTH
     quiet = (speed < QUIET * np.sort(speed, axis=1)[:, -samples // 20, None]).mean(axis=1)
     return ((RESTING - quiet) / (RESTING - RESTLESS)).clip(0, 1)
 
 
-def _share(leads: np.ndarray, rate: np.ndarray) -> np.ndarray:
-    """The part of the power that lies at a rate, (n,); rate: (n,)."""
-    power, pace = _power(leads, SPECTRUM), np.fft.rfftfreq(SPECTRUM, 1 / RATE) * 60
-    near = np.where(np.abs(pace - rate[:, None]) < WIDTH, power, 0).sum(axis=1)
-    return near / np.maximum(power[:, pace > SLOWEST].sum(axis=1), 1e-12)
+def _share(power: np.ndarray, rate: float) -> float:
+    """The part of the power that lies at a rate."""
+    pace = np.fft.rfftfreq(SPECTRUM, 1 / RATE) * 60
+    return float(power[np.abs(pace - rate) < WIDTH].sum() / max(power[pace > SLOWEST].sum(), 1e-12))
 
 
-def _waning(leads: np.ndarray) -> np.ndarray:
-    """How far the size of a lead waxes and wanes from second to second, median of the leads: 0 to 1, (n,)."""
-    seconds = leads.shape[2] // RATE
-    size = leads[:, :, : seconds * RATE].reshape(*leads.shape[:2], seconds, RATE).std(axis=3)
-    top, bottom = size.max(axis=2), size.min(axis=2)
-    return median((top - bottom) / np.maximum(top + bottom, 1e-9))
+def _waning(leads: np.ndarray) -> float:
+    """How far the size of a lead waxes and wanes from second to second, median of the leads: 0 to 1."""
+    seconds = leads.shape[1] // RATE
+    size = leads[:, : seconds * RATE].reshape(len(leads), seconds, RATE).std(axis=2)
+    top, bottom = size.max(axis=1), size.min(axis=1)
+    return float(median((top - bottom) / np.maximum(top + bottom, 1e-9)))
 
 
-def _zone(value: np.ndarray, no: float, yes: float) -> np.ndarray:
+def _zone(value: float, no: float, yes: float) -> float:
     """1 from `yes` on, 0 up to `no`, NaN between."""
-    return np.where(value >= yes, 1.0, np.where(value <= no, 0.0, NAN))
+    return 1.0 if value >= yes else 0.0 if value <= no else NAN

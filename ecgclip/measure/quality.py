@@ -16,13 +16,18 @@ def measure_quality(batch: Batch) -> Columns:
     n, usable = len(batch), int(batch.mask.sum())
     if not usable or batch.samples < 3:
         return {"baseline_wander_mv": np.full(n, NAN), "noise_mv": np.full(n, NAN), "flat_leads": [None] * n}
-    # The second difference keeps what is above about 30 Hz; the median over time leaves out the QRS complexes.
-    fast = np.diff(batch.leads, 2, axis=2)
     return {
         "baseline_wander_mv": _wander(batch),
-        "noise_mv": median(median(np.abs(fast, out=fast)) / 2),
+        "noise_mv": median(np.array([_noise(leads) for leads in batch.leads])),
         "flat_leads": [12 - usable if usable >= MIN_LEADS else None] * n,
     }
+
+
+def _noise(leads: np.ndarray) -> np.ndarray:
+    """The typical amplitude above 30 Hz in each lead of (leads, samples), mV (leads,)."""
+    # The second difference keeps what is above about 30 Hz; the median over time leaves out the QRS complexes.
+    fast = np.diff(leads, 2, axis=1)
+    return median(np.abs(fast, out=fast)) / 2
 
 
 def _wander(batch: Batch) -> np.ndarray:
