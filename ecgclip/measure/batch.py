@@ -237,6 +237,15 @@ def median(x: np.ndarray, axis: int = -1) -> np.ndarray:
     return low if n % 2 else (low + high) / 2
 
 
+def median_of_known(x: np.ndarray) -> np.ndarray:
+    """The median of what is not NaN along the last axis; NaN where nothing is."""
+    some = np.concatenate((x, np.full((*x.shape[:-1], 1), NAN)), axis=-1)
+    rows = np.sort(some.reshape(-1, some.shape[-1]), axis=1)  # NaN comes last
+    known = np.count_nonzero(~np.isnan(rows), axis=1)
+    low, high = (rows[np.arange(len(rows)), kth] for kth in (np.maximum(known - 1, 0) // 2, known // 2))
+    return ((low + high) / 2).reshape(x.shape[:-1])
+
+
 def median_of_groups(x: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """The median of each group, (groups, ...), NaN of an empty one; x: (all rows, ...), counts: int (groups,)."""
     out = np.full((len(counts), *x.shape[1:]), NAN)
