@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -67,7 +67,7 @@ def _misfit(energy: np.ndarray, leads: Sequence[int], signs: np.ndarray) -> floa
     return float((unexplained * (energy * signs * signs[:, None])).sum() / max(energy.trace(), 1e-12))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _of_leads(*leads: int) -> np.ndarray:
     """What gives I and II of the limb leads, (2, leads)."""
     return np.linalg.pinv(LIMB[list(leads)])

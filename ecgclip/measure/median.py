@@ -18,16 +18,19 @@ WHOLE_BEFORE, WHOLE_AFTER = 25, 40  # samples at 100 Hz: a beat with so much sig
 
 
 class Edges(NamedTuple):
-    """Where the waves of the median beat lie: `start` is where QRS or a spike before it begins, `peak` that of T."""
+    """Where the waves of n median beats lie, arrays (n,).
 
-    start: int
-    onset: int
-    offset: int
-    peak: int
-    end: int
-    rr: float  # the usual R-R interval, ms
-    p_onset: int
-    p_offset: int
+    `start` is where QRS or a spike before it begins, `peak` that of T.
+    """
+
+    start: np.ndarray
+    onset: np.ndarray
+    offset: np.ndarray
+    peak: np.ndarray
+    end: np.ndarray
+    rr: np.ndarray  # the usual R-R interval, ms
+    p_onset: np.ndarray
+    p_offset: np.ndarray
 
 
 def typical_beats(signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray) -> np.ndarray:
@@ -46,7 +49,7 @@ def median_beat(beats: np.ndarray) -> np.ndarray:
 
 
 def largest_deflection(x: np.ndarray) -> np.ndarray:
-    """The largest deflection of each lead of (..., leads, samples), signed: (..., leads)."""
+    """The largest deflection of each row of (..., samples), signed: (...)."""
     return at(x, np.abs(x).argmax(axis=-1))
 
 

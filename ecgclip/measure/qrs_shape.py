@@ -65,9 +65,9 @@ def _j_wave(qrs: np.ndarray, r_peak: np.ndarray, length: np.ndarray) -> np.ndarr
     row, place = turning_points(descent, np.full(len(descent), NOTCH_MV))
     value = descent[row, place]
     of, low, top = row[1:-2], value[1:-2], value[2:-1]
-    notch = (row[:-3] == row[3:]) & (0 < low) & (low < top) & (top < lowest[of])
-    first = of[notch][::-1], top[notch][::-1]  # the first notch of each is set last
-    heights[window[first[0]], lead[first[0]]] = first[1]
+    notch = (row[:-3] == row[3:]) & (low > 0) & (low < top) & (top < lowest[of])
+    of, top = of[notch][::-1], top[notch][::-1]  # the first notch of each is set last
+    heights[window[of], lead[of]] = top
     return heights
 
 

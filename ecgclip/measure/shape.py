@@ -7,6 +7,7 @@ signal of 100 Hz cannot show is not here: an epsilon wave lies above 40 Hz.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+
 import numpy as np
 
 from ecgclip.ecg import V1
@@ -96,7 +97,6 @@ def measure_shape(beat: np.ndarray, beats: np.ndarray, counts: np.ndarray, mask:
         How many those are.
     mask : bool (12,)
     edges : Edges
-        Arrays (n,).
     """
     apex = t_apex(beat, edges)
     by_lead: Columns = {
@@ -199,5 +199,5 @@ def _limb_chest_fit(beat: np.ndarray, edges: Edges) -> np.ndarray:
     products = np.stack([part @ part.T for part in (x[:, first:stop] for x, first, stop in parts)])
     chest = LIMB_OF_CHEST @ products[:, V1:, V1:]
     both = (LIMB_OF_CHEST * products[:, :2, V1:]).sum(axis=2)
-    norms = np.sqrt(np.diagonal(products, axis1=1, axis2=2)[:, :2] * (LIMB_OF_CHEST * chest).sum(axis=2))
-    return (both / np.maximum(norms, 1e-9)).min(axis=1)
+    powers = np.diagonal(products, axis1=1, axis2=2)[:, :2] * (LIMB_OF_CHEST * chest).sum(axis=2)
+    return (both / np.sqrt(np.maximum(powers, 1e-18))).min(axis=1)
