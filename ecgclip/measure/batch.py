@@ -206,6 +206,8 @@ def cut(x: np.ndarray, first: np.ndarray, stop: np.ndarray) -> np.ndarray:
     samples = x.shape[-1]
     begins = [min(max(begin, 0), samples - 1) for begin in first.tolist()]
     ends = [max(min(end, samples), begin + 1) for begin, end in zip(begins, stop.tolist(), strict=True)]
+    if len(x) == 1:
+        return x[..., begins[0] : ends[0]]
     longest = max((end - begin for begin, end in zip(begins, ends, strict=True)), default=1)
     out = np.empty((*x.shape[:-1], longest))
     for stretch, row, begin, end in zip(out, x, begins, ends, strict=True):
