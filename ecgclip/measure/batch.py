@@ -160,7 +160,7 @@ def batches(windows: Sequence[Window], most: int) -> list[tuple[np.ndarray, Batc
 def _batch(windows: Sequence[Window]) -> Batch:
     whole = (0.0, float(windows[0].signal.shape[1]))
     return Batch(
-        np.stack([w.signal for w in windows], dtype=np.float64),
+        np.array([w.signal for w in windows], np.float64),
         np.asarray(windows[0].mask, bool),
         [np.asarray(w.peaks, int) for w in windows],
         np.array([w.around for w in windows], float).reshape(-1, 2),
@@ -243,6 +243,20 @@ def cut_beats(signal: np.ndarray, window: np.ndarray, at: np.ndarray, before: in
     return np.lib.stride_tricks.sliding_window_view(signal, size, axis=2)[window, :, first + left]
 
 
+def slopes(x: np.ndarray) -> np.ndarray:
+    """How fast (..., samples) rise at each sample, per sample: as `np.gradient`, with less to do beside."""
+    out = np.empty(x.shape)
+    np.subtract(x[..., 2:], x[..., :-2], out=out[..., 1:-1])
+    out[..., 1:-1] /= 2
+    out[..., 0], out[..., -1] = x[..., 1] - x[..., 0], x[..., -1] - x[..., -2]
+    return out
+
+
+def without_mean(x: np.ndarray) -> np.ndarray:
+    """(..., samples) less the mean of the samples; by a product, which takes less than `np.mean` where they are few."""
+    return x - (x @ np.full(x.shape[-1], 1 / x.shape[-1]))[..., None]
+
+
 def cut(x: np.ndarray, first: np.ndarray, stop: np.ndarray) -> np.ndarray:
     """Stretches of unequal length: behind the end of a shorter one its last sample is repeated.
 
@@ -259,6 +273,8 @@ def cut(x: np.ndarray, first: np.ndarray, stop: np.ndarray) -> np.ndarray:
     samples = x.shape[-1]
     begins = [min(max(begin, 0), samples - 1) for begin in first.tolist()]
     ends = [max(min(end, samples), begin + 1) for begin, end in zip(begins, stop.tolist(), strict=True)]
+    if len(x) == 1:
+        return x[..., begins[0] : ends[0]]
     longest = max((end - begin for begin, end in zip(begins, ends, strict=True)), default=1)
     out = np.empty((*x.shape[:-1], longest))
     for stretch, row, begin, end in zip(out, x, begins, ends, strict=True):
@@ -281,20 +297,6 @@ def last_true(x: np.ndarray) -> np.ndarray:
 def at(x: np.ndarray, index: np.ndarray) -> np.ndarray:
     """The sample of each row, (...): of (..., samples) at int (...)."""
     return x.ravel().take(np.arange(0, x.size, x.shape[-1]).reshape(index.shape) + index)
-
-
-def slopes(x: np.ndarray) -> np.ndarray:
-    """How fast (..., samples) rise at each sample, per sample: as `np.gradient`, with less to do beside."""
-    out = np.empty(x.shape)
-    np.subtract(x[..., 2:], x[..., :-2], out=out[..., 1:-1])
-    out[..., 1:-1] /= 2
-    out[..., 0], out[..., -1] = x[..., 1] - x[..., 0], x[..., -1] - x[..., -2]
-    return out
-
-
-def without_mean(x: np.ndarray) -> np.ndarray:
-    """(..., samples) less the mean of the samples; by a product, which takes less than `np.mean` where they are few."""
-    return x - (x @ np.full(x.shape[-1], 1 / x.shape[-1]))[..., None]
 
 
 def median(x: np.ndarray, axis: int = -1) -> np.ndarray:
@@ -367,6 +369,13 @@ def split(x: np.ndarray, counts: np.ndarray) -> list[np.ndarray]:
     """(all rows, ...) by groups, each (count, ...)."""
     stops = np.cumsum(counts).tolist()
     return [x[stop - count : stop] for stop, count in zip(stops, counts.tolist(), strict=True)]
+
+
+def std_of_groups(x: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """The standard deviation of each group, (groups, ...), NaN of an empty one; parameters as of `sum_of_groups`."""
+    size = np.where(counts > 0, counts, NAN).reshape(-1, *(1,) * (x.ndim - 1))
+    away = x - np.repeat(sum_of_groups(x, counts) / size, counts, axis=0)
+    return np.sqrt(sum_of_groups(away**2, counts) / size)
 
 
 def padded(x: np.ndarray, counts: np.ndarray, fill: float = NAN) -> np.ndarray:

@@ -73,28 +73,59 @@ def _spline() -> np.ndarray:
 
 
 def largest_deflection(x: np.ndarray) -> np.ndarray:
-    """The largest deflection of each lead of (..., leads, samples), signed: (..., leads)."""
+    """The largest deflection of each row of (..., samples), signed: (...)."""
     return at(x, np.abs(x).argmax(axis=-1))
 
 
-def turning_points(x: np.ndarray, least: float) -> list[int]:
-    """Where x (n,) turns by `least` or more: its first sample, then maxima and minima in turn, then where it ends."""
-    if not len(x):
-        return []
-    slope = np.diff(x)
-    inner = 1 + np.flatnonzero(slope[1:] * slope[:-1] < 0)
-    values = x.tolist()
-    turns = [0]
-    for i in (*inner.tolist(), len(values) - 1):
-        step = values[i] - values[turns[-1]]
-        if len(turns) > 1 and step * (values[turns[-1]] - values[turns[-2]]) > 0:
-            turns[-1] = i  # it goes on
-        elif abs(step) >= least:
+def turning_points(x: np.ndarray, least: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where rows turn by `least` or more: at their first sample, then at maxima and minima in turn, then at their end.
+
+    Parameters
+    ----------
+    x : float (rows, samples)
+        A row may be filled up by its last sample.
+    least : float (rows,), above 0
+
+    Returns
+    -------
+    row, place : int (turns of all,)
+        Row by row.
+    """
+    rises, falls = x[:, 1:] > x[:, :-1], x[:, 1:] < x[:, :-1]
+    edges = np.zeros(x.shape, bool)
+    edges[:, 1:-1] = rises[:, :-1] & falls[:, 1:] | falls[:, :-1] & rises[:, 1:]
+    edges[:, 0] = edges[:, -1] = True
+    at = np.flatnonzero(edges)
+    turns, last, direction, enough, of_row = [], 0.0, 0.0, 0.0, iter(least.tolist())
+    for i, (place, value) in enumerate(zip((at % x.shape[1]).tolist(), x.ravel()[at].tolist(), strict=True)):
+        step = value - last
+        if not place:
             turns.append(i)
-    return turns
+            last, direction, enough = value, 0.0, next(of_row)
+        elif step * direction > 0:  # it goes on
+            turns[-1], last = i, value
+        elif not -enough < step < enough:
+            turns.append(i)
+            last, direction = value, step
+    return np.divmod(at[turns], x.shape[1])
 
 
-def maxima(x: np.ndarray, least: float) -> list[int]:
-    """The maxima of x between its ends, each `least` or more above the minima beside it."""
-    turns = turning_points(x, least)
-    return [b for a, b, c in zip(turns, turns[1:], turns[2:], strict=False) if x[b] > x[a] and x[b] > x[c]]
+def maxima(x: np.ndarray, least: np.ndarray | float) -> np.ndarray:
+    """The maxima of each row between its ends, each `least` or more above the minima beside it.
+
+    Parameters
+    ----------
+    x : float (..., samples)
+        A row may be filled up by its last sample.
+    least : float (...) or a number, above 0
+
+    Returns
+    -------
+    bool (..., samples)
+    """
+    rows = x.reshape(-1, x.shape[-1])
+    row, place = turning_points(rows, np.full(x.shape[:-1], least).ravel())
+    value, out = rows[row, place], np.zeros(rows.shape, bool)
+    top = (row[:-2] == row[2:]) & (value[:-2] < value[1:-1]) & (value[1:-1] > value[2:])
+    out[row[1:-1][top], place[1:-1][top]] = True
+    return out.reshape(x.shape)
