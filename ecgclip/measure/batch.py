@@ -237,7 +237,9 @@ def cut_beats(signal: np.ndarray, window: np.ndarray, at: np.ndarray, before: in
     float (beats, leads, before + after)
     """
     first, samples, size = at - before, signal.shape[2], before + after
-    left, right = (max(0, int(edge)) for edge in (-first.min(initial=0), first.max(initial=0) + size - samples))
+    if not len(at):
+        return np.empty((0, signal.shape[1], size))
+    left, right = (max(0, int(edge)) for edge in (-first.min(), first.max() + size - samples))
     if left or right:
         signal = np.concatenate((signal[:, :, [0] * left], signal, signal[:, :, [-1] * right]), axis=2)
     return np.lib.stride_tricks.sliding_window_view(signal, size, axis=2)[window, :, first + left]
