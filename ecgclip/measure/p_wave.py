@@ -62,10 +62,7 @@ def measure_p_wave(
     start = np.rint(t_end - rr / STEP).astype(int) + AFTER_T
     start = np.minimum(np.maximum(start, np.maximum(onset - LONGEST_PR, 0)), onset - SHORTEST_PR)
     length = onset - BEFORE_QRS - start
-    window = _without_line(cut(usable(beat, mask), start, start + length), length)
-    weights = _weights(window)
-    wave = (weights[:, None] @ window)[:, 0]
-    wave = np.where((wave.max(axis=1) > -wave.min(axis=1))[:, None], wave, -wave)
+    weights, wave = _component(_without_line(cut(usable(beat, mask), start, start + length), length))
     peak = np.argmax(np.where(_inside(wave, length), wave, -np.inf), axis=1)
     first, last = _wave_edges(wave, peak, length)
     height = at(wave, peak) / np.sqrt(mask.sum())
@@ -83,12 +80,22 @@ def measure_p_wave(
     return values | _by_lead(beat, mask, start + first, start + last), start + first, start + last
 
 
-def _weights(window: np.ndarray) -> np.ndarray:
-    """How well each lead shows P, (n, leads): the first principal component of (n, leads, samples), of length 1."""
+def _component(window: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The first principal component of (n, leads, samples), which weighs the leads by how well they show P.
+
+    Returns
+    -------
+    weights : float (n, leads)
+        Of length 1.
+    wave : float (n, samples)
+        What they weigh, upright.
+    """
     some = window[:, :, ::3]
     power, components = np.linalg.eigh(some @ some.transpose(0, 2, 1))
     size = np.sqrt(np.maximum(power[:, -1:], 0))
-    return components[:, :, -1] * np.minimum(size / 1e-9, 1)  # of nothing, no component
+    weights = components[:, :, -1] * np.minimum(size / 1e-9, 1)  # of nothing, no component
+    wave = (weights[:, None] @ window)[:, 0]
+    return weights, np.where((wave.max(axis=1) > -wave.min(axis=1))[:, None], wave, -wave)
 
 
 def _by_lead(beat: np.ndarray, mask: np.ndarray, first: np.ndarray, last: np.ndarray) -> Columns:
