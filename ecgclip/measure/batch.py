@@ -270,7 +270,7 @@ def cut(x: np.ndarray, first: np.ndarray, stop: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    float (n, ..., the longest)
+    float (n, ..., the longest); of one row a view
     """
     samples = x.shape[-1]
     begins = [min(max(begin, 0), samples - 1) for begin in first.tolist()]
