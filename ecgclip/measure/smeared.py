@@ -9,8 +9,15 @@ import numpy as np
 
 from ecgclip.measure.batch import BEFORE, NAN, Batch, cut_beats, median, median_of_groups, once, usable
 from ecgclip.measure.median import typical_beats
-from ecgclip.peaks import RATE
-from ecgclip.spikes import FOLLOWED_SMEARED, QRS_BAND, SMEARED, SMEARED_AFTER, SMEARED_HALF, SPIKE_BAND
+from ecgclip.spikes import (
+    FOLLOWED_SMEARED,
+    SMEARED,
+    SMEARED_AFTER,
+    SMEARED_HALF,
+    band_powers,
+    course_of,
+    spectral_share,
+)
 
 FAST = 4  # times the usual: the fourth difference, summed over the leads, at a smeared spike
 EARLIEST, LATEST = 42, 5  # samples before and after R between which a smeared spike is looked for
@@ -75,8 +82,9 @@ def smeared_spikes(beats: np.ndarray, counts: np.ndarray) -> Smeared:
     of_spike, first = counts[window], (np.cumsum(counts) - counts)[window]
     rows = np.arange(of_spike.sum()) + np.repeat(first - (np.cumsum(of_spike) - of_spike), of_spike)
     parts = cut_beats(beats, rows, np.repeat(at, of_spike), SMEARED_HALF, SMEARED_AFTER[1])
-    keep = (at < BEFORE - AT_R) | _followed(median_of_groups(parts, of_spike))
-    share = _spectral_share(parts[:, :, : 2 * SMEARED_HALF], of_spike)
+    height, after = course_of(median_of_groups(parts, of_spike), SMEARED_HALF)
+    keep = (at < BEFORE - AT_R) | (after > FOLLOWED_SMEARED * height)  # QRS comes after a spike
+    share = spectral_share(median_of_groups(band_powers(parts[:, :, : 2 * SMEARED_HALF]), of_spike))
     return Smeared(window[keep], at[keep], share[keep], fast)
 
 
@@ -98,37 +106,3 @@ def fourth_differences(beats: np.ndarray, counts: np.ndarray) -> np.ndarray:
 @lru_cache(maxsize=1)
 def _fourth_difference() -> np.ndarray:
     return np.diff(np.eye(SEARCHED + 2), 4, axis=0).T
-
-
-def _followed(parts: np.ndarray) -> np.ndarray:
-    """Whether QRS comes after what may be a spike, bool (spikes,); parts: (spikes, leads, samples) around it."""
-    at, (first, stop) = SMEARED_HALF, SMEARED_AFTER
-    power = ((parts - parts[:, :, at - 4 : at - 2].mean(axis=2, keepdims=True)) ** 2).mean(axis=1)
-    height, after = power[:, at - 1 : at + 2].max(axis=1), power[:, at + first : at + stop].mean(axis=1)
-    return np.sqrt(after) > FOLLOWED_SMEARED * np.sqrt(height)
-
-
-def _spectral_share(parts: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """What spikes have fast, of what they have slower, (spikes,): as `ecgclip.spikes.spectral_share`, of all at once.
-
-    parts: (beats of all, leads, samples) around each; counts: beats of each spike.
-    """
-    wave = parts.reshape(-1, parts.shape[2]) @ _spectrum()
-    power = (wave**2).reshape(*parts.shape[:2], 2, wave.shape[1] // 2).sum(axis=(1, 2))
-    fast, slow = np.split(median_of_groups(power, counts), [_bins(SPIKE_BAND).sum()], axis=1)
-    return fast.mean(axis=1) / np.maximum(slow.mean(axis=1), 1e-12)
-
-
-def _bins(band: tuple[float, float]) -> np.ndarray:
-    hertz = np.fft.rfftfreq(64, 1 / RATE)
-    return (hertz > band[0]) & (hertz < band[1])
-
-
-@lru_cache(maxsize=1)
-def _spectrum() -> np.ndarray:
-    """The Fourier transform of what stands over its mean, in both bands: (samples, real and then imaginary parts)."""
-    n = 2 * SMEARED_HALF
-    taper = np.hanning(n + 2)[1:-1, None] * (np.eye(n) - 1 / n)
-    waves = np.fft.rfft(taper, 64, axis=0)
-    both = np.concatenate([waves[_bins(band)] for band in (SPIKE_BAND, QRS_BAND)])
-    return np.concatenate([both.real, both.imag]).T

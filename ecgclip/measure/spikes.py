@@ -13,7 +13,7 @@ import numpy as np
 from ecgclip.measure.batch import BEFORE, NAN, Batch, Bounds
 from ecgclip.measure.smeared import spikes_of_typical
 from ecgclip.peaks import RATE
-from ecgclip.spikes import MIN_HEIGHT, SMEARED, spectral_share
+from ecgclip.spikes import MIN_HEIGHT, SMEARED, SMEARED_HALF, band_powers, spectral_share
 
 STEP = 1000 / RATE  # ms per sample
 # ms: a spike is of the ventricles from so long before QRS on, until so long after R (fusion)
@@ -171,10 +171,10 @@ def _of_beats(batch: Batch, r_after_onset_ms: np.ndarray) -> list[Spikes]:
     np.maximum.at(atrium, window[~near], share[~near] / SMEARED)
     np.maximum.at(ventricle, window[near], share[near] / SMEARED)
     paced = np.zeros(len(batch))  # the part of the beats that have a spike before QRS
-    for k in np.flatnonzero(near & (share > SMEARED)):
-        i = window[k]
-        parts = batch.split(batch.around_r(BEFORE, BEFORE))[i]
-        paced[i] = max(paced[i], np.mean(spectral_share(parts, int(at[k])) > SINGLE * SMEARED))
+    for i, sample in zip(window[near & (share > SMEARED)], at[near & (share > SMEARED)], strict=True):
+        beats = batch.split(batch.around_r(BEFORE, BEFORE))[i]
+        parts = beats[:, :, sample - SMEARED_HALF : sample + SMEARED_HALF]
+        paced[i] = max(paced[i], np.mean(spectral_share(band_powers(parts)) > SINGLE * SMEARED))
     return [_smeared(*of_window) for of_window in zip(atrium.tolist(), ventricle.tolist(), paced.tolist(), strict=True)]
 
 
