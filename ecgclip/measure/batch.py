@@ -359,6 +359,13 @@ def median_of_groups(x: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return out
 
 
+def known_median(x: np.ndarray) -> np.ndarray:
+    """The median of each row of (n, most) without its NaN, (n,); NaN of a row without a number."""
+    x, count = np.sort(x, axis=1), (~np.isnan(x)).sum(axis=1)
+    low, high = (np.take_along_axis(x, k[:, None], axis=1)[:, 0] for k in (np.maximum(count - 1, 0) // 2, count // 2))
+    return (low + high) / 2
+
+
 def sum_of_groups(x: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """The sum of each group, (groups, ...), 0 of an empty one; x: (all rows, ...), counts: int (groups,)."""
     out, some = np.zeros((len(counts), *x.shape[1:])), counts > 0

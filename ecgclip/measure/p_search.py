@@ -1,16 +1,17 @@
 """Where P waves are: the QRS-T of each class of beats is taken away, and what is left is searched by P's own shape.
 
-Signals are (leads, samples) in mV at 100 Hz; times are samples.
+Signals of n windows are (n, leads, samples) in mV at 100 Hz; times are samples.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from ecgclip.measure.batch import NAN, Batch, Columns, cut_beats, median_of_groups, padded
 from ecgclip.measure.beats import SAME_SHAPE
-from ecgclip.peaks import RATE, cut_beats
+from ecgclip.peaks import RATE
 
 MS = 1000 / RATE  # of a sample
 # What is taken away of a beat: QRS, and T until it has ended
@@ -38,12 +39,12 @@ MAX_CANDIDATES = 26
 
 
 class Rest(NamedTuple):
-    """What is left when the beats are taken away.
+    """What is left of n windows when the beats are taken away.
 
-    signal: (leads, samples), 0 where QRS is
-    blind: bool (samples,), where QRS hides all else
-    dim: bool (samples,), where T was taken away, and with it a P wave that always falls there
-    usual: bool (beats,), of the commonest shape
+    signal: (n, leads, samples), 0 where QRS is
+    blind: bool (n, samples), where QRS hides all else
+    dim: bool (n, samples), where T was taken away, and with it a P wave that always falls there
+    usual: bool (n, most beats), of the commonest shape; False behind the last beat
     """
 
     signal: np.ndarray
@@ -51,178 +52,316 @@ class Rest(NamedTuple):
     dim: np.ndarray
     usual: np.ndarray
 
+    def of(self, rows: np.ndarray) -> Rest:
+        """That of some of the windows, int (m,)."""
+        return Rest(*(x[rows] for x in self))
+
 
 class Candidates(NamedTuple):
-    """Waves that may be P.
+    """Waves of n windows that may be P, by time; NaN behind the last one of each window.
 
-    at: where their tops are
-    height: of the usual P
-    fit: correlation with its shape
-    shape: the shape they were found by, (leads, 2 HALF + 1)
+    at: (n, MAX_CANDIDATES), where their tops are
+    height: (n, MAX_CANDIDATES), of the usual P
+    fit: (n, MAX_CANDIDATES), correlation with its shape
+    course, by_lead: (n, 2 HALF + 1), (n, leads), of the shape they were found by
     """
 
     at: np.ndarray
     height: np.ndarray
     fit: np.ndarray
-    shape: np.ndarray
+    course: np.ndarray
+    by_lead: np.ndarray
 
     @property
     def worth(self) -> np.ndarray:
         """How much each looks like P, 0 to 1."""
         return np.minimum(self.height, 1) * self.fit
 
+    def of(self, rows: np.ndarray) -> Candidates:
+        """Those of some of the windows, int (m,)."""
+        return Candidates(*(x[rows] for x in self))
+
 
 # ---------------------------------------------------------------------------------------------------------------------
 # The beats are taken away
 
 
-def take_away_beats(leads: np.ndarray, peaks: np.ndarray, values: dict[str, Any]) -> Rest:
+class _Classes(NamedTuple):
+    """The beats of all windows by the shape of QRS, the beats of a class one after the other.
+
+    order: int (beats,), which beat of the batch
+    counts: int (classes,), beats of each
+    first, last, end: int (classes,), of QRS and the end of T, samples from `QRS_BEFORE` before R
+    """
+
+    order: np.ndarray
+    counts: np.ndarray
+    first: np.ndarray
+    last: np.ndarray
+    end: np.ndarray
+
+
+def take_away_beats(leads: np.ndarray, batch: Batch, values: Columns) -> Rest:
     """Take the QRS-T of each beat away, as the median of its class has it, T fitted in height and time.
 
     Parameters
     ----------
-    leads : float (leads, samples)
-    peaks : int (beats,)
+    leads : float (n, leads, samples)
+    batch : Batch
+        Of these n windows, each with a beat.
     values : dict
-        Fields of a `Measurement`: qrs_ms, qt_ms, pr_ms, p_consistency.
+        Fields of a `Measurement`, (n,): qrs_ms, qt_ms, pr_ms, p_consistency.
     """
-    n = leads.shape[1]
-    rest, blind, dim = leads.copy(), np.zeros(n, bool), np.zeros(n, bool)
-    ends = _t_ends(peaks, values)
-    classes = _classes(leads, peaks)
-    for rows in classes:
-        end = QRS_BEFORE + int(np.median(ends[rows]))
-        beats = cut_beats(leads, peaks[rows], QRS_BEFORE, end - QRS_BEFORE + TAIL)
-        course = np.median(beats, axis=0)
-        first, last = _qrs_extent(course)
-        fitted = _fitted(beats, course, first, last, end)
-        for at, own_end, beat in zip(peaks[rows], ends[rows], fitted, strict=True):
-            low, high = max(at - QRS_BEFORE, 0), min(at + own_end + TAIL, at - QRS_BEFORE + beat.shape[1], n)
-            rest[:, low:high] -= beat[:, low - at + QRS_BEFORE : high - at + QRS_BEFORE]
-            dim[at:high] = True
-            blind[max(at - QRS_BEFORE + first - 1, 0) : at - QRS_BEFORE + last + BESIDE] = True
+    kind = _kinds(leads, batch)
+    order = np.lexsort((kind, batch.window))
+    counts = np.unique(batch.window * (kind.max() + 1) + kind, return_counts=True)[1]
+    ends = _t_ends(batch, values)[order]
+    beats = cut_beats(leads, batch.window[order], batch.at[order], QRS_BEFORE, T_END[1] + TAIL)
+    course = median_of_groups(beats, counts)
+    end = QRS_BEFORE + median_of_groups(ends, counts).astype(int)
+    classes = _Classes(order, counts, *_qrs_extent(course), end)
+    fitted = _fitted(beats, course, classes)
+    rest, blind, dim = _subtract(leads, batch, classes, ends, fitted)
     rest = _band_pass(rest)
-    rest[:, blind] = 0
-    return Rest(rest, blind, dim, np.isin(np.arange(len(peaks)), classes[0]))
+    rest *= ~blind[:, None]
+    usual = padded(kind == 0, batch.counts, False)
+    return Rest(rest, blind, dim, usual)
 
 
-def _t_ends(peaks: np.ndarray, values: dict[str, Any]) -> np.ndarray:
-    """Where T of each beat ends at the latest, samples after R."""
-    qrs = values["qrs_ms"] if np.isfinite(values["qrs_ms"]) else 100
-    qt = values["qt_ms"] if np.isfinite(values["qt_ms"]) else 400
-    rr = np.diff(peaks, append=peaks[-1] + 2 * RATE)
-    before_p = T_SHARE * rr
-    if values["p_consistency"] > LOCKED:
-        before_p = np.minimum(before_p, rr - (values["pr_ms"] + 0.4 * qrs) / MS - 1)
-    return np.maximum(np.minimum(np.clip((qt - 0.4 * qrs) / MS, *T_END), before_p), T_END[0]).astype(int)
+def _subtract(
+    leads: np.ndarray, batch: Batch, classes: _Classes, ends: np.ndarray, fitted: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The leads less the fitted beats, each until its own end of T has passed; and where QRS, and where QRS or T is."""
+    n = batch.samples
+    rest, blind, dim = leads.copy(), np.zeros((len(batch), n), bool), np.zeros((len(batch), n), bool)
+    at = batch.at[classes.order]
+    first, last, end = (np.repeat(x, classes.counts) - QRS_BEFORE for x in classes[2:])
+    high = np.minimum(at + np.minimum(ends, end) + TAIL, n)
+    bounds = (np.maximum(at - QRS_BEFORE, 0), at, high, np.maximum(at + first - 1, 0), at + last + BESIDE)
+    windows = batch.window[classes.order].tolist()
+    for i, wave, low, r, high, start, stop in zip(windows, fitted, *(x.tolist() for x in bounds), strict=True):
+        rest[i, :, low:high] -= wave[:, low - r + QRS_BEFORE : high - r + QRS_BEFORE]
+        dim[i, r:high] = True
+        blind[i, start:stop] = True
+    return rest, blind, dim
 
 
-def _classes(leads: np.ndarray, peaks: np.ndarray) -> list[np.ndarray]:
-    """Rows of the beats of each shape of QRS, the largest class first."""
-    shapes = cut_beats(leads, peaks, QRS_BEFORE, QRS_AFTER)
-    shapes = (shapes - shapes.mean(axis=2, keepdims=True)).reshape(len(peaks), -1)
+def _t_ends(batch: Batch, values: Columns) -> np.ndarray:
+    """Where T of each beat ends at the latest, samples after R: (beats,)."""
+    qrs = np.where(np.isfinite(values["qrs_ms"]), values["qrs_ms"], 100)
+    qt = np.where(np.isfinite(values["qt_ms"]), values["qt_ms"], 400)
+    pq = np.where(values["p_consistency"] > LOCKED, (values["pr_ms"] + 0.4 * qrs) / MS + 1, -np.inf)
+    rr = np.diff(batch.at, append=0)
+    rr[np.cumsum(batch.counts) - 1] = 2 * RATE  # behind the last beat
+    before_p = np.minimum(T_SHARE * rr, rr - pq[batch.window])
+    usual = np.clip((qt - 0.4 * qrs) / MS, *T_END)[batch.window]
+    return np.maximum(np.minimum(usual, before_p), T_END[0]).astype(int)
+
+
+def _kinds(leads: np.ndarray, batch: Batch) -> np.ndarray:
+    """The shape of QRS of each beat, int (beats,): 0 is the commonest of its window."""
+    shapes = cut_beats(leads, batch.window, batch.at, QRS_BEFORE, QRS_AFTER)
+    shapes = (shapes - shapes.mean(axis=2, keepdims=True)).reshape(len(shapes), -1)
     shapes /= np.maximum(np.linalg.norm(shapes, axis=1, keepdims=True), 1e-9)
-    alike = shapes @ shapes.T > SAME_SHAPE
-    np.fill_diagonal(alike, True)  # a beat that is flat in these leads is like none, not even itself
-    left, classes = np.ones(len(peaks), bool), []
-    while left.any():
-        centre = np.argmax((alike & left).sum(axis=1) * left)
-        classes.append(np.flatnonzero(alike[centre] & left))
-        left &= ~alike[centre]
-        left[centre] = False
-    return classes
+    there = padded(np.ones(len(shapes), bool), batch.counts, False)
+    of_window = np.zeros((*there.shape, shapes.shape[1]))
+    of_window[there] = shapes
+    return kinds(of_window @ of_window.transpose(0, 2, 1) > SAME_SHAPE, there)[there]
 
 
-def _qrs_extent(course: np.ndarray) -> tuple[int, int]:
-    """First and last sample of QRS in the median course of a class, which has R at `QRS_BEFORE`."""
-    speed = np.sqrt((np.gradient(course, axis=1) ** 2).sum(axis=0))[: QRS_BEFORE + QRS_AFTER]
-    fast = np.flatnonzero(speed > QRS_SPEED * speed[QRS_BEFORE - 3 : QRS_BEFORE + 4].max())
-    if not len(fast):
-        return QRS_BEFORE - LEAST_BEFORE, QRS_BEFORE + LEAST_BEFORE
-    return max(min(int(fast[0]) - 1, QRS_BEFORE - LEAST_BEFORE), 1), int(fast[-1]) + 1
+def kinds(alike: np.ndarray, there: np.ndarray) -> np.ndarray:
+    """The kind of each thing, int (n, things): 0 are those like the one that most are like, and so on with the others.
+
+    Parameters
+    ----------
+    alike : bool (n, things, things)
+    there : bool (n, things)
+        Those that there are; the others are of kind -1.
+    """
+    kind, left = np.full(there.shape, -1), there.copy()
+    alike = alike | np.eye(there.shape[1], dtype=bool)  # a beat that is flat in these leads is like none but itself
+    windows, k = np.flatnonzero(left.any(axis=1)), 0
+    while len(windows):
+        like = alike[windows] & left[windows, None]
+        centre = np.argmax(like.sum(axis=2) * left[windows], axis=1)
+        group = like[np.arange(len(windows)), centre]
+        kind[windows] = np.where(group, k, kind[windows])
+        left[windows] &= ~group
+        windows, k = windows[left[windows].any(axis=1)], k + 1
+    return kind
 
 
-def _fitted(beats: np.ndarray, course: np.ndarray, first: int, last: int, end: int) -> np.ndarray:
-    """The median `course` of (beats, leads, samples), T fitted to each beat in height and time: (beats, ...) again."""
-    level_before = slice(first - 1, first + 1)
-    beats = beats - beats[:, :, level_before].mean(axis=2, keepdims=True)
-    course = course - course[:, level_before].mean(axis=1, keepdims=True)
-    course[:, :first] = 0
-    # Behind the end of T its foot falls away, and what is higher is not T.
-    level = np.abs(course[:, end - 1 : end]) * np.exp(-np.arange(1, TAIL + 1) / TAIL_FALL)
-    course[:, end:] = np.clip(course[:, end:], -level, level)
-    bend = np.gradient(course, axis=1)
-    t_wave, behind = slice(last + BESIDE, end), slice(last + BESIDE, None)
-    basis = np.stack([course[:, t_wave].ravel(), bend[:, t_wave].ravel()])
-    gram = basis @ basis.T + 1e-6 * np.eye(2)
-    gain, shift = np.linalg.solve(gram, basis @ beats[:, :, t_wave].reshape(len(beats), -1).T)
-    fitted = np.tile(course, (len(beats), 1, 1))
-    gain, shift = np.clip(gain, *GAINS)[:, None, None], np.clip(shift, *SHIFTS)[:, None, None]
-    fitted[:, :, behind] = gain * course[:, behind] + shift * bend[:, behind]
-    return fitted
+def _qrs_extent(course: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First and last sample of QRS in median courses (classes, leads, samples), which have R at `QRS_BEFORE`."""
+    slope = np.gradient(course[:, :, : QRS_BEFORE + QRS_AFTER + 1], axis=2)[:, :, :-1]
+    speed = np.sqrt((slope**2).sum(axis=1))
+    fast = speed > QRS_SPEED * speed[:, QRS_BEFORE - 3 : QRS_BEFORE + 4].max(axis=1, keepdims=True)
+    first = np.maximum(np.minimum(np.argmax(fast, axis=1) - 1, QRS_BEFORE - LEAST_BEFORE), 1)
+    last = speed.shape[1] - np.argmax(fast[:, ::-1], axis=1)
+    any_fast = fast.any(axis=1)
+    return np.where(any_fast, first, QRS_BEFORE - LEAST_BEFORE), np.where(any_fast, last, QRS_BEFORE + LEAST_BEFORE)
+
+
+def _fitted(beats: np.ndarray, course: np.ndarray, classes: _Classes) -> np.ndarray:
+    """The median courses (classes, leads, samples), T fitted to each beat in height and time: (beats, ...) again."""
+    beats = _from_level(beats, np.repeat(classes.first, classes.counts))
+    course, time = _ending(_from_level(course, classes.first), classes), np.arange(course.shape[2])
+    course *= (time >= classes.first[:, None])[:, None]
+    bend, final, every = np.gradient(course, axis=2), classes.end + TAIL - 1, np.arange(len(course))
+    bend[every, :, final] = course[every, :, final] - course[every, :, final - 1]
+    behind = ((time >= classes.last[:, None] + BESIDE) & (time <= final[:, None]))[:, None]
+    t_wave = behind & (time < classes.end[:, None])[:, None]
+    flat = lambda *x: np.stack(x, axis=1).reshape(len(course), len(x), -1)
+    basis, parts = flat(course * t_wave, bend * t_wave), flat(course * ~behind, course * behind, bend * behind)
+    solve = np.linalg.inv(basis @ basis.transpose(0, 2, 1) + 1e-6 * np.eye(2)) @ basis
+    fitted, stop = np.empty((len(beats), parts.shape[2])), np.cumsum(classes.counts)
+    for k, rows in enumerate(map(slice, stop - classes.counts, stop)):
+        gain, shift = solve[k] @ beats[rows].reshape(classes.counts[k], -1).T
+        weights = np.stack([np.ones_like(gain), np.clip(gain, *GAINS), np.clip(shift, *SHIFTS)], axis=1)
+        fitted[rows] = weights @ parts[k]
+    return fitted.reshape(beats.shape)
+
+
+def _from_level(x: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """Each (leads, samples) of x from its level before QRS, which begins at `first`."""
+    every = np.arange(len(x))
+    return x - ((x[every, :, first - 1] + x[every, :, first]) / 2)[:, :, None]
+
+
+def _ending(course: np.ndarray, classes: _Classes) -> np.ndarray:
+    """The courses with a foot of T that falls away behind its end; what is higher is not T."""
+    after = np.arange(course.shape[2]) - classes.end[:, None] + 1
+    fall = np.where(after > TAIL, 0, np.exp(-np.maximum(after, 0) / TAIL_FALL))[:, None]
+    foot = np.abs(course[np.arange(len(course)), :, classes.end - 1])[:, :, None] * fall
+    return np.where(after[:, None] > 0, np.clip(course, -foot, foot), course)
 
 
 def _band_pass(x: np.ndarray) -> np.ndarray:
-    """(leads, samples) in `BAND`, without a shift."""
-    n, edge = x.shape[1], RATE // 2
+    """(n, leads, samples) in `BAND`, without a shift."""
+    n, edge = x.shape[2], RATE // 2
     size = 1 << (n + RATE).bit_length()
     hertz = np.fft.rfftfreq(size, 1 / RATE)
     gain = 1 / (1 + (BAND[0] / np.maximum(hertz, 1e-3)) ** 4) / (1 + (hertz / BAND[1]) ** 8)
-    padded = np.pad(x - x.mean(axis=1, keepdims=True), ((0, 0), (edge, edge)), "edge")
-    return np.fft.irfft(np.fft.rfft(padded, size, axis=1) * gain, size, axis=1)[:, edge : edge + n]
+    wide = np.pad(x - x.mean(axis=2, keepdims=True), ((0, 0), (0, 0), (edge, edge)), "edge")
+    spectrum = np.fft.rfft(wide, size)
+    spectrum *= gain
+    return np.fft.irfft(spectrum, size)[:, :, edge : edge + n]
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # The search
 
 
-def first_shapes(rest: Rest, rows: np.ndarray, peaks: np.ndarray, consistency: float) -> list[np.ndarray]:
-    """Shapes of P to start from, (leads, 2 HALF + 1): what comes back before QRS, and a sinus P."""
-    shapes = []
-    inside = peaks[peaks > LONGEST_PQ + HALF]
-    if consistency > LOCKED and len(inside) > 1:
-        course = np.median(cut_beats(rest.signal, inside, LONGEST_PQ + HALF, HALF), axis=0)
-        _, _, right = np.linalg.svd(course[:, HALF : LONGEST_PQ + HALF - 3], full_matrices=False)
-        top = HALF + int(np.argmax(np.abs(right[0])))
-        shapes.append(course[:, top - HALF : top + HALF + 1])
+def shapes_before_qrs(rest: Rest, batch: Batch, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What comes back before QRS in some of the windows, the shape of P to start from.
+
+    Returns
+    -------
+    int (m,)
+        Those of the windows that have two beats or more to tell from.
+    float (m, leads, 2 HALF + 1)
+    """
+    inside = (batch.at > LONGEST_PQ + HALF) & np.isin(batch.window, windows)
+    counts = np.bincount(batch.window[inside], minlength=len(batch))
+    inside &= counts[batch.window] > 1
+    windows = np.flatnonzero(counts > 1)
+    beats = cut_beats(rest.signal, batch.window[inside], batch.at[inside], LONGEST_PQ + HALF, HALF)
+    course = median_of_groups(beats, counts[windows])
+    main, _ = _main(course[:, :, HALF : LONGEST_PQ + HALF - 3])
+    top = HALF + np.argmax(np.abs(main), axis=1)
+    around = top[:, None, None] + np.arange(-HALF, HALF + 1)
+    return windows, np.take_along_axis(course, np.broadcast_to(around, (*course.shape[:2], 2 * HALF + 1)), axis=2)
+
+
+def sinus_shape(lead_rows: np.ndarray) -> np.ndarray:
+    """A sinus P in some of the 12 leads, (leads, 2 HALF + 1): a shape to start from."""
     bump = np.exp(-0.5 * (np.arange(-HALF, HALF + 1) / BUMP) ** 2)
-    return [*shapes, SINUS_P[rows][:, None] * (bump - bump.mean())]
+    return SINUS_P[lead_rows][:, None] * (bump - bump.mean())
 
 
 def search(rest: Rest, shape: np.ndarray) -> Candidates:
-    """Waves of P's shape, which is taken anew from the best of them."""
-    energy = np.convolve((rest.signal**2).sum(axis=0), np.ones(2 * HALF + 1), "same")
+    """Waves of P's shape (n, leads, 2 HALF + 1), which is taken anew from the best of them."""
+    energy = _correlate(np.einsum("nls,nls->ns", rest.signal, rest.signal), np.ones((len(shape), 2 * HALF + 1)))
     found = _match(rest, energy, shape)
     for _ in range(ROUNDS - 1):
-        if len(found.at) < 3:
+        again = np.flatnonzero(~np.isnan(found.at[:, 2]))  # three waves or more
+        if not len(again):
             break
-        best = np.rint(found.at[np.argsort(-found.worth)[:SURE]]).astype(int)
-        seen = cut_beats(rest.blind[None], best, HALF, HALF + 1).mean(axis=(1, 2)) < CLEAR
-        waves = cut_beats(rest.signal, best[seen] if seen.sum() > 2 else best, HALF, HALF + 1)
-        found = _match(rest, energy, np.median(waves, axis=0))
+        rest_again = rest.of(again)
+        shape = _shape_anew(rest_again, found.of(again))
+        for old, new in zip(found, _match(rest_again, energy[again], shape), strict=True):
+            old[again] = new
     return found
+
+
+def _shape_anew(rest: Rest, found: Candidates) -> np.ndarray:
+    """The median of the waves that look most like P and that QRS does not hide, (n, leads, 2 HALF + 1)."""
+    best = np.argsort(-found.worth, axis=1)[:, :SURE]
+    at = np.take_along_axis(found.at, best, axis=1)
+    there = ~np.isnan(at)
+    window = np.nonzero(there)[0]
+    at = np.rint(at[there]).astype(int)
+    seen = there.copy()
+    seen[there] = cut_beats(rest.blind[:, None], window, at, HALF, HALF + 1).mean(axis=(1, 2)) < CLEAR
+    chosen = np.where(seen.sum(axis=1, keepdims=True) > 2, seen, there)
+    waves = cut_beats(rest.signal, window[chosen[there]], at[chosen[there]], HALF, HALF + 1)
+    return median_of_groups(waves, chosen.sum(axis=1))
 
 
 def _match(rest: Rest, energy: np.ndarray, shape: np.ndarray) -> Candidates:
     """Where the rest looks like a shape, whose main component over the leads is its course.
 
-    energy: (samples,), of the rest in a window as long as the shape
+    energy: (n, samples), of the rest in a window as long as the shape
     """
-    left, size, right = np.linalg.svd(shape, full_matrices=False)
-    course = right[0] * size[0]
-    along = np.convolve(left[:, 0] @ rest.signal, course[::-1], "same")
-    own = np.convolve(~rest.blind, (course**2)[::-1], "same")  # the energy of P, where QRS does not hide it
+    course, by_lead = _main(shape)
+    along = _correlate((by_lead[:, None] @ rest.signal)[:, 0], course)
+    own = _correlate(~rest.blind, course**2)  # the energy of P, where QRS does not hide it
     height = along / np.maximum(own, 1e-9)
     fit = along / np.sqrt(np.maximum(own * energy, 1e-12))
-    likely = (own > OPEN * (course**2).sum()) & (height > MIN_HEIGHT) & (fit > MIN_FIT)
-    tops = 1 + np.flatnonzero((height[1:-1] >= height[:-2]) & (height[1:-1] > height[2:]) & likely[1:-1])
-    tops = tops[np.argsort(-np.minimum(height[tops], 1) * fit[tops])]
-    too_near = np.abs(tops[:, None] - tops) < REFRACTORY
-    kept: list[int] = []
-    for i in range(len(tops)):
-        if not too_near[i, kept].any() and len(kept) < MAX_CANDIDATES:
-            kept.append(i)
-    at = np.sort(tops[kept])
-    bend = height[at - 1] - 2 * height[at] + height[at + 1]
-    shift = 0.5 * (height[at - 1] - height[at + 1]) / np.minimum(bend, -1e-9)  # the top of a parabola
-    return Candidates(at + np.clip(shift, -0.5, 0.5), height[at], fit[at], shape)
+    likely = (own > OPEN * (course**2).sum(axis=1, keepdims=True)) & (height > MIN_HEIGHT) & (fit > MIN_FIT)
+    likely[:, 1:-1] &= (height[:, 1:-1] >= height[:, :-2]) & (height[:, 1:-1] > height[:, 2:])
+    likely[:, [0, -1]] = False
+    at = _apart(likely, np.minimum(height, 1) * fit)
+    window, there = np.nonzero(at >= 0)[0], at >= 0
+    tops = at[there]
+    before, top, after = (height[window, tops + k] for k in (-1, 0, 1))
+    bend = before - 2 * top + after
+    shift = 0.5 * (before - after) / np.minimum(bend, -1e-9)  # the top of a parabola
+    columns = [np.full(at.shape, NAN) for _ in range(3)]
+    for column, of_tops in zip(columns, (tops + np.clip(shift, -0.5, 0.5), top, fit[window, tops]), strict=True):
+        column[there] = of_tops
+    return Candidates(*columns, course, by_lead)
+
+
+def _apart(likely: np.ndarray, worth: np.ndarray) -> np.ndarray:
+    """Of the likely samples (n, samples), the best first, those that are `REFRACTORY` or more apart.
+
+    Returns
+    -------
+    int (n, MAX_CANDIDATES)
+        By time; -1 behind the last one.
+    """
+    counts = likely.sum(axis=1)
+    at, worth = padded(np.nonzero(likely)[1], counts), padded(worth[likely], counts, -np.inf)
+    kept, every = np.full((len(likely), MAX_CANDIDATES), NAN), np.arange(len(likely))
+    for k in range(MAX_CANDIDATES if at.size else 0):
+        best = np.argmax(worth, axis=1)
+        some = worth[every, best] > -np.inf
+        if not some.any():
+            break
+        kept[some, k] = at[every, best][some]
+        worth[np.abs(at - kept[:, k : k + 1]) < REFRACTORY] = -np.inf
+    return np.nan_to_num(np.sort(kept, axis=1), nan=-1).astype(int)
+
+
+def _main(shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The main component of shapes (n, leads, samples): its course (n, samples), and how the leads see it (n, leads)."""
+    left, size, right = np.linalg.svd(shape, full_matrices=False)
+    return right[:, 0] * size[:, :1], left[:, :, 0]
+
+
+def _correlate(x: np.ndarray, course: np.ndarray) -> np.ndarray:
+    """Each of x (n, samples) around each of its samples with its course (n, 2 HALF + 1); 0 beyond the ends."""
+    wide = np.zeros((len(x), x.shape[1] + 2 * HALF))
+    wide[:, HALF:-HALF] = x
+    return (np.lib.stride_tricks.sliding_window_view(wide, course.shape[1], axis=1) @ course[:, :, None])[:, :, 0]
