@@ -361,9 +361,13 @@ def median_of_groups(x: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 def known_median(x: np.ndarray) -> np.ndarray:
     """The median of each row of (n, most) without its NaN, (n,); NaN of a row without a number."""
-    x, count = np.sort(x, axis=1), (~np.isnan(x)).sum(axis=1)
-    low, high = (np.take_along_axis(x, k[:, None], axis=1)[:, 0] for k in (np.maximum(count - 1, 0) // 2, count // 2))
-    return (low + high) / 2
+    x, count, every = np.sort(x, axis=1), (~np.isnan(x)).sum(axis=1), np.arange(len(x))
+    return (x[every, np.maximum(count - 1, 0) // 2] + x[every, count // 2]) / 2
+
+
+def pick(x: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """What stands in each row of (n, most) at these places, int (n, ...): (n, ...)."""
+    return x[np.arange(len(x)).reshape(-1, *(1,) * (at.ndim - 1)), at]
 
 
 def sum_of_groups(x: np.ndarray, counts: np.ndarray) -> np.ndarray:

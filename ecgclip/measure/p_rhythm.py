@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ecgclip.measure.batch import NAN, known_median
+from ecgclip.measure.batch import NAN, known_median, pick
 from ecgclip.measure.p_search import HALF, MAX_CANDIDATES, REFRACTORY, Candidates, Rest
 from ecgclip.peaks import cut_beats
 
@@ -81,8 +81,10 @@ class Train(NamedTuple):
 
 def cost_of_missing(rest: Rest) -> np.ndarray:
     """What it costs a train that a P with its top at each sample is not seen, (n, samples)."""
-    hidden = np.cumsum(np.pad(rest.blind, ((0, 0), (5, 4))), axis=1)
-    covered = (hidden[:, 9:] - hidden[:, :-9]) / 9 >= COVERED
+    hidden = np.zeros((len(rest.blind), rest.blind.shape[1] + 9), int)
+    hidden[:, 5:-4] = rest.blind
+    hidden = np.cumsum(hidden, axis=1)
+    covered = hidden[:, 9:] - hidden[:, :-9] >= 9 * COVERED
     return np.where(covered, HIDDEN, np.where(rest.dim, DIM, MISSED))
 
 
@@ -96,11 +98,11 @@ def lay_train(found: Candidates, cost: np.ndarray) -> Train:
     best, before = _best_ends(found.at[order], _brings(found.worth[order]), counts[order], cost[order])
     most = np.argmax(best.transpose(0, 2, 1).reshape(len(best), -1), axis=1)
     period, last = np.divmod(most, MAX_CANDIDATES)
-    chosen, windows = np.zeros(found.at.shape, bool), np.arange(len(order))
-    while len(windows):
-        chosen[order[windows], last[windows]] = True
-        last[windows] = before[windows, last[windows], period[windows]]
-        windows = windows[last[windows] >= 0]
+    chosen, links = np.zeros(found.at.shape, bool), before[np.arange(len(order)), :, period].tolist()
+    for window, i, link in zip(order.tolist(), last.tolist(), links, strict=True):
+        while i >= 0:
+            chosen[window, i] = True
+            i = link[i]
     chosen &= chosen.sum(axis=1, keepdims=True) >= MIN_P
     back = np.argsort(order)
     score = np.where(chosen.any(axis=1), best.max(axis=(1, 2))[back], -np.inf)
@@ -114,9 +116,10 @@ def _brings(worth: np.ndarray) -> np.ndarray:
 
 def _best(worth: np.ndarray) -> np.ndarray:
     """The mean worth of the best P waves of each window, (n,)."""
-    best = -np.sort(-worth, axis=1)[:, :BEST]
-    count = (~np.isnan(best)).sum(axis=1)
-    return np.nansum(best, axis=1) / np.where(count > 0, count, NAN)
+    best = np.sort(-worth, axis=1)[:, :BEST]
+    known = ~np.isnan(best)
+    count = known.sum(axis=1)
+    return -best.sum(axis=1, where=known) / np.where(count > 0, count, NAN)
 
 
 def _best_ends(
@@ -127,21 +130,20 @@ def _best_ends(
     counts: int (n,), candidates, falling from window to window
     """
     best = np.repeat(brings[:, :, None], len(PERIODS), axis=2)
-    before = np.full(best.shape, -1)
+    before = np.empty(best.shape, int)
     index = np.arange(MAX_CANDIDATES)
     # all pairs of candidates, the later one before the window and the earlier one
     pairs = (index < index[:, None])[:, None] & (index[:, None] < counts)[:, :, None]
     later, window, earlier = np.nonzero(pairs)
     steps = _cost_of_steps(at[window, earlier], at[window, later], cost, window)
-    start = 0
-    for i in range(1, counts.max(initial=0)):
-        many = int((counts > i).sum())
-        reach = best[:many, :i] - steps[start : start + many * i].reshape(many, i, -1)
-        gained = reach.max(axis=1)
-        best[:many, i] += np.maximum(gained, 0)
-        before[:many, i] = np.where(gained > 0, reach.argmax(axis=1), -1)
-        start += many * i
-    return best, before
+    start, gained = 0, np.zeros(best.shape)
+    for i, many in enumerate((counts > index[:, None]).sum(axis=1).tolist()):
+        if i and many:
+            reach = best[:many, :i] - steps[start : start + many * i].reshape(many, i, -1)
+            gained[:many, i], before[:many, i] = reach.max(axis=1), reach.argmax(axis=1)
+            best[:many, i] += np.maximum(gained[:many, i], 0)
+            start += many * i
+    return best, np.where(gained > 0, before, -1)
 
 
 def _cost_of_steps(first: np.ndarray, second: np.ndarray, cost: np.ndarray, window: np.ndarray) -> np.ndarray:
@@ -158,7 +160,7 @@ def _cost_of_steps(first: np.ndarray, second: np.ndarray, cost: np.ndarray, wind
 def _fill(found: Candidates, chosen: np.ndarray, period: np.ndarray, cost: np.ndarray, score: np.ndarray) -> Train:
     """Trains with the places between their P waves, and up to the ends of the windows, where no P was found."""
     order = np.argsort(~chosen, axis=1, kind="stable")
-    at, worth = (np.take_along_axis(np.where(chosen, x, NAN), order, axis=1) for x in (found.at, found.worth))
+    at, worth = (pick(np.where(chosen, x, NAN), order) for x in (found.at, found.worth))
     gaps = np.diff(at, axis=1)
     steps = np.clip(np.rint(gaps / period[:, None]), 1, LONGEST_STEP)
     kept = np.abs(gaps / steps / period[:, None] - 1) < KEPT
@@ -170,8 +172,9 @@ def _fill(found: Candidates, chosen: np.ndarray, period: np.ndarray, cost: np.nd
     inside = at[:, :-1, None] + gaps[:, :, None] * inside / steps[:, :, None]
     places = [*_beyond(found, at, worth, period, cost.shape[1]), inside.reshape(len(at), -1)]
     empty = np.sort(np.concatenate(places, axis=1), axis=1)[:, : cost.shape[1] // REFRACTORY]
-    open_ = np.take_along_axis(cost, np.nan_to_num(empty).astype(int), axis=1) == MISSED
-    missed = (open_ & ~np.isnan(empty)).sum(axis=1)
+    there = ~np.isnan(empty)
+    open_ = pick(cost, np.where(there, empty, 0).astype(int)) == MISSED
+    missed = (open_ & there).sum(axis=1)
     return Train(at, worth, period, pp, missed, np.sort(np.where(open_, NAN, empty), axis=1), score)
 
 
@@ -203,9 +206,9 @@ def with_hidden(train: Train, which: np.ndarray, leads: np.ndarray, blind: np.nd
     Parameters
     ----------
     train
-    which : bool (n,)
+    which : int (m,)
         The trains that are looked at.
-    leads : float (n, leads, samples)
+    leads : float (m, leads, samples)
         With the beats.
     blind : bool (n, samples)
         Where QRS hides all else.
@@ -213,9 +216,9 @@ def with_hidden(train: Train, which: np.ndarray, leads: np.ndarray, blind: np.nd
     """
     rr = known_median(np.diff(peaks, axis=1))
     slow = (rr >= SLOW) & (np.abs(train.period / rr - 1) <= SAME_RATE)
-    for i in np.flatnonzero(which & slow):
+    for i, x in zip(which, leads, strict=True):
         at = train.at[i, : train.length[i]]
-        hidden = _hidden(at, train.period[i], leads[i], blind[i])
+        hidden = _hidden(at, train.period[i], x, blind[i]) if slow[i] else ()
         if len(hidden):
             train = _with(train, i, hidden)
     return train

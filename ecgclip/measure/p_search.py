@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ecgclip.measure.batch import NAN, Batch, Columns, cut_beats, median_of_groups, padded
+from ecgclip.measure.batch import NAN, Batch, Columns, cut_beats, median_of_groups, padded, pick
 from ecgclip.measure.beats import SAME_SHAPE
 from ecgclip.peaks import RATE
 
@@ -36,6 +36,7 @@ OPEN = 0.6  # of P's energy: so much of it must lie outside QRS
 MIN_HEIGHT, MIN_FIT = 0.35, 0.4  # of the usual P, and correlation with its shape over all leads
 REFRACTORY = 20  # samples: no second P sooner
 MAX_CANDIDATES = 26
+FFT_WINDOWS = 4  # windows that are filtered at a time: the spectra of more are too large for a processor's cache
 
 
 class Rest(NamedTuple):
@@ -54,7 +55,7 @@ class Rest(NamedTuple):
 
     def of(self, rows: np.ndarray) -> Rest:
         """That of some of the windows, int (m,)."""
-        return Rest(*(x[rows] for x in self))
+        return self if len(rows) == len(self.signal) else Rest(*(x[rows] for x in self))
 
 
 class Candidates(NamedTuple):
@@ -79,7 +80,7 @@ class Candidates(NamedTuple):
 
     def of(self, rows: np.ndarray) -> Candidates:
         """Those of some of the windows, int (m,)."""
-        return Candidates(*(x[rows] for x in self))
+        return self if len(rows) == len(self.at) else Candidates(*(x[rows] for x in self))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -116,9 +117,9 @@ def take_away_beats(leads: np.ndarray, batch: Batch, values: Columns) -> Rest:
     order = np.lexsort((kind, batch.window))
     counts = np.unique(batch.window * (kind.max() + 1) + kind, return_counts=True)[1]
     ends = _t_ends(batch, values)[order]
-    beats = cut_beats(leads, batch.window[order], batch.at[order], QRS_BEFORE, T_END[1] + TAIL)
-    course = median_of_groups(beats, counts)
     end = QRS_BEFORE + median_of_groups(ends, counts).astype(int)
+    beats = cut_beats(leads, batch.window[order], batch.at[order], QRS_BEFORE, end.max() - QRS_BEFORE + TAIL)
+    course = median_of_groups(beats, counts)
     classes = _Classes(order, counts, *_qrs_extent(course), end)
     fitted = _fitted(beats, course, classes)
     rest, blind, dim = _subtract(leads, batch, classes, ends, fitted)
@@ -161,12 +162,13 @@ def _t_ends(batch: Batch, values: Columns) -> np.ndarray:
 def _kinds(leads: np.ndarray, batch: Batch) -> np.ndarray:
     """The shape of QRS of each beat, int (beats,): 0 is the commonest of its window."""
     shapes = cut_beats(leads, batch.window, batch.at, QRS_BEFORE, QRS_AFTER)
-    shapes = (shapes - shapes.mean(axis=2, keepdims=True)).reshape(len(shapes), -1)
-    shapes /= np.maximum(np.linalg.norm(shapes, axis=1, keepdims=True), 1e-9)
-    there = padded(np.ones(len(shapes), bool), batch.counts, False)
-    of_window = np.zeros((*there.shape, shapes.shape[1]))
-    of_window[there] = shapes
-    return kinds(of_window @ of_window.transpose(0, 2, 1) > SAME_SHAPE, there)[there]
+    shapes -= shapes.mean(axis=2, keepdims=True)
+    there = np.arange(batch.counts.max()) < batch.counts[:, None]
+    of_window = np.zeros((*there.shape, shapes[0].size))
+    of_window[there] = shapes.reshape(len(shapes), -1)
+    product = of_window @ of_window.transpose(0, 2, 1)
+    size = np.maximum(np.sqrt(product.diagonal(axis1=1, axis2=2)), 1e-9)
+    return kinds(product > SAME_SHAPE * size[:, :, None] * size[:, None], there)[there]
 
 
 def kinds(alike: np.ndarray, there: np.ndarray) -> np.ndarray:
@@ -204,8 +206,8 @@ def _qrs_extent(course: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _fitted(beats: np.ndarray, course: np.ndarray, classes: _Classes) -> np.ndarray:
     """The median courses (classes, leads, samples), T fitted to each beat in height and time: (beats, ...) again."""
-    beats = _from_level(beats, np.repeat(classes.first, classes.counts))
-    course, time = _ending(_from_level(course, classes.first), classes), np.arange(course.shape[2])
+    beats = beats - _level(beats, np.repeat(classes.first, classes.counts))
+    course, time = _ending(course - _level(course, classes.first), classes), np.arange(course.shape[2])
     course *= (time >= classes.first[:, None])[:, None]
     bend, final, every = np.gradient(course, axis=2), classes.end + TAIL - 1, np.arange(len(course))
     bend[every, :, final] = course[every, :, final] - course[every, :, final - 1]
@@ -214,18 +216,18 @@ def _fitted(beats: np.ndarray, course: np.ndarray, classes: _Classes) -> np.ndar
     flat = lambda *x: np.stack(x, axis=1).reshape(len(course), len(x), -1)
     basis, parts = flat(course * t_wave, bend * t_wave), flat(course * ~behind, course * behind, bend * behind)
     solve = np.linalg.inv(basis @ basis.transpose(0, 2, 1) + 1e-6 * np.eye(2)) @ basis
-    fitted, stop = np.empty((len(beats), parts.shape[2])), np.cumsum(classes.counts)
+    fitted, stop = beats.reshape(len(beats), -1), np.cumsum(classes.counts)
+    lowest, highest = np.transpose([GAINS, SHIFTS])
     for k, rows in enumerate(map(slice, stop - classes.counts, stop)):
-        gain, shift = solve[k] @ beats[rows].reshape(classes.counts[k], -1).T
-        weights = np.stack([np.ones_like(gain), np.clip(gain, *GAINS), np.clip(shift, *SHIFTS)], axis=1)
-        fitted[rows] = weights @ parts[k]
+        weights = fitted[rows] @ solve[k].T
+        fitted[rows] = parts[k, 0] + np.minimum(np.maximum(weights, lowest), highest) @ parts[k, 1:]
     return fitted.reshape(beats.shape)
 
 
-def _from_level(x: np.ndarray, first: np.ndarray) -> np.ndarray:
-    """Each (leads, samples) of x from its level before QRS, which begins at `first`."""
+def _level(x: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """The level of each (leads, samples) of x before QRS, which begins at `first`: (len(x), leads, 1)."""
     every = np.arange(len(x))
-    return x - ((x[every, :, first - 1] + x[every, :, first]) / 2)[:, :, None]
+    return ((x[every, :, first - 1] + x[every, :, first]) / 2)[:, :, None]
 
 
 def _ending(course: np.ndarray, classes: _Classes) -> np.ndarray:
@@ -242,10 +244,14 @@ def _band_pass(x: np.ndarray) -> np.ndarray:
     size = 1 << (n + RATE).bit_length()
     hertz = np.fft.rfftfreq(size, 1 / RATE)
     gain = 1 / (1 + (BAND[0] / np.maximum(hertz, 1e-3)) ** 4) / (1 + (hertz / BAND[1]) ** 8)
-    wide = np.pad(x - x.mean(axis=2, keepdims=True), ((0, 0), (0, 0), (edge, edge)), "edge")
-    spectrum = np.fft.rfft(wide, size)
-    spectrum *= gain
-    return np.fft.irfft(spectrum, size)[:, :, edge : edge + n]
+    wide, passed = np.empty((*x.shape[:2], n + 2 * edge)), np.empty(x.shape)
+    np.subtract(x, x.mean(axis=2, keepdims=True), out=wide[:, :, edge:-edge])
+    wide[:, :, :edge], wide[:, :, -edge:] = wide[:, :, edge, None], wide[:, :, -edge - 1, None]
+    for some in map(slice, range(0, len(x), FFT_WINDOWS), range(FFT_WINDOWS, len(x) + FFT_WINDOWS, FFT_WINDOWS)):
+        spectrum = np.fft.rfft(wide[some], size)
+        spectrum *= gain
+        passed[some] = np.fft.irfft(spectrum, size)[:, :, edge : edge + n]
+    return passed
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -270,7 +276,8 @@ def shapes_before_qrs(rest: Rest, batch: Batch, windows: np.ndarray) -> tuple[np
     main, _ = _main(course[:, :, HALF : LONGEST_PQ + HALF - 3])
     top = HALF + np.argmax(np.abs(main), axis=1)
     around = top[:, None, None] + np.arange(-HALF, HALF + 1)
-    return windows, np.take_along_axis(course, np.broadcast_to(around, (*course.shape[:2], 2 * HALF + 1)), axis=2)
+    every, lead = np.arange(len(course))[:, None, None], np.arange(course.shape[1])[:, None]
+    return windows, course[every, lead, around]
 
 
 def sinus_shape(lead_rows: np.ndarray) -> np.ndarray:
@@ -297,7 +304,7 @@ def search(rest: Rest, shape: np.ndarray) -> Candidates:
 def _shape_anew(rest: Rest, found: Candidates) -> np.ndarray:
     """The median of the waves that look most like P and that QRS does not hide, (n, leads, 2 HALF + 1)."""
     best = np.argsort(-found.worth, axis=1)[:, :SURE]
-    at = np.take_along_axis(found.at, best, axis=1)
+    at = pick(found.at, best)
     there = ~np.isnan(at)
     window = np.nonzero(there)[0]
     at = np.rint(at[there]).astype(int)
@@ -342,16 +349,20 @@ def _apart(likely: np.ndarray, worth: np.ndarray) -> np.ndarray:
         By time; -1 behind the last one.
     """
     counts = likely.sum(axis=1)
-    at, worth = padded(np.nonzero(likely)[1], counts), padded(worth[likely], counts, -np.inf)
-    kept, every = np.full((len(likely), MAX_CANDIDATES), NAN), np.arange(len(likely))
-    for k in range(MAX_CANDIDATES if at.size else 0):
-        best = np.argmax(worth, axis=1)
-        some = worth[every, best] > -np.inf
-        if not some.any():
-            break
-        kept[some, k] = at[every, best][some]
-        worth[np.abs(at - kept[:, k : k + 1]) < REFRACTORY] = -np.inf
-    return np.nan_to_num(np.sort(kept, axis=1), nan=-1).astype(int)
+    at, worth = padded(likely.nonzero()[1], counts), padded(worth[likely], counts, -np.inf)
+    near = np.abs(at[:, :, None] - at[:, None]) < REFRACTORY
+    rank = np.argsort(np.argsort(-worth, axis=1, kind="stable"), axis=1)
+    better = near & (rank[:, :, None] > rank[:, None])
+    left, kept = worth > -np.inf, np.zeros(at.shape, bool)
+    while left.any():  # each that is the best of those near it, at once
+        best = left & ~(better & left[:, None]).any(axis=2)
+        kept |= best
+        left &= ~(near & best[:, None]).any(axis=2)
+    order = np.argsort(np.where(kept, -worth, np.inf), axis=1)[:, :MAX_CANDIDATES]
+    chosen = np.full((len(at), MAX_CANDIDATES), np.inf)
+    chosen[:, : order.shape[1]] = pick(np.where(kept, at, np.inf), order)
+    chosen.sort(axis=1)
+    return np.where(np.isinf(chosen), -1, chosen).astype(int)
 
 
 def _main(shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -7,6 +7,7 @@ about as long as from its onset to that of QRS.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from ecgclip.ecg import AVF, II, III, V1, I
 from ecgclip.measure.atrial import flutter_wave
-from ecgclip.measure.batch import NAN, Batch, Columns, cut_beats, known_median, median_of_groups, padded, put
+from ecgclip.measure.batch import NAN, Batch, Columns, cut_beats, known_median, median_of_groups, padded, pick, put
 from ecgclip.measure.limits import THRESHOLDS, limits_of
 from ecgclip.measure.p_rhythm import MIN_P, Train, cost_of_missing, is_clear, lay_train, with_hidden
 from ecgclip.measure.p_search import (
@@ -132,6 +133,7 @@ def measure_atria(batch: Batch, values: Columns) -> list[Atria]:
         Fields of a `Measurement` that are measured before, as columns.
     """
     values = {name: np.asarray(values[name], float) for name in READ}
+    values["flutter_margin"] = flutter_margin(values)
     lead_rows = np.flatnonzero(batch.mask)
     if batch.mask[I] and batch.mask[II]:  # the other limb leads follow from them
         lead_rows = lead_rows[(lead_rows <= II) | (lead_rows >= V1)]
@@ -140,7 +142,7 @@ def measure_atria(batch: Batch, values: Columns) -> list[Atria]:
     searched = np.flatnonzero(batch.counts >= MIN_P)
     if len(searched) and len(lead_rows) and batch.samples >= SHORTEST_S * RATE:
         part = batch if len(searched) == len(batch) else batch.of(searched)
-        put(out, searched, _measure_searched(part, lead_rows, _of(values, searched)))
+        _put(out, searched, _measure_searched(part, lead_rows, _of(values, searched)))
     waves, retrograde = out.pop("at", np.empty((len(batch), 0))), out.pop("retrograde", [None] * len(batch))
     by_beat = [out.pop(name) for name in BY_BEAT]
     flutter, lengths = out.pop("flutter_mv"), (~np.isnan(waves)).sum(axis=1).tolist()
@@ -157,30 +159,48 @@ def _of(values: Columns, rows: np.ndarray) -> Columns:
     return {name: column[rows] for name, column in values.items()}
 
 
+def _put(into: Columns, rows: np.ndarray, values: Columns) -> None:
+    """As `put`; where `rows` are all windows, their columns as they are."""
+    if len(rows) == len(into["p_certainty"]):
+        into |= values
+    else:
+        put(into, rows, values)
+
+
 def _measure_searched(batch: Batch, lead_rows: np.ndarray, values: Columns) -> Columns:
     """The fields of `Atria` of windows with beats enough, from the leads `lead_rows`, int (leads,)."""
-    leads = batch.signal[:, lead_rows]
-    peaks = padded(batch.at, batch.counts)
+    leads = np.take(batch.signal, lead_rows, axis=1)
     rest = take_away_beats(leads, batch, values)
     found, train = _best_trains(rest, lead_rows, batch, values["p_consistency"])
     certainty = p_certainty(values, train)
     likely = np.flatnonzero((certainty > 0) & (train.length > 0))
     out: Columns = {"p_certainty": certainty}
     if len(likely):
-        some = [x if len(likely) == len(batch) else x.of(likely) for x in (rest, found, train)]
-        put(out, likely, _measure_train(*some, leads[likely], peaks[likely], _of(values, likely)))
+        peaks, values = padded(batch.at, batch.counts)[likely], _of(values, likely)
+        with_beats = lambda rows: leads[likely[rows]]
+        of_train = _measure_train(rest.of(likely), found.of(likely), train.of(likely), with_beats, peaks, values)
+        _put(out, likely, of_train)
     return out | _fibrillation(rest, lead_rows, out.get("at", np.empty((len(batch), 0))))
 
 
 def _measure_train(
-    rest: Rest, found: Candidates, train: Train, leads: np.ndarray, peaks: np.ndarray, values: Columns
+    rest: Rest,
+    found: Candidates,
+    train: Train,
+    with_beats: Callable[[np.ndarray], np.ndarray],
+    peaks: np.ndarray,
+    values: Columns,
 ) -> Columns:
-    """The fields of `Atria` of windows with a train of P waves."""
+    """The fields of `Atria` of windows with a train of P waves.
+
+    with_beats: gives the leads (m, leads, samples), beats and all, of some of the windows, int (m,)
+    """
     waves = _all_waves(found, train, peaks, rest)
     conduction = _conduction(waves, train, peaks, rest)
-    unlocked = conduction["p_unlocked"] >= THRESHOLDS["p_unlocked"]
-    if unlocked.any():
-        train = with_hidden(train, unlocked, leads, rest.blind, peaks)
+    unlocked = np.flatnonzero(conduction["p_unlocked"] >= THRESHOLDS["p_unlocked"])
+    hidden = with_hidden(train, unlocked, with_beats(unlocked), rest.blind, peaks)
+    if hidden is not train:
+        train = hidden
         waves = _all_waves(found, train, peaks, rest)
         conduction = _conduction(waves, train, peaks, rest)
     return {
@@ -220,7 +240,7 @@ def _best_trains(
 def p_certainty(values: Columns, train: Train | None) -> np.ndarray:
     """How certain P waves are, (n,): above 1 there are some, below -1 none. From the P before QRS, or from a train.
 
-    Flutter waves are not P waves.
+    Flutter waves are not P waves; how clear those are is `flutter_margin` in the values.
     """
     consistency = (values["p_consistency"] - CONSISTENCY[0]) / CONSISTENCY[1]
     height = (np.log(np.maximum(values["p_height_mv"], 1e-4)) - np.log(HEIGHT_MV[0])) / HEIGHT_MV[1]
@@ -234,7 +254,7 @@ def p_certainty(values: Columns, train: Train | None) -> np.ndarray:
         zones = (SEEN, FIT, (-STEADY[0], STEADY[1]), COUNT)
         of_train = [(number - middle) / half for number, (middle, half) in zip(numbers, zones, strict=True)]
         certainty = np.fmax(certainty, np.min(of_train, axis=0) - np.minimum(chaos, CHAOS_MOST))
-    return np.clip(np.fmin(certainty, 1 - flutter_margin(values)), -MOST, MOST)
+    return np.maximum(np.minimum(np.fmin(certainty, 1 - values["flutter_margin"]), MOST), -MOST)
 
 
 def flutter_margin(values: Columns) -> np.ndarray:
@@ -246,7 +266,7 @@ def flutter_margin(values: Columns) -> np.ndarray:
 def _flutter_waves(batch: Batch, values: Columns) -> np.ndarray:
     """The flutter wave of each lead as of `flutter_wave`, (n, 12); NaN where flutter waves are far from clear."""
     waves = np.full((len(batch), 12), NAN)
-    for i in np.flatnonzero(flutter_margin(values) > -FLUTTER_DOUBT):
+    for i in np.flatnonzero(values["flutter_margin"] > -FLUTTER_DOUBT):
         waves[i] = flutter_wave(batch.signal[i], batch.mask, batch.peaks[i], values["atrial_rate"][i])
     return waves
 
@@ -259,15 +279,16 @@ def _all_waves(found: Candidates, train: Train, peaks: np.ndarray, rest: Rest) -
     """The P waves of the trains and those beside them, and what becomes of each."""
     at = _with_extra(found, train, peaks, rest)
     # early in a train that goes on in its own time, or that starts anew behind it
-    premature = np.diff(at, axis=1, prepend=-np.inf) < PREMATURE * train.period[:, None]
+    premature = np.zeros(at.shape, bool)
+    premature[:, 1:] = at[:, 1:] - at[:, :-1] < PREMATURE * train.period[:, None]
     there = ~np.isnan(at)
     after = np.where(there, _beats_before(peaks, at + PQ[0]), -1)
-    next_after = np.append(after[:, 1:], np.full((len(at), 1), -1), axis=1)
+    next_after = np.concatenate([after[:, 1:], np.full((len(at), 1), -1)], axis=1)
     distance = _peak(peaks, after) - at  # NaN behind the last beat
     conducted = there & (distance <= PQ[1]) & (next_after != after)
     before = np.maximum(_beats_before(peaks, at - 1) - 1, 0)
     since = at - _peak(peaks, before)
-    blocked = ~np.take_along_axis(rest.usual, before, axis=1) & (since < CLEAR_AFTER) & (since > 0)
+    blocked = ~pick(rest.usual, before) & (since < CLEAR_AFTER) & (since > 0)
     near = (np.abs(at[:, :, None] - peaks[:, None]) < PQ[0]).any(axis=2)
     inside = (at > peaks[:, :1]) & (at < np.fmax.reduce(peaks, axis=1)[:, None])  # a beat at the edge may be missed
     dropped = ~conducted & ~blocked & ~near & inside
@@ -294,12 +315,13 @@ def _beats_before(peaks: np.ndarray, at: np.ndarray) -> np.ndarray:
 def _peak(peaks: np.ndarray, beat: np.ndarray) -> np.ndarray:
     """The R peaks of beats, int (n, ...); NaN of those that there are not."""
     none = np.full((len(peaks), 1), NAN)
-    return np.take_along_axis(np.append(peaks, none, axis=1), beat, axis=1)
+    return pick(np.concatenate([peaks, none], axis=1), beat)
 
 
 def _within(where: np.ndarray, at: np.ndarray) -> np.ndarray:
     """Whether each of `at` (n, most) lies where a bool (n, samples) says; False of NaN."""
-    return np.take_along_axis(where, np.rint(np.nan_to_num(at)).astype(int), axis=1) & ~np.isnan(at)
+    there = ~np.isnan(at)
+    return pick(where, np.rint(np.where(there, at, 0)).astype(int)) & there
 
 
 def _behind(at: np.ndarray, peaks: np.ndarray) -> np.ndarray:
@@ -315,7 +337,7 @@ def _alike(distance: np.ndarray) -> np.ndarray:
 def _conduction(waves: _Waves, train: Train, peaks: np.ndarray, rest: Rest) -> Columns:
     """PR of the conducted beats, and P waves that are not conducted."""
     beat = np.maximum(waves.of_beat, 0)
-    pr = np.where(np.take_along_axis(rest.usual, beat, axis=1), waves.pr, NAN)
+    pr = np.where(pick(rest.usual, beat), waves.pr, NAN)
     conducted, beats = (~np.isnan(pr)).sum(axis=1), (~np.isnan(peaks)).sum(axis=1)
     same = _alike(pr).max(axis=1)
     could = (rest.usual & (peaks > waves.at[:, :1] + PQ[0]) & (peaks > PQ[1])).sum(axis=1)
@@ -327,7 +349,7 @@ def _conduction(waves: _Waves, train: Train, peaks: np.ndarray, rest: Rest) -> C
     dropped = waves.dropped & ~waves.premature & ~follows
     locked = np.minimum(np.maximum(same, follows.sum(axis=1)) / np.maximum(could, 1), 1)
     enough = conducted >= MIN_CONDUCTED
-    rr_before = np.take_along_axis(np.diff(peaks, axis=1, prepend=NAN), beat, axis=1)
+    rr_before = _peak(peaks, beat) - _peak(peaks, beat - 1)  # NaN of the first
     return {
         "p_unlocked": np.where(could >= MIN_CONDUCTED, 1 - locked, NAN),
         "pr_range_ms": np.where(enough, _range(pr) * MS, NAN),
@@ -343,7 +365,7 @@ def _range(x: np.ndarray) -> np.ndarray:
     """Between which quantiles each row of (n, most) ranges, (n,)."""
     x, last = np.sort(x, axis=1), np.maximum((~np.isnan(x)).sum(axis=1, keepdims=True) - 1, 0)
     at = last * np.array(TRIM)
-    low, high = (np.take_along_axis(x, k.astype(int), axis=1) for k in (np.floor(at), np.ceil(at)))
+    low, high = (pick(x, k.astype(int)) for k in (np.floor(at), np.ceil(at)))
     quantiles = low + (at - np.floor(at)) * (high - low)
     return quantiles[:, 1] - quantiles[:, 0]
 
@@ -370,8 +392,8 @@ def _dropped_runs(waves: _Waves, train: Train) -> np.ndarray:
 def _pauses(waves: _Waves, train: Train, peaks: np.ndarray) -> Columns:
     """P waves that did not come, and those in the longest R-R."""
     rr = np.diff(peaks, axis=1)
-    longest = np.argmax(np.nan_to_num(rr), axis=1)[:, None]
-    low, high = (np.take_along_axis(peaks, k, axis=1) for k in (longest, longest + 1))
+    longest = np.argmax(np.where(np.isnan(rr), 0, rr), axis=1)[:, None]
+    low, high = pick(peaks, longest), pick(peaks, longest + 1)
     inside = (waves.at > low + PQ[0]) & (waves.at < high - PQ[0]) & (waves.of_beat != longest + 1)
     length = (high - low)[:, 0]
     many = length / train.period
@@ -443,7 +465,7 @@ def _before_beats(rest: Rest, peaks: np.ndarray, course: np.ndarray) -> tuple[np
     there = ~np.isnan(peaks)
     reach = cut_beats(rest.signal, there.nonzero()[0], peaks[there].astype(int), PQ[1] + HALF, HALF - PQ[0] + 1)
     waves, stop = np.empty((*reach.shape[:2], len(places))), np.cumsum(there.sum(axis=1))
-    for kernel, beats in zip(at_place, map(slice, np.append(0, stop), stop), strict=False):
+    for kernel, beats in zip(at_place, map(slice, stop - there.sum(axis=1), stop), strict=True):
         waves[beats] = (reach[beats].reshape(-1, reach.shape[2]) @ kernel).reshape(-1, *waves.shape[1:])
     highest = np.argmax((waves**2).sum(axis=1), axis=1)
     top, before = np.zeros(there.shape, int), np.zeros((*there.shape, reach.shape[1]))
