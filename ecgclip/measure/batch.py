@@ -359,6 +359,11 @@ def median_of_groups(x: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return out
 
 
+def parts(n: int, most: int) -> list[slice]:
+    """0 to n in turn, at most so many at a time."""
+    return [slice(i, min(i + most, n)) for i in range(0, n, most)]
+
+
 def known_median(x: np.ndarray) -> np.ndarray:
     """The median of each row of (n, most) without its NaN, (n,); NaN of a row without a number."""
     x, count, every = np.sort(x, axis=1), (~np.isnan(x)).sum(axis=1), np.arange(len(x))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ecgclip.measure.batch import NAN, known_median, pick
+from ecgclip.measure.batch import NAN, known_median, parts, pick
 from ecgclip.measure.p_search import HALF, MAX_CANDIDATES, REFRACTORY, Candidates, Rest
 from ecgclip.peaks import cut_beats
 
@@ -33,6 +33,7 @@ WIDE, CORE = 12, 7  # on either side: a curve through what lies outside the core
 MOVED = 4  # samples: so far from the middle, at most
 HALF_HEIGHT, HALF_FIT = 0.5, 0.75  # of P's height, and the correlation with it
 KEPT = 0.25  # of the period: a P-P interval that differs more is not part of the train's rhythm
+AT_A_TIME = 1000  # pairs of candidates: what is in work then stays in the processor's cache
 COVERED = 0.4  # share of QRS in 90 ms around the top of P from which P is hidden
 
 
@@ -135,7 +136,10 @@ def _best_ends(
     # all pairs of candidates, the later one before the window and the earlier one
     pairs = (index < index[:, None])[:, None] & (index[:, None] < counts)[:, :, None]
     later, window, earlier = np.nonzero(pairs)
-    steps = _cost_of_steps(at[window, earlier], at[window, later], cost, window)
+    steps = np.empty((len(window), len(PERIODS)))
+    for some in parts(len(window), AT_A_TIME):
+        w = window[some]
+        steps[some] = _cost_of_steps(at[w, earlier[some]], at[w, later[some]], cost, w)
     start, gained = 0, np.zeros(best.shape)
     for i, many in enumerate((counts > index[:, None]).sum(axis=1).tolist()):
         if i and many:
@@ -150,10 +154,10 @@ def _cost_of_steps(first: np.ndarray, second: np.ndarray, cost: np.ndarray, wind
     """What it costs trains of each period to go from P to P: (pairs, periods)."""
     gap = second - first
     ratio = gap[:, None] / PERIODS
-    steps = np.clip(np.rint(ratio), 1, LONGEST_STEP)
-    total = STRAY_COST / STRAY**2 * (ratio / steps - 1) ** 2 * steps
+    steps = np.minimum(np.maximum(np.rint(ratio), 1), LONGEST_STEP)
+    total = STRAY_COST / STRAY**2 * (ratio - steps) ** 2 / steps
     half, third, two_thirds = (cost[window, (first + gap * part).astype(int)][:, None] for part in PARTS)
-    total += np.where(steps == 2, half, 0) + np.where(steps == 3, third + two_thirds, 0)
+    total += (steps == 2) * half + (steps == 3) * (third + two_thirds)
     return np.where((ratio > RESETS[0]) & (ratio < RESETS[1]), np.minimum(total, RESET), total)
 
 

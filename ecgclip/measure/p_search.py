@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ecgclip.measure.batch import NAN, Batch, Columns, cut_beats, median_of_groups, padded, pick
+from ecgclip.measure.batch import NAN, Batch, Columns, cut_beats, median_of_groups, padded, parts, pick
 from ecgclip.measure.beats import SAME_SHAPE
 from ecgclip.peaks import RATE
 
@@ -36,7 +36,7 @@ OPEN = 0.6  # of P's energy: so much of it must lie outside QRS
 MIN_HEIGHT, MIN_FIT = 0.35, 0.4  # of the usual P, and correlation with its shape over all leads
 REFRACTORY = 20  # samples: no second P sooner
 MAX_CANDIDATES = 26
-FFT_WINDOWS = 4  # windows that are filtered at a time: the spectra of more are too large for a processor's cache
+AT_A_TIME = 8  # windows whose beats are taken away at a time: what is in work then stays in the processor's cache
 
 
 class Rest(NamedTuple):
@@ -88,63 +88,77 @@ class Candidates(NamedTuple):
 
 
 class _Classes(NamedTuple):
-    """The beats of all windows by the shape of QRS, the beats of a class one after the other.
+    """The beats of some windows by the shape of QRS, the beats of a class one after the other.
 
-    order: int (beats,), which beat of the batch
+    window, at: int (beats,)
+    t_end: int (beats,), samples after R
     counts: int (classes,), beats of each
     first, last, end: int (classes,), of QRS and the end of T, samples from `QRS_BEFORE` before R
     """
 
-    order: np.ndarray
+    window: np.ndarray
+    at: np.ndarray
+    t_end: np.ndarray
     counts: np.ndarray
     first: np.ndarray
     last: np.ndarray
     end: np.ndarray
 
 
-def take_away_beats(leads: np.ndarray, batch: Batch, values: Columns) -> Rest:
+def take_away_beats(batch: Batch, lead_rows: np.ndarray, values: Columns) -> Rest:
     """Take the QRS-T of each beat away, as the median of its class has it, T fitted in height and time.
 
     Parameters
     ----------
-    leads : float (n, leads, samples)
     batch : Batch
-        Of these n windows, each with a beat.
+        Each window has a beat.
+    lead_rows : int (leads,)
+        The leads from which they are taken away.
     values : dict
         Fields of a `Measurement`, (n,): qrs_ms, qt_ms, pr_ms, p_consistency.
     """
-    kind = _kinds(leads, batch)
-    order = np.lexsort((kind, batch.window))
-    counts = np.unique(batch.window * (kind.max() + 1) + kind, return_counts=True)[1]
-    ends = _t_ends(batch, values)[order]
+    n, samples = len(batch), batch.samples
+    signal, blind, dim = np.empty((n, len(lead_rows), samples)), np.zeros((n, samples), bool), np.zeros((n, samples), bool)
+    ends, kind, stop = _t_ends(batch, values), np.empty(len(batch.at), int), np.append(0, np.cumsum(batch.counts))
+    for some in parts(n, AT_A_TIME):
+        leads = np.take(batch.signal[some], lead_rows, axis=1)
+        beats = slice(stop[some.start], stop[some.stop])
+        window, at = batch.window[beats] - some.start, batch.at[beats]
+        kind[beats] = _kinds(leads, window, at, batch.counts[some])
+        classes, fitted = _fit(leads, window, at, ends[beats], kind[beats])
+        _subtract(leads, blind[some], dim[some], classes, fitted)
+        signal[some] = _band_pass(leads) * np.where(blind[some], 0.0, 1.0)[:, None]
+    return Rest(signal, blind, dim, padded(kind == 0, batch.counts, False))
+
+
+def _fit(
+    leads: np.ndarray, window: np.ndarray, at: np.ndarray, ends: np.ndarray, kind: np.ndarray
+) -> tuple[_Classes, np.ndarray]:
+    """The beats by class, and what is taken away of each from `QRS_BEFORE` before R: (beats, leads, samples)."""
+    order = np.lexsort((kind, window))
+    counts = np.unique(window * (kind.max() + 1) + kind, return_counts=True)[1]
+    window, at, ends = window[order], at[order], ends[order]
     end = QRS_BEFORE + median_of_groups(ends, counts).astype(int)
-    beats = cut_beats(leads, batch.window[order], batch.at[order], QRS_BEFORE, end.max() - QRS_BEFORE + TAIL)
+    beats = cut_beats(leads, window, at, QRS_BEFORE, end.max() - QRS_BEFORE + TAIL)
     course = median_of_groups(beats, counts)
-    classes = _Classes(order, counts, *_qrs_extent(course), end)
-    fitted = _fitted(beats, course, classes)
-    rest, blind, dim = _subtract(leads, batch, classes, ends, fitted)
-    rest = _band_pass(rest)
-    rest *= ~blind[:, None]
-    usual = padded(kind == 0, batch.counts, False)
-    return Rest(rest, blind, dim, usual)
+    classes = _Classes(window, at, ends, counts, *_qrs_extent(course), end)
+    return classes, _fitted(beats, course, classes)
 
 
-def _subtract(
-    leads: np.ndarray, batch: Batch, classes: _Classes, ends: np.ndarray, fitted: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The leads less the fitted beats, each until its own end of T has passed; and where QRS, and where QRS or T is."""
-    n = batch.samples
-    rest, blind, dim = leads.copy(), np.zeros((len(batch), n), bool), np.zeros((len(batch), n), bool)
-    at = batch.at[classes.order]
-    first, last, end = (np.repeat(x, classes.counts) - QRS_BEFORE for x in classes[2:])
-    high = np.minimum(at + np.minimum(ends, end) + TAIL, n)
+def _subtract(leads: np.ndarray, blind: np.ndarray, dim: np.ndarray, classes: _Classes, fitted: np.ndarray) -> None:
+    """Take the fitted beats away, each until its own end of T has passed, and mark where QRS, and where QRS or T is.
+
+    leads: (n, leads, samples), blind, dim: (n, samples); they are changed in place
+    """
+    at, n = classes.at, leads.shape[2]
+    first, last, end = (np.repeat(x, classes.counts) - QRS_BEFORE for x in classes[-3:])
+    high = np.minimum(at + np.minimum(classes.t_end, end) + TAIL, n)
     bounds = (np.maximum(at - QRS_BEFORE, 0), at, high, np.maximum(at + first - 1, 0), at + last + BESIDE)
-    windows = batch.window[classes.order].tolist()
-    for i, wave, low, r, high, start, stop in zip(windows, fitted, *(x.tolist() for x in bounds), strict=True):
-        rest[i, :, low:high] -= wave[:, low - r + QRS_BEFORE : high - r + QRS_BEFORE]
-        dim[i, r:high] = True
-        blind[i, start:stop] = True
-    return rest, blind, dim
+    beats = zip(classes.window.tolist(), fitted, *(x.tolist() for x in bounds), strict=True)
+    for i, wave, low, r, stop, qrs_on, qrs_off in beats:
+        leads[i, :, low:stop] -= wave[:, low - r + QRS_BEFORE : stop - r + QRS_BEFORE]
+        dim[i, r:stop] = True
+        blind[i, qrs_on:qrs_off] = True
 
 
 def _t_ends(batch: Batch, values: Columns) -> np.ndarray:
@@ -159,11 +173,11 @@ def _t_ends(batch: Batch, values: Columns) -> np.ndarray:
     return np.maximum(np.minimum(usual, before_p), T_END[0]).astype(int)
 
 
-def _kinds(leads: np.ndarray, batch: Batch) -> np.ndarray:
+def _kinds(leads: np.ndarray, window: np.ndarray, at: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """The shape of QRS of each beat, int (beats,): 0 is the commonest of its window."""
-    shapes = cut_beats(leads, batch.window, batch.at, QRS_BEFORE, QRS_AFTER)
+    shapes = cut_beats(leads, window, at, QRS_BEFORE, QRS_AFTER)
     shapes -= shapes.mean(axis=2, keepdims=True)
-    there = np.arange(batch.counts.max()) < batch.counts[:, None]
+    there = np.arange(counts.max()) < counts[:, None]
     of_window = np.zeros((*there.shape, shapes[0].size))
     of_window[there] = shapes.reshape(len(shapes), -1)
     product = of_window @ of_window.transpose(0, 2, 1)
@@ -244,14 +258,10 @@ def _band_pass(x: np.ndarray) -> np.ndarray:
     size = 1 << (n + RATE).bit_length()
     hertz = np.fft.rfftfreq(size, 1 / RATE)
     gain = 1 / (1 + (BAND[0] / np.maximum(hertz, 1e-3)) ** 4) / (1 + (hertz / BAND[1]) ** 8)
-    wide, passed = np.empty((*x.shape[:2], n + 2 * edge)), np.empty(x.shape)
+    wide = np.empty((*x.shape[:2], n + 2 * edge))
     np.subtract(x, x.mean(axis=2, keepdims=True), out=wide[:, :, edge:-edge])
     wide[:, :, :edge], wide[:, :, -edge:] = wide[:, :, edge, None], wide[:, :, -edge - 1, None]
-    for some in map(slice, range(0, len(x), FFT_WINDOWS), range(FFT_WINDOWS, len(x) + FFT_WINDOWS, FFT_WINDOWS)):
-        spectrum = np.fft.rfft(wide[some], size)
-        spectrum *= gain
-        passed[some] = np.fft.irfft(spectrum, size)[:, :, edge : edge + n]
-    return passed
+    return np.fft.irfft(np.fft.rfft(wide, size) * gain, size)[:, :, edge : edge + n]
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -324,45 +334,44 @@ def _match(rest: Rest, energy: np.ndarray, shape: np.ndarray) -> Candidates:
     along = _correlate((by_lead[:, None] @ rest.signal)[:, 0], course)
     own = _correlate(~rest.blind, course**2)  # the energy of P, where QRS does not hide it
     height = along / np.maximum(own, 1e-9)
-    fit = along / np.sqrt(np.maximum(own * energy, 1e-12))
-    likely = (own > OPEN * (course**2).sum(axis=1, keepdims=True)) & (height > MIN_HEIGHT) & (fit > MIN_FIT)
-    likely[:, 1:-1] &= (height[:, 1:-1] >= height[:, :-2]) & (height[:, 1:-1] > height[:, 2:])
-    likely[:, [0, -1]] = False
-    at = _apart(likely, np.minimum(height, 1) * fit)
-    window, there = np.nonzero(at >= 0)[0], at >= 0
-    tops = at[there]
-    before, top, after = (height[window, tops + k] for k in (-1, 0, 1))
-    bend = before - 2 * top + after
-    shift = 0.5 * (before - after) / np.minimum(bend, -1e-9)  # the top of a parabola
-    columns = [np.full(at.shape, NAN) for _ in range(3)]
-    for column, of_tops in zip(columns, (tops + np.clip(shift, -0.5, 0.5), top, fit[window, tops]), strict=True):
-        column[there] = of_tops
+    inner = height[:, 1:-1]
+    window, at = np.nonzero((inner >= height[:, :-2]) & (inner > height[:, 2:]) & (inner > MIN_HEIGHT))
+    at += 1
+    open_, top = own[window, at], height[window, at]
+    fit = along[window, at] / np.sqrt(np.maximum(open_ * energy[window, at], 1e-12))
+    likely = (open_ > OPEN * (course**2).sum(axis=1)[window]) & (fit > MIN_FIT)
+    likely[likely] = _apart(window[likely], at[likely], (np.minimum(top, 1) * fit)[likely])
+    window, at, top, fit = window[likely], at[likely], top[likely], fit[likely]
+    before, after = height[window, at - 1], height[window, at + 1]
+    shift = 0.5 * (before - after) / np.minimum(before - 2 * top + after, -1e-9)  # the top of a parabola
+    there = np.arange(MAX_CANDIDATES) < np.bincount(window, minlength=len(shape))[:, None]
+    columns = np.full((3, *there.shape), NAN)
+    columns[:, there] = at + np.minimum(np.maximum(shift, -0.5), 0.5), top, fit
     return Candidates(*columns, course, by_lead)
 
 
-def _apart(likely: np.ndarray, worth: np.ndarray) -> np.ndarray:
-    """Of the likely samples (n, samples), the best first, those that are `REFRACTORY` or more apart.
+def _apart(window: np.ndarray, at: np.ndarray, worth: np.ndarray) -> np.ndarray:
+    """Which of the waves are left when the best come first and none is nearer than `REFRACTORY` to another, bool (waves,).
 
-    Returns
-    -------
-    int (n, MAX_CANDIDATES)
-        By time; -1 behind the last one.
+    Parameters
+    ----------
+    window, at : int (waves,)
+        The window and the place of each, window by window.
+    worth : float (waves,)
     """
-    counts = likely.sum(axis=1)
-    at, worth = padded(likely.nonzero()[1], counts), padded(worth[likely], counts, -np.inf)
+    counts = np.bincount(window)
+    there = np.arange(counts.max(initial=0)) < counts[:, None]
+    at, worth = padded(at, counts), padded(worth, counts, -np.inf)
+    order = np.argsort(-worth, axis=1, kind="stable")
+    rank = np.argsort(order, axis=1)
     near = np.abs(at[:, :, None] - at[:, None]) < REFRACTORY
-    rank = np.argsort(np.argsort(-worth, axis=1, kind="stable"), axis=1)
     better = near & (rank[:, :, None] > rank[:, None])
-    left, kept = worth > -np.inf, np.zeros(at.shape, bool)
-    while left.any():  # each that is the best of those near it, at once
+    left, kept = there.copy(), np.zeros(there.shape, bool)
+    while left.any():  # each that is the best of those near it
         best = left & ~(better & left[:, None]).any(axis=2)
         kept |= best
         left &= ~(near & best[:, None]).any(axis=2)
-    order = np.argsort(np.where(kept, -worth, np.inf), axis=1)[:, :MAX_CANDIDATES]
-    chosen = np.full((len(at), MAX_CANDIDATES), np.inf)
-    chosen[:, : order.shape[1]] = pick(np.where(kept, at, np.inf), order)
-    chosen.sort(axis=1)
-    return np.where(np.isinf(chosen), -1, chosen).astype(int)
+    return (kept & (pick(np.cumsum(pick(kept, order), axis=1), rank) <= MAX_CANDIDATES))[there]
 
 
 def _main(shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

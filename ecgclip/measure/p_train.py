@@ -169,15 +169,14 @@ def _put(into: Columns, rows: np.ndarray, values: Columns) -> None:
 
 def _measure_searched(batch: Batch, lead_rows: np.ndarray, values: Columns) -> Columns:
     """The fields of `Atria` of windows with beats enough, from the leads `lead_rows`, int (leads,)."""
-    leads = np.take(batch.signal, lead_rows, axis=1)
-    rest = take_away_beats(leads, batch, values)
+    rest = take_away_beats(batch, lead_rows, values)
     found, train = _best_trains(rest, lead_rows, batch, values["p_consistency"])
     certainty = p_certainty(values, train)
     likely = np.flatnonzero((certainty > 0) & (train.length > 0))
     out: Columns = {"p_certainty": certainty}
     if len(likely):
         peaks, values = padded(batch.at, batch.counts)[likely], _of(values, likely)
-        with_beats = lambda rows: leads[likely[rows]]
+        with_beats = lambda rows: batch.signal[likely[rows]][:, lead_rows]
         of_train = _measure_train(rest.of(likely), found.of(likely), train.of(likely), with_beats, peaks, values)
         _put(out, likely, of_train)
     return out | _fibrillation(rest, lead_rows, out.get("at", np.empty((len(batch), 0))))
