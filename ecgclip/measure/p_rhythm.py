@@ -75,10 +75,6 @@ class Train(NamedTuple):
         squares = np.where(known, (self.pp - mean[:, None]) ** 2, 0).sum(axis=1) / count
         return np.sqrt(squares) / mean
 
-    def of(self, rows: np.ndarray) -> Train:
-        """Those of some of the windows, int (m,)."""
-        return Train(*(x[rows] for x in self))
-
 
 def cost_of_missing(rest: Rest) -> np.ndarray:
     """What it costs a train that a P with its top at each sample is not seen, (n, samples)."""
@@ -222,7 +218,7 @@ def with_hidden(train: Train, which: np.ndarray, leads: np.ndarray, blind: np.nd
     slow = (rr >= SLOW) & (np.abs(train.period / rr - 1) <= SAME_RATE)
     for i, x in zip(which, leads, strict=True):
         at = train.at[i, : train.length[i]]
-        hidden = _hidden(at, train.period[i], x, blind[i]) if slow[i] else ()
+        hidden = _hidden(at, train.period[i], x, blind[i]) if slow[i] else np.empty(0)
         if len(hidden):
             train = _with(train, i, hidden)
     return train

@@ -78,10 +78,6 @@ class Candidates(NamedTuple):
         """How much each looks like P, 0 to 1."""
         return np.minimum(self.height, 1) * self.fit
 
-    def of(self, rows: np.ndarray) -> Candidates:
-        """Those of some of the windows, int (m,)."""
-        return self if len(rows) == len(self.at) else Candidates(*(x[rows] for x in self))
-
 
 # ---------------------------------------------------------------------------------------------------------------------
 # The beats are taken away
@@ -118,7 +114,11 @@ def take_away_beats(batch: Batch, lead_rows: np.ndarray, values: Columns) -> Res
         Fields of a `Measurement`, (n,): qrs_ms, qt_ms, pr_ms, p_consistency.
     """
     n, samples = len(batch), batch.samples
-    signal, blind, dim = np.empty((n, len(lead_rows), samples)), np.zeros((n, samples), bool), np.zeros((n, samples), bool)
+    signal, blind, dim = (
+        np.empty((n, len(lead_rows), samples)),
+        np.zeros((n, samples), bool),
+        np.zeros((n, samples), bool),
+    )
     ends, kind, stop = _t_ends(batch, values), np.empty(len(batch.at), int), np.append(0, np.cumsum(batch.counts))
     for some in parts(n, AT_A_TIME):
         leads = np.take(batch.signal[some], lead_rows, axis=1)
@@ -127,7 +127,7 @@ def take_away_beats(batch: Batch, lead_rows: np.ndarray, values: Columns) -> Res
         kind[beats] = _kinds(leads, window, at, batch.counts[some])
         classes, fitted = _fit(leads, window, at, ends[beats], kind[beats])
         _subtract(leads, blind[some], dim[some], classes, fitted)
-        signal[some] = _band_pass(leads) * np.where(blind[some], 0.0, 1.0)[:, None]
+        np.multiply(_band_pass(leads), np.where(blind[some], 0.0, 1.0)[:, None], out=signal[some])
     return Rest(signal, blind, dim, padded(kind == 0, batch.counts, False))
 
 
@@ -261,7 +261,9 @@ def _band_pass(x: np.ndarray) -> np.ndarray:
     wide = np.empty((*x.shape[:2], n + 2 * edge))
     np.subtract(x, x.mean(axis=2, keepdims=True), out=wide[:, :, edge:-edge])
     wide[:, :, :edge], wide[:, :, -edge:] = wide[:, :, edge, None], wide[:, :, -edge - 1, None]
-    return np.fft.irfft(np.fft.rfft(wide, size) * gain, size)[:, :, edge : edge + n]
+    spectrum = np.fft.rfft(wide, size)
+    spectrum.view(float)[:] *= np.repeat(gain, 2)  # real and imaginary part
+    return np.fft.irfft(spectrum, size)[:, :, edge : edge + n]
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -301,13 +303,8 @@ def search(rest: Rest, shape: np.ndarray) -> Candidates:
     energy = _correlate(np.einsum("nls,nls->ns", rest.signal, rest.signal), np.ones((len(shape), 2 * HALF + 1)))
     found = _match(rest, energy, shape)
     for _ in range(ROUNDS - 1):
-        again = np.flatnonzero(~np.isnan(found.at[:, 2]))  # three waves or more
-        if not len(again):
-            break
-        rest_again = rest.of(again)
-        shape = _shape_anew(rest_again, found.of(again))
-        for old, new in zip(found, _match(rest_again, energy[again], shape), strict=True):
-            old[again] = new
+        enough = ~np.isnan(found.at[:, 2])
+        found = _match(rest, energy, np.where(enough[:, None, None], _shape_anew(rest, found), shape))
     return found
 
 
@@ -347,11 +344,11 @@ def _match(rest: Rest, energy: np.ndarray, shape: np.ndarray) -> Candidates:
     there = np.arange(MAX_CANDIDATES) < np.bincount(window, minlength=len(shape))[:, None]
     columns = np.full((3, *there.shape), NAN)
     columns[:, there] = at + np.minimum(np.maximum(shift, -0.5), 0.5), top, fit
-    return Candidates(*columns, course, by_lead)
+    return Candidates(columns[0], columns[1], columns[2], course, by_lead)
 
 
 def _apart(window: np.ndarray, at: np.ndarray, worth: np.ndarray) -> np.ndarray:
-    """Which of the waves are left when the best come first and none is nearer than `REFRACTORY` to another, bool (waves,).
+    """Which waves are left, bool (waves,), when the best come first and none is nearer than `REFRACTORY` to another.
 
     Parameters
     ----------
@@ -375,7 +372,7 @@ def _apart(window: np.ndarray, at: np.ndarray, worth: np.ndarray) -> np.ndarray:
 
 
 def _main(shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The main component of shapes (n, leads, samples): its course (n, samples), and how the leads see it (n, leads)."""
+    """The main component of shapes (n, leads, samples): its course (n, samples), and how the leads see it."""
     left, size, right = np.linalg.svd(shape, full_matrices=False)
     return right[:, 0] * size[:, :1], left[:, :, 0]
 

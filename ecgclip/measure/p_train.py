@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ecgclip.ecg import AVF, II, III, V1, I
-from ecgclip.measure.atrial import flutter_wave
+from ecgclip.measure.atrial import flutter_waves
 from ecgclip.measure.batch import NAN, Batch, Columns, cut_beats, known_median, median_of_groups, padded, pick, put
 from ecgclip.measure.limits import THRESHOLDS, limits_of
 from ecgclip.measure.p_rhythm import MIN_P, Train, cost_of_missing, is_clear, lay_train, with_hidden
@@ -94,7 +94,7 @@ class Atria:
     flat_between: float = NAN  # share of the time between P waves (QRS and T left out) in which the line is flat
     f_mv: float = NAN  # amplitude of what has the pace of fibrillatory waves in V1, QRS, T and P waves taken away
     f_share: float = NAN  # its part of all that is left there
-    flutter_mv: np.ndarray = field(default_factory=lambda: np.full(12, NAN))  # (12,) signed, as of `flutter_wave`
+    flutter_mv: np.ndarray = field(default_factory=lambda: np.full(12, NAN))  # (12,) signed, as of `flutter_waves`
     # of each beat: 1, 0 or NaN
     p_before: np.ndarray = field(default_factory=lambda: np.empty(0))  # a P wave of any shape
     p_early: np.ndarray = field(default_factory=lambda: np.empty(0))  # ... that is premature
@@ -143,7 +143,8 @@ def measure_atria(batch: Batch, values: Columns) -> list[Atria]:
     if len(searched) and len(lead_rows) and batch.samples >= SHORTEST_S * RATE:
         part = batch if len(searched) == len(batch) else batch.of(searched)
         _put(out, searched, _measure_searched(part, lead_rows, _of(values, searched)))
-    waves, retrograde = out.pop("at", np.empty((len(batch), 0))), out.pop("retrograde", [None] * len(batch))
+    waves = out.pop("at", np.empty((len(batch), 0)))
+    retrograde = [None if np.isnan(x) else bool(x) for x in out.pop("retrograde", np.full(len(batch), NAN)).tolist()]
     by_beat = [out.pop(name) for name in BY_BEAT]
     flutter, lengths = out.pop("flutter_mv"), (~np.isnan(waves)).sum(axis=1).tolist()
     atria = []
@@ -172,14 +173,13 @@ def _measure_searched(batch: Batch, lead_rows: np.ndarray, values: Columns) -> C
     rest = take_away_beats(batch, lead_rows, values)
     found, train = _best_trains(rest, lead_rows, batch, values["p_consistency"])
     certainty = p_certainty(values, train)
-    likely = np.flatnonzero((certainty > 0) & (train.length > 0))
-    out: Columns = {"p_certainty": certainty}
-    if len(likely):
-        peaks, values = padded(batch.at, batch.counts)[likely], _of(values, likely)
-        with_beats = lambda rows: batch.signal[likely[rows]][:, lead_rows]
-        of_train = _measure_train(rest.of(likely), found.of(likely), train.of(likely), with_beats, peaks, values)
-        _put(out, likely, of_train)
-    return out | _fibrillation(rest, lead_rows, out.get("at", np.empty((len(batch), 0))))
+    likely = (certainty > 0) & (train.length > 0)
+    if not likely.any():
+        return {"p_certainty": certainty, **_fibrillation(rest, lead_rows, np.empty((len(batch), 0)))}
+    with_beats = lambda rows: batch.signal[rows][:, lead_rows]
+    of_train = _measure_train(rest, found, train, with_beats, padded(batch.at, batch.counts), values)
+    out = {name: np.where(likely.reshape(-1, *(1,) * (x.ndim - 1)), x, NAN) for name, x in of_train.items()}
+    return out | {"p_certainty": certainty} | _fibrillation(rest, lead_rows, out["at"])
 
 
 def _measure_train(
@@ -214,9 +214,7 @@ def _measure_train(
     }
 
 
-def _best_trains(
-    rest: Rest, lead_rows: np.ndarray, batch: Batch, consistency: np.ndarray
-) -> tuple[Candidates, Train]:
+def _best_trains(rest: Rest, lead_rows: np.ndarray, batch: Batch, consistency: np.ndarray) -> tuple[Candidates, Train]:
     """The train of each window that brings most, of those that each first shape of P leads to."""
     cost = cost_of_missing(rest)
     sinus = sinus_shape(lead_rows)
@@ -263,10 +261,10 @@ def flutter_margin(values: Columns) -> np.ndarray:
 
 
 def _flutter_waves(batch: Batch, values: Columns) -> np.ndarray:
-    """The flutter wave of each lead as of `flutter_wave`, (n, 12); NaN where flutter waves are far from clear."""
-    waves = np.full((len(batch), 12), NAN)
-    for i in np.flatnonzero(values["flutter_margin"] > -FLUTTER_DOUBT):
-        waves[i] = flutter_wave(batch.signal[i], batch.mask, batch.peaks[i], values["atrial_rate"][i])
+    """The flutter waves as of `flutter_waves`, (n, 12); NaN where they are far from clear."""
+    waves, clear = np.full((len(batch), 12), NAN), np.flatnonzero(values["flutter_margin"] > -FLUTTER_DOUBT)
+    if len(clear):
+        waves[clear] = flutter_waves(batch.of(clear), values["atrial_rate"][clear])
     return waves
 
 
@@ -303,7 +301,7 @@ def _with_extra(found: Candidates, train: Train, peaks: np.ndarray, rest: Rest) 
     # At the same distance behind several beats it is what is left of T.
     extra = np.where(_alike(_behind(extra, peaks)) < MIN_P, extra, NAN)
     at = np.sort(np.concatenate([train.at, extra], axis=1), axis=1)
-    return at[:, : max((~np.isnan(at)).sum(axis=1))]
+    return at[:, : (~np.isnan(at)).sum(axis=1).max()]
 
 
 def _beats_before(peaks: np.ndarray, at: np.ndarray) -> np.ndarray:
@@ -513,11 +511,10 @@ def _near(at: np.ndarray, n: int) -> np.ndarray:
     return near
 
 
-def _retrograde(values: Columns) -> list[bool | None]:
-    """Whether P stands just before QRS and is inverted in II, III and aVF; None if P is small, or of its own there."""
+def _retrograde(values: Columns) -> np.ndarray:
+    """Whether P, 1 or 0, is just before QRS and inverted in II, III and aVF; NaN if P is small, or of its own there."""
     inferior = values["p_amplitude_mv"][:, [II, III, AVF]]
     known = (values["p_present"] == 1) & ~np.isnan(inferior).any(axis=1)
     inverted, upright = (inferior < -RETROGRADE_MV).all(axis=1), inferior[:, 0] > RETROGRADE_MV
     short = values["pr_ms"] < RETROGRADE_PR
-    flags = zip(known & (inverted | upright), inverted & short, strict=True)
-    return [bool(is_so) if told else None for told, is_so in flags]
+    return np.where(known & (inverted | upright), inverted & short, NAN)
