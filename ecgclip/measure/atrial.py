@@ -14,6 +14,8 @@ SLOWEST, SLOW = 40, 200  # waves per minute: the band of T waves
 FASTEST = 600  # waves per minute: all atrial waves are slower
 WIDTH = 25  # waves per minute: half the width of a peak in the spectrum
 SPECTRUM = 2048  # samples
+PACE = 60 * np.fft.rfftfreq(SPECTRUM, 1 / RATE)
+PACE = PACE[PACE < FASTEST]  # waves per minute: what is read of the spectrum
 HARMONICS, PHASES = 3, 48  # of a flutter wave, and the points of its course
 RATE_DOUBT = 2.0  # per minute: the spectrum tells the rate so well
 QRS = 6  # samples on either side of R that a line replaces
@@ -33,12 +35,10 @@ def measure_atrial_waves(batch: Batch) -> Columns:
     enough = between.sum(axis=1) >= RATE
     if not len(leads) or not enough.any():
         return {name: np.full(len(batch), NAN) for name in names}
-    pace = np.fft.rfftfreq(SPECTRUM, 1 / RATE) * 60
-    pace = pace[pace < FASTEST]
-    power = _power(batch.signal[:, leads, :SPECTRUM], between, len(pace))
-    inside = lambda low, high: (pace > low) & (pace < high)
+    power = _power(batch.signal[:, leads, :SPECTRUM], between, len(PACE))
+    inside = lambda low, high: (low < PACE) & (high > PACE)
     flutter = np.flatnonzero(inside(*FLUTTER_PER_MINUTE))
-    rate = pace[flutter[np.argmax(power[:, flutter], axis=1)]]
+    rate = PACE[flutter[np.argmax(power[:, flutter], axis=1)]]
     wave = (power * inside(rate[:, None] - WIDTH, rate[:, None] + WIDTH)).sum(axis=1)
     fast, slow = (power[:, inside(*band)].sum(axis=1) for band in ((FLUTTER_PER_MINUTE[0], FASTEST), (SLOWEST, SLOW)))
     # the power of a sine is a quarter of its squared amplitude on either side
