@@ -364,12 +364,6 @@ def parts(n: int, most: int) -> list[slice]:
     return [slice(i, min(i + most, n)) for i in range(0, n, most)]
 
 
-def known_median(x: np.ndarray) -> np.ndarray:
-    """The median of each row of (n, most) without its NaN, (n,); NaN of a row without a number."""
-    x, count, every = np.sort(x, axis=1), (~np.isnan(x)).sum(axis=1), np.arange(len(x))
-    return (x[every, np.maximum(count - 1, 0) // 2] + x[every, count // 2]) / 2
-
-
 def pick(x: np.ndarray, at: np.ndarray) -> np.ndarray:
     """What stands in each row of (n, most) at these places, int (n, ...): (n, ...)."""
     return x[np.arange(len(x)).reshape(-1, *(1,) * (at.ndim - 1)), at]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ecgclip.measure.batch import NAN, known_median, parts, pick
+from ecgclip.measure.batch import NAN, median_of_known, parts, pick
 from ecgclip.measure.p_search import HALF, MAX_CANDIDATES, REFRACTORY, Candidates, Rest
 from ecgclip.peaks import cut_beats
 
@@ -167,7 +167,7 @@ def _fill(found: Candidates, chosen: np.ndarray, period: np.ndarray, cost: np.nd
     step = np.arange(LONGEST_STEP)
     pp = np.where((kept[:, :, None] & (step < steps[:, :, None])), (gaps / steps)[:, :, None], NAN)
     pp = pp.reshape(len(at), -1)
-    period = np.where(kept.any(axis=1), known_median(pp), period)
+    period = np.where(kept.any(axis=1), median_of_known(pp), period)
     inside = np.where(kept[:, :, None] & (step > 0) & (step < steps[:, :, None]), step, NAN)
     inside = at[:, :-1, None] + gaps[:, :, None] * inside / steps[:, :, None]
     places = [*_beyond(found, at, worth, period, cost.shape[1]), inside.reshape(len(at), -1)]
@@ -214,7 +214,7 @@ def with_hidden(train: Train, which: np.ndarray, leads: np.ndarray, blind: np.nd
         Where QRS hides all else.
     peaks : float (n, most beats)
     """
-    rr = known_median(np.diff(peaks, axis=1))
+    rr = median_of_known(np.diff(peaks, axis=1))
     slow = (rr >= SLOW) & (np.abs(train.period / rr - 1) <= SAME_RATE)
     for i, x in zip(which, leads, strict=True):
         at = train.at[i, : train.length[i]]
@@ -244,7 +244,7 @@ def _with(train: Train, i: int, hidden: np.ndarray) -> Train:
     """The trains, that of window i with further P waves in the middles between the others."""
     at, worth = (np.pad(x, ((0, 0), (0, len(hidden))), constant_values=NAN) for x in (train.at, train.worth))
     n = train.length[i]
-    at[i, n : n + len(hidden)], worth[i, n : n + len(hidden)] = hidden, known_median(train.worth[i : i + 1])
+    at[i, n : n + len(hidden)], worth[i, n : n + len(hidden)] = hidden, median_of_known(train.worth[i : i + 1])
     order = np.argsort(at[i])
     at[i], worth[i] = at[i, order], worth[i, order]
     half = np.where(np.arange(len(at)) == i, 0.5, 1)

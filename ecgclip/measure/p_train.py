@@ -15,7 +15,7 @@ import numpy as np
 
 from ecgclip.ecg import AVF, II, III, V1, I
 from ecgclip.measure.atrial import flutter_waves
-from ecgclip.measure.batch import NAN, Batch, Columns, cut_beats, known_median, median_of_groups, padded, pick, put
+from ecgclip.measure.batch import NAN, Batch, Columns, cut_beats, median_of_groups, median_of_known, padded, pick, put
 from ecgclip.measure.limits import THRESHOLDS, limits_of
 from ecgclip.measure.p_rhythm import MIN_P, Train, cost_of_missing, is_clear, lay_train, with_hidden
 from ecgclip.measure.p_search import (
@@ -247,7 +247,7 @@ def p_certainty(values: Columns, train: Train | None) -> np.ndarray:
     chaos = np.maximum(values["rr_irregularity"] - CHAOS[0], 0) / CHAOS[1]
     certainty = np.where(certainty > 0, np.maximum(certainty - chaos, -CHAOS_LEAST), certainty)
     if train is not None:
-        numbers = (train.seen, known_median(train.worth), -train.pp_variation, train.length)
+        numbers = (train.seen, median_of_known(train.worth), -train.pp_variation, train.length)
         zones = (SEEN, FIT, (-STEADY[0], STEADY[1]), COUNT)
         of_train = [(number - middle) / half for number, (middle, half) in zip(numbers, zones, strict=True)]
         certainty = np.fmax(certainty, np.min(of_train, axis=0) - np.minimum(chaos, CHAOS_MOST))
@@ -354,7 +354,7 @@ def _conduction(waves: _Waves, train: Train, peaks: np.ndarray, rest: Rest) -> C
         "dropped": dropped.sum(axis=1).astype(float),
         "dropped_run": _dropped_runs(waves, train),
         "premature_dropped": (waves.dropped & waves.premature).sum(axis=1).astype(float),
-        "rp_ms": np.where(enough, known_median(rr_before - pr) * MS, NAN),
+        "rp_ms": np.where(enough, median_of_known(rr_before - pr) * MS, NAN),
     }
 
 
@@ -370,7 +370,7 @@ def _range(x: np.ndarray) -> np.ndarray:
 def _pr_growth(pr: np.ndarray, dropped: np.ndarray) -> np.ndarray:
     """Median over single dropped P waves: the PR before less the PR after, (n,) samples."""
     growth = pr[:, :-2] - pr[:, 2:]
-    return known_median(np.where(dropped[:, 1:-1], growth, NAN))
+    return median_of_known(np.where(dropped[:, 1:-1], growth, NAN))
 
 
 def _dropped_runs(waves: _Waves, train: Train) -> np.ndarray:
@@ -397,13 +397,13 @@ def _pauses(waves: _Waves, train: Train, peaks: np.ndarray) -> Columns:
     return {
         "missing": _missing(waves, train, peaks),
         "p_in_pause": inside.sum(axis=1).astype(float),
-        "pause_multiple": np.where(length > PAUSE * known_median(rr), np.abs(many - np.rint(many)), NAN),
+        "pause_multiple": np.where(length > PAUSE * median_of_known(rr), np.abs(many - np.rint(many)), NAN),
     }
 
 
 def _missing(waves: _Waves, train: Train, peaks: np.ndarray) -> np.ndarray:
     """How many P waves did not come between those that did, where there is no beat and none can hide, (n,)."""
-    pq = known_median(waves.pr)
+    pq = median_of_known(waves.pr)
     pq = np.where(np.isnan(pq), PQ[0], pq)
     gap = np.diff(waves.at, axis=1) / train.period[:, None]
     window, k = np.nonzero(gap > LATE)
