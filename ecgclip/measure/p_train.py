@@ -15,7 +15,18 @@ import numpy as np
 
 from ecgclip.ecg import AVF, II, III, V1, I
 from ecgclip.measure.atrial import flutter_waves
-from ecgclip.measure.batch import NAN, Batch, Columns, cut_beats, median_of_groups, median_of_known, padded, pick, put
+from ecgclip.measure.batch import (
+    NAN,
+    Batch,
+    Columns,
+    cut_beats,
+    median_of_groups,
+    median_of_known,
+    padded,
+    pick,
+    put,
+    quantile_of_known,
+)
 from ecgclip.measure.limits import THRESHOLDS, limits_of
 from ecgclip.measure.p_rhythm import MIN_P, Train, cost_of_missing, is_clear, lay_train, with_hidden
 from ecgclip.measure.p_search import (
@@ -349,22 +360,13 @@ def _conduction(waves: _Waves, train: Train, peaks: np.ndarray, rest: Rest) -> C
     rr_before = _peak(peaks, beat) - _peak(peaks, beat - 1)  # NaN of the first
     return {
         "p_unlocked": np.where(could >= MIN_CONDUCTED, 1 - locked, NAN),
-        "pr_range_ms": np.where(enough, _range(pr) * MS, NAN),
+        "pr_range_ms": np.where(enough, (quantile_of_known(pr, TRIM[1]) - quantile_of_known(pr, TRIM[0])) * MS, NAN),
         "pr_growth_ms": _pr_growth(waves.pr, dropped) * MS,
         "dropped": dropped.sum(axis=1).astype(float),
         "dropped_run": _dropped_runs(waves, train),
         "premature_dropped": (waves.dropped & waves.premature).sum(axis=1).astype(float),
         "rp_ms": np.where(enough, median_of_known(rr_before - pr) * MS, NAN),
     }
-
-
-def _range(x: np.ndarray) -> np.ndarray:
-    """Between which quantiles each row of (n, most) ranges, (n,)."""
-    x, last = np.sort(x, axis=1), np.maximum((~np.isnan(x)).sum(axis=1, keepdims=True) - 1, 0)
-    at = last * np.array(TRIM)
-    low, high = (pick(x, k.astype(int)) for k in (np.floor(at), np.ceil(at)))
-    quantiles = low + (at - np.floor(at)) * (high - low)
-    return quantiles[:, 1] - quantiles[:, 0]
 
 
 def _pr_growth(pr: np.ndarray, dropped: np.ndarray) -> np.ndarray:
