@@ -10,6 +10,7 @@ faster than any wave of the heart, out of a quiet stretch, and it comes back sev
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 
@@ -200,7 +201,7 @@ def bare_spikes(signal: np.ndarray, peaks: np.ndarray) -> np.ndarray:
     bare = after < FOLLOWED_SMEARED * height
     if not bare.any() or np.median(after / np.maximum(height, 1e-9)) < FOLLOWED_USUAL:
         return np.zeros(len(peaks), bool)
-    return bare & (spectral_share(beats, SMEARED_HALF) > SMEARED)
+    return bare & (spectral_share(band_powers(beats[:, :, : 2 * SMEARED_HALF])) > SMEARED)
 
 
 def course_of(beats: np.ndarray, at: int) -> tuple[np.ndarray, np.ndarray]:
@@ -210,12 +211,25 @@ def course_of(beats: np.ndarray, at: int) -> tuple[np.ndarray, np.ndarray]:
     return height, np.sqrt((course[:, :, at + SMEARED_AFTER[0] : at + SMEARED_AFTER[1]] ** 2).mean(axis=(1, 2)))
 
 
-def spectral_share(beats: np.ndarray, at: int, together: bool = False) -> np.ndarray:
-    """What (beats, leads, samples) have fast, of what they have slower, around a sample: (beats,), or all together."""
-    part = beats[:, :, at - SMEARED_HALF : at + SMEARED_HALF]
-    part = (part - part.mean(axis=2, keepdims=True)) * np.hanning(2 * SMEARED_HALF + 2)[1:-1]
-    power = (np.abs(np.fft.rfft(part, 64)) ** 2).sum(axis=1)
-    power = np.median(power, axis=0, keepdims=True) if together else power
-    hertz = np.fft.rfftfreq(64, 1 / RATE)
-    above, below = (power[:, (hertz > low) & (hertz < high)].mean(axis=1) for low, high in (SPIKE_BAND, QRS_BAND))
-    return above / np.maximum(below, 1e-12)
+def band_powers(parts: np.ndarray) -> np.ndarray:
+    """The power of (beats, leads, 2 SMEARED_HALF) around a sample, summed over the leads, (beats, frequencies).
+
+    Frequencies of `SPIKE_BAND` come first, then as many of `QRS_BAND`.
+    """
+    waves = parts.reshape(-1, parts.shape[2]) @ _spectrum()
+    return (waves**2).reshape(*parts.shape[:2], 2, waves.shape[1] // 2).sum(axis=(1, 2))
+
+
+def spectral_share(powers: np.ndarray) -> np.ndarray:
+    """What beats have fast, of what they have slower, (beats,); powers: (beats, frequencies), as of `band_powers`."""
+    fast, slow = np.split(powers, 2, axis=1)
+    return fast.mean(axis=1) / np.maximum(slow.mean(axis=1), 1e-12)
+
+
+@lru_cache(maxsize=1)
+def _spectrum() -> np.ndarray:
+    """The Fourier transform of what stands over its mean, in both bands: (samples, real and then imaginary parts)."""
+    n, hertz = 2 * SMEARED_HALF, np.fft.rfftfreq(64, 1 / RATE)
+    waves = np.fft.rfft(np.hanning(n + 2)[1:-1, None] * (np.eye(n) - 1 / n), 64, axis=0)
+    both = np.concatenate([waves[(hertz > low) & (hertz < high)] for low, high in (SPIKE_BAND, QRS_BAND)])
+    return np.concatenate([both.real, both.imag]).T

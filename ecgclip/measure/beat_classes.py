@@ -15,14 +15,20 @@ from functools import cached_property
 
 import numpy as np
 
-from ecgclip.measure.batch import NAN, Bounds
-from ecgclip.measure.beats import SAME_SHAPE
-from ecgclip.measure.median import AFTER, BEFORE
+from ecgclip.measure.batch import (
+    NAN,
+    Batch,
+    equal_groups,
+    in_row,
+    mean_of_known,
+    median_of_known,
+    packed,
+    without_mean,
+)
+from ecgclip.measure.beats import SAME_SHAPE, at_shifts
 from ecgclip.measure.rhythm import EARLY, LATE, MIN_WIDE, intervals_of, qrs_widths, turns_taken
+from ecgclip.measure.smeared import find_spikes, smeared_spikes
 from ecgclip.measure.spikes import spike_before
-from ecgclip.measure.waves import find_spike
-from ecgclip.peaks import cut_beats
-from ecgclip.prepare import find_runs
 
 QRS, SHIFT = 25, 3  # samples of a complex that are compared, at the best of so many shifts to either side
 EDGE = 8  # samples of a complex on either side of R without which it is not judged by its shape
@@ -48,10 +54,12 @@ NARROW_SHAPE = 0.8  # correlation from which a beat is of the basic shape
 
 @dataclass(frozen=True, eq=False)
 class Complexes:
-    """The QRS complexes of a window and their timing; arrays are by beat, (beats,)."""
+    """The QRS complexes of the windows of a batch and their timing.
 
-    shapes: np.ndarray  # at each shift, less the mean of each lead: (2 SHIFT + 1, beats, leads x QRS), mV
-    alike: np.ndarray  # (beats, beats), correlation at the best shift
+    Arrays are by window and beat, (n, most beats); behind the last beat of a window they are NaN, False or -1.
+    """
+
+    alike: np.ndarray  # (n, most beats, most beats), correlation at the best shift
     shape: np.ndarray  # int, complexes of one shape have one number; 0 is the basic shape
     width: np.ndarray  # ms, where the leads are faster than a fifth of their fastest
     area: np.ndarray  # of that of a basic beat
@@ -65,92 +73,108 @@ class Complexes:
         return self.shape == 0
 
     @cached_property
-    def likeness(self) -> np.ndarray:
-        """The correlation with the basic shape."""
-        return np.median(self.alike[:, self.basic], axis=1)
+    def usual_width(self) -> np.ndarray:
+        """The width of the basic beats, ms: (n, 1)."""
+        return median_of_known(np.where(self.basic, self.width, NAN))[:, None]
 
     @cached_property
-    def expected(self) -> float:
-        """The interval to expect, ms: between beats of the basic shape; the mean of short and long in bigeminy."""
-        inside = self.before[1:]
-        plain = _known(inside[self.basic[1:] & self.basic[:-1]])
-        if len(plain) > 2 and not turns_taken(plain):
-            return median(plain)
-        every = _known(inside)
-        return float(every.mean()) if len(every) else NAN
+    def likeness(self) -> np.ndarray:
+        """The correlation with the basic shape."""
+        return median_of_known(np.where(self.basic[:, None], self.alike, NAN))
+
+    @cached_property
+    def expected(self) -> np.ndarray:
+        """The interval to expect, ms: between basic beats; the mean of short and long in bigeminy: (n, 1)."""
+        inside = self.before[:, 1:]
+        plain = packed(inside, self.basic[:, 1:] & self.basic[:, :-1] & ~np.isnan(inside))
+        steady = ((~np.isnan(plain)).sum(axis=1) > 2) & ~turns_taken(plain)
+        return np.where(steady, median_of_known(plain), mean_of_known(inside))[:, None]
 
     @cached_property
     def early(self) -> np.ndarray:
         """The interval before, of the expected one; where it is not known, a pause behind makes a beat early (0)."""
-        return np.where(
-            np.isnan(self.before), np.where(self.after > LATE * self.expected, 0, 1), self.before / self.expected
-        )
+        first = np.where(self.after > LATE * self.expected, 0, 1)
+        return np.where(self.shape < 0, NAN, np.where(np.isnan(self.before), first, self.before / self.expected))
 
 
-def median(values: np.ndarray) -> float:
-    """The median of what is known; NaN where nothing is."""
-    known = _known(values)
-    return float(np.median(known)) if len(known) else NAN
+def complexes(batch: Batch) -> Complexes:
+    """The complexes of each window, at its R peaks."""
+    intervals, known = intervals_of(batch)
+    intervals = np.where(known, intervals, NAN)
+    before, after = (np.where(batch.inside, beside, NAN) for beside in (intervals[:, :-1], intervals[:, 1:]))
+    alike, width, area = _alike(batch), qrs_widths(batch), _areas(batch)
+    shape = clusters(alike, SAME_SHAPE)
+    for i in np.flatnonzero((shape > 0).sum(axis=1) >= MIN_NARROW):
+        beats = batch.counts[i]
+        shape[i, :beats] = _basic_first(shape[i, :beats], width[i, :beats], before[i, :beats])
+    area = area / np.maximum(median_of_known(np.where(shape == 0, area, NAN)), 1e-9)[:, None]
+    peaks = batch.positions
+    whole = (peaks >= EDGE) & (peaks + EDGE <= batch.samples)
+    return Complexes(alike, shape, width, area, before, after, whole)
 
 
-def _known(values: np.ndarray) -> np.ndarray:
-    return values[~np.isnan(values)]
+def _alike(batch: Batch) -> np.ndarray:
+    """The correlation of each two complexes of a window, at the best shift: (n, most beats, most beats)."""
+    alike = np.full((*batch.inside.shape, batch.inside.shape[1]), NAN)
+    beats = batch.around_r(QRS // 2 + SHIFT, QRS // 2 + 1 + SHIFT)
+    for windows, rows in equal_groups(batch.counts):
+        alike[windows, : rows.shape[1], : rows.shape[1]] = _correlations(beats[rows])
+    return alike
 
 
-def complexes(leads: np.ndarray, peaks: np.ndarray, around: Bounds) -> Complexes:
-    """The complexes of (leads, samples) at the R peaks; `around` as in `measure`."""
-    before, after = _neighbours(leads, peaks, around)
-    shapes = _shapes(leads, peaks)
-    norms = np.linalg.norm(shapes, axis=2)
-    alike = (shapes @ shapes[SHIFT].T / np.maximum(norms[:, :, None] * norms[SHIFT], 1e-9)).max(axis=0)
-    alike = np.maximum(alike, alike.T)
-    width, area = qrs_widths(leads, peaks), _areas(leads, peaks)
-    shape = _basic_first(clusters(alike, SAME_SHAPE), width, before)
-    area = area / max(np.median(area[shape == 0]), 1e-9)
-    whole = (peaks >= EDGE) & (peaks + EDGE <= leads.shape[1])
-    return Complexes(shapes, alike, shape, width, area, before, after, whole)
+def _correlations(beats: np.ndarray) -> np.ndarray:
+    """The same of (windows, beats, leads, QRS + 2 SHIFT), less the mean of each lead at each shift."""
+    windows, count, leads, _ = beats.shape
+    beats = without_mean(beats)
+    at_shift = lambda shift: beats[:, :, :, shift : shift + QRS]
+    rows = lambda x: x.reshape(windows, count, leads * QRS)
+    centre = rows(without_mean(at_shift(SHIFT))).swapaxes(1, 2)
+    products = np.stack([rows(at_shift(shift)) @ centre for shift in range(2 * SHIFT + 1)], axis=1)
+    parts = at_shifts(QRS, 2 * SHIFT + 1)
+    sums, squares = beats @ parts, np.einsum("wbls,wbls->wbs", beats, beats) @ parts
+    power = squares - np.einsum("wbls,wbls->wbs", sums, sums) / QRS
+    norms = np.sqrt(np.maximum(power, 0)).swapaxes(1, 2)
+    sizes = norms[:, :, :, None] * norms[:, SHIFT, None, None]
+    alike = (products / np.maximum(sizes, 1e-9)).max(axis=1)
+    return np.maximum(alike, alike.swapaxes(1, 2))
 
 
-def _neighbours(leads: np.ndarray, peaks: np.ndarray, around: Bounds) -> tuple[np.ndarray, np.ndarray]:
-    """The intervals before and after each beat, ms; NaN where there is none or a gap in the signal."""
-    intervals, whole = intervals_of(leads, peaks, around)
-    ends = [int(np.isnan(bound)) for bound in around]
-    intervals = np.pad(np.where(whole, intervals, NAN), ends, constant_values=NAN)
-    return intervals[:-1], intervals[1:]
-
-
-def _shapes(leads: np.ndarray, peaks: np.ndarray) -> np.ndarray:
-    beats = cut_beats(leads, peaks, QRS // 2 + SHIFT, QRS // 2 + 1 + SHIFT)
-    shifted = np.lib.stride_tricks.sliding_window_view(beats, QRS, axis=2).transpose(2, 0, 1, 3)
-    shifted = shifted - shifted.mean(axis=3, keepdims=True)
-    return shifted.reshape(*shifted.shape[:2], -1)
-
-
-def _areas(leads: np.ndarray, peaks: np.ndarray) -> np.ndarray:
+def _areas(batch: Batch) -> np.ndarray:
     """How large each complex is: the area under the length of the vector of all leads, mV x samples."""
-    beats = cut_beats(leads, peaks, QRS // 2 + 4, QRS // 2 + 6)
-    level = (beats[:, :, :BASE].mean(axis=2) + beats[:, :, -BASE:].mean(axis=2)) / 2
-    return np.linalg.norm(beats - level[:, :, None], axis=1).sum(axis=1)
+    beats = batch.around_r(QRS // 2 + 4, QRS // 2 + 6)
+    ends = np.zeros(beats.shape[2])
+    ends[:BASE] = ends[-BASE:] = 1 / (2 * BASE)
+    height = beats - (beats @ ends)[:, :, None]
+    return batch.by_window(np.sqrt(np.einsum("bls,bls->bs", height, height)).sum(axis=1))
 
 
 def clusters(alike: np.ndarray, threshold: float) -> np.ndarray:
-    """Beats that correlate better than the threshold have one number, (beats,); the largest cluster has 0."""
-    numbers = np.full(len(alike), -1)
-    near = (alike > threshold) | np.eye(len(alike), dtype=bool)
-    for number in range(len(alike)):
-        free = numbers < 0
-        if not free.any():
+    """Beats that correlate better than the threshold have one number; the largest cluster has 0.
+
+    alike: (n, beats, beats), NaN where there is no beat -> int (n, beats), -1 where there is none
+    """
+    numbers = np.full(alike.shape[:2], -1)
+    free = ~np.isnan(np.diagonal(alike, axis1=1, axis2=2))
+    near = (alike > threshold) | np.eye(alike.shape[1], dtype=bool)
+    for number in range(alike.shape[1]):
+        left = np.flatnonzero(free.any(axis=1))
+        if not len(left):
             break
-        counts = np.where(free, near[:, free].sum(axis=1) + alike[:, free].mean(axis=1), -np.inf)
-        numbers[free & near[np.argmax(counts)]] = number
+        among = free[left]
+        counts = (near[left] & among[:, None]).sum(axis=2)
+        means = np.where(among[:, None], alike[left], 0).sum(axis=2) / among.sum(axis=1)[:, None]
+        centre = np.argmax(np.where(among, counts + means, -np.inf), axis=1)
+        found = among & near[left, centre]
+        numbers[left] = np.where(found, number, numbers[left])
+        free[left] &= ~found
     return numbers
 
 
 def _basic_first(shape: np.ndarray, width: np.ndarray, before: np.ndarray) -> np.ndarray:
-    """The numbers of the shapes, with 0 for that of the basic rhythm."""
-    count, usual = np.bincount(shape), np.mean(_known(before)) if not np.isnan(before).all() else NAN
+    """The numbers of the shapes of one window, (beats,), with 0 for that of the basic rhythm."""
+    count, usual = np.bincount(shape), mean_of_known(before)
     width_of = lambda number: np.median(width[shape == number])
-    early_of = lambda number: median(before[shape == number]) / usual
+    early_of = lambda number: median_of_known(before[shape == number]) / usual
     for other in np.flatnonzero(count >= MIN_NARROW)[1:]:
         wider = width_of(0) - width_of(other)
         narrow = width_of(0) >= NARROW_MS > width_of(other) and wider >= NARROWER_MS and early_of(other) > TURN_EARLY
@@ -160,78 +184,118 @@ def _basic_first(shape: np.ndarray, width: np.ndarray, before: np.ndarray) -> np
     return shape
 
 
-def classify(
-    beats: Complexes, chaotic: bool, signal: np.ndarray, peaks: np.ndarray, spikes: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """The class of each beat, str (beats,), and whether it is wide, bool (beats,).
+def classify(batch: Batch, beats: Complexes, chaotic: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The class of each beat, str (n, most beats), and whether it is wide, bool (n, most beats).
 
-    chaotic: intervals without a pattern, against which nothing is early or late
+    chaotic: bool (n,), intervals without a pattern, against which nothing is early or late
     """
     other, wide = _wide(beats)
-    fusion = _fusion(beats, wide)
+    fusion = _fusion(batch, beats, wide)
     wide &= ~fusion
     fits = beats.likeness > NARROW_SHAPE
     early = ~wide & ~fusion & fits & (beats.early < EARLY) & ~np.isnan(beats.before)
     # The beat after a wide one, or after an interpolated one, is that of the basic rhythm.
-    both = np.append(NAN, (beats.before[:-1] + beats.before[1:]) / beats.expected)
-    early &= ~np.append(False, wide[:-1]) & ~(np.append(False, early[:-1]) & (np.abs(both - 1) < INTERPOLATED))
+    both = np.full(wide.shape, NAN)
+    both[:, 1:] = (beats.before[:, :-1] + beats.before[:, 1:]) / beats.expected
+    early &= ~behind(wide) & ~(behind(early) & (np.abs(both - 1) < INTERPOLATED))
     late_wide = other & (beats.early > LATE_WIDE)
-    late = fits & (beats.early > LATE_NARROW) & np.append(False, ~(early | wide)[:-1])
-    late[1:] &= ~(beats.before[1:] < LATE_STEP * beats.before[:-1])
-    if chaotic:
-        early, late, late_wide = np.zeros((3, len(wide)), bool)
+    late = fits & (beats.early > LATE_NARROW) & behind(~(early | wide))
+    late[:, 1:] &= ~(beats.before[:, 1:] < LATE_STEP * beats.before[:, :-1])
+    for which in (early, late, late_wide):
+        which[chaotic] = False
     wide |= late_wide
     kind = np.where(fits, "usual", "other").astype("<U6")
-    for name, which in (("early", early), ("wide", wide), ("late", late | late_wide), ("fusion", fusion)):
+    in_run = in_runs(wide, MIN_RUN)
+    named = (("early", early), ("wide", wide), ("late", late | late_wide), ("fusion", fusion), ("run", in_run))
+    for name, which in (*named, ("paced", wide & _paced(batch, beats, wide)[:, None])):
         kind[which] = name
-    kind[in_runs(wide, MIN_RUN)] = "run"
-    # A paced beat is not early; at 100 Hz, noise in front of a PVC may look like a spike.
-    on_time = wide.any() and median(beats.early[wide]) > EARLY_WIDE
-    smeared = on_time and find_spike(cut_beats(signal, peaks[wide], BEFORE, AFTER)) is not None
-    if smeared or np.isfinite(spike_before(peaks[wide], spikes[:, 0])):
-        kind[wide] = "paced"
     return kind, wide
 
 
+def behind(flags: np.ndarray, beats: int = 1) -> np.ndarray:
+    """Which beats of (n, most beats) follow a flagged one, so many beats behind it."""
+    found = np.zeros_like(flags)
+    found[:, beats:] = flags[:, :-beats]
+    return found
+
+
+def ahead(flags: np.ndarray) -> np.ndarray:
+    """Which beats of (n, most beats) come right before a flagged one."""
+    return behind(flags[:, ::-1])[:, ::-1]
+
+
 def in_runs(flags: np.ndarray, length: int) -> np.ndarray:
-    """Which of the flags stand in a row of so many at least, bool."""
-    found = np.zeros(len(flags), bool)
-    for first, stop in find_runs(flags, length - 1):
-        found[first:stop] = True
+    """Which of the flags, (n, most beats), stand in a row of so many at least."""
+    found, first = np.zeros_like(flags), in_row(flags, length)
+    for i in range(length):
+        found[:, i : i + first.shape[1]] |= first
     return found
 
 
 def _wide(beats: Complexes) -> tuple[np.ndarray, np.ndarray]:
-    """Which beats are wide or large and of another shape, and which of these are so beyond doubt: bool (beats,)."""
-    wider, early, large = beats.width - np.median(beats.width[beats.basic]), beats.early, beats.area > LARGE
-    other = np.zeros(len(early), bool)
+    """Which beats are wide or large and of another shape, and which of these are so beyond doubt."""
+    wider, early, large = beats.width - beats.usual_width, beats.early, beats.area > LARGE
+    other = np.zeros(early.shape, bool)
     for limit, least in OTHER_SHAPES:
         other |= (beats.likeness < limit) & (True if least is None else wider >= least)
     other &= ((beats.width >= MIN_WIDE) | large) & (beats.area > SMALL)
     other |= (beats.likeness < LARGE_SHAPE) & (early < EARLY_LARGE) & large
     other &= beats.whole
-    beside = np.pad(other & (early < EARLY_WIDE), 1)
-    beside = (beside[2:] | beside[:-2]) & (beats.likeness < SURE_SHAPE)
+    early_ones = other & (early < EARLY_WIDE)
+    beside = (behind(early_ones) | ahead(early_ones)) & (beats.likeness < SURE_SHAPE)
     sure = (beats.likeness < SURE_SHAPE) & (wider >= SURE_WIDER) & large
-    return other, other & ((early < EARLY_WIDE) | sure | beside)
+    return other, early_ones | (other & (sure | beside))
 
 
-def _fusion(beats: Complexes, wide: np.ndarray) -> np.ndarray:
-    """Which beats are a mixture of the basic and the most frequent wide shape, bool (beats,)."""
-    fused = np.zeros(len(wide), bool)
-    number = np.argmax(np.bincount(beats.shape[wide])) if wide.any() else 0
+def _paced(batch: Batch, beats: Complexes, wide: np.ndarray) -> np.ndarray:
+    """Whether the wide beats of each window have a spike in front, bool (n,).
+
+    A paced beat is not early; at 100 Hz, noise in front of a PVC may look like a spike.
+    """
+    paced, some = np.zeros(len(batch), bool), wide.any(axis=1)
+    for i in [i for i in np.flatnonzero(some).tolist() if len(batch.spikes[i])]:
+        paced[i] = np.isfinite(spike_before(batch.peaks[i][wide[i, : batch.counts[i]]], batch.spikes[i][:, 0]))
+    on_time = np.flatnonzero(some & (median_of_known(np.where(wide, beats.early, NAN)) > EARLY_WIDE))
+    if len(on_time):
+        chosen = np.isin(batch.window, on_time) & wide[batch.inside]
+        smeared = smeared_spikes(batch.beats[chosen], wide[on_time].sum(axis=1))
+        paced[on_time] |= ~np.isnan(find_spikes(smeared))
+    return paced
+
+
+def _fusion(batch: Batch, beats: Complexes, wide: np.ndarray) -> np.ndarray:
+    """Which beats are a mixture of the basic and the most frequent wide shape."""
     on_time = (beats.early > FUSED_EARLY[0]) & (beats.early < FUSED_EARLY[1])
     asked = on_time & beats.whole & (beats.likeness < FUSED_SHAPE) & (beats.area > FUSED_LARGE)
-    if number == 0 or not asked.any():
-        return fused
-    mixed = beats.shapes[SHIFT, asked]
-    basic = np.median(beats.shapes[SHIFT, beats.basic], axis=0)
+    fused = np.zeros_like(wide)
+    for i in np.flatnonzero(wide.any(axis=1) & asked.any(axis=1)):
+        number = np.argmax(np.bincount(beats.shape[i, wide[i]]))
+        if number:
+            count = batch.counts[i]
+            shapes = _at_shifts(batch.split(batch.around_r(QRS // 2 + SHIFT, QRS // 2 + 1 + SHIFT))[i])
+            of_wide = (wide[i] & (beats.shape[i] == number))[:count]
+            mixed = shapes[SHIFT, asked[i, :count]]
+            fused[i, asked[i]] = _mixes(mixed, shapes[SHIFT, beats.basic[i, :count]], shapes[:, of_wide])
+    return fused
+
+
+def _at_shifts(beats: np.ndarray) -> np.ndarray:
+    """(beats, leads, QRS + 2 SHIFT) at each shift, less the mean of each lead: (2 SHIFT + 1, beats, leads x QRS)."""
+    shifted = np.lib.stride_tricks.sliding_window_view(beats, QRS, axis=2).transpose(2, 0, 1, 3)
+    return (shifted - shifted.mean(axis=3, keepdims=True)).reshape(*shifted.shape[:2], -1)
+
+
+def _mixes(mixed: np.ndarray, basic: np.ndarray, wide: np.ndarray) -> np.ndarray:
+    """Which complexes are the sum of a basic and, at one of the shifts, a wide one.
+
+    mixed, basic: (beats, samples), wide: (shifts, beats, samples) -> bool (beats,)
+    """
+    middle = np.median(basic, axis=0)
     best, parts = np.zeros(len(mixed)), np.zeros((len(mixed), 2))
-    for other in np.median(beats.shapes[:, wide & (beats.shape == number)], axis=1):  # at each shift
-        pair = np.stack([basic, other], axis=1)
+    for other in np.median(wide, axis=1):
+        pair = np.stack([middle, other], axis=1)
         weights = np.linalg.lstsq(pair, mixed.T, rcond=None)[0]
         fit = np.linalg.norm(pair @ weights, axis=0) / np.maximum(np.linalg.norm(mixed, axis=1), 1e-9)  # a correlation
         parts[fit > best], best = weights.T[fit > best], np.maximum(fit, best)
     least, most = FUSED_PARTS
-    fused[asked] = (best > FUSED_FIT) & (parts > least).all(axis=1) & (parts < most).all(axis=1)
-    return fused
+    return (best > FUSED_FIT) & (parts > least).all(axis=1) & (parts < most).all(axis=1)

@@ -9,20 +9,33 @@ from typing import Any
 import numpy as np
 
 from ecgclip.ecg import V1, V6, I
-from ecgclip.measure.batch import NAN, Batch, Bounds, Columns, row
+from ecgclip.measure.batch import (
+    BEFORE,
+    NAN,
+    Batch,
+    Columns,
+    equal_groups,
+    median,
+    median_of_known,
+    packed,
+    quantile_of_known,
+    row,
+    without_mean,
+)
 from ecgclip.measure.beat_classes import (
     EARLY_WIDE,
     NARROW_MS,
     QRS,
     Complexes,
+    ahead,
+    behind,
     classify,
     clusters,
     complexes,
-    median,
 )
 from ecgclip.measure.limits import THRESHOLDS
-from ecgclip.measure.rhythm import EARLY, MIN_BEATS, irregularity_of, turns_taken
-from ecgclip.peaks import RATE, cut_beats
+from ecgclip.measure.rhythm import EARLY, MIN_BEATS, intervals_of, irregularity_of, turns_taken
+from ecgclip.peaks import RATE
 from ecgclip.prepare import find_runs
 
 MS = 1000 / RATE  # of a sample
@@ -32,7 +45,7 @@ PATTERN_BEATS, PATTERN_SHARE = 3, 0.6
 PATTERN_LAGS = 4  # the longest pattern, in beats
 FEW_EARLY = 0.2  # of all beats: so many early ones may stand in an otherwise regular rhythm
 # A pause parts two groups of beats: so long, of the shorter intervals (their third tenth: every second may be a pause)
-GROUP_PAUSE, GROUP_BEATS, SHORTER = 1.4, 2, 0.3
+GROUP_PAUSE, SHORTER = 1.4, 0.3
 OWN_SHAPE = 3  # so many beats of a shape are a class of their own
 # A sudden change of rate: the intervals on either side, of which each differs from those beyond
 STEP_INTERVALS, STEP_SPREAD = 3, 0.15
@@ -125,204 +138,240 @@ def no_table(beats: int = 0) -> BeatTable:
 
 
 def tabulate(batch: Batch, values: Columns) -> list[BeatTable]:
-    """Class and shape of every beat of each window, and what follows; values: what was measured before."""
-    return [
-        _tabulate(signal, batch.mask, peaks, around, spikes, row(values, i))
-        for i, (signal, peaks, around, spikes) in enumerate(
-            zip(batch.signal, batch.peaks, batch.around, batch.spikes, strict=True)
-        )
-    ]
-
-
-def _tabulate(
-    signal: np.ndarray,
-    mask: np.ndarray,
-    peaks: np.ndarray,
-    around: Bounds,
-    spikes: np.ndarray,
-    values: Mapping[str, Any],
-) -> BeatTable:
-    """Class and shape of every beat, and what follows.
+    """Class and shape of every beat of each window, and what follows.
 
     Parameters
     ----------
-    signal, mask, peaks, around, spikes
-        As in `measure`.
+    batch : Batch
     values : dict
         heart_rate, rr_irregularity and qrs_ms, as in a `Measurement`.
     """
-    if len(peaks) < MIN_BEATS or not mask.any():
-        return no_table(len(peaks))
-    beats = complexes(signal[mask], peaks, around)
-    fit = _beat_fit(signal[mask], peaks, beats.shape)
-    if fit < NOTHING_FITS:
-        return replace(no_table(len(peaks)), beat_fit=fit)
-    chaotic = not min(values["rr_irregularity"], _irregularity(beats)) < THRESHOLDS["rr_chaotic"]
-    kind, wide = classify(beats, chaotic, signal, peaks, spikes)
-    count = lambda which: float(np.count_nonzero(which))
+    tables = [no_table(count) for count in batch.counts.tolist()]
+    enough = batch.counts >= MIN_BEATS
+    if not enough.any() or not batch.mask.any():
+        return tables
+    beats = complexes(batch)
+    fit = _beat_fit(batch, beats.shape)
+    rr_irregularity, own = values["rr_irregularity"], _irregularity(beats)
+    chaotic = ~(np.where(own < rr_irregularity, own, rr_irregularity) < THRESHOLDS["rr_chaotic"])
+    kind, wide = classify(batch, beats, chaotic)
+    of_windows = _of_windows(batch, beats, kind, wide, chaotic, values) | {"beat_fit": fit}
+    for i in np.flatnonzero(enough).tolist():
+        if fit[i] < NOTHING_FITS:
+            tables[i] = replace(tables[i], beat_fit=float(fit[i]))
+            continue
+        own_beats = slice(batch.counts[i])
+        tables[i] = BeatTable(kind[i, own_beats], wide[i, own_beats], beats.before[i, own_beats], **row(of_windows, i))
+    return tables
+
+
+def _of_windows(
+    batch: Batch, beats: Complexes, kind: np.ndarray, wide: np.ndarray, chaotic: np.ndarray, values: Columns
+) -> Columns:
+    """What follows from the classes of the beats; kind, wide, chaotic as of `classify`."""
+    count = lambda which: which.sum(axis=1).astype(float)
     premature = (kind == "early") | (wide & (beats.early < EARLY_WIDE))
     ectopic = wide & (kind != "paced")
-    inside = (peaks > QRS // 2) & (peaks + QRS // 2 < signal.shape[1])
-    return BeatTable(
-        kind=kind,
-        wide=wide,
-        coupling_ms=beats.before,
-        late_narrow=count((kind == "late") & ~wide),
-        late_wide=count((kind == "late") & wide),
-        fusion_beats=count(kind == "fusion"),
-        unclassified_beats=count((kind == "other") & inside & (np.bincount(beats.shape)[beats.shape] < OWN_SHAPE)),
-        **_longest_run(beats, ectopic, peaks, values),
-        beat_shapes=_beat_shapes(beats, ectopic, values),
-        period=_period(premature),
-        groups=0.0 if chaotic else _groups(beats, premature & (wide | (not turns_taken(beats.before[1:])))),
-        compensation=NAN if chaotic else _compensation(beats, premature),
-        rate_step=_rate_step(np.append(beats.before[:1], beats.after)),
+    late, peaks = kind == "late", batch.positions
+    inside = (peaks > QRS // 2) & (peaks + QRS // 2 < batch.samples)
+    of_shape = (beats.shape[:, :, None] == beats.shape[:, None]).sum(axis=2)
+    return {
+        "late_narrow": count(late & ~wide),
+        "late_wide": count(late & wide),
+        "fusion_beats": count(kind == "fusion"),
+        "unclassified_beats": count((kind == "other") & inside & (of_shape < OWN_SHAPE)),
+        **_longest_run(ectopic, peaks, values),
+        "beat_shapes": _beat_shapes(beats, ectopic, values),
+        "period": _period(premature),
+        "groups": np.where(chaotic, 0.0, _groups(batch, beats, premature, wide)),
+        "compensation": np.where(chaotic, NAN, _compensation(beats, premature)),
+        "rate_step": _rate_step(packed(*intervals_of(batch))),
         **_long_short(beats, wide, premature),
-        beat_fit=fit,
-        both_bundles=_both_bundles(signal, mask, peaks, beats, kind),
-        T_differs=_t_differs(signal[mask], peaks, beats, premature),
-    )
+        "both_bundles": _both_bundles(batch, beats, kind),
+        "T_differs": _t_differs(batch, beats, premature),
+    }
 
 
-def _irregularity(beats: Complexes) -> float:
+def _irregularity(beats: Complexes) -> np.ndarray:
     """As `rr_irregularity`, but an early beat every fourth is a pattern, and a few with their pauses do not count."""
-    early = (beats.early < EARLY) & ~np.isnan(beats.before)
-    few = early.sum() <= FEW_EARLY * len(early)
-    kept = [beats.before, beats.before[~(early | np.append(False, early[:-1]))] if few else beats.before]
-    known = [rr[~np.isnan(rr)] for rr in kept]
-    return min((irregularity_of(rr, PATTERN_LAGS) for rr in known if len(rr) > PATTERN_LAGS + 1), default=np.inf)
+    known, early = ~np.isnan(beats.before), (beats.early < EARLY) & ~np.isnan(beats.before)
+    few = early.sum(axis=1) <= FEW_EARLY * (beats.shape >= 0).sum(axis=1)
+    kept = np.concatenate((known, known & ~(few[:, None] & (early | behind(early)))))
+    found = irregularity_of(packed(np.concatenate((beats.before, beats.before)), kept), PATTERN_LAGS)
+    found[kept.sum(axis=1) <= PATTERN_LAGS + 1] = np.inf
+    return np.fmin(found[: len(few)], found[len(few) :])
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Wide beats
 
 
-def _longest_run(beats: Complexes, ectopic: np.ndarray, peaks: np.ndarray, values: Mapping[str, Any]) -> dict[str, Any]:
+def _longest_run(ectopic: np.ndarray, peaks: np.ndarray, values: Columns) -> Columns:
     """The longest row of wide beats, its rate and its duration."""
-    run = max(find_runs(ectopic, 0).tolist(), key=lambda run: run[1] - run[0], default=(0, 0))
-    length = run[1] - run[0]
-    one_shape = not ectopic.any() and values["qrs_ms"] >= THRESHOLDS["qrs_wide"]
-    if one_shape and values["heart_rate"] > THRESHOLDS["rate_fast"]:
-        return {}
-    if length < 2:
-        return {"wide_run": float(length)}
-    duration = float(peaks[run[1] - 1] - peaks[run[0]]) * MS
-    rate = 60000 * (length - 1) / duration
-    return {"wide_run": float(length), "wide_run_rate": rate, "wide_run_duration": duration}
+    length, duration = np.zeros(len(ectopic)), np.full(len(ectopic), NAN)
+    for i in np.flatnonzero(ectopic.any(axis=1)):
+        start, stop = max(find_runs(ectopic[i], 0).tolist(), key=lambda run: run[1] - run[0])
+        length[i], duration[i] = stop - start, (peaks[i, stop - 1] - peaks[i, start]) * MS
+    one_shape = ~ectopic.any(axis=1) & (values["qrs_ms"] >= THRESHOLDS["qrs_wide"])
+    duration[length < 2] = NAN
+    return {
+        "wide_run": np.where(one_shape & (values["heart_rate"] > THRESHOLDS["rate_fast"]), NAN, length),
+        "wide_run_rate": 60000 * (length - 1) / duration,
+        "wide_run_duration": duration,
+    }
 
 
-def _beat_shapes(beats: Complexes, ectopic: np.ndarray, values: Mapping[str, Any]) -> float:
+def _beat_shapes(beats: Complexes, ectopic: np.ndarray, values: Columns) -> np.ndarray:
     """How many shapes the wide beats have; in a fast rhythm of wide beats only, the most frequent counts too."""
-    all_wide = np.median(beats.width[beats.basic]) >= NARROW_MS and values["heart_rate"] > THRESHOLDS["rate_fast"]
-    among = ectopic | (beats.basic & bool(all_wide and ectopic.any()))
-    return float(len(np.unique(clusters(beats.alike[np.ix_(among, among)], SAME_WIDE))))
+    if not ectopic.any():
+        return np.zeros(len(ectopic))
+    all_wide = (beats.usual_width[:, 0] >= NARROW_MS) & (values["heart_rate"] > THRESHOLDS["rate_fast"])
+    among = ectopic | (beats.basic & (all_wide & ectopic.any(axis=1))[:, None])
+    shapes, some = np.zeros(len(among)), among.any(axis=1)
+    alike = np.where(among[some, :, None] & among[some, None], beats.alike[some], NAN)
+    shapes[some] = clusters(alike, SAME_WIDE).max(axis=1, initial=-1) + 1
+    return shapes
 
 
-def _long_short(beats: Complexes, wide: np.ndarray, premature: np.ndarray) -> dict[str, Any]:
+def _long_short(beats: Complexes, wide: np.ndarray, premature: np.ndarray) -> Columns:
     """Wide beats that follow a long and then a short interval."""
+    if not wide.any():
+        return {"long_short": [False] * len(wide), "ashman": np.zeros(len(wide))}
     before, expected = beats.before, beats.expected
-    first = wide & ~np.append(False, wide[:-1])
-    fits = np.append(False, (before[:-1] > LONG * expected) & (before[1:] < SHORT * expected)) & first
-    explained = np.append([True, False], premature[:-2]) | np.append(False, premature[:-1])
-    return {"long_short": bool(fits.any()), "ashman": float(np.count_nonzero(fits & ~explained))}
+    fits = wide & ~behind(wide)
+    fits[:, 1:] &= (before[:, :-1] > LONG * expected) & (before[:, 1:] < SHORT * expected)
+    fits[:, 0] = False
+    explained = behind(premature, 2) | behind(premature)
+    explained[:, 0] = True
+    unexplained = (fits & ~explained).sum(axis=1).astype(float)
+    return {"long_short": fits.any(axis=1).tolist(), "ashman": unexplained}
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Patterns in time
 
 
-def _period(premature: np.ndarray) -> float:
+def _period(premature: np.ndarray) -> np.ndarray:
     """The usual distance from one early beat to the next, in beats; 0 without a pattern."""
-    at = np.flatnonzero(premature & ~np.append(False, premature[:-1]))
-    if len(at) < PATTERN_BEATS:
-        return 0.0
-    distances = np.bincount(np.diff(at))
-    usual = int(np.argmax(distances))
-    return float(usual) if distances[usual] >= PATTERN_SHARE * distances.sum() else 0.0
+    first, period = premature & ~behind(premature), np.zeros(len(premature))
+    for i in np.flatnonzero(first.sum(axis=1) >= PATTERN_BEATS):
+        distances = np.bincount(np.diff(np.flatnonzero(first[i])))
+        usual = int(np.argmax(distances))
+        period[i] = usual if distances[usual] >= PATTERN_SHARE * distances.sum() else 0
+    return period
 
 
-def _groups(beats: Complexes, premature: np.ndarray) -> float:
+def _groups(batch: Batch, beats: Complexes, premature: np.ndarray, wide: np.ndarray) -> np.ndarray:
     """Rows of two beats and more between pauses; a pause after an early beat is that beat's."""
-    inside = beats.before[1:]
-    plain = inside[~(premature[1:] | premature[:-1]) & ~np.isnan(inside)]
-    pause = (inside > GROUP_PAUSE * np.quantile(plain, SHORTER)) & ~premature[:-1] if len(plain) else plain > 0
-    if not pause.any():
-        return 0.0
-    parts = np.split(np.arange(len(premature)), np.flatnonzero(pause) + 1)
-    return float(sum(len(part) >= GROUP_BEATS for part in parts))
+    inside = beats.before[:, 1:]
+    if premature.any():
+        complete = (~np.isnan(inside) | ~batch.inside[:, 1:]).all(axis=1)
+        premature = premature & (wide | ~(complete & turns_taken(inside))[:, None])
+    plain = np.where(premature[:, 1:] | premature[:, :-1], NAN, inside)
+    pause = (inside > GROUP_PAUSE * quantile_of_known(plain, SHORTER)[:, None]) & ~premature[:, :-1]
+    together = batch.inside[:, 1:] & ~pause
+    return (together & ~behind(together)).sum(axis=1) * pause.any(axis=1).astype(float)
 
 
-def _compensation(beats: Complexes, premature: np.ndarray) -> float:
+def _compensation(beats: Complexes, premature: np.ndarray) -> np.ndarray:
     """The two intervals around an early beat, % of two usual ones, the median of the early beats."""
-    alone = premature & ~np.append(premature[1:], False) & ~np.append(False, premature[:-1])
-    # the intervals between beats that are not early
-    plain = np.where(premature | np.append(False, premature[:-1]), NAN, beats.before)
-    around = beats.before + beats.after
-    shares = [around[i] / 2 / median(plain[max(i - 4, 0) : i + 6]) for i in np.flatnonzero(alone)]
-    return 100 * median(np.array(shares))
+    alone = premature & ~ahead(premature) & ~behind(premature)
+    if not alone.any():
+        return np.full(len(alone), NAN)
+    # the intervals between beats that are not early, from four before a beat to five after it
+    plain = np.where(premature | behind(premature), NAN, beats.before)
+    edge = np.full((len(plain), 5), NAN)
+    near = np.lib.stride_tricks.sliding_window_view(np.concatenate((edge[:, 1:], plain, edge), axis=1), 10, axis=1)
+    shares = np.full(alone.shape, NAN)
+    shares[alone] = (beats.before + beats.after)[alone] / 2 / median_of_known(near[alone])
+    return 100 * median_of_known(shares)
 
 
-def _rate_step(rr: np.ndarray) -> float:
-    """The largest difference between the rates of neighbouring rows of intervals (ms), each of them steady."""
-    rr = rr[~np.isnan(rr)]
+def _rate_step(rr: np.ndarray) -> np.ndarray:
+    """The largest difference between the rates of neighbouring rows of intervals, each of them steady.
+
+    rr: (n, intervals), ms, as `packed` -> (n,), per minute
+    """
     size = STEP_INTERVALS
-    if len(rr) < 2 * size:
-        return NAN
-    rows = np.lib.stride_tricks.sliding_window_view(rr, size)
-    usual = np.median(rows, axis=1)
-    steady = np.ptp(rows, axis=1) < STEP_SPREAD * usual
-    rate = np.where(steady, 60000 / usual, NAN)
-    # one row follows the other at once, or with one interval between (a pause at the end of a tachycardia)
-    steps = [np.abs(rate[size + gap :] - rate[: -size - gap]) for gap in (0, 1) if len(rate) > size + gap]
-    return float(np.nan_to_num(np.concatenate(steps)).max(initial=0))
+    step = np.where((~np.isnan(rr)).sum(axis=1) < 2 * size, NAN, 0)
+    rows = np.sort([rr[:, i : rr.shape[1] - size + 1 + i] for i in range(size)], axis=0)
+    usual = rows[size // 2]
+    rate = np.where(rows[-1] - rows[0] < STEP_SPREAD * usual, 60000 / usual, NAN)
+    for gap in (0, 1):  # one row follows the other at once, or with one interval between, a pause after a tachycardia
+        steps = np.abs(rate[:, size + gap :] - rate[:, : -size - gap])
+        step = np.maximum(step, np.fmax.reduce(steps, axis=1, initial=0))
+    return step
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Beats against the median beat
 
 
-def _beat_fit(leads: np.ndarray, peaks: np.ndarray, shape: np.ndarray) -> float:
-    """What the median beat of its shape, or of the basic one, explains of a beat: %, the median of the beats."""
-    courses = cut_beats(leads, peaks, FIT_BEFORE, FIT_AFTER)
-    courses = (courses - courses.mean(axis=2, keepdims=True)).reshape(len(peaks), -1)
-    courses /= np.maximum(np.linalg.norm(courses, axis=1, keepdims=True), 1e-9)
-    fits = np.full(len(peaks), 0.0)
-    for number in [n for n in np.unique(shape) if n == 0 or np.count_nonzero(shape == n) >= FIT_BEATS]:
-        middle = np.median(courses[shape == number], axis=0)
-        fits = np.maximum(fits, courses @ middle / max(np.linalg.norm(middle), 1e-9))
-    return float(100 * np.median(fits**2))
+def _beat_fit(batch: Batch, shape: np.ndarray) -> np.ndarray:
+    """What the median beat of its shape, or of the basic one, explains of a beat: %, the median of the beats, (n,)."""
+    fit, beats = np.full(len(batch), NAN), batch.around_r(FIT_BEFORE, FIT_AFTER)
+    for windows, rows in equal_groups(batch.counts):
+        fit[windows] = 100 * median(_fits(beats[rows], shape[windows, : rows.shape[1]]) ** 2)
+    return fit
 
 
-def _t_differs(leads: np.ndarray, peaks: np.ndarray, beats: Complexes, premature: np.ndarray) -> bool | None:
+def _fits(beats: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """The correlation of (windows, beats, leads, samples) with the median beat that fits best: (windows, beats)."""
+    courses = without_mean(beats).reshape(*shape.shape, beats.shape[2] * beats.shape[3])
+    courses /= np.maximum(np.sqrt(np.einsum("wbs,wbs->wb", courses, courses)), 1e-9)[:, :, None]
+    fits = np.zeros(shape.shape)
+    for number in range(shape.max() + 1):
+        of = shape == number
+        some = np.flatnonzero(of.sum(axis=1) >= (FIT_BEATS if number else 1))
+        for i in some.tolist():
+            middle = median(courses[i] if of[i].all() else courses[i, of[i]], axis=0)
+            fits[i] = np.maximum(fits[i], courses[i] @ middle / max(np.sqrt(middle @ middle), 1e-9))
+    return fits
+
+
+def _t_differs(batch: Batch, beats: Complexes, premature: np.ndarray) -> list[bool | None]:
     """Whether T before a pause differs more from the median T than that of any other usual beat."""
-    usual = beats.basic & ~premature & (peaks + T_UNTIL <= leads.shape[1]) & ~np.append(premature[1:], False)
     paused = beats.after > GROUP_PAUSE * beats.expected
-    others = usual & ~paused & ~np.append(False, paused[:-1]) & ~np.isnan(beats.after)
-    if not (usual & paused).any() or others.sum() < T_BEATS:
-        return None
-    shortest = np.nanmin(np.where(others, beats.after, np.nan), initial=np.inf)
-    until = int(min(T_UNTIL, shortest / MS - QRS // 2 - 10))  # not the P wave of a beat that follows sooner
-    if until <= T_FROM + 5:
-        return None
-    t = cut_beats(leads, peaks, -T_FROM, until)
-    t = t - cut_beats(leads, peaks, QRS // 2 + 1, -8).mean(axis=2)[:, :, None]
-    size = np.sqrt(((t - np.median(t[others], axis=0)) ** 2).mean(axis=1)).max(axis=1)
-    return bool(size[usual & paused].max() > max(T_LARGER * size[others].max(), T_LEAST_MV))
+    if not paused.any():
+        return [None] * len(batch)
+    usual = beats.basic & ~premature & (batch.positions + T_UNTIL <= batch.samples) & ~ahead(premature)
+    others = usual & ~paused & ~behind(paused) & ~np.isnan(beats.after)
+    asked = (usual & paused).any(axis=1) & (others.sum(axis=1) >= T_BEATS)
+    differs: list[bool | None] = [None] * len(batch)
+    for i in np.flatnonzero(asked).tolist():
+        shortest = beats.after[i, others[i]].min()
+        until = int(min(T_UNTIL, shortest / MS - QRS // 2 - 10))  # not the P wave of a beat that follows sooner
+        if until > T_FROM + 5:
+            own = slice(batch.counts[i])
+            t = _t_waves(batch.split(batch.around_r(BEFORE, T_UNTIL))[i], until)
+            size = np.sqrt(((t - np.median(t[others[i, own]], axis=0)) ** 2).mean(axis=1)).max(axis=1)
+            most = size[others[i, own]].max()
+            differs[i] = bool(size[(usual & paused)[i, own]].max() > max(T_LARGER * most, T_LEAST_MV))
+    return differs
 
 
-def _both_bundles(
-    signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray, beats: Complexes, kind: np.ndarray
-) -> bool | None:
+def _t_waves(beats: np.ndarray, until: int) -> np.ndarray:
+    """T of (beats, leads, samples from BEFORE samples before R), over the level before QRS, until so long after R."""
+    level = beats[:, :, BEFORE - QRS // 2 - 1 : BEFORE - 8].mean(axis=2, keepdims=True)
+    return beats[:, :, BEFORE + T_FROM : BEFORE + until] - level
+
+
+def _both_bundles(batch: Batch, beats: Complexes, kind: np.ndarray) -> list[bool | None]:
     """Whether some beats have the shape of right and some that of left bundle branch block, neither of them early."""
-    if not mask[[I, V1, V6]].all():
-        return None
-    found = set()
+    if not batch.mask[[I, V1, V6]].all():
+        return [None] * len(batch)
     conducted = (beats.early > EARLY_WIDE) & beats.whole & (beats.width >= BLOCK_MS) & (kind != "paced")
-    for number in np.unique(beats.shape[conducted]):
-        these = conducted & (beats.shape == number)
-        if these.sum() >= BLOCK_BEATS and these.sum() > (beats.shape == number).sum() / 2:
-            found.add(_bundle(np.median(cut_beats(signal, peaks[these], QRS // 2 + 1, QRS // 2 + 2), axis=0)))
-    return {"right", "left"} <= found
+    both: list[bool | None] = [False] * len(batch)
+    for i in np.flatnonzero(conducted.sum(axis=1) >= 2 * BLOCK_BEATS).tolist():
+        found = set()
+        for number in np.unique(beats.shape[i, conducted[i]]):
+            of = beats.shape[i] == number
+            these = conducted[i] & of
+            if these.sum() >= BLOCK_BEATS and these.sum() > of.sum() / 2:
+                own = batch.split(batch.beats)[i][these[: batch.counts[i]]]
+                found.add(_bundle(np.median(own[:, :, BEFORE - QRS // 2 - 1 : BEFORE + QRS // 2 + 2], axis=0)))
+        both[i] = {"right", "left"} <= found
+    return both
 
 
 def _bundle(beat: np.ndarray) -> str:

@@ -10,12 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
-from ecgclip.measure.batch import Batch
-from ecgclip.peaks import MOST, RATE, REFRACTORY, cut_beats, r_peaks_of_many
+from ecgclip.measure.batch import (
+    Batch,
+    equal_groups,
+    median_of_groups,
+    median_of_known,
+    once,
+    without_mean,
+)
+from ecgclip.peaks import MOST, RATE, REFRACTORY, r_peaks_of_many
 from ecgclip.prepare import Prepared, find_runs
 from ecgclip.spikes import bare_spikes
 
@@ -179,39 +187,63 @@ def _by_window(peaks: np.ndarray, starts: np.ndarray, stops: np.ndarray, gaps: n
     return Beats(peaks / RATE, tuple(windows), pairs(around), pairs(recorded))
 
 
-def similarity(batch: Batch) -> list[np.ndarray]:
-    """How alike the QRS complexes of each window are to its dominant one: as of `_similarity`."""
-    return [_similarity(leads, peaks) for leads, peaks in zip(batch.leads, batch.peaks, strict=True)]
+@once
+def similarity(batch: Batch) -> np.ndarray:
+    """How alike the QRS complexes of each window are to its dominant one.
+
+    Returns
+    -------
+    float (n, most beats)
+        Correlations, the best of shifts by one sample; NaN behind the last beat of a window.
+    """
+    alike = np.empty(len(batch.at))
+    complexes = batch.around_r(QRS // 2 + 1, QRS // 2 + 2)
+    for _, rows in equal_groups(batch.counts):
+        alike[rows] = _to_dominant(complexes[rows])
+    return batch.by_window(alike)
 
 
+def _to_dominant(complexes: np.ndarray) -> np.ndarray:
+    """How alike complexes, (windows, beats, leads, QRS + 2), are to the dominant one: (windows, beats)."""
+    complexes = without_mean(complexes)
+    norms = np.sqrt(np.einsum("wbls,wbls->wbs", complexes, complexes) @ at_shifts(QRS, 3))
+    windows, beats, leads, _ = complexes.shape
+    rows = lambda x: x.reshape(windows, beats, leads * QRS)
+    shifted = [rows(complexes[:, :, :, shift : shift + QRS]) for shift in range(3)]
+    every = slice(None, None, max(1, beats // MAX_SAMPLE))
+    sample = shifted[1][:, every]
+    group = _largest_group(sample, norms[:, every, 1])
+    template = median_of_groups(sample[group], group.sum(axis=1))[:, :, None]
+    sizes = norms * np.sqrt((template**2).sum(axis=1, keepdims=True))
+    return (np.concatenate([x @ template for x in shifted], axis=2) / np.maximum(sizes, 1e-9)).max(axis=2)
+
+
+@lru_cache
+def at_shifts(samples: int, shifts: int) -> np.ndarray:
+    """Which samples of a stretch are in its part at each shift: 1 and 0, (samples + shifts - 1, shifts)."""
+    after = np.arange(samples + shifts - 1)[:, None] - np.arange(shifts)
+    return ((after >= 0) & (after < samples)).astype(float)
+
+
+def _largest_group(shapes: np.ndarray, norms: np.ndarray) -> np.ndarray:
+    """The largest group around a real beat: unlike a mean of all, it holds where every second beat is premature.
+
+    shapes: (windows, beats, samples of all leads), norms: (windows, beats) -> bool (windows, beats)
+    """
+    alike = shapes @ shapes.swapaxes(1, 2) / np.maximum(norms[:, :, None] * norms[:, None], 1e-9)
+    close = alike > SAME_SHAPE
+    every, centre = np.arange(len(shapes)), np.argmax(close.sum(axis=2) + alike.mean(axis=2), axis=1)
+    group = close[every, centre]
+    group[every, centre] = True
+    return group
+
+
+@once
 def dominant(batch: Batch) -> list[np.ndarray]:
-    """Which beats of each window are of the dominant kind, n times bool (beats,)."""
-    return [_dominant(leads, peaks) for leads, peaks in zip(batch.leads, batch.peaks, strict=True)]
-
-
-def _similarity(signal: np.ndarray, peaks: np.ndarray) -> np.ndarray:
-    """How alike the QRS complexes are to the dominant one: correlation (beats,), best of shifts by one sample."""
-    beats = cut_beats(signal, peaks, QRS // 2 + 1, QRS // 2 + 2)
-    shapes = beats - beats.mean(axis=2, keepdims=True)
-    sample = shapes[:: max(1, len(shapes) // MAX_SAMPLE), :, 1:-1].reshape(-1, shapes.shape[1] * QRS)
-    alike = _correlate(sample, sample)
-    # The largest group around a real beat: unlike a mean of all, it holds where every second beat is premature.
-    centre = np.argmax((alike > SAME_SHAPE).sum(axis=1) + alike.mean(axis=1))
-    group = alike[centre] > SAME_SHAPE
-    template = np.median(sample[group], axis=0, keepdims=True) if group.any() else sample[centre][None]
-    shifts = [shapes[:, :, s : s + QRS].reshape(len(shapes), -1) for s in range(3)]
-    return np.max([_correlate(shift, template)[:, 0] for shift in shifts], axis=0)
-
-
-def _dominant(signal: np.ndarray, peaks: np.ndarray) -> np.ndarray:
-    """Which beats are of the dominant kind, bool (beats,): its QRS shape, and not early."""
-    if len(peaks) < 3:
-        return np.ones(len(peaks), bool)
-    rr = np.diff(peaks, prepend=peaks[0] - np.median(np.diff(peaks)))
-    chosen = (_similarity(signal, peaks) > SAME_SHAPE) & (rr > EARLY * np.median(rr))
-    return chosen if chosen.any() else np.ones(len(peaks), bool)
-
-
-def _correlate(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    norms = np.linalg.norm(a, axis=1)[:, None] * np.linalg.norm(b, axis=1)
-    return a @ b.T / np.maximum(norms, 1e-9)
+    """Which beats of each window are of the dominant kind, n times bool (beats,): its QRS shape, and not early."""
+    at = batch.positions
+    usual = median_of_known(np.diff(at, axis=1))[:, None]
+    rr = np.diff(at, axis=1, prepend=at[:, :1] - usual)
+    chosen = (similarity(batch) > SAME_SHAPE) & (rr > EARLY * median_of_known(rr)[:, None])
+    chosen[(batch.counts < 3) | ~chosen.any(axis=1)] = True
+    return batch.split(chosen[batch.inside])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 
 from ecgclip.ecg import ECG, II, III, LEADS, V1, V4, V5, V6, I
+from ecgclip.measure.batch import median
 from ecgclip.measure.measurement import Measurement
 from ecgclip.prepare import LIMB, Prepared
 
@@ -61,18 +63,26 @@ def _inconsistent(energy: np.ndarray, leads: list[int]) -> str:
 
 def _misfit(energy: np.ndarray, leads: Sequence[int], signs: np.ndarray) -> float:
     """The part of the leads' energy (n, n) that no I and II explain, with each lead times its sign."""
-    unexplained = np.eye(len(leads)) - LIMB[leads] @ np.linalg.pinv(LIMB[leads])
-    return float(np.trace(unexplained @ (energy * np.outer(signs, signs))) / max(np.trace(energy), 1e-12))
+    unexplained = np.eye(len(leads)) - LIMB[leads] @ _of_leads(*leads)
+    return float((unexplained * (energy * signs * signs[:, None])).sum() / max(energy.trace(), 1e-12))
+
+
+@cache
+def _of_leads(*leads: int) -> np.ndarray:
+    """What gives I and II of the limb leads, (2, leads)."""
+    return np.linalg.pinv(LIMB[list(leads)])
 
 
 def _flat_lead(limb: np.ndarray, leads: list[int], measurements: Sequence[Measurement]) -> str:
     """Which of I, II and III is flat while the others are not, in words; limb: float (leads, samples), mV."""
-    size = (LIMB[:3] @ np.linalg.pinv(LIMB[leads]) @ limb).std(axis=1)
+    size = (LIMB[:3] @ _of_leads(*leads) @ limb).std(axis=1)
     heights = np.array([m.qrs_pp_mv[:3] for m in measurements if m.beats])
-    height = np.median(heights, axis=0) if len(heights) else np.zeros(3)
+    both = np.array([size, _usual(heights) if len(heights) else np.zeros(3)])
+    others = np.minimum(both[:, [II, I, I]], both[:, [III, III, II]])
+    # an artefact in two leads makes the third small, but not its complexes
+    flat = (np.where(np.isnan(both), 0, both) < FLAT * others).all(axis=0)
     for lead, exchanged in FLAT_BY.items():
-        # an artefact in two leads makes the third small, but not its complexes
-        if all(np.nan_to_num(x[lead]) < FLAT * np.delete(x, lead).min() for x in (size, height)):
+        if flat[lead]:
             return f"{LEADS[lead]} is flat and the other limb leads are not: {exchanged} exchanged?"
     return ""
 
@@ -82,13 +92,10 @@ def _mirrored(measurements: Sequence[Measurement]) -> Exchange:
     sinus = [m for m in measurements if m.p_present]
     if not sinus:
         return Exchange()
-
-    def usual(row: Callable[[Measurement], np.ndarray]) -> np.ndarray:
-        return np.median([row(m) for m in sinus], axis=0)
-
-    r = usual(lambda m: np.fmax(m.r_mv, m.rprime_mv))
-    net = r + usual(lambda m: np.fmin(m.q_mv, m.s_mv))
-    waves = {"p": usual(lambda m: m.p_amplitude_mv), "qrs": net, "t": usual(lambda m: m.t_mv)}
+    p, t = (_usual(np.array([getattr(m, name) for m in sinus])) for name in ("p_amplitude_mv", "t_mv"))
+    r = _usual(np.array([np.fmax(m.r_mv, m.rprime_mv) for m in sinus]))
+    net = r + _usual(np.array([np.fmin(m.q_mv, m.s_mv) for m in sinus]))
+    waves = {"p": p, "qrs": net, "t": t}
 
     def all_have(sign: int, lead: int) -> bool:
         return all(low < sign * waves[name][lead] < high for name, (low, high) in WAVES.items())
@@ -102,3 +109,8 @@ def _mirrored(measurements: Sequence[Measurement]) -> Exchange:
         words = "P, QRS and T are negative in I, and R falls from V1 to V6: a heart on the right?"
         return Exchange(words, ("dextrocardia",))
     return Exchange()
+
+
+def _usual(rows: np.ndarray) -> np.ndarray:
+    """The median of (windows, ...); NaN where one is."""
+    return np.where(np.isnan(rows).any(axis=0), np.nan, median(rows, axis=0))

@@ -1,24 +1,53 @@
 """The P waves of a window, every one, conducted or not, and how they go with the beats (`measure_atria`).
 
-Signals are in mV at 100 Hz, times in samples unless said otherwise. A P wave is where its top is; from there to R it is
+Signals are (n, leads, samples) of n windows in mV at 100 Hz, times in samples unless said otherwise; numbers of one
+window are a row, with NaN behind the last one. A P wave is where its top is; from there to R it is
 about as long as from its onset to that of QRS.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
 from ecgclip.ecg import AVF, II, III, V1, I
-from ecgclip.measure.atrial import flutter_wave
-from ecgclip.measure.batch import NAN, Batch, Columns, row
+from ecgclip.measure.atrial import flutter_waves
+from ecgclip.measure.batch import (
+    NAN,
+    Batch,
+    Columns,
+    cut_beats,
+    median_of_groups,
+    median_of_known,
+    padded,
+    pick,
+    put,
+    quantile_of_known,
+)
 from ecgclip.measure.limits import THRESHOLDS, limits_of
 from ecgclip.measure.p_rhythm import MIN_P, Train, cost_of_missing, is_clear, lay_train, with_hidden
-from ecgclip.measure.p_search import HALF, MS, Candidates, Rest, first_shapes, search, take_away_beats
-from ecgclip.peaks import RATE, cut_beats
+from ecgclip.measure.p_search import (
+    HALF,
+    LOCKED,
+    MS,
+    Candidates,
+    Rest,
+    kinds,
+    search,
+    shapes_before_qrs,
+    sinus_shape,
+    take_away_beats,
+)
+from ecgclip.peaks import RATE
 
+READ = (  # fields of a `Measurement`
+    *("p_present", "p_consistency", "p_height_mv", "p_amplitude_mv", "pr_ms", "qrs_ms", "qt_ms", "rr_irregularity"),
+    *("atrial_rate", "atrial_share", "atrial_contrast", "atrial_mv"),
+)
+BY_BEAT = ("p_before", "p_early", "p_other")  # fields of `Atria`, of each beat
 SHORTEST_S = 3  # a shorter window has no train
 GOOD_START = 0.8  # a train of which so much is seen, with a P for so many of the beats, needs no other search
 MIN_LEADS = 4  # in fewer, what is left of T looks like P
@@ -76,7 +105,7 @@ class Atria:
     flat_between: float = NAN  # share of the time between P waves (QRS and T left out) in which the line is flat
     f_mv: float = NAN  # amplitude of what has the pace of fibrillatory waves in V1, QRS, T and P waves taken away
     f_share: float = NAN  # its part of all that is left there
-    flutter_mv: np.ndarray = field(default_factory=lambda: np.full(12, NAN))  # (12,) signed, as of `flutter_wave`
+    flutter_mv: np.ndarray = field(default_factory=lambda: np.full(12, NAN))  # (12,) signed, as of `flutter_waves`
     # of each beat: 1, 0 or NaN
     p_before: np.ndarray = field(default_factory=lambda: np.empty(0))  # a P wave of any shape
     p_early: np.ndarray = field(default_factory=lambda: np.empty(0))  # ... that is premature
@@ -89,118 +118,165 @@ class Atria:
 
 
 class _Waves(NamedTuple):
-    """All P waves of a window, by time: of the train and beside it.
+    """All P waves of n windows, by time: of the train and beside it.
 
-    at, premature: (n,)
-    of_beat: (n,) the beat that each is conducted to, or -1
-    dropped: (n,), clearly not conducted
+    at: (n, most)
+    premature: bool (n, most)
+    of_beat: int (n, most), the beat that each is conducted to, or -1
+    pr: (n, most), from there to that beat, or NaN
+    dropped: bool (n, most), clearly not conducted
     """
 
     at: np.ndarray
     premature: np.ndarray
     of_beat: np.ndarray
+    pr: np.ndarray
     dropped: np.ndarray
 
 
 def measure_atria(batch: Batch, values: Columns) -> list[Atria]:
-    """The P waves of each window and how they go with its beats; values: what was measured before."""
-    windows = enumerate(zip(batch.signal, batch.peaks, strict=True))
-    return [_measure_atria(signal, batch.mask, peaks, row(values, i)) for i, (signal, peaks) in windows]
-
-
-def _measure_atria(signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray, values: dict[str, Any]) -> Atria:
-    """Measure the P waves of one window and how they go with its beats.
+    """The P waves of each window and how they go with its beats.
 
     Parameters
     ----------
-    signal : float (12, samples), mV at 100 Hz
-    mask : bool (12,)
-    peaks : int (beats,)
-        R peaks, samples.
+    batch : Batch
     values : dict
-        The fields of a `Measurement` that are measured before.
+        Fields of a `Measurement` that are measured before, as columns.
     """
-    rows = np.flatnonzero(mask)
-    if mask[I] and mask[II]:  # the other limb leads follow from them
-        rows = rows[(rows <= II) | (rows >= V1)]
-    nothing = np.full(len(peaks), NAN)
-    clear = flutter_margin(values) > -FLUTTER_DOUBT
-    flutter = flutter_wave(signal, mask, peaks, values["atrial_rate"]) if clear else np.full(12, NAN)
-    by_beat: dict[str, Any] = dict.fromkeys(("p_before", "p_early", "p_other"), nothing)
-    empty = Atria(flutter_mv=flutter, **by_beat)
-    if not len(rows) or len(peaks) < MIN_P or signal.shape[1] < SHORTEST_S * RATE:
-        return replace(empty, p_certainty=p_certainty(values, None))
-    leads = signal[rows]
-    rest = take_away_beats(leads, peaks, values)
-    best = _best_train(rest, rows, peaks, values)
-    certainty = p_certainty(values, best[1] if best else None)
-    if best is None or not certainty > 0:
-        return replace(empty, p_certainty=certainty, **_fibrillation(rest, rows, np.empty(0)))
-    found, train = best
+    values = {name: np.asarray(values[name], float) for name in READ}
+    values["flutter_margin"] = flutter_margin(values)
+    lead_rows = np.flatnonzero(batch.mask)
+    if batch.mask[I] and batch.mask[II]:  # the other limb leads follow from them
+        lead_rows = lead_rows[(lead_rows <= II) | (lead_rows >= V1)]
+    out: Columns = {"p_certainty": p_certainty(values, None), "flutter_mv": _flutter_waves(batch, values)}
+    out |= {name: np.full((len(batch), batch.counts.max(initial=0)), NAN) for name in BY_BEAT}
+    searched = np.flatnonzero(batch.counts >= MIN_P)
+    if len(searched) and len(lead_rows) and batch.samples >= SHORTEST_S * RATE:
+        part = batch if len(searched) == len(batch) else batch.of(searched)
+        _put(out, searched, _measure_searched(part, lead_rows, _of(values, searched)))
+    waves = out.pop("at", np.empty((len(batch), 0)))
+    retrograde = [None if np.isnan(x) else bool(x) for x in out.pop("retrograde", np.full(len(batch), NAN)).tolist()]
+    by_beat = [out.pop(name) for name in BY_BEAT]
+    flutter, lengths = out.pop("flutter_mv"), (~np.isnan(waves)).sum(axis=1).tolist()
+    atria = []
+    for i, numbers in enumerate(zip(*(column.tolist() for column in out.values()), strict=True)):
+        beats = {name: x[i, : batch.counts[i]].copy() for name, x in zip(BY_BEAT, by_beat, strict=True)}
+        of_window = {"retrograde": retrograde[i], "flutter_mv": flutter[i], "at": waves[i, : lengths[i]].copy()}
+        atria.append(Atria(**dict(zip(out, numbers, strict=True)), **of_window, **beats))
+    return atria
+
+
+def _of(values: Columns, rows: np.ndarray) -> Columns:
+    """What was measured of some of the windows, int (m,)."""
+    return {name: column[rows] for name, column in values.items()}
+
+
+def _put(into: Columns, rows: np.ndarray, values: Columns) -> None:
+    """As `put`; where `rows` are all windows, their columns as they are."""
+    if len(rows) == len(into["p_certainty"]):
+        into |= values
+    else:
+        put(into, rows, values)
+
+
+def _measure_searched(batch: Batch, lead_rows: np.ndarray, values: Columns) -> Columns:
+    """The fields of `Atria` of windows with beats enough, from the leads `lead_rows`, int (leads,)."""
+    rest = take_away_beats(batch, lead_rows, values)
+    found, train = _best_trains(rest, lead_rows, batch, values["p_consistency"])
+    certainty = p_certainty(values, train)
+    likely = (certainty > 0) & (train.length > 0)
+    if not likely.any():
+        return {"p_certainty": certainty, **_fibrillation(rest, lead_rows, np.empty((len(batch), 0)))}
+    with_beats = lambda rows: batch.signal[rows][:, lead_rows]
+    of_train = _measure_train(rest, found, train, with_beats, padded(batch.at, batch.counts), values)
+    out = {name: np.where(likely.reshape(-1, *(1,) * (x.ndim - 1)), x, NAN) for name, x in of_train.items()}
+    return out | {"p_certainty": certainty} | _fibrillation(rest, lead_rows, out["at"])
+
+
+def _measure_train(
+    rest: Rest,
+    found: Candidates,
+    train: Train,
+    with_beats: Callable[[np.ndarray], np.ndarray],
+    peaks: np.ndarray,
+    values: Columns,
+) -> Columns:
+    """The fields of `Atria` of windows with a train of P waves.
+
+    with_beats: gives the leads (m, leads, samples), beats and all, of some of the windows, int (m,)
+    """
     waves = _all_waves(found, train, peaks, rest)
     conduction = _conduction(waves, train, peaks, rest)
-    if conduction["p_unlocked"] >= THRESHOLDS["p_unlocked"]:
-        train = with_hidden(train, leads, rest.blind, peaks)
+    unlocked = np.flatnonzero(conduction["p_unlocked"] >= THRESHOLDS["p_unlocked"])
+    hidden = with_hidden(train, unlocked, with_beats(unlocked), rest.blind, peaks)
+    if hidden is not train:
+        train = hidden
         waves = _all_waves(found, train, peaks, rest)
         conduction = _conduction(waves, train, peaks, rest)
-    return Atria(
-        p_certainty=certainty,
-        p_rate=60 * RATE / train.period,
-        pp_variation=float(train.pp.std() / train.pp.mean()) if len(train.pp) > 1 else NAN,
-        flat_between=_flat_between(rest, found, waves),
-        flutter_mv=flutter,
-        retrograde=_retrograde(values),
-        at=waves.at,
-        **_fibrillation(rest, rows, waves.at),
+    return {
+        "p_rate": 60 * RATE / train.period,
+        "pp_variation": train.pp_variation,
+        "flat_between": _flat_between(rest, found, waves),
+        "retrograde": _retrograde(values),
+        "at": waves.at,
         **conduction,
         **_pauses(waves, train, peaks),
         **_shapes(rest, found, waves, train, peaks),
-    )
+    }
 
 
-def _best_train(
-    rest: Rest, rows: np.ndarray, peaks: np.ndarray, values: dict[str, Any]
-) -> tuple[Candidates, Train] | None:
-    """The train that brings most, of those that each first shape of P leads to."""
-    best: tuple[Candidates, Train] | None = None
+def _best_trains(rest: Rest, lead_rows: np.ndarray, batch: Batch, consistency: np.ndarray) -> tuple[Candidates, Train]:
+    """The train of each window that brings most, of those that each first shape of P leads to."""
     cost = cost_of_missing(rest)
-    for shape in first_shapes(rest, rows, peaks, values["p_consistency"]):
-        found = search(rest, shape)
-        train = lay_train(found, cost)
-        if train is not None and (best is None or train.score > best[1].score):
-            best = found, train
-        if best is not None and best[1].seen > GOOD_START and len(best[1].at) > GOOD_START * len(peaks):
-            break
-    return best
+    sinus = sinus_shape(lead_rows)
+    locked, before_qrs = shapes_before_qrs(rest, batch, np.flatnonzero(consistency > LOCKED))
+    shapes = np.tile(sinus, (len(batch), 1, 1))
+    shapes[locked] = before_qrs
+    found = search(rest, shapes)
+    train = lay_train(found, cost)
+    good = (train.seen > GOOD_START) & (train.length > GOOD_START * batch.counts)
+    again = locked[~good[locked]]
+    if len(again):
+        other = search(rest.of(again), np.tile(sinus, (len(again), 1, 1)))
+        other_train = lay_train(other, cost[again])
+        better = other_train.score > train.score[again]
+        for old, new in zip((*found, *train), (*other, *other_train), strict=True):
+            old[again[better]] = new[better]
+    return found, train
 
 
-def p_certainty(values: dict[str, Any], train: Train | None) -> float:
-    """How certain P waves are: above 1 there are some, below -1 none. From the P before QRS, or from a train.
+def p_certainty(values: Columns, train: Train | None) -> np.ndarray:
+    """How certain P waves are, (n,): above 1 there are some, below -1 none. From the P before QRS, or from a train.
 
-    Flutter waves are not P waves.
+    Flutter waves are not P waves; how clear those are is `flutter_margin` in the values.
     """
-    certainty = NAN
-    if np.isfinite(values["p_consistency"]):
-        consistency = (values["p_consistency"] - CONSISTENCY[0]) / CONSISTENCY[1]
-        height = (np.log(max(values["p_height_mv"], 1e-4)) - np.log(HEIGHT_MV[0])) / HEIGHT_MV[1]
-        both = BOTH_SLOPE * (consistency - BOTH[0] + height - BOTH[1]) - 1
-        certainty = float(min(consistency, height, both))
-        certainty = min(certainty, TWO_WAVES) if values["p_present"] is None else certainty
-    chaos = max(values["rr_irregularity"] - CHAOS[0], 0) / CHAOS[1]  # 0 if it is not measured
-    if certainty > 0:
-        certainty = max(certainty - chaos, -CHAOS_LEAST)
-    if train is not None and len(train.pp) > 1:
-        numbers = (train.seen, np.median(train.worth), -train.pp.std() / train.pp.mean(), len(train.at))
+    consistency = (values["p_consistency"] - CONSISTENCY[0]) / CONSISTENCY[1]
+    height = (np.log(np.maximum(values["p_height_mv"], 1e-4)) - np.log(HEIGHT_MV[0])) / HEIGHT_MV[1]
+    both = BOTH_SLOPE * (consistency - BOTH[0] + height - BOTH[1]) - 1
+    certainty = np.where(np.isfinite(consistency), np.fmin(np.fmin(consistency, height), both), NAN)
+    certainty = np.where(np.isnan(values["p_present"]), np.minimum(certainty, TWO_WAVES), certainty)
+    chaos = np.maximum(values["rr_irregularity"] - CHAOS[0], 0) / CHAOS[1]
+    certainty = np.where(certainty > 0, np.maximum(certainty - chaos, -CHAOS_LEAST), certainty)
+    if train is not None:
+        numbers = (train.seen, median_of_known(train.worth), -train.pp_variation, train.length)
         zones = (SEEN, FIT, (-STEADY[0], STEADY[1]), COUNT)
-        of_train = min((number - middle) / half for number, (middle, half) in zip(numbers, zones, strict=True))
-        certainty = np.fmax(certainty, of_train - min(chaos, CHAOS_MOST))
-    return float(np.clip(np.fmin(certainty, 1 - flutter_margin(values)), -MOST, MOST))
+        of_train = [(number - middle) / half for number, (middle, half) in zip(numbers, zones, strict=True)]
+        certainty = np.fmax(certainty, np.min(of_train, axis=0) - np.minimum(chaos, CHAOS_MOST))
+    return np.maximum(np.minimum(np.fmin(certainty, 1 - values["flutter_margin"]), MOST), -MOST)
 
 
-def flutter_margin(values: dict[str, Any]) -> float:
-    """How clear flutter waves are: 0 at the thresholds of share, contrast and height, in half-widths of their zones."""
+def flutter_margin(values: Columns) -> np.ndarray:
+    """How clear flutter waves are, (n,): 0 at the thresholds of share, contrast and height, in half-widths of them."""
     margins = [(values[name] - limit.threshold) / limit.margin for name, limit in FLUTTER_LIMITS.items()]
-    return float(min(margins)) if np.isfinite(margins).all() else NAN
+    return np.where(np.isfinite(margins).all(axis=0), np.min(margins, axis=0), NAN)
+
+
+def _flutter_waves(batch: Batch, values: Columns) -> np.ndarray:
+    """The flutter waves as of `flutter_waves`, (n, 12); NaN where they are far from clear."""
+    waves, clear = np.full((len(batch), 12), NAN), np.flatnonzero(values["flutter_margin"] > -FLUTTER_DOUBT)
+    if len(clear):
+        waves[clear] = flutter_waves(batch.of(clear), values["atrial_rate"][clear])
+    return waves
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -208,181 +284,239 @@ def flutter_margin(values: dict[str, Any]) -> float:
 
 
 def _all_waves(found: Candidates, train: Train, peaks: np.ndarray, rest: Rest) -> _Waves:
-    """The P waves of the train and those beside it, and what becomes of each."""
-    typical, dim = rest.usual, rest.dim[np.rint(found.at).astype(int)]
-    apart = np.abs(found.at[:, None] - train.at).min(axis=1) > EXTRA_APART * train.period
-    clear = is_clear(found, train.worth, dim) & ~(dim & (len(rest.signal) < MIN_LEADS))
-    extra = found.at[clear & apart]
-    # At the same distance behind several beats it is what is left of T.
-    behind = _behind(extra, peaks)
-    extra = extra[(np.abs(behind[:, None] - behind) <= SAME_PQ).sum(axis=1) < MIN_P]
-    at = np.concatenate([train.at, extra])
-    order = np.argsort(at)
-    at = at[order]
-    gap = np.diff(at, prepend=-np.inf)
+    """The P waves of the trains and those beside them, and what becomes of each."""
+    at = _with_extra(found, train, peaks, rest)
     # early in a train that goes on in its own time, or that starts anew behind it
-    premature = gap < PREMATURE * train.period
-    after = np.searchsorted(peaks, at + PQ[0])
-    beat = np.minimum(after, len(peaks) - 1)
-    conducted = (after < len(peaks)) & (peaks[beat] - at <= PQ[1]) & (np.append(after[1:], -1) != after)
-    of_beat = np.where(conducted, beat, -1)
-    before = np.maximum(np.searchsorted(peaks, at - 1) - 1, 0)
-    blocked = ~typical[before] & (at - peaks[before] < CLEAR_AFTER) & (at > peaks[before])
-    near = np.abs(at[:, None] - peaks).min(axis=1) < PQ[0]
-    inside = (at > peaks[0]) & (at < peaks[-1])  # a beat at the very edge may be missed
-    return _Waves(at, premature, of_beat, ~conducted & ~blocked & ~near & inside)
+    premature = np.zeros(at.shape, bool)
+    premature[:, 1:] = at[:, 1:] - at[:, :-1] < PREMATURE * train.period[:, None]
+    there = ~np.isnan(at)
+    after = np.where(there, _beats_before(peaks, at + PQ[0]), -1)
+    next_after = np.concatenate([after[:, 1:], np.full((len(at), 1), -1)], axis=1)
+    distance = _peak(peaks, after) - at  # NaN behind the last beat
+    conducted = there & (distance <= PQ[1]) & (next_after != after)
+    before = np.maximum(_beats_before(peaks, at - 1) - 1, 0)
+    since = at - _peak(peaks, before)
+    blocked = ~pick(rest.usual, before) & (since < CLEAR_AFTER) & (since > 0)
+    near = (np.abs(at[:, :, None] - peaks[:, None]) < PQ[0]).any(axis=2)
+    inside = (at > peaks[:, :1]) & (at < np.fmax.reduce(peaks, axis=1)[:, None])  # a beat at the edge may be missed
+    dropped = ~conducted & ~blocked & ~near & inside
+    return _Waves(at, premature, np.where(conducted, after, -1), np.where(conducted, distance, NAN), dropped)
+
+
+def _with_extra(found: Candidates, train: Train, peaks: np.ndarray, rest: Rest) -> np.ndarray:
+    """The P waves of the trains and the clear ones beside them, by time: (n, most)."""
+    dim = _within(rest.dim, found.at)
+    apart = ~(np.abs(found.at[:, :, None] - train.at[:, None]) <= EXTRA_APART * train.period[:, None, None]).any(axis=2)
+    clear = is_clear(found, train.worth, dim) & ~(dim & (rest.signal.shape[1] < MIN_LEADS))
+    extra = np.where(clear & apart, found.at, NAN)
+    # At the same distance behind several beats it is what is left of T.
+    extra = np.where(_alike(_behind(extra, peaks)) < MIN_P, extra, NAN)
+    at = np.sort(np.concatenate([train.at, extra], axis=1), axis=1)
+    return at[:, : (~np.isnan(at)).sum(axis=1).max()]
+
+
+def _beats_before(peaks: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """How many beats come before each of `at`, int (n, ...)."""
+    return (peaks[:, None] < at[:, :, None]).sum(axis=2)
+
+
+def _peak(peaks: np.ndarray, beat: np.ndarray) -> np.ndarray:
+    """The R peaks of beats, int (n, ...); NaN of those that there are not."""
+    none = np.full((len(peaks), 1), NAN)
+    return pick(np.concatenate([peaks, none], axis=1), beat)
+
+
+def _within(where: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Whether each of `at` (n, most) lies where a bool (n, samples) says; False of NaN."""
+    there = ~np.isnan(at)
+    return pick(where, np.rint(np.where(there, at, 0)).astype(int)) & there
 
 
 def _behind(at: np.ndarray, peaks: np.ndarray) -> np.ndarray:
-    """How long after a beat each wave comes; each a distance of its own before the first one."""
-    beat = np.searchsorted(peaks, at) - 1
-    return np.where(beat < 0, -RATE * np.arange(1, len(at) + 1) ** 2, at - peaks[np.maximum(beat, 0)])
+    """How long after a beat each wave comes; NaN before the first one."""
+    return at - _peak(peaks, _beats_before(peaks, at) - 1)
 
 
-def _conduction(waves: _Waves, train: Train, peaks: np.ndarray, rest: Rest) -> dict[str, Any]:
+def _alike(distance: np.ndarray) -> np.ndarray:
+    """How many of a row (n, most) are about the same as each of it."""
+    return (np.abs(distance[:, :, None] - distance[:, None]) <= SAME_PQ).sum(axis=2)
+
+
+def _conduction(waves: _Waves, train: Train, peaks: np.ndarray, rest: Rest) -> Columns:
     """PR of the conducted beats, and P waves that are not conducted."""
-    typical = rest.usual
-    with_p = np.flatnonzero(waves.of_beat >= 0)
-    beats = waves.of_beat[with_p]
-    with_p, beats = with_p[typical[beats]], beats[typical[beats]]
-    pr = peaks[beats] - waves.at[with_p]
-    same = (np.abs(pr[:, None] - pr) <= SAME_PQ).sum(axis=1).max(initial=0)
-    could = typical & (peaks > waves.at[0] + PQ[0]) & (peaks > PQ[1])
+    beat = np.maximum(waves.of_beat, 0)
+    pr = np.where(pick(rest.usual, beat), waves.pr, NAN)
+    conducted, beats = (~np.isnan(pr)).sum(axis=1), (~np.isnan(peaks)).sum(axis=1)
+    same = _alike(pr).max(axis=1)
+    could = (rest.usual & (peaks > waves.at[:, :1] + PQ[0]) & (peaks > PQ[1])).sum(axis=1)
     # Without conducted ones, P waves within T, at one distance behind the beats, are what is left of T.
-    behind = _behind(waves.at, peaks)
-    in_t = (waves.of_beat < 0) & rest.dim[np.rint(waves.at).astype(int)]
-    follows = np.where(in_t, (np.abs(behind[:, None] - behind) <= SAME_PQ).sum(axis=1), 0)
-    follows = (follows > same) & (follows >= FOLLOWS * max(len(peaks), len(waves.at)))
-    dropped = np.flatnonzero(waves.dropped & ~waves.premature & ~follows)
-    locked = float(max(same, follows.sum()))
-    enough = len(pr) >= MIN_CONDUCTED
-    rr_before = np.append(NAN, np.diff(peaks))[beats] if len(beats) else np.empty(0)
+    in_t = (waves.of_beat < 0) & _within(rest.dim, waves.at)
+    follows = np.where(in_t, _alike(_behind(waves.at, peaks)), 0)
+    most = np.maximum(beats, (~np.isnan(waves.at)).sum(axis=1))
+    follows = (follows > same[:, None]) & (follows >= FOLLOWS * most[:, None])
+    dropped = waves.dropped & ~waves.premature & ~follows
+    locked = np.minimum(np.maximum(same, follows.sum(axis=1)) / np.maximum(could, 1), 1)
+    enough = conducted >= MIN_CONDUCTED
+    rr_before = _peak(peaks, beat) - _peak(peaks, beat - 1)  # NaN of the first
     return {
-        "p_unlocked": 1 - min(locked / could.sum(), 1.0) if could.sum() >= MIN_CONDUCTED else NAN,
-        "pr_range_ms": float(np.diff(np.quantile(pr, TRIM))[0] * MS) if enough else NAN,
-        "pr_growth_ms": _pr_growth(waves, peaks, dropped),
-        "dropped": float(len(dropped)),
-        "dropped_run": _dropped_run(waves, train),
-        "premature_dropped": float((waves.dropped & waves.premature).sum()),
-        "rp_ms": float(np.nanmedian(rr_before - pr) * MS) if enough and np.isfinite(rr_before).any() else NAN,
+        "p_unlocked": np.where(could >= MIN_CONDUCTED, 1 - locked, NAN),
+        "pr_range_ms": np.where(enough, (quantile_of_known(pr, TRIM[1]) - quantile_of_known(pr, TRIM[0])) * MS, NAN),
+        "pr_growth_ms": _pr_growth(waves.pr, dropped) * MS,
+        "dropped": dropped.sum(axis=1).astype(float),
+        "dropped_run": _dropped_runs(waves, train),
+        "premature_dropped": (waves.dropped & waves.premature).sum(axis=1).astype(float),
+        "rp_ms": np.where(enough, median_of_known(rr_before - pr) * MS, NAN),
     }
 
 
-def _pr_growth(waves: _Waves, peaks: np.ndarray, dropped: np.ndarray) -> float:
-    """Median over single dropped P waves: the PR before less the PR after, ms."""
-    inside = dropped[(dropped > 0) & (dropped < len(waves.at) - 1)]
-    inside = inside[(waves.of_beat[inside - 1] >= 0) & (waves.of_beat[inside + 1] >= 0)]
-    pr = peaks[waves.of_beat] - waves.at
-    return float(np.median(pr[inside - 1] - pr[inside + 1]) * MS) if len(inside) else NAN
+def _pr_growth(pr: np.ndarray, dropped: np.ndarray) -> np.ndarray:
+    """Median over single dropped P waves: the PR before less the PR after, (n,) samples."""
+    growth = pr[:, :-2] - pr[:, 2:]
+    return median_of_known(np.where(dropped[:, 1:-1], growth, NAN))
 
 
-def _dropped_run(waves: _Waves, train: Train) -> float:
-    """The longest run of P waves that are not conducted, those that hide in QRS or T counted beside a seen one."""
-    at = np.concatenate([waves.at, train.hidden])
-    state = np.concatenate([np.where(waves.dropped, 1, 0), np.full(len(train.hidden), 2)])[np.argsort(at)]
-    longest = run = seen = 0
-    for value in state:
-        run, seen = (run + 1, seen + (value == 1)) if value else (0, 0)
-        longest = max(longest, run if seen else 0)
-    return float(longest)
+def _dropped_runs(waves: _Waves, train: Train) -> np.ndarray:
+    """The longest runs of P waves that are not conducted, those that hide in QRS or T counted beside a seen one."""
+    longest = np.zeros(len(waves.at))
+    at = np.concatenate([waves.at, train.hidden], axis=1)
+    state = np.concatenate([np.where(waves.dropped, 1, 0), np.full(train.hidden.shape, 2)], axis=1)
+    for i in np.flatnonzero(waves.dropped.any(axis=1)):
+        run = seen = 0
+        for value in state[i, np.argsort(at[i])][: (~np.isnan(at[i])).sum()].tolist():
+            run, seen = (run + 1, seen + (value == 1)) if value else (0, 0)
+            longest[i] = max(longest[i], run if seen else 0)
+    return longest
 
 
-def _pauses(waves: _Waves, train: Train, peaks: np.ndarray) -> dict[str, Any]:
+def _pauses(waves: _Waves, train: Train, peaks: np.ndarray) -> Columns:
     """P waves that did not come, and those in the longest R-R."""
-    pq = np.median((peaks[waves.of_beat] - waves.at)[waves.of_beat >= 0]) if (waves.of_beat >= 0).any() else PQ[0]
-    missing = 0
-    for first, second in zip(waves.at[:-1], waves.at[1:], strict=True):
-        beats_between = ((peaks > first + pq + SAME_PQ * 5) & (peaks < second)).any()
-        hidden = ((train.hidden > first) & (train.hidden < second)).any()
-        if second - first > LATE * train.period and not beats_between and not hidden:
-            missing += max(round((second - first) / train.period) - 1, 1)
-    rr = np.diff(peaks)
-    longest = int(np.argmax(rr))
-    low, high = peaks[longest], peaks[longest + 1]
+    rr = np.diff(peaks, axis=1)
+    longest = np.argmax(np.where(np.isnan(rr), 0, rr), axis=1)[:, None]
+    low, high = pick(peaks, longest), pick(peaks, longest + 1)
     inside = (waves.at > low + PQ[0]) & (waves.at < high - PQ[0]) & (waves.of_beat != longest + 1)
-    many = rr[longest] / train.period
+    length = (high - low)[:, 0]
+    many = length / train.period
     return {
-        "missing": float(missing),
-        "p_in_pause": float(inside.sum()),
-        "pause_multiple": float(abs(many - round(many))) if rr[longest] > PAUSE * np.median(rr) else NAN,
+        "missing": _missing(waves, train, peaks),
+        "p_in_pause": inside.sum(axis=1).astype(float),
+        "pause_multiple": np.where(length > PAUSE * median_of_known(rr), np.abs(many - np.rint(many)), NAN),
     }
+
+
+def _missing(waves: _Waves, train: Train, peaks: np.ndarray) -> np.ndarray:
+    """How many P waves did not come between those that did, where there is no beat and none can hide, (n,)."""
+    pq = median_of_known(waves.pr)
+    pq = np.where(np.isnan(pq), PQ[0], pq)
+    gap = np.diff(waves.at, axis=1) / train.period[:, None]
+    window, k = np.nonzero(gap > LATE)
+    first, second = waves.at[window, k, None], waves.at[window, k + 1, None]
+    beats_between = ((peaks[window] > first + pq[window, None] + SAME_PQ * 5) & (peaks[window] < second)).any(axis=1)
+    hidden = ((train.hidden[window] > first) & (train.hidden[window] < second)).any(axis=1)
+    many = np.where(beats_between | hidden, 0, np.maximum(np.rint(gap[window, k]) - 1, 1))
+    return np.bincount(window, many, len(gap))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Shapes of P, and what lies between
 
 
-def _shapes(rest: Rest, found: Candidates, waves: _Waves, train: Train, peaks: np.ndarray) -> dict[str, Any]:
+def _shapes(rest: Rest, found: Candidates, waves: _Waves, train: Train, peaks: np.ndarray) -> Columns:
     """How many shapes P has, and what stands before each beat."""
-    course = np.linalg.svd(found.shape, full_matrices=False)[2][0]
-    of_waves = cut_beats(rest.signal, np.rint(waves.at).astype(int), HALF, HALF + 1) @ course
-    usual = np.median(of_waves, axis=0)
-    size = max(float(np.linalg.norm(usual)), 1e-9)
-    reach = cut_beats(rest.signal, peaks, PQ[1] + HALF, HALF - PQ[0] + 1)
-    before = np.lib.stride_tricks.sliding_window_view(reach, len(course), axis=2) @ course  # (beats, leads, tops)
-    height = np.linalg.norm(before, axis=1)
-    top = np.argmax(height, axis=1)
-    every = np.arange(len(peaks))
-    highest, alike = height[every, top], before[every, :, top] @ usual / size
+    course = found.course / np.linalg.norm(found.course, axis=1, keepdims=True)
+    usual = _usual_p(rest, waves, course)
+    size = np.maximum(np.linalg.norm(usual, axis=1), 1e-9)[:, None]
+    top, before = _before_beats(rest, peaks, course)
+    highest = np.linalg.norm(before, axis=2)
+    alike = np.abs((before @ usual[:, :, None])[:, :, 0]) / size
     there = highest > BEFORE_HEIGHT * size
     at = peaks - PQ[1] + top
-    last = np.array([max(waves.at[waves.at < t - P_REACH], default=NAN) for t in at])
+    last = _peak(waves.at, _beats_before(waves.at, at - P_REACH) - 1)
     known = peaks > PQ[1]
-    as_float = lambda flags: np.where(known, flags, NAN).astype(float)
+    as_float = lambda flags: np.where(known, flags, NAN)
     return {
-        "p_shapes": _count_shapes(before[every, :, top][known & there] / size),
+        "p_shapes": _count_shapes(before / size[:, :, None], known & there),
         "p_before": as_float(there),
-        "p_early": np.where(np.isnan(last), NAN, as_float(there & (at - last < PREMATURE * train.period))),
-        "p_other": as_float(there & (np.abs(alike) < OTHER_SHAPE * highest)),
+        "p_early": np.where(np.isnan(last), NAN, as_float(there & (at - last < PREMATURE * train.period[:, None]))),
+        "p_other": as_float(there & (alike < OTHER_SHAPE * highest)),
     }
 
 
-def _count_shapes(waves: np.ndarray) -> float:
-    """How many shapes (waves, leads) have, of those that more than one wave has."""
-    size = np.linalg.norm(waves, axis=1)
-    left, shapes = np.flatnonzero((size > SHAPE_HEIGHT[0]) & (size < SHAPE_HEIGHT[1])), 0
-    while len(left) > 1:
-        cosine = waves[left] @ waves[left].T / (size[left, None] * size[left])
-        group = cosine[np.argmax((cosine > SAME_P).sum(axis=1))] > SAME_P
-        if group.sum() < 2:
-            break
-        shapes, left = shapes + 1, left[~group]
-    return float(max(shapes, 1))
+def _usual_p(rest: Rest, waves: _Waves, course: np.ndarray) -> np.ndarray:
+    """How high the usual P is in each lead, (n, leads), by its course (n, 2 HALF + 1)."""
+    there = ~np.isnan(waves.at)
+    window = np.nonzero(there)[0]
+    of_waves = cut_beats(rest.signal, window, np.rint(waves.at[there]).astype(int), HALF, HALF + 1)
+    return median_of_groups((of_waves @ course[window, :, None])[:, :, 0], there.sum(axis=1))
 
 
-def _flat_between(rest: Rest, found: Candidates, waves: _Waves) -> float:
-    """The share of the time between P waves, QRS and T in which the line is flat."""
-    open_ = ~rest.blind & ~rest.dim & ~_near(waves.at, len(rest.blind))
-    left, size, right = np.linalg.svd(found.shape, full_matrices=False)
-    top = np.abs(right[0]).max() * size[0]
-    return float((np.abs(left[:, 0] @ rest.signal[:, open_]) < FLAT * top).mean()) if open_.sum() > RATE else NAN
+def _before_beats(rest: Rest, peaks: np.ndarray, course: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The highest wave with P's course before each beat: at which of the places where P may be, and in each lead.
+
+    Returns
+    -------
+    int (n, most beats)
+        Samples after the earliest place.
+    float (n, most beats, leads)
+    """
+    places = np.arange(PQ[1] - PQ[0] + 1)
+    at_place = np.zeros((len(course), len(places) + 2 * HALF, len(places)))
+    at_place[:, places[:, None] + np.arange(2 * HALF + 1), places[:, None]] = course[:, None]
+    there = ~np.isnan(peaks)
+    reach = cut_beats(rest.signal, there.nonzero()[0], peaks[there].astype(int), PQ[1] + HALF, HALF - PQ[0] + 1)
+    waves, stop = np.empty((*reach.shape[:2], len(places))), np.cumsum(there.sum(axis=1))
+    for kernel, beats in zip(at_place, map(slice, stop - there.sum(axis=1), stop), strict=True):
+        waves[beats] = (reach[beats].reshape(-1, reach.shape[2]) @ kernel).reshape(-1, *waves.shape[1:])
+    highest = np.argmax((waves**2).sum(axis=1), axis=1)
+    top, before = np.zeros(there.shape, int), np.zeros((*there.shape, reach.shape[1]))
+    top[there], before[there] = highest, waves[np.arange(len(waves)), :, highest]
+    return top, before
 
 
-def _fibrillation(rest: Rest, rows: np.ndarray, at: np.ndarray) -> dict[str, Any]:
+def _count_shapes(waves: np.ndarray, there: np.ndarray) -> np.ndarray:
+    """How many shapes (n, waves, leads) have, of those that more than one wave has, (n,)."""
+    size = np.linalg.norm(waves, axis=2)
+    there = there & (size > SHAPE_HEIGHT[0]) & (size < SHAPE_HEIGHT[1])
+    waves = waves / np.where(there, size, 1)[:, :, None]
+    kind = kinds(waves @ waves.transpose(0, 2, 1) > SAME_P, there)
+    several = (kind[:, :, None] == np.arange(kind.shape[1])).sum(axis=1) > 1
+    return np.maximum(several.sum(axis=1), 1).astype(float)
+
+
+def _flat_between(rest: Rest, found: Candidates, waves: _Waves) -> np.ndarray:
+    """The share of the time between P waves, QRS and T in which the line is flat, (n,)."""
+    open_ = ~(rest.blind | rest.dim | _near(waves.at, rest.blind.shape[1]))
+    top = np.abs(found.course).max(axis=1, keepdims=True)
+    flat = np.abs((found.by_lead[:, None] @ rest.signal)[:, 0]) < FLAT * top
+    time = open_.sum(axis=1)
+    return np.where(time > RATE, (flat & open_).sum(axis=1) / np.maximum(time, 1), NAN)
+
+
+def _fibrillation(rest: Rest, lead_rows: np.ndarray, at: np.ndarray) -> Columns:
     """Height and share of what has the pace of fibrillatory waves in V1; `at`: P waves that are left out."""
-    open_ = ~rest.blind & ~_near(at, len(rest.blind))
-    lead = next((i for row in (V1, II) for i in np.flatnonzero(rows == row)), 0)
-    if open_.sum() < RATE:
-        return {"f_mv": NAN, "f_share": NAN}
-    n = len(open_)
+    n = rest.blind.shape[1]
+    open_ = ~(rest.blind | _near(at, n))
+    lead = next((i for row in (V1, II) for i in np.flatnonzero(lead_rows == row)), 0)
     size = 1 << n.bit_length()
-    spectrum, hertz = np.fft.rfft(rest.signal[lead], size), np.fft.rfftfreq(size, 1 / RATE)
+    spectrum, hertz = np.fft.rfft(rest.signal[:, lead], size), np.fft.rfftfreq(size, 1 / RATE)
     inside = np.stack([(hertz >= low) & (hertz < high) for low, high in zip(F_BANDS[:-1], F_BANDS[1:], strict=True)])
-    power = (np.fft.irfft(inside * spectrum, size, axis=1)[:, :n][:, open_] ** 2).mean(axis=1)
-    return {"f_mv": float(np.sqrt(2 * power[1])), "f_share": float(power[1] / max(power.sum(), 1e-12))}
+    waves = np.fft.irfft(inside * spectrum[:, None], size)[:, :, :n]
+    time = open_.sum(axis=1)
+    power = np.einsum("wbs,wbs,ws->wb", waves, waves, open_) / np.where(time < RATE, NAN, time)[:, None]
+    return {"f_mv": np.sqrt(2 * power[:, 1]), "f_share": power[:, 1] / np.maximum(power.sum(axis=1), 1e-12)}
 
 
 def _near(at: np.ndarray, n: int) -> np.ndarray:
-    near = np.zeros(n, bool)
-    near[np.clip(np.rint(at).astype(int)[:, None] + np.arange(-P_REACH, P_REACH + 1), 0, n - 1)] = True
+    """Whether a P wave is near, bool (n windows, n samples)."""
+    near, there = np.zeros((len(at), n), bool), ~np.isnan(at)
+    around = np.rint(at[there]).astype(int)[:, None] + np.arange(-P_REACH, P_REACH + 1)
+    near[np.nonzero(there)[0][:, None], np.clip(around, 0, n - 1)] = True
     return near
 
 
-def _retrograde(values: dict[str, Any]) -> bool | None:
-    """Whether P stands just before QRS and is inverted in II, III and aVF; None if P is small, or of its own there."""
-    inferior = values["p_amplitude_mv"][[II, III, AVF]]
-    if not values["p_present"] or np.isnan(inferior).any():
-        return None
-    if (inferior < -RETROGRADE_MV).all():
-        return bool(values["pr_ms"] < RETROGRADE_PR)
-    return False if inferior[0] > RETROGRADE_MV else None
+def _retrograde(values: Columns) -> np.ndarray:
+    """Whether P, 1 or 0, is just before QRS and inverted in II, III and aVF; NaN if P is small, or of its own there."""
+    inferior = values["p_amplitude_mv"][:, [II, III, AVF]]
+    known = (values["p_present"] == 1) & ~np.isnan(inferior).any(axis=1)
+    inverted, upright = (inferior < -RETROGRADE_MV).all(axis=1), inferior[:, 0] > RETROGRADE_MV
+    short = values["pr_ms"] < RETROGRADE_PR
+    return np.where(known & (inverted | upright), inverted & short, NAN)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ecgclip.measure.batch import NAN
+from ecgclip.measure.batch import NAN, at, cut, last_true
 from ecgclip.measure.median import STEP, Edges, maxima, turning_points
 
 QRS_REST = 8  # 16 ms after QRS: its last wave may turn only there
@@ -28,48 +28,60 @@ SLUR_SLOPE, SLUR_FALL_MV, SLUR_MS = 0.3, 0.05, 16  # of the steepest descent; ho
 
 
 def measure_qrs_shape(beat: np.ndarray, edges: Edges) -> dict[str, np.ndarray]:
-    """R peak time, J wave, notches, the lowest point, and the start of QRS."""
-    names = ("r_peak_ms", "j_wave_mv", "notches", "s_to_j_ms")
-    table = np.full((4, len(beat)), NAN)
+    """R peak time, J wave, notches, the lowest point, and the start of QRS: (n, 12) each; beat: (n, 12, samples)."""
     length = edges.offset - edges.onset
-    for lead, row in enumerate(beat[:, edges.onset : edges.offset + J_WAVE_REST]):
-        qrs = row[: length + QRS_REST]
-        tops = maxima(qrs, MIN_WAVE_MV)
-        positive = [i for i in tops if qrs[i] >= MIN_WAVE_MV]
-        table[2, lead] = max(len(positive) - 1, 0) + len(tops) - len(positive)
-        table[1, lead] = 0.0
-        if positive:
-            tallest = qrs[positive].max()
-            last = [i for i in positive if qrs[i] >= R_SHARE * tallest][-1]
-            table[0, lead] = last * STEP
-            table[1, lead] = _j_wave(row, last, length)
-        lowest = int(np.argmin(qrs[: length + 1]))
-        if qrs[lowest] <= -MIN_WAVE_MV:
-            table[3, lead] = (length - lowest) * STEP
-    start = beat[:, edges.onset : edges.onset + DELTA].mean(axis=1)
-    return dict(zip(names, table, strict=True)) | {"delta_mv": start}
+    qrs = cut(beat, edges.onset, edges.offset + QRS_REST)
+    tops = maxima(qrs, MIN_WAVE_MV)
+    positive = tops & (qrs >= MIN_WAVE_MV)
+    tallest = np.where(positive, qrs, 0).max(axis=2)
+    r_peak = last_true(positive & (qrs >= R_SHARE * tallest[..., None]))
+    n_positive = np.count_nonzero(positive, axis=2)
+    to_j = cut(beat, edges.onset, edges.offset + 1)
+    lowest = to_j.argmin(axis=2)
+    return {
+        "r_peak_ms": r_peak * STEP,
+        "j_wave_mv": _j_wave(cut(beat, edges.onset, edges.offset + J_WAVE_REST), r_peak, length),
+        "notches": np.count_nonzero(tops, axis=2) - np.minimum(n_positive, 1.0),
+        "s_to_j_ms": np.where(at(to_j, lowest) <= -MIN_WAVE_MV, (length[:, None] - lowest) * STEP, NAN),
+        "delta_mv": cut(beat, edges.onset, edges.onset + DELTA).mean(axis=2),
+    }
 
 
-def _j_wave(row: np.ndarray, peak: int, length: int) -> float:
-    """The height of a notch on the descent of R, NaN where it may be slurred; row begins at QRS onset, R at `peak`."""
-    if row[peak] < PROMINENT_R_MV:
-        return 0.0
-    descent = row[peak:]
-    turns = turning_points(descent, NOTCH_MV)
-    lowest = J_WAVE_SHARE * row[peak]
-    for low, top in zip(turns[1:], turns[2:-1], strict=False):
-        if 0 < descent[low] < descent[top] < lowest:
-            return float(descent[top])
-    return NAN if _may_be_slurred(descent[: length - peak + 1], lowest) else 0.0
+def _j_wave(qrs: np.ndarray, r_peak: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """The height of a notch on the descent of R, (n, 12), NaN where it may be slurred.
+
+    qrs: (n, 12, samples) from the onset of QRS on; r_peak: (n, 12), NaN without R; length: of QRS, (n,)
+    """
+    heights = np.zeros(r_peak.shape)
+    window, lead = np.nonzero(r_peak >= 0)
+    peak, descent = r_peak[window, lead].astype(int), qrs[window, lead]
+    r = at(descent, peak)
+    prominent = r >= PROMINENT_R_MV
+    window, lead, peak, r, descent = (x[prominent] for x in (window, lead, peak, r, descent))
+    length = length[window]
+    descent = np.where(np.arange(qrs.shape[2]) < peak[:, None], r[:, None], descent)
+    lowest = J_WAVE_SHARE * r
+    heights[window, lead] = np.where(_may_be_slurred(descent, length, lowest), NAN, 0.0)
+    row, place = turning_points(descent, np.full(len(descent), NOTCH_MV))
+    value = descent[row, place]
+    of, low, top = row[1:-2], value[1:-2], value[2:-1]
+    notch = (row[:-3] == row[3:]) & (low > 0) & (low < top) & (top < lowest[of])
+    of, top = of[notch][::-1], top[notch][::-1]  # the first notch of each is set last
+    heights[window[of], lead[of]] = top
+    return heights
 
 
-def _may_be_slurred(descent: np.ndarray, lowest: float) -> bool:
-    """Whether the descent of R (to J) goes on slowly below `lowest`, from where it may be high enough for a J wave."""
-    slope = np.diff(descent)
-    if not len(slope):
-        return False
-    steep = int(np.argmin(slope))
-    slow = np.flatnonzero(slope[steep:] > SLUR_SLOPE * slope[steep])
-    rest = descent[steep + slow[0] :] if len(slow) else descent[:0]
-    long = len(rest) * STEP >= SLUR_MS
-    return bool(long and SLUR_MV <= rest[0] < lowest and rest[-1] >= 0 and rest[0] - rest[-1] >= SLUR_FALL_MV)
+def _may_be_slurred(descent: np.ndarray, length: np.ndarray, lowest: np.ndarray) -> np.ndarray:
+    """Whether the descent of R (to J) goes on slowly below `lowest`, from where it may be high enough for a J wave.
+
+    descent: (rows, samples) from the onset of QRS on, as high as R before R; length: of QRS, (rows,); lowest: (rows,)
+    """
+    row, place = np.arange(len(descent)), np.arange(descent.shape[1] - 1)
+    behind = place >= length[:, None]
+    slope = np.where(behind, 0, np.diff(descent, axis=1))
+    steep = slope.argmin(axis=1)[:, None]
+    slow = (slope > SLUR_SLOPE * slope[row[:, None], steep]) & (place >= steep)
+    begin = (slow | behind).argmax(axis=1)
+    first, last = descent[row, begin], descent[row, length]
+    long = (length + 1 - begin) * STEP >= SLUR_MS
+    return long & (first >= SLUR_MV) & (first < lowest) & (last >= 0) & (first - last >= SLUR_FALL_MV)

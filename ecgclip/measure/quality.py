@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from ecgclip.measure.batch import NAN, Batch, Columns, columns
-from ecgclip.peaks import cut_beats
+from ecgclip.measure.batch import NAN, Batch, Columns, cut_beats, median, std_of_groups
 
 LEVEL_BEFORE, LEVEL_UNTIL = 10, 5  # samples before R: the level before QRS is taken from 100 to 50 ms before
 MIN_BEATS = 4  # with fewer, baseline wander is not measured
@@ -16,35 +13,26 @@ MIN_LEADS = 8  # usable leads of an otherwise complete recording
 
 def measure_quality(batch: Batch) -> Columns:
     """How good the signal is: fields of a `Measurement`."""
-    return columns([_measure_quality(x, batch.mask, p) for x, p in zip(batch.signal, batch.peaks, strict=True)])
-
-
-def _measure_quality(signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray) -> dict[str, Any]:
-    """Measure how good the signal is.
-
-    Parameters
-    ----------
-    signal : float (12, samples), mV at 100 Hz
-    mask : bool (12,)
-    peaks : int (beats,)
-        R peaks, samples.
-
-    Returns
-    -------
-    dict
-        Fields of a `Measurement`.
-    """
-    leads = signal[mask]
-    if not len(leads) or signal.shape[1] < 3:
-        return {"baseline_wander_mv": NAN, "noise_mv": NAN, "flat_leads": None}
-    # The second difference keeps what is above about 30 Hz; the median over time leaves out the QRS complexes.
-    noise = np.median(np.abs(np.diff(leads, 2, axis=1)), axis=1) / 2
-    wander = NAN
-    if len(peaks) >= MIN_BEATS:
-        levels = cut_beats(leads, peaks[peaks >= LEVEL_BEFORE], LEVEL_BEFORE, -LEVEL_UNTIL).mean(axis=2)
-        wander = float(np.max(np.std(levels, axis=0), initial=0.0))
+    n, usable = len(batch), int(batch.mask.sum())
+    if not usable or batch.samples < 3:
+        return {"baseline_wander_mv": np.full(n, NAN), "noise_mv": np.full(n, NAN), "flat_leads": [None] * n}
     return {
-        "baseline_wander_mv": wander,
-        "noise_mv": float(np.median(noise)),
-        "flat_leads": int((~mask).sum()) if mask.sum() >= MIN_LEADS else None,
+        "baseline_wander_mv": _wander(batch),
+        "noise_mv": median(np.array([_noise(leads) for leads in batch.leads])),
+        "flat_leads": [12 - usable if usable >= MIN_LEADS else None] * n,
     }
+
+
+def _noise(leads: np.ndarray) -> np.ndarray:
+    """The typical amplitude above 30 Hz in each lead of (leads, samples), mV (leads,)."""
+    # The second difference keeps what is above about 30 Hz; the median over time leaves out the QRS complexes.
+    fast = np.diff(leads, 2, axis=1)
+    return median(np.abs(fast, out=fast)) / 2
+
+
+def _wander(batch: Batch) -> np.ndarray:
+    """How the level before QRS scatters over the beats, in the worst lead, mV (n,)."""
+    seen = (batch.at >= LEVEL_BEFORE) & (batch.counts >= MIN_BEATS)[batch.window]
+    window, counts = batch.window[seen], np.bincount(batch.window[seen], minlength=len(batch))
+    levels = cut_beats(batch.leads, window, batch.at[seen], LEVEL_BEFORE, -LEVEL_UNTIL).mean(axis=2)
+    return std_of_groups(levels, counts).max(axis=1)

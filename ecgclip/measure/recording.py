@@ -6,6 +6,7 @@ recording.decides()["asystole"].words       # "measured: no heartbeat from 5.2 t
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ecgclip.ecg import ECG
+from ecgclip.measure.batch import median_of_known
 from ecgclip.measure.beats import GAP, Beats
 from ecgclip.measure.electrodes import find_exchange
 from ecgclip.measure.limits import THRESHOLDS
@@ -123,26 +125,23 @@ def observe(ecg: ECG, prepared: Prepared, beats: Beats, measurements: Sequence[M
 def _usual_heights(measurements: Sequence[Measurement]) -> np.ndarray:
     """The usual height of the QRS complexes in each lead, mV (12,); NaN where none is known."""
     heights = np.array([m.qrs_pp_mv for m in measurements if m.beats]).reshape(-1, 12)
-    usual, shown = np.full(12, np.nan), ~np.isnan(heights).all(axis=0)
-    usual[shown] = np.nanmedian(heights[:, shown], axis=0) if len(heights) else np.nan
-    return usual
+    return median_of_known(heights.T)
 
 
 def _spans_without_beat(prepared: Prepared, beats: Beats, heights: np.ndarray) -> Iterator[_Span]:
     """The times without a heartbeat that each window shows; heights as of `_usual_heights`."""
     for i, (around, recorded) in enumerate(zip(beats.around, beats.recorded, strict=True)):
         first, last = (around[k] if np.isfinite(around[k]) else recorded[k] for k in (0, 1))
-        at = np.array([first, *beats.windows[i], last])
+        at = [float(first), *beats.windows[i].tolist(), float(last)]
         if len(at) == 2 and np.isnan(around).all():
             continue  # no beat was found at all: it may be too small
-        signal, mask = prepared.signal[i][:, : prepared.length[i]], prepared.mask[i]
-        for a, b in zip(at[:-1], at[1:], strict=True):
+        offset = float(prepared.start_s[i])
+        for a, b in itertools.pairwise(at):
             rests: bool | None = True
             if b - a >= PAUSE * RATE:
-                rests = _rests(signal, mask, a, b, heights)
+                rests = _rests(prepared.signal[i][:, : prepared.length[i]], prepared.mask[i], a, b, heights)
             if rests is not None:
-                offset = prepared.start_s[i]
-                yield _Span(float(offset + a / RATE), float(offset + b / RATE), rests)
+                yield _Span(offset + a / RATE, offset + b / RATE, rests)
 
 
 def _rests(signal: np.ndarray, mask: np.ndarray, start: float, stop: float, heights: np.ndarray) -> bool | None:

@@ -7,12 +7,11 @@ signal of 100 Hz cannot show is not here: an epsilon wave lies above 40 Hz.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
 
 import numpy as np
 
-from ecgclip.ecg import V1, V6
-from ecgclip.measure.batch import NAN, Columns, columns
+from ecgclip.ecg import V1
+from ecgclip.measure.batch import NAN, Columns, at, cut, first_true, last_true, std_of_groups
 from ecgclip.measure.course import OF_COURSE
 from ecgclip.measure.median import FINE, STEP, Edges, largest_deflection, maxima
 from ecgclip.measure.qrs_shape import measure_qrs_shape
@@ -21,6 +20,7 @@ from ecgclip.measure.t_shape import measure_t, measure_u, t_apex
 # ST
 J_HALF = 2  # the level at the J point is a mean over 10 ms
 SLOPE = 40  # 80 ms: the slope of ST is taken from J so far on (udmi-2018 has J + 60 or 80 ms for its level)
+LEAST_ST = 8  # 16 ms: the length of ST is not measured where T has its peak sooner
 MIN_ST_BEATS = 4  # with fewer, the scatter of ST is not measured
 # P and the PR segment
 TP_BEFORE, TP_UNTIL = 20, 5  # the level before P is taken from 40 to 10 ms before it
@@ -97,83 +97,61 @@ def measure_shape(beat: np.ndarray, beats: np.ndarray, counts: np.ndarray, mask:
         How many those are.
     mask : bool (12,)
     edges : Edges
-        Arrays (n,).
     """
-    parts = zip(beat, np.split(beats, np.cumsum(counts)[:-1]), strict=True)
-    rows = []
-    for i, (x, of_beat) in enumerate(parts):
-        rows.append(_measure_shape(x, of_beat, mask, Edges(*(np.asarray(e)[i].item() for e in edges))))
-    return columns(rows)
-
-
-def _measure_shape(beat: np.ndarray, beats: np.ndarray, mask: np.ndarray, edges: Edges) -> dict[str, Any]:
-    """Measure the shapes of the median beat.
-
-    Parameters
-    ----------
-    beat : float (12, samples), mV over the level before QRS
-        The median beat.
-    beats : float (beats, 12, samples at 100 Hz), mV
-    mask : bool (12,)
-    edges : Edges
-
-    Returns
-    -------
-    dict
-        Fields of a `Shape`.
-    """
-    by_lead = {
-        **_st(beat, edges),
-        "st_scatter_mv": _st_scatter(beats, edges),
-        **measure_t(beat, edges),
+    apex = t_apex(beat, edges)
+    by_lead: Columns = {
+        **_st(beat, edges, apex),
+        "st_scatter_mv": _st_scatter(beats, counts, edges),
+        **measure_t(beat, edges, apex),
         "u_mv": measure_u(beat, edges),
         **measure_qrs_shape(beat, edges),
         **_p_wave(beat, edges),
+        "pr_level_mv": _pr_level(beat, edges),
     }
-    rows: dict[str, Any] = {name: np.where(mask, row, NAN) for name, row in by_lead.items()}
-    fit = _limb_chest_fit(beat[:, edges.p_onset : edges.end]) if mask.all() else NAN
-    return rows | {"st_length_ms": _st_length(beat[mask], edges), "limb_chest_fit": fit}
+    if not mask.all():
+        by_lead = {name: np.where(mask, value, NAN) for name, value in by_lead.items()}
+    fit = _limb_chest_fit(beat, edges) if mask.all() else np.full(len(beat), NAN)
+    return by_lead | {"st_length_ms": _st_length(beat, mask, edges), "limb_chest_fit": fit}
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # ST
 
 
-def _st(beat: np.ndarray, edges: Edges) -> dict[str, np.ndarray]:
-    """Level at J, slope and curve of ST."""
+def _st(beat: np.ndarray, edges: Edges, apex: np.ndarray) -> dict[str, np.ndarray]:
+    """Level at J, slope and curve of ST, (n, 12) each; apex as of `t_apex`."""
     j = edges.offset
-    level = beat[:, j - J_HALF : j + J_HALF + 1].mean(axis=1)
-    part = beat[:, j : j + SLOPE + 1]
-    time = (np.arange(part.shape[1]) - (part.shape[1] - 1) / 2) * STEP / 1000
-    leads, apex = np.arange(len(beat)), t_apex(beat, edges)
-    middle = (j + apex) // 2
+    level = cut(beat, j - J_HALF, j + J_HALF + 1).mean(axis=2)
+    time = np.arange(-SLOPE // 2, SLOPE // 2 + 1) * STEP / 1000
     return {
         "j_mv": level,
-        "st_slope": part @ time / (time**2).sum(),
-        "st_curve_mv": (level + beat[leads, apex]) / 2 - beat[leads, middle],
+        "st_slope": cut(beat, j, j + SLOPE + 1) @ time / (time**2).sum(),
+        "st_curve_mv": (level + at(beat, apex)) / 2 - at(beat, (j[:, None] + apex) // 2),
     }
 
 
-def _st_length(beat: np.ndarray, edges: Edges) -> float:
+def _st_length(beat: np.ndarray, mask: np.ndarray, edges: Edges) -> np.ndarray:
     """From J to where the tangent at the steepest rise of T meets the least level of ST before, over all leads, ms."""
-    size = np.sqrt((beat[:, edges.offset : edges.peak + 1] ** 2).mean(axis=0))
-    if len(size) < J_HALF * 4:
-        return NAN
-    low = int(np.argmin(size))
-    slope = np.gradient(size)
-    steep = low + int(np.argmax(slope[low:]))
-    if slope[steep] <= 0:
-        return 0.0  # T falls from J on
-    return float(max(steep - (size[steep] - size[low]) / slope[steep], 0) * STEP)
+    last = edges.peak - edges.offset
+    st = cut(beat, edges.offset, edges.offset + np.maximum(last + 1, LEAST_ST))
+    size = np.sqrt(((st if mask.all() else st[:, mask]) ** 2).mean(axis=1))
+    rise, place = np.diff(size, axis=1), np.arange(size.shape[1])
+    before, after = rise[:, np.maximum(place - 1, 0)], rise[:, np.minimum(place, len(place) - 2)]
+    slope = (before + np.where(place < last[:, None], after, before)) / 2
+    low = size.argmin(axis=1)
+    steep = np.where((place >= low[:, None]) & (place <= last[:, None]), slope, 0).argmax(axis=1)
+    steepest, height = at(slope, steep), at(size, steep) - at(size, low)
+    rising = steepest > 0  # otherwise T falls from J on
+    length = np.where(rising, np.maximum(steep - height / np.where(rising, steepest, 1), 0) * STEP, 0)
+    return np.where(last + 1 < LEAST_ST, NAN, length)
 
 
-def _st_scatter(beats: np.ndarray, edges: Edges) -> np.ndarray:
-    """Standard deviation of the ST level over the beats, (12,)."""
-    if len(beats) < MIN_ST_BEATS:
-        return np.full(beats.shape[1], NAN)
-    before, after = edges.start // FINE, (edges.offset + SLOPE) // FINE
-    level = beats[:, :, max(before - 3, 0) : max(before, 1)].mean(axis=2)
-    return np.std(beats[:, :, after - 1 : after + 2].mean(axis=2) - level, axis=0)
+def _st_scatter(beats: np.ndarray, counts: np.ndarray, edges: Edges) -> np.ndarray:
+    """Standard deviation of the ST level over the beats, (n, 12)."""
+    before, after = (np.repeat(e // FINE, counts)[:, None] for e in (edges.start, edges.offset + SLOPE))
+    beat = np.arange(len(beats))[:, None]
+    level = beats[beat, :, after + [-1, 0, 1]].mean(axis=1) - beats[beat, :, before - [3, 2, 1]].mean(axis=1)
+    return np.where(counts[:, None] < MIN_ST_BEATS, NAN, std_of_groups(level, counts))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -181,43 +159,45 @@ def _st_scatter(beats: np.ndarray, edges: Edges) -> np.ndarray:
 
 
 def _p_wave(beat: np.ndarray, edges: Edges) -> dict[str, np.ndarray]:
-    """PR segment, start, end and notch of P."""
-    names = ("pr_level_mv", "p_start_mv", "p_end_mv", "p_notch_ms")
-    first, last = edges.p_onset, edges.p_offset
-    if last - first < MIN_P:
-        return {name: np.full(len(beat), NAN) for name in names}
-    p = beat[:, first : last + 1]
-    p = p - np.linspace(p[:, 0], p[:, -1], p.shape[1], axis=1)
-    half, third = p.shape[1] // 2, p.shape[1] // 3
-    table = (_pr_level(beat, edges), largest_deflection(p[:, :half]), largest_deflection(p[:, -third:]), _p_notch(p))
-    return dict(zip(names, table, strict=True))
+    """Start, end and notch of P, (n, 12) each."""
+    length = edges.p_offset - edges.p_onset
+    seen = (length >= MIN_P)[:, None]
+    p = cut(beat, edges.p_onset, edges.p_offset + 1)
+    place, samples = np.arange(p.shape[2]), length[:, None, None] + 1
+    p = p - p[..., :1] - (p[..., -1:] - p[..., :1]) * np.minimum(place / np.maximum(samples - 1, 1), 1)
+    start = largest_deflection(p * (place < samples // 2))
+    end = largest_deflection(p * (place >= samples - samples // 3))
+    parts = {"p_start_mv": start, "p_end_mv": end, "p_notch_ms": _p_notch(p)}
+    return {name: np.where(seen, value, NAN) for name, value in parts.items()}
 
 
 def _pr_level(beat: np.ndarray, edges: Edges) -> np.ndarray:
-    """The level of the PR segment over that before P; NaN where P follows T too soon."""
+    """The level of the PR segment over that before P, (n, 12); NaN where there is no P, or it follows T too soon."""
     first = edges.p_onset
     t_end = edges.end - edges.rr / STEP
-    if first < TP_BEFORE or t_end > first - TP_BEFORE:
-        return np.full(len(beat), NAN)
-    before = beat[:, first - TP_BEFORE : first - TP_UNTIL].mean(axis=1)
-    return -before  # the level before QRS, the end of the PR segment, is 0
+    seen = (edges.p_offset - first >= MIN_P) & (first >= TP_BEFORE) & (t_end <= first - TP_BEFORE)
+    before = cut(beat, first - TP_BEFORE, first - TP_UNTIL).mean(axis=2)
+    return np.where(seen[:, None], -before, NAN)  # the level before QRS, the end of the PR segment, is 0
 
 
 def _p_notch(p: np.ndarray) -> np.ndarray:
-    """The distance of the first and last peak of P in each lead, ms."""
-    distance = np.zeros(len(p))
-    for lead, row in enumerate(p * np.sign(largest_deflection(p))[:, None]):
-        peaks = maxima(row, max(P_TURN_MV, P_TURN_SHARE * row.max()))
-        distance[lead] = (peaks[-1] - peaks[0]) * STEP if len(peaks) > 1 else 0.0
-    return distance
+    """The distance of the first and last peak of P in each lead, ms: (n, 12) of (n, 12, samples)."""
+    p = p * np.sign(largest_deflection(p))[..., None]
+    least = np.maximum(P_TURN_MV, P_TURN_SHARE * p.max(axis=2))
+    peaks = maxima(p, least)
+    distance = (last_true(peaks) - first_true(peaks)) * STEP
+    return np.where(distance > 0, distance, 0)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # The leads together
 
 
-def _limb_chest_fit(beat: np.ndarray) -> float:
-    """The lower correlation of I and II with what the chest leads let expect; beat: (12, samples) from P to T."""
-    limb, expected = beat[:2], LIMB_OF_CHEST @ beat[V1 : V6 + 1]
-    norms = np.linalg.norm(limb, axis=1) * np.linalg.norm(expected, axis=1)
-    return float(((limb * expected).sum(axis=1) / np.maximum(norms, 1e-9)).min())
+def _limb_chest_fit(beat: np.ndarray, edges: Edges) -> np.ndarray:
+    """The lower correlation of I and II with what the chest leads let expect, (n,), from P to T."""
+    parts = zip(beat, edges.p_onset.tolist(), edges.end.tolist(), strict=True)
+    products = np.stack([part @ part.T for part in (x[:, first:stop] for x, first, stop in parts)])
+    chest = LIMB_OF_CHEST @ products[:, V1:, V1:]
+    both = (LIMB_OF_CHEST * products[:, :2, V1:]).sum(axis=2)
+    powers = np.diagonal(products, axis1=1, axis2=2)[:, :2] * (LIMB_OF_CHEST * chest).sum(axis=2)
+    return (both / np.sqrt(np.maximum(powers, 1e-18))).min(axis=1)

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ecgclip.measure.batch import NAN, Batch, Bounds
-from ecgclip.measure.median import BEFORE, typical_beats
-from ecgclip.peaks import RATE, cut_beats
-from ecgclip.spikes import FOLLOWED_SMEARED, MIN_HEIGHT, SMEARED, SMEARED_HALF, course_of, spectral_share
+from ecgclip.measure.batch import BEFORE, NAN, Batch, Bounds
+from ecgclip.measure.smeared import spikes_of_typical
+from ecgclip.peaks import RATE
+from ecgclip.spikes import MIN_HEIGHT, SMEARED, SMEARED_HALF, band_powers, spectral_share
 
 STEP = 1000 / RATE  # ms per sample
 # ms: a spike is of the ventricles from so long before QRS on, until so long after R (fusion)
@@ -28,11 +28,6 @@ MOST = 0.5  # of the beats
 REGULAR = 0.05  # of the interval: spikes that nothing answers are as regular, those of noise are not
 MIN_REGULAR = 4  # spikes
 MIN_PAIRS = 3  # beats with two spikes, for the range of their distance
-FAST = 4  # times the usual: the fourth difference, summed over the leads, at a smeared spike
-EARLIEST, LATEST = 42, 5  # samples before and after R between which a smeared spike is looked for
-NEIGHBOURS = 4  # samples on either side of a smeared spike that are slower
-FEW = 3  # beats: among fewer, an artefact looks like a spike
-AT_R = 5  # samples before R: from here on, what may be a spike may be a very narrow R wave, which nothing follows
 SINGLE = 0.5  # of SMEARED: the share from which a single beat has the spike that the others have
 
 
@@ -75,37 +70,16 @@ LEAST = -3.0  # the contrast without anything like a spike
 
 def measure_spikes(batch: Batch, r_after_onset_ms: np.ndarray) -> list[Spikes]:
     """The pacing spikes of each window; r_after_onset_ms: (n,), from the onset of QRS to R."""
-    parts = zip(
-        batch.signal, batch.peaks, batch.spikes, batch.around, batch.recorded, r_after_onset_ms.tolist(), strict=True
-    )
-    return [
-        _measure_spikes(signal, batch.mask, peaks, spikes, (around, recorded), qrs)
-        for signal, peaks, spikes, around, recorded, qrs in parts
-    ]
-
-
-def _measure_spikes(
-    signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray, spikes: np.ndarray, span: tuple[Bounds, Bounds], qrs: float
-) -> Spikes:
-    """Measure the pacing spikes of one window.
-
-    Parameters
-    ----------
-    signal : float (12, samples), mV at 100 Hz
-    mask : bool (12,)
-    peaks : int (beats,)
-        R peaks, samples.
-    spikes : float (spikes, 2)
-        When, in samples, and how high, as of `Prepared.spikes_in`.
-    span : ((float, float), (float, float))
-        The R peaks around the window, and from where to where there is a recording; as `measure` is given them.
-    qrs : float
-        From the onset of QRS to R, ms.
-    """
-    raw = _of_raw(spikes, signal.shape[1], peaks, span, qrs) if len(spikes) else None
-    if raw is not None:
-        return raw
-    return _of_beats(signal, mask, peaks, qrs) if mask.any() and len(peaks) else NOTHING
+    found: list[Spikes | None] = [None] * len(batch)
+    for i in [i for i, spikes in enumerate(batch.spikes) if len(spikes)]:
+        span = batch.around[i], batch.recorded[i]
+        found[i] = _of_raw(batch.spikes[i], batch.samples, batch.peaks[i], span, float(r_after_onset_ms[i]))
+    rest = np.array([i for i, spikes in enumerate(found) if spikes is None and batch.counts[i]], int)
+    if len(rest) and batch.mask.any():
+        smeared = _of_beats(batch.of(rest), r_after_onset_ms[rest])
+        for i, spikes in zip(rest.tolist(), smeared, strict=True):
+            found[i] = spikes
+    return [spikes or NOTHING for spikes in found]
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -189,52 +163,31 @@ def _regular(at: np.ndarray) -> bool:
 # From the beats, at 100 Hz
 
 
-def _of_beats(signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray, qrs: float) -> Spikes:
-    at, share = smeared_spikes(typical_beats(signal, mask, peaks)[:, mask])
-    near = (BEFORE - at) * STEP <= qrs + VENTRICLE
-    least = 10**LEAST * SMEARED
-    atrium, ventricle = (float(share[kind].max(initial=least) / SMEARED) for kind in (~near, near))
-    beats = cut_beats(signal[mask], peaks, BEFORE, BEFORE)
-    paced = [np.mean(spectral_share(beats, int(i)) > SINGLE * SMEARED) for i in at[near & (share > SMEARED)]]
+def _of_beats(batch: Batch, r_after_onset_ms: np.ndarray) -> list[Spikes]:
+    """The spikes of windows that have a beat at least; r_after_onset_ms: (n,)."""
+    window, at, share, _ = spikes_of_typical(batch)
+    near = (BEFORE - at) * STEP <= r_after_onset_ms[window] + VENTRICLE
+    atrium, ventricle = np.full((2, len(batch)), 10**LEAST)
+    np.maximum.at(atrium, window[~near], share[~near] / SMEARED)
+    np.maximum.at(ventricle, window[near], share[near] / SMEARED)
+    paced = np.zeros(len(batch))  # the part of the beats that have a spike before QRS
+    for i, sample in zip(window[near & (share > SMEARED)], at[near & (share > SMEARED)], strict=True):
+        beats = batch.split(batch.around_r(BEFORE, BEFORE))[i]
+        parts = beats[:, :, sample - SMEARED_HALF : sample + SMEARED_HALF]
+        paced[i] = max(paced[i], np.mean(spectral_share(band_powers(parts)) > SINGLE * SMEARED))
+    return [_smeared(*of_window) for of_window in zip(atrium.tolist(), ventricle.tolist(), paced.tolist(), strict=True)]
+
+
+def _smeared(atrium: float, ventricle: float, paced: float) -> Spikes:
+    """atrium, ventricle: what shows before P and before QRS, of the least that counts; paced: so many of the beats."""
     unknown = NAN if max(atrium, ventricle) > 1 else 0.0  # spikes without a beat are not seen
     return Spikes(
         atrial=atrium > 1,
-        ventricular=bool(max(paced, default=0.0) >= MOST),
+        ventricular=paced >= MOST,
         av_range_ms=NAN,
-        share=float(100 * max(paced, default=0.0)),
+        share=100 * paced,
         uncaptured=unknown,
         early=unknown,
         atrial_contrast=float(np.log10(atrium)),
         ventricular_contrast=float(np.log10(ventricle)),
     )
-
-
-def smeared_spikes(beats: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where in the beats, (beats, leads, samples at 100 Hz), a spike may be.
-
-    Returns
-    -------
-    at : int (n,)
-        Samples; R is at `BEFORE`.
-    share : float (n,)
-        What each has at 32 to 43 Hz, of what it has at 12 to 22 Hz; a spike more than `SMEARED`.
-    """
-    fast = fourth_differences(beats)
-    usual = np.median(fast[2 : BEFORE - 2 * SMEARED_HALF])  # before QRS
-    around = np.lib.stride_tricks.sliding_window_view(np.pad(fast, NEIGHBOURS), 2 * NEIGHBOURS + 1).max(axis=1)
-    at = np.flatnonzero((fast == around) & (fast > FAST**2 * usual))
-    at = at[(at >= BEFORE - min(EARLIEST, BEFORE - SMEARED_HALF)) & (at < BEFORE + LATEST)]
-    keep = [len(beats) >= FEW and (i < BEFORE - AT_R or _followed(beats, i)) for i in at.tolist()]
-    at = at[np.array(keep, bool)]
-    return at, np.array([spectral_share(beats, int(i), True)[0] for i in at])
-
-
-def _followed(beats: np.ndarray, at: int) -> bool:
-    """Whether QRS comes after what may be a spike in (beats, leads, samples)."""
-    height, after = course_of(np.median(beats, axis=0, keepdims=True), at)
-    return bool(after[0] > FOLLOWED_SMEARED * height[0])
-
-
-def fourth_differences(beats: np.ndarray) -> np.ndarray:
-    """The squared fourth difference of (beats, leads, samples): over leads its sum, over beats its median."""
-    return np.pad(np.median((np.diff(beats, 4, axis=2) ** 2).sum(axis=1), axis=0), 2)

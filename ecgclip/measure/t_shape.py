@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ecgclip.measure.batch import NAN
+from ecgclip.measure.batch import NAN, at, cut, first_true, last_true
 from ecgclip.measure.median import STEP, Edges, maxima
 
 # T
@@ -26,65 +26,65 @@ U_BEFORE_P = 10  # 20 ms before the next P
 U_TURN_MV = 0.01  # a smaller rise is no wave
 
 
-def measure_t(beat: np.ndarray, edges: Edges) -> dict[str, np.ndarray]:
-    """Width, symmetry, second phase and notch of T."""
-    table = np.full((4, len(beat)), NAN)
-    stop = min(edges.end + T_REST, beat.shape[1])
-    for lead, apex in enumerate(t_apex(beat, edges).tolist()):
-        row = beat[lead]
-        table[2, lead] = _second_phase(row[edges.offset + PHASE_AFTER_J : stop])
-        height = abs(row[apex])
-        if height < MIN_T_MV or apex <= edges.offset:
-            continue
-        wave = row[edges.offset : stop] * np.sign(row[apex])
-        rise, fall = _sides(wave, apex - edges.offset, 0.5)
-        table[0, lead] = (fall + (apex - edges.offset if np.isnan(rise) else rise)) * STEP  # T that begins at J
-        rise, fall = _sides(wave, apex - edges.offset, FOOT)
-        table[1, lead] = min(rise, fall) / max(rise, fall) if rise + fall > 0 else NAN
-        least = max(NOTCH_T_MV, NOTCH_T_SHARE * height)
-        peaks = [i for i in maxima(wave[PHASE_AFTER_J:], least) if wave[PHASE_AFTER_J + i] > SECOND_PEAK * height]
-        table[3, lead] = len(peaks) > 1
-    return dict(zip(("t_width_ms", "t_symmetry", "t_after_mv", "t_notched"), table, strict=True))
+def measure_t(beat: np.ndarray, edges: Edges, apex: np.ndarray) -> dict[str, np.ndarray]:
+    """Width, symmetry, second phase and notch of T, (n, 12) each; beat: (n, 12, samples), apex as of `t_apex`."""
+    offset, stop = edges.offset, np.minimum(edges.end + T_REST, beat.shape[2])
+    top = at(beat, apex)
+    height, sign = np.abs(top), np.sign(top)[..., None]
+    shaped = (height >= MIN_T_MV) & (apex > offset[:, None])
+    wave, from_j = cut(beat, offset, stop) * sign, apex - offset[:, None]
+    rises, falls = _sides(wave, from_j, np.stack([0.5 * height, FOOT * height]))
+    width = (falls[0] + np.where(np.isnan(rises[0]), from_j, rises[0])) * STEP  # T that begins at J
+    symmetry = np.minimum(rises[1], falls[1]) / np.maximum(rises[1], falls[1])
+    phases = cut(beat, offset + PHASE_AFTER_J, stop)
+    late = phases * sign
+    least = np.maximum(NOTCH_T_MV, NOTCH_T_SHARE * height)
+    peaks = np.count_nonzero(maxima(late, least) & (late > SECOND_PEAK * height[..., None]), axis=2)
+    return {
+        "t_width_ms": np.where(shaped, width, NAN),
+        "t_symmetry": np.where(shaped, symmetry, NAN),
+        "t_after_mv": np.where((stop > offset + PHASE_AFTER_J)[:, None], _second_phase(phases), NAN),
+        "t_notched": np.where(shaped, peaks > 1, NAN),
+    }
 
 
-def _sides(wave: np.ndarray, apex: int, share: float) -> tuple[float, float]:
-    """How long a positive wave rises and falls from a share of its height on; NaN where it does not get there."""
-    low = wave < share * wave[apex]
-    before, after = np.flatnonzero(low[:apex]), np.flatnonzero(low[apex:])
-    return apex - before[-1] if len(before) else NAN, float(after[0]) if len(after) else NAN
+def _sides(wave: np.ndarray, apex: np.ndarray, heights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How long positive waves rise and fall from each height on, (heights, n, 12); NaN where they are never so low.
+
+    wave: (n, 12, samples); apex: (n, 12); heights: (heights, n, 12)
+    """
+    low, before = wave < heights[..., None], np.arange(wave.shape[2]) < apex[..., None]
+    return apex - last_true(low & before), first_true(low & ~before) - apex
 
 
-def _second_phase(x: np.ndarray) -> float:
-    """The later of the two phases of T, signed; 0 if it has one phase."""
-    if not len(x):
-        return NAN
-    top, bottom = int(np.argmax(x)), int(np.argmin(x))
-    if x[top] < PHASE_MV or x[bottom] > -PHASE_MV:
-        return 0.0
-    return float(x[max(top, bottom)])
+def _second_phase(x: np.ndarray) -> np.ndarray:
+    """The later of the two phases of T, signed, (n, 12); 0 if it has one phase; x: (n, 12, samples)."""
+    top, bottom = x.argmax(axis=2), x.argmin(axis=2)
+    two = (at(x, top) >= PHASE_MV) & (at(x, bottom) <= -PHASE_MV)
+    return np.where(two, at(x, np.maximum(top, bottom)), 0.0)
 
 
 def measure_u(beat: np.ndarray, edges: Edges) -> np.ndarray:
-    """The height of U over the level behind it, (12,)."""
-    stop = int(min(edges.p_onset + edges.rr / STEP - U_BEFORE_P, beat.shape[1]))
-    part = beat[:, edges.end + U_FROM : stop]
-    if part.shape[1] < U_LEAST:
-        return np.full(len(beat), NAN)
-    level = part[:, -U_LEVEL:].mean(axis=1)
-    heights = np.zeros(len(beat))
-    for lead, row in enumerate(part[:, :U_UNTIL]):
-        heights[lead] = max((row[i] - level[lead] for i in maxima(row, U_TURN_MV)), default=0.0)
-    return heights.clip(0)
+    """The height of U over the level behind it, (n, 12); beat: (n, 12, samples)."""
+    first = edges.end + U_FROM
+    stop = np.minimum(edges.p_onset + edges.rr / STEP - U_BEFORE_P, beat.shape[2]).astype(int)
+    heights = np.full(beat.shape[:2], NAN)
+    told = np.flatnonzero(stop - first >= U_LEAST)
+    beat, first, stop = beat[told], first[told], stop[told]
+    part = cut(beat, first, np.minimum(stop, first + U_UNTIL))
+    over = part - cut(beat, stop - U_LEVEL, stop).mean(axis=2, keepdims=True)
+    heights[told] = np.where(maxima(part, U_TURN_MV), over, 0).max(axis=2)
+    return heights
 
 
 def t_apex(beat: np.ndarray, edges: Edges) -> np.ndarray:
-    """The apex of T in each lead, int (12,): the largest deflection, or that of a clear second phase."""
-    stop = max(edges.end, edges.peak) + 1
-    first = min(max(edges.peak - T_BEFORE_PEAK, edges.offset + T_AFTER_QRS), edges.peak)
-    largest = first + np.argmax(np.abs(beat[:, first:stop]), axis=1)
-    begin = min(edges.offset + PHASE_AFTER_J, edges.peak)
-    part, leads = beat[:, begin:stop], np.arange(len(beat))
-    top, bottom = np.argmax(part, axis=1), np.argmin(part, axis=1)
-    before, after = (part[leads, at] for at in (np.minimum(top, bottom), np.maximum(top, bottom)))
+    """The apex of T in each lead, int (n, 12): the largest deflection, or that of a clear second phase."""
+    stop = np.minimum(np.maximum(edges.end, edges.peak) + 1, beat.shape[2])
+    first = np.minimum(np.maximum(edges.peak - T_BEFORE_PEAK, edges.offset + T_AFTER_QRS), edges.peak)
+    largest = first[:, None] + np.abs(cut(beat, first, stop)).argmax(axis=2)
+    begin = np.minimum(edges.offset + PHASE_AFTER_J, edges.peak)
+    part = cut(beat, begin, stop)
+    top, bottom = part.argmax(axis=2), part.argmin(axis=2)
+    before, after = at(part, np.minimum(top, bottom)), at(part, np.maximum(top, bottom))
     two = (before * after < 0) & (np.abs(after) >= np.fmax(MIN_T_MV, SECOND_PEAK * np.abs(before)))
-    return np.where(two, begin + np.maximum(top, bottom), largest)
+    return np.where(two, begin[:, None] + np.maximum(top, bottom), largest)

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecgclip.ecg import ECG
+from ecgclip.measure.batch import Window, batches
 from ecgclip.measure.beats import dominant, find_beats
 from ecgclip.peaks import r_peaks
 from ecgclip.prepare import prepare
@@ -19,7 +20,8 @@ def test_ectopic_beats_are_not_dominant():
     signal = prepared.signal[0]
     before = signal.copy()
     peaks = r_peaks(signal, prepared.mask[0])
-    chosen = dominant(signal, peaks)
+    ((_, batch),) = batches([Window(signal, prepared.mask[0], peaks)], most=1)
+    (chosen,) = dominant(batch)
     rr = np.diff(peaks)
     early = np.append(False, rr < 0.75 * np.median(rr))
     assert early.any()

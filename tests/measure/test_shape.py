@@ -7,13 +7,13 @@ import pytest
 from ecgs import PLAIN, measure_simulated
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from ecgclip.ecg import ECG, LEADS
 from ecgclip.measure.beats import find_beats
 from ecgclip.measure.measurement import measure, measure_windows
-from ecgclip.measure.median import turning_points
+from ecgclip.measure.median import maxima, turning_points
 from ecgclip.measure.shape import Shape
-from ecgclip.measure.waves import before_j
 from ecgclip.prepare import prepare
 from ecgclip.simulate import simulate
 
@@ -176,22 +176,28 @@ def test_the_start_of_qrs_is_up_or_down():
 
 
 def test_a_raised_j_point_is_no_r():
-    deep, raised = np.array([-0.2, -1.0, -0.4]), np.array([0.05, 0.1, 0.2])
-    assert len(before_j(np.concatenate([deep, raised]))) == 3
-    assert len(before_j(np.concatenate([deep, raised, [0.15, 0.1, 0.05]]))) == 9  # an R' that turns
-    assert len(before_j(-deep)) == 3
     shape = shape_of(lambda t: wave(t, 0, 12, -1.5) + segment(t, 0.25, until=250) + wave(t, 260, 45, 0.4))
     assert not shape.r_mv.any() and not shape.rprime_mv.any()
 
 
 @given(st.lists(st.floats(-1, 1, width=32), min_size=2, max_size=60), st.floats(0.01, 0.5))
 def test_a_course_turns_by_as_much_as_is_asked(values, least):
-    x = np.array(values)
-    turns = turning_points(x, least)
-    steps = np.diff(x[turns])
+    x = np.array([values])
+    row, turns = turning_points(x, np.array([least]))
+    steps = np.diff(x[row, turns])
     assert (np.abs(steps) >= least).all()
     assert (steps[1:] * steps[:-1] < 0).all()
-    assert turns == sorted(set(turns))
+    assert not row.any() and (np.diff(turns) > 0).all()
+
+
+@given(hnp.arrays(float, (3, 30), elements=st.floats(-1, 1, width=32)), st.integers(1, 30))
+def test_the_maxima_of_a_row_do_not_depend_on_the_others(x, length):
+    x[1, length:] = x[1, length - 1]  # filled up
+    together = maxima(x, np.array([0.1, 0.2, 0.3]))
+    for row, least, found in zip((x[0], x[1, :length], x[2]), (0.1, 0.2, 0.3), together, strict=True):
+        alone = maxima(row, least)
+        assert np.array_equal(found[: len(row)], alone) and not found[len(row) :].any()
+        assert not alone[[0, -1]].any()
 
 
 # --- P ----------------------------------------------------------------------------------------------------------------

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 from ecgs import PLAIN, WEIGHT, heartbeats, measure_drawn, measure_simulated
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ecgclip.ecg import ECG, LEADS
 from ecgclip.measure.beats import find_beats
@@ -112,22 +114,46 @@ def test_what_looks_like_p_waves_is_in_doubt_where_intervals_are_chaotic():
         assert m.p_height_mv > 0.06
 
 
+def drawn(*complexes):
+    """Complexes, each of waves with a height (mV) and a duration (ms), as rows filled up behind, and their lengths."""
+    rows = [np.concatenate([np.full(ms // 2, height) for height, ms in waves]) for waves in complexes]
+    length = np.array([len(row) for row in rows])
+    return np.array([np.pad(row, (0, length.max() - len(row)), constant_values=9.0) for row in rows]), length
+
+
 def test_a_complex_is_told_by_its_waves():
     """2 ms a sample: depth or height, and duration, of Q, R and S, and the height of R'."""
+    told = {
+        ((-0.2, 30), (1.0, 60), (-0.4, 40), (0.3, 20)): (-0.2, 30, 1.0, 60, -0.4, 40, 0.3),
+        ((1.0, 60), (-0.4, 40)): (0, 0, 1.0, 60, -0.4, 40, 0),
+        ((-1.2, 100),): (-1.2, 100, 0, 0, 0, 0, 0),  # QS
+        ((-0.04, 30), (0.5, 60), (-0.04, 10), (0.04, 10)): (0, 0, 0.5, 60, 0, 0, 0),  # below 0.05 mV: no wave
+        ((-0.05, 30), (0.5, 60)): (-0.05, 30, 0.5, 60, 0, 0, 0),
+        ((-0.1, 20), (0.01, 4), (-0.3, 20), (0.5, 60)): (-0.3, 20, 0.5, 60, 0, 0, 0),  # the deeper of two
+        ((-0.3, 20), (0.01, 4), (-0.1, 20), (0.5, 60)): (-0.3, 20, 0.5, 60, 0, 0, 0),
+        ((0.5, 60), (-0.1, 20), (0.01, 4), (-0.3, 30)): (0, 0, 0.5, 60, -0.3, 30, 0),
+        ((0.5, 60), (-0.3, 20), (0.2, 10), (-0.1, 30), (0.4, 10)): (0, 0, 0.5, 60, -0.3, 20, 0.4),
+        ((0.0, 40),): (0, 0, 0, 0, 0, 0, 0),
+    }
+    every, _ = qrs_waves(*drawn(*told))
+    for of_row, waves, expected in zip(every.T, told, told.values(), strict=True):
+        assert tuple(of_row) == expected, waves
 
-    flat = lambda height, ms: [height] * (ms // 2)
-    complex_ = lambda *waves: qrs_waves(np.concatenate([flat(*wave) for wave in waves]))
-    assert complex_((-0.2, 30), (1.0, 60), (-0.4, 40), (0.3, 20)) == (-0.2, 30, 1.0, 60, -0.4, 40, 0.3)
-    assert complex_((1.0, 60), (-0.4, 40)) == (0, 0, 1.0, 60, -0.4, 40, 0)
-    assert complex_((-1.2, 100)) == (-1.2, 100, 0, 0, 0, 0, 0), "QS"
-    assert complex_((-0.04, 30), (0.5, 60), (-0.04, 10), (0.04, 10)) == (0, 0, 0.5, 60, 0, 0, 0), (
-        "below 0.05 mV: no wave"
-    )
-    assert complex_((-0.05, 30), (0.5, 60)) == (-0.05, 30, 0.5, 60, 0, 0, 0)
-    assert complex_((-0.1, 20), (0.01, 4), (-0.3, 20), (0.5, 60)) == (-0.3, 20, 0.5, 60, 0, 0, 0), "the deeper of two"
-    assert complex_((-0.3, 20), (0.01, 4), (-0.1, 20), (0.5, 60)) == (-0.3, 20, 0.5, 60, 0, 0, 0)
-    assert complex_((0.5, 60), (-0.1, 20), (0.01, 4), (-0.3, 30))[4:6] == (-0.3, 30)
-    assert complex_((0.5, 60), (-0.3, 20), (0.2, 10), (-0.1, 30), (0.4, 10))[4:] == (-0.3, 20, 0.4)
+
+def test_a_j_point_that_is_raised_or_lowered_is_no_wave():
+    deep, raised, turns = (-1.0, 60), [(0.1, 2), (0.2, 2), (0.3, 2)], [(0.3, 2), (0.1, 2), (0.05, 2)]
+    every, before_j = qrs_waves(*drawn([deep, *raised], [deep, *raised, *turns], [deep, (0.3, 2)], [deep]))
+    assert (every[0] == -1).all() and (before_j[0] == -1).all()
+    assert every[2].tolist() == [0.3, 0.3, 0.3, 0]
+    assert before_j[2].tolist() == [0, 0.3, 0, 0], "one that turns before it ends is an R"
+
+
+@given(st.lists(st.lists(st.floats(-1, 1, width=32), min_size=1, max_size=40), min_size=2, max_size=6))
+def test_each_complex_is_told_by_itself(rows):
+    waves = [[(height, 2) for height in row] for row in rows]
+    together = np.array(qrs_waves(*drawn(*waves)))
+    for i, row in enumerate(waves):
+        np.testing.assert_array_equal(together[:, :, i], np.array(qrs_waves(*drawn(row)))[:, :, 0])
 
 
 @pytest.mark.parametrize(
@@ -144,5 +170,4 @@ def test_a_complex_is_told_by_its_waves():
     ],
 )
 def test_p_waves_come_back_and_stand_out(consistency, height, repeats, expected):
-
     assert p_present(consistency, height, repeats) is expected
