@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from ecgclip.ecg import AVL, II, V1, V2, V3, V4, V5, V6, I
-from ecgclip.files import asset_path
+from ecgclip.files import asset_path, parse_yaml
 from ecgclip.measure.batch import NAN
 from ecgclip.measure.limits import CONTIGUOUS, MAX_FLAT_LEADS, MIN_INTERVALS, SECTORS, TERRITORIES, limits_of
 from ecgclip.measure.measurement import Measurement
@@ -65,9 +65,7 @@ def finding_texts() -> dict[str, dict]:
     EcgclipError
         prompts/findings.yaml is missing.
     """
-    import yaml
-
-    return yaml.safe_load(asset_path("prompts/findings.yaml").read_text(encoding="utf-8"))
+    return parse_yaml(asset_path("prompts/findings.yaml").read_bytes())
 
 
 # ---------------------------------------------------------------------------------------------------------------------

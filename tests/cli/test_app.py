@@ -68,7 +68,7 @@ PEAK = "\nprint(next(line.split()[1] for line in open('/proc/self/status') if li
 
 def test_classify_leaves_slow_imports_alone(records, tiny_model):
     """Each of these would cost a good part of what `import torch` takes, or of its memory."""
-    slow = "transformers pandas wfdb sklearn open_clip faiss matplotlib huggingface_hub sentencepiece"
+    slow = "transformers pandas wfdb sklearn open_clip faiss matplotlib huggingface_hub sentencepiece scipy"
     check = f"\nfound = set({slow!r}.split()) & set(sys.modules)\nassert not found, found"
     arguments = ["classify", str(records / "af"), "--labels", "AF", "--model", str(tiny_model)]
     result = run_python("-c", RUN_COMMANDS + check, json.dumps([arguments]))
