@@ -97,15 +97,15 @@ def describe(
         A record cannot be read, or the threshold or the language is none.
     """
     check_options(threshold, language)
-    several, prompts = isinstance(record, list), model.prompts(None)
+    prompts = model.prompts(None)
     if isinstance(record, Embedding):
         return sentences(model, record, model.score(record, prompts), threshold=threshold, language=language)
     described = []
-    for _, scored in model.score_each(record if several else [record], prompts):
+    for _, scored in model.score_each(record if isinstance(record, list) else [record], prompts):
         if isinstance(scored, Exception):
             raise scored
         described.append(sentences(model, *scored, threshold=threshold, language=language))
-    return described if several else described[0]
+    return described if isinstance(record, list) else described[0]
 
 
 def sentences(
