@@ -15,6 +15,7 @@ from ecgclip import KnowledgeBase, read_ecg
 from ecgclip.knowledge.criteria import Judge, Readings
 from ecgclip.measure import Examined, examine
 from ecgclip.model import Embedding, ModelConfig, Prompt
+from ecgclip.model.calibration import Bank
 from ecgclip.model.inputs import encoder_inputs
 from ecgclip.model.scoring import Scorer
 
@@ -33,13 +34,13 @@ rhythm, beats = session.run(["rhythm", "beats"], inputs)
 # vectors and criteria → probabilities, as `ecgclip classify` gives them
 values = {f.name: getattr(examined, f.name) for f in fields(Examined)}
 embedding = Embedding(**values, rhythm=rhythm, beats=tuple(beats))
-age, sex = (embedding.metadata.get(key) for key in ("age", "sex"))
-judge = Judge(Readings.of_record_and_windows(embedding.measurements, age, sex), kb.concepts)
+judge = Judge(Readings.of_records_and_windows([embedding]), kb.concepts)
 prompts = []
 for label in labels:
     if not (concept := kb.find(label)):
         sys.exit(f"{label}: not in the knowledge base")
     prompts.append(Prompt(label, vectors[concept.id], concept, ()))
-scorer = Scorer(config, arrays["reference"], kb, vectors.__getitem__)
-for score in scorer.score(embedding, prompts, judge).scores:
+scorer = Scorer(config, Bank(arrays["reference"]), kb, vectors.__getitem__)
+(result,) = scorer.score([embedding], prompts, judge)
+for score in result.scores:
     print(f"{score.label}: {score.probability:.3f} (by the vector alone {score.by_vector:.3f})")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ecgclip.ecg import AVF, I
-from ecgclip.measure.batch import NAN, Batch, Columns, median_of_groups, sum_of_groups
+from ecgclip.measure.arrays import NAN, median_of_groups, sum_of_groups
+from ecgclip.measure.batch import Batch, Columns
 from ecgclip.measure.median import BEFORE, FINE, Edges, R
 
 MIN_BEATS = 7  # with fewer, alternation is not told from chance

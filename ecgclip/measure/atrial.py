@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ecgclip.ecg import AVF, II, III, V1
-from ecgclip.measure.batch import NAN, Batch, Columns
+from ecgclip.measure.arrays import NAN
+from ecgclip.measure.batch import Batch, Columns
 from ecgclip.peaks import RATE
 
 ATRIAL_LEADS = (II, III, AVF, V1)  # where flutter waves stand out

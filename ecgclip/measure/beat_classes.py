@@ -15,16 +15,8 @@ from functools import cached_property
 
 import numpy as np
 
-from ecgclip.measure.batch import (
-    NAN,
-    Batch,
-    equal_groups,
-    in_row,
-    mean_of_known,
-    median_of_known,
-    packed,
-    without_mean,
-)
+from ecgclip.measure.arrays import NAN, equal_groups, in_row, mean_of_known, median_of_known, packed, without_mean
+from ecgclip.measure.batch import Batch
 from ecgclip.measure.beats import SAME_SHAPE, at_shifts
 from ecgclip.measure.rhythm import EARLY, LATE, MIN_WIDE, intervals_of, qrs_widths, turns_taken
 from ecgclip.measure.smeared import find_spikes, smeared_spikes

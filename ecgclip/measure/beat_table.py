@@ -9,19 +9,8 @@ from typing import Any
 import numpy as np
 
 from ecgclip.ecg import V1, V6, I
-from ecgclip.measure.batch import (
-    BEFORE,
-    NAN,
-    Batch,
-    Columns,
-    equal_groups,
-    median,
-    median_of_known,
-    packed,
-    quantile_of_known,
-    row,
-    without_mean,
-)
+from ecgclip.measure.arrays import NAN, equal_groups, median, median_of_known, packed, quantile_of_known, without_mean
+from ecgclip.measure.batch import BEFORE, Batch, Columns, row
 from ecgclip.measure.beat_classes import (
     EARLY_WIDE,
     NARROW_MS,

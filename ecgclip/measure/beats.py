@@ -15,14 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ecgclip.measure.batch import (
-    Batch,
-    equal_groups,
-    median_of_groups,
-    median_of_known,
-    once,
-    without_mean,
-)
+from ecgclip.measure.arrays import equal_groups, median_of_groups, median_of_known, without_mean
+from ecgclip.measure.batch import Batch, once
 from ecgclip.peaks import MOST, RATE, REFRACTORY, r_peaks_of_many
 from ecgclip.prepare import Prepared, find_runs
 from ecgclip.spikes import bare_spikes

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ecgclip.measure.batch import NAN, Batch, Columns, at, median, put
+from ecgclip.measure.arrays import NAN, at, median
+from ecgclip.measure.batch import Batch, Columns, put
 from ecgclip.peaks import RATE
 
 OF_COURSE = ("signal_height_mv", "wave_rate", "chaos", "sine_wave", "axis_twist")  # what is measured here

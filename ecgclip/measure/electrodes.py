@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ecgclip.ecg import ECG, II, III, LEADS, V1, V4, V5, V6, I
-from ecgclip.measure.batch import median
+from ecgclip.measure.arrays import median
 from ecgclip.measure.measurement import Measurement
 from ecgclip.prepare import LIMB, Prepared
 

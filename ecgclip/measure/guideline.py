@@ -10,7 +10,7 @@ import numpy as np
 
 from ecgclip.ecg import AVL, II, V1, V2, V3, V4, V5, V6, I
 from ecgclip.files import asset_path, parse_yaml
-from ecgclip.measure.batch import NAN
+from ecgclip.measure.arrays import NAN
 from ecgclip.measure.limits import CONTIGUOUS, MAX_FLAT_LEADS, MIN_INTERVALS, SECTORS, TERRITORIES, limits_of
 from ecgclip.measure.measurement import Measurement
 from ecgclip.measure.stacked import Stacked

@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from ecgclip.measure.arrays import NAN
 from ecgclip.measure.atrial import measure_atrial_waves
-from ecgclip.measure.batch import NAN, NO_SPIKES, Batch, Bounds, Columns, Window, batches, put, row
+from ecgclip.measure.batch import NO_SPIKES, Batch, Bounds, Columns, Window, batches, put, row
 from ecgclip.measure.beat_table import BeatTable, tabulate
 from ecgclip.measure.beats import Beats, dominant
 from ecgclip.measure.course import measure_course

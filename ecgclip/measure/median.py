@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ecgclip.measure.batch import AFTER, BEFORE, Batch, at, median_of_groups, once
+from ecgclip.measure.arrays import at, median_of_groups
+from ecgclip.measure.batch import AFTER, BEFORE, Batch, once
 from ecgclip.measure.beats import dominant
 from ecgclip.peaks import RATE
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ecgclip.measure.batch import NAN, median_of_known, parts, pick
+from ecgclip.measure.arrays import NAN, median_of_known, parts, pick
 from ecgclip.measure.p_search import HALF, MAX_CANDIDATES, REFRACTORY, Candidates, Rest
 from ecgclip.peaks import cut_beats
 

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ecgclip.measure.batch import NAN, Batch, Columns, cut_beats, median_of_groups, padded, parts, pick
+from ecgclip.measure.arrays import NAN, cut_beats, median_of_groups, padded, parts, pick
+from ecgclip.measure.batch import Batch, Columns
 from ecgclip.measure.beats import SAME_SHAPE
 from ecgclip.peaks import RATE
 

@@ -14,19 +14,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ecgclip.ecg import AVF, II, III, V1, I
+from ecgclip.measure.arrays import NAN, cut_beats, median_of_groups, median_of_known, padded, pick, quantile_of_known
 from ecgclip.measure.atrial import flutter_waves
-from ecgclip.measure.batch import (
-    NAN,
-    Batch,
-    Columns,
-    cut_beats,
-    median_of_groups,
-    median_of_known,
-    padded,
-    pick,
-    put,
-    quantile_of_known,
-)
+from ecgclip.measure.batch import Batch, Columns, put
 from ecgclip.measure.limits import THRESHOLDS, limits_of
 from ecgclip.measure.p_rhythm import MIN_P, Train, cost_of_missing, is_clear, lay_train, with_hidden
 from ecgclip.measure.p_search import (

@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from ecgclip.ecg import V1
-from ecgclip.measure.batch import NAN, Columns, at, cut, median_of_groups, slopes, sum_of_groups, usable
+from ecgclip.measure.arrays import NAN, at, cut, median_of_groups, slopes, sum_of_groups, usable
+from ecgclip.measure.batch import Columns
 from ecgclip.measure.median import FINE, STEP, largest_deflection
 
 # Where P is looked for

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ecgclip.measure.batch import NAN, at, cut, last_true
+from ecgclip.measure.arrays import NAN, at, cut, last_true
 from ecgclip.measure.median import STEP, Edges, maxima, turning_points
 
 QRS_REST = 8  # 16 ms after QRS: its last wave may turn only there

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ecgclip.measure.batch import NAN, Batch, Columns, cut_beats, median, std_of_groups
+from ecgclip.measure.arrays import NAN, cut_beats, median, std_of_groups
+from ecgclip.measure.batch import Batch, Columns
 
 LEVEL_BEFORE, LEVEL_UNTIL = 10, 5  # samples before R: the level before QRS is taken from 100 to 50 ms before
 MIN_BEATS = 4  # with fewer, baseline wander is not measured

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ecgclip.ecg import ECG
-from ecgclip.measure.batch import median_of_known
+from ecgclip.measure.arrays import median_of_known
 from ecgclip.measure.beats import GAP, Beats
 from ecgclip.measure.electrodes import find_exchange
 from ecgclip.measure.limits import THRESHOLDS

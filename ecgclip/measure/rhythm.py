@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ecgclip.measure.batch import NAN, Batch, Columns, in_row, mean_of_known, median_of_known, once, packed, split
+from ecgclip.measure.arrays import NAN, in_row, mean_of_known, median_of_known, packed, split
+from ecgclip.measure.batch import Batch, Columns, once
 from ecgclip.measure.beats import GAP, SAME_SHAPE, similarity
 from ecgclip.measure.limits import THRESHOLDS
 from ecgclip.peaks import RATE

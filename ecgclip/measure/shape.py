@@ -11,7 +11,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from ecgclip.ecg import V1
-from ecgclip.measure.batch import NAN, Columns, at, cut, first_true, last_true, std_of_groups
+from ecgclip.measure.arrays import NAN, at, cut, first_true, last_true, std_of_groups
+from ecgclip.measure.batch import Columns
 from ecgclip.measure.course import OF_COURSE
 from ecgclip.measure.median import FINE, STEP, Edges, largest_deflection, maxima
 from ecgclip.measure.qrs_shape import measure_qrs_shape

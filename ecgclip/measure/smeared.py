@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ecgclip.measure.batch import BEFORE, NAN, Batch, cut_beats, median, median_of_groups, once, usable
+from ecgclip.measure.arrays import NAN, cut_beats, median, median_of_groups, usable
+from ecgclip.measure.batch import BEFORE, Batch, once
 from ecgclip.measure.median import typical_beats
 from ecgclip.spikes import (
     FOLLOWED_SMEARED,

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ecgclip.measure.batch import BEFORE, NAN, Batch, Bounds
+from ecgclip.measure.arrays import NAN
+from ecgclip.measure.batch import BEFORE, Batch, Bounds
 from ecgclip.measure.smeared import spikes_of_typical
 from ecgclip.peaks import RATE
 from ecgclip.spikes import MIN_HEIGHT, SMEARED, SMEARED_HALF, band_powers, spectral_share

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ecgclip.measure.batch import NAN, at, cut, first_true, last_true
+from ecgclip.measure.arrays import NAN, at, cut, first_true, last_true
 from ecgclip.measure.median import STEP, Edges, maxima
 
 # T

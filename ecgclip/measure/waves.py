@@ -11,7 +11,8 @@ import numpy as np
 
 from ecgclip.ecg import AVF, I
 from ecgclip.measure.alternans import measure_alternans
-from ecgclip.measure.batch import NAN, Batch, Columns, at, cut, median, padded, quantile, slopes, usable
+from ecgclip.measure.arrays import NAN, at, cut, median, padded, quantile, slopes, usable
+from ecgclip.measure.batch import Batch, Columns
 from ecgclip.measure.median import FINE, STEP, Edges, R, largest_deflection, median_beats, typical_beats
 from ecgclip.measure.p_wave import measure_p_wave
 from ecgclip.measure.shape import measure_shape

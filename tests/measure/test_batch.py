@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecgclip.measure.batch import batches, cut_beats, median, median_of_groups, padded, sum_of_groups
+from ecgclip.measure.arrays import cut_beats, median, median_of_groups, padded, sum_of_groups
+from ecgclip.measure.batch import batches
 from ecgclip.measure.beats import find_beats, find_beats_of_many
 from ecgclip.measure.measurement import measure_many, windows_of
 from ecgclip.peaks import cut_beats as cut_beats_of_one

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from ecgclip.measure.batch import in_row, mean_of_known, median_of_known, packed, quantile_of_known
+from ecgclip.measure.arrays import in_row, mean_of_known, median_of_known, packed, quantile_of_known
 
 NUMBERS = st.one_of(st.just(np.nan), st.integers(-50, 50).map(float))
 ROWS = arrays(float, array_shapes(min_dims=2, max_dims=2, max_side=9), elements=NUMBERS)

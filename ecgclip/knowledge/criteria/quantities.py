@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ecgclip.ecg import AVF, LEADS, V1, V6, I
-from ecgclip.measure.batch import NAN
+from ecgclip.measure.arrays import NAN
 from ecgclip.measure.limits import MIN_INTERVALS, TERRITORIES, THRESHOLDS, limits_of
 from ecgclip.measure.measurement import CLASSES, Measurement
 

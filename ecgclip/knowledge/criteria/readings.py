@@ -16,7 +16,7 @@ from ecgclip.ecg import LEADS
 from ecgclip.knowledge.criteria.limits import SEXES, patient
 from ecgclip.knowledge.criteria.quantities import BEATS, QUANTITIES
 from ecgclip.knowledge.criteria.tree import Quantity
-from ecgclip.measure.batch import NAN
+from ecgclip.measure.arrays import NAN
 from ecgclip.measure.examined import Examined
 from ecgclip.measure.measurement import Measurement
 
