@@ -32,7 +32,7 @@ from ecgclip import load_model
 from ecgclip.ecg import ECG
 from ecgclip.files import code_version
 from ecgclip.index.archive import ECGIndex
-from ecgclip.io import write_record
+from ecgclip.io.write_wfdb import write_record
 from ecgclip.measure.beats import find_beats_of_many
 from ecgclip.measure.measurement import measure_many, windows_of
 from ecgclip.measure.vector import features
@@ -162,7 +162,7 @@ def starts() -> dict[str, float]:
             "python": [sys.executable, "-c", "pass"],
             "info": [*python, "info", record],
             "kb": [*python, "kb", "show", "AF"],
-            "convert": [*python, "convert", record, "-o", f"{folder}/converted"],
+            "convert": [*python, "convert", record, "-o", f"{folder}/edf", "--to", "edf", "--overwrite"],
         }
         runs = [{name: process(command) for name, command in commands.items()} for _ in range(1 + ROUNDS)][1:]
     middle = lambda values: round(statistics.median(values), 2)
@@ -182,12 +182,12 @@ import statistics, sys, time
 from pathlib import Path
 from ecgclip import read_ecg
 from ecgclip.prepare import prepare
+from ecgclip.measure import features, measure_windows
 try:
-    from ecgclip.measure.beats import find_beats
-    from ecgclip.measure.measurement import measure_windows
-    from ecgclip.measure.vector import features
-except ImportError:
-    from ecgclip.measure import features, find_beats, measure_windows
+    from ecgclip.measure import find_beats
+except ImportError:  # 0.1.0
+    from ecgclip.beats import r_peaks
+    find_beats = lambda one: [r_peaks(signal, mask) for signal, mask in zip(one.signal, one.mask)]
 prepared = [prepare(read_ecg(path)) for path in sorted(Path(sys.argv[1]).glob("*.hea"))]
 times = []
 for _ in range(4):

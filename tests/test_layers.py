@@ -21,7 +21,7 @@ LAYERS = (
     "networks knowledge",
     "plot measure",
     "prepare simulate io peaks spikes",
-    "ecg files lazy",
+    "blas ecg files lazy",
 )
 PACKAGES = sorted(p.parent.name for p in (ROOT / PACKAGE).glob("*/__init__.py"))
 

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ecgclip.blas import one_blas_thread
 from ecgclip.data.beats import BEAT_CONCEPTS, match_beats
 from ecgclip.data.cases import UNKNOWN, Case
 from ecgclip.ecg import EcgclipError
@@ -100,6 +101,7 @@ class Windows:
 # A few cases
 
 
+@one_blas_thread()
 def case_windows(
     cases: Sequence[Case],
     keys: tuple[str, ...],

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ecgclip.blas import one_blas_thread
 from ecgclip.ecg import ECG, EcgclipError
 from ecgclip.measure.beats import Beats, find_beats_of_many
 from ecgclip.measure.measurement import Measurement, measure_many, windows_of
@@ -82,6 +83,7 @@ def examine(ecg: ECG, sampling_rate: int = SAMPLING_RATE) -> Examined:
     return examined
 
 
+@one_blas_thread()
 def examine_many(ecgs: Sequence[ECG], sampling_rate: int = SAMPLING_RATE) -> list[Examined | EcgclipError]:
     """Prepare and measure several recordings; one without a usable signal does not stop the others.
 

@@ -20,6 +20,7 @@ from typing import Any, overload
 
 import numpy as np
 
+from ecgclip.blas import one_blas_thread
 from ecgclip.ecg import EcgclipError
 from ecgclip.files import write_atomic
 from ecgclip.knowledge.base import KnowledgeBase
@@ -333,6 +334,7 @@ class ECGCLIP(Encoders):
     def score(self, embedding: Sequence[Embedding], prompts: Sequence[Prompt], softmax: bool = ...) -> list[Result]: ...
     # fmt: on
 
+    @one_blas_thread()
     def score(
         self, embedding: Embedding | Sequence[Embedding], prompts: Sequence[Prompt], softmax: bool = False
     ) -> Result | list[Result]:

@@ -159,7 +159,7 @@ class Encoders(nn.Module):
     ) -> Iterator[tuple[R, Embedding | Exception]]:
         """Embed records in batches; one that cannot be read does not stop the others.
 
-        The next are read and measured in threads meanwhile, so that memory does not grow with their number.
+        The next are read in threads meanwhile; memory does not grow with their number.
 
         Parameters
         ----------

@@ -1,6 +1,9 @@
-"""Records are read and measured in threads while the encoder works: ahead of it, but not far.
+"""Records are read in threads, ahead of what is measured and encoded, but not far.
 
-records ─read, by several threads─▶ ECGs ─a batch at a time, by another─▶ examined recordings
+records ─read, by several threads─▶ ECGs ─measured, a batch at a time─▶ examined recordings
+
+Measuring has no thread of its own: on a CPU the encoder takes all cores, and each of its steps would wait for Python's
+lock, which measuring holds most of the time.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ U = TypeVar("U")
 def examined_batches(
     records: Iterable[T], read: Callable[[T], ECG], sampling_rate: int
 ) -> Iterator[list[tuple[T, Examined | Exception]]]:
-    """Read and measure records, batch by batch, while the batch before is worked on.
+    """Read records ahead, in threads, and measure them batch by batch.
 
     Parameters
     ----------
@@ -41,11 +44,8 @@ def examined_batches(
     list of tuple
         Each of `records`, in order, with what was measured, or with the exception that it raised.
     """
-    batches = _batches(in_threads(read, records, READERS, ahead=READERS))
-    for batch, examined in in_threads(lambda batch: _examine(batch, sampling_rate), batches, 1, ahead=1):
-        if isinstance(examined, Exception):
-            raise examined
-        yield [(record, e) for (record, _), e in zip(batch, examined, strict=True)]
+    for batch in _batches(in_threads(read, records, READERS, ahead=READERS)):
+        yield [(record, e) for (record, _), e in zip(batch, _examine(batch, sampling_rate), strict=True)]
 
 
 def _batches(ecgs: Iterable[tuple[T, ECG | Exception]]) -> Iterator[list[tuple[T, ECG | Exception]]]:
