@@ -35,7 +35,7 @@ from ecgclip.index.archive import ECGIndex
 from ecgclip.io.write_wfdb import write_record
 from ecgclip.measure.beats import find_beats_of_many
 from ecgclip.measure.measurement import measure_many, windows_of
-from ecgclip.measure.vector import features
+from ecgclip.measure.vector import features_of
 from ecgclip.model.clip import ECGCLIP
 from ecgclip.prepare import prepare
 from ecgclip.simulate import simulate
@@ -116,8 +116,7 @@ def whole_path(model: ECGCLIP, baseline: nn.Module, ecgs: list[ECG], folder: Pat
     def measuring() -> None:
         beats = find_beats_of_many(prepared)
         windows = [w for one, found in zip(prepared, beats, strict=True) for w in windows_of(one, found)]
-        for measurement in measure_many(windows):
-            features(measurement)
+        features_of(measure_many(windows))
 
     with torch.inference_mode():
         batch = {

@@ -6,32 +6,17 @@ without rest, would take the cores from those of the encoder.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
-_lock = threading.Lock()
-_inside = 0  # threads of the program that are inside
-_limit: Any = None
-
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Limit OpenBLAS to one thread, as a context or a decorator, until the last of those that are inside has left."""
-    global _inside, _limit
-    with _lock:
-        if not _inside:
-            _limit = _openblas().limit(limits=1)
-        _inside += 1
-    try:
+    """Limit OpenBLAS to one thread, as a context or a decorator."""
+    with _openblas().limit(limits=1):
         yield
-    finally:
-        with _lock:
-            _inside -= 1
-            if not _inside:
-                _limit.restore_original_limits()
 
 
 @lru_cache(maxsize=1)
