@@ -299,16 +299,21 @@ Row = dict[str, Any]
 
 
 def table(data: Path, runs: Path, out: Path) -> None:
-    """Compare all rows that were trained, group by group, and write `out`/results.json."""
+    """Compare all rows that were trained, group by group, and write `out`/results.json.
+
+    A group without a trained row keeps the figures that stand there.
+    """
     torch.set_num_threads(cores())
     shipped = load_model()
     scored = Scored(test_sets(shipped, data))
     held_out = load_split(Recipe.load(ROOT / "recipes/default.yaml"), data, shipped.kb, validation=True)
+    stored = out / "results.json"
     results: dict[str, Any] = {"task": "ablations", "groups": {}}
+    results["groups"] |= json.loads(stored.read_text())["groups"] if stored.exists() else {}
     for group, rows in groups().items():
-        entries = group_rows(scored, list(rows), runs)
-        widen(entries, list(scored.sets))
-        results["groups"][group] = {"changes": rows, "rows": entries}
+        if entries := group_rows(scored, list(rows), runs):
+            widen(entries, list(scored.sets))
+            results["groups"][group] = {"changes": rows, "rows": entries}
     results["like_cases"] = like_cases(shipped, held_out)
     results |= {
         "weights_sha256": shipped.weights_sha256,
@@ -316,7 +321,7 @@ def table(data: Path, runs: Path, out: Path) -> None:
         "code_version": code_version(),
         "command": " ".join(["python", *sys.argv]),
     }
-    write_json(out / "results.json", results)
+    write_json(stored, results)
 
 
 class Scored:

@@ -58,6 +58,7 @@ SETS = (
 GROUPS = {
     "texts": "Texts and targets: an epoch of both encoders, two with the text encoder locked, signals alone",
     "ECG encoder": "The ECG encoder: three epochs with the text encoder of the shipped weights, locked from the start",
+    "knowledge": "What training on the criteria is worth: an epoch of the signal, and the measurements, by the vector",
 }
 KINDS = {
     "bare name": "vector, bare name",

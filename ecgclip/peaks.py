@@ -104,6 +104,13 @@ def _in_visible(band: np.ndarray, swing: np.ndarray, active: np.ndarray, beating
     return _refine(chosen, np.mean(band / np.maximum(swing, SMALLEST_QRS_MV / 2), axis=1))
 
 
+def median_of_rows(x: np.ndarray) -> np.ndarray:
+    """The median of each row of (..., n), none of it NaN. `np.median` seeks two places at once, which is slow."""
+    half = x.shape[-1] // 2
+    x = np.partition(x, half, axis=-1)
+    return x[..., half] if x.shape[-1] % 2 else (x[..., :half].max(axis=-1) + x[..., half]) / 2
+
+
 def cut_beats(signal: np.ndarray, peaks: np.ndarray, before: int, after: int) -> np.ndarray:
     """The signal around every peak, (beats, leads, before + after); beyond its ends it repeats the last sample."""
     index = np.clip(peaks[:, None] + np.arange(-before, after), 0, signal.shape[1] - 1)

@@ -24,7 +24,7 @@ from functools import lru_cache
 import numpy as np
 
 from ecgclip.ecg import ECG, LEADS, EcgclipError
-from ecgclip.peaks import RATE, cut_beats, r_peaks
+from ecgclip.peaks import RATE, cut_beats, median_of_rows, r_peaks
 from ecgclip.spikes import find_spikes, without_spikes
 
 SAMPLING_RATE = RATE  # Hz
@@ -210,7 +210,7 @@ def _remainder_notes(samples: int) -> list[str]:
 
 
 def _unit_notes(signal: np.ndarray) -> list[str]:
-    typical = np.median(np.abs(signal)) if signal.size else 0
+    typical = median_of_rows(np.abs(signal).ravel()) if signal.size else 0
     if typical > LARGEST_TYPICAL:
         return [f"the typical amplitude is {typical:.0f} mV: is the unit in the header right?"]
     return []
@@ -242,7 +242,7 @@ def _bridge(signal: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
     present = np.ones(signal.shape, bool)
     finite = np.abs(signal) < LARGEST  # False for NaN
     broken = ~finite.all(axis=1) | _may_be_held(signal, rate)
-    filled = (signal - np.median(signal, axis=1, keepdims=True)).astype(np.float32)  # small numbers keep float32 exact
+    filled = (signal - median_of_rows(signal)[:, None]).astype(np.float32)  # small numbers keep float32 exact
     for lead in np.flatnonzero(broken):
         values = signal[lead]
         good = finite[lead] & ~_held(values, rate)
@@ -321,7 +321,7 @@ def _moved(signal: np.ndarray, rate: float) -> np.ndarray:
     half = max(1, round(0.5 * rate))
     blocks = signal.shape[1] // half
     coarse = signal[:, : blocks * half].reshape(len(signal), blocks, half)[..., :: max(1, round(rate / 50))]
-    usual = np.median(coarse, axis=-1)
+    usual = median_of_rows(coarse)
     return np.abs(usual[:, 2:] - usual[:, :-2]).max(axis=1, initial=0) > STEP / 2
 
 
@@ -505,8 +505,9 @@ def _disconnected(signal: np.ndarray, usable: np.ndarray) -> np.ndarray:
     middle = (np.maximum(usable.sum(1, keepdims=True), 1) - 1) // 2
     usual = np.take_along_axis(np.sort(np.where(usable, size, np.inf), axis=1), middle, axis=1)  # their lower median
     doubtful = usable & (size < SMALL * usual)
-    for w, lead in np.argwhere(doubtful):  # heartbeats stand out from the signal between them
-        doubtful[w, lead] = np.quantile(np.abs(signal[w, lead]), PEAKED_QUANTILE) < PEAKED * size[w, lead]
+    if doubtful.any():  # heartbeats stand out from the signal between them
+        highest = np.quantile(np.abs(signal[doubtful]), PEAKED_QUANTILE, axis=1)
+        doubtful[doubtful] = highest < PEAKED * size[doubtful]
     for w in np.flatnonzero(doubtful.any(1)):
         sure = usable[w] & ~doubtful[w]
         shown = _shown_beat(signal[w], r_peaks(signal[w], sure))

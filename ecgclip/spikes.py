@@ -14,7 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ecgclip.peaks import RATE, cut_beats
+from ecgclip.peaks import RATE, cut_beats, median_of_rows
 
 LOWEST_RATE = 200  # Hz: below, a spike is smeared over as many samples as a narrow QRS complex has
 BLOCK_S = 10.0  # s: noise and spikes are judged within blocks of this length
@@ -107,7 +107,7 @@ def _in_block(x: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
     """The spikes of one block, (leads, samples), and their heights."""
     samples = lambda seconds: max(1, round(seconds * rate))
     near, far = _rise(x, max(2, samples(NEAR_S))), _rise(x, max(4, samples(FAR_S)))
-    noise = np.maximum(1.5 * np.median(np.abs(near), axis=1, keepdims=True), MIN_NOISE)
+    noise = np.maximum(1.5 * median_of_rows(np.abs(near))[:, None], MIN_NOISE)
     near /= noise
     height, wide = _over_leads(near), _over_leads(far / noise)
     maxima = _maxima(height, samples(APART_S))
