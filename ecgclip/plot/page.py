@@ -161,7 +161,8 @@ def pages_of(path: Path) -> Iterator[Callable[[Page], None]]:
     yield add
     if count:
         if book is not None:
-            book.close()
+            with own_settings():
+                book.close()  # which writes the fonts
         try:
             write_atomic(path, content.getvalue())
         except OSError as error:
