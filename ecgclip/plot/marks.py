@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ecgclip.explain.evidence import summary
-from ecgclip.explain.places import Place
-from ecgclip.measure.examined import Examined
-from ecgclip.measure.measurement import Measurement
 from ecgclip.peaks import RATE
+
+if TYPE_CHECKING:
+    from ecgclip.explain.places import Place
+    from ecgclip.measure.examined import Examined
+    from ecgclip.measure.measurement import Measurement
 
 LAYERS = ("peaks", "waves", "st")
 # The letters of the classes of beats, as annotators write them
@@ -89,6 +90,8 @@ def marks_of(
     places, lines
         What is shaded, and text about it, the first line bold.
     """
+    from ecgclip.explain.evidence import summary  # here, as an ECG without marks needs none of it
+
     beats = tuple(beat for beat in _beats(examined, begin) if shown[0] <= beat.time < shown[1])
     values, seconds = summary(examined.measurements), examined.recording.seconds
     written = [(_key(beats), False)] if "peaks" in show and beats else []

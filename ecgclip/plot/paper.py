@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -18,7 +18,7 @@ LEFT, RIGHT = 5, 5  # of the signals, and of the calibration pulse that stands o
 PULSE = 0.2  # s
 EDGE, FOOT = 5, 6  # beside and under each paper, below all
 HEAD = (8, 4.5)  # above each paper: the title; another line
-UP, DOWN = (15, 30), (5, 30)  # least and, at 10 mm/mV, most room above and below a baseline; more overlaps the next row
+UP, DOWN = (10, 30), (5, 30)  # least and, at 10 mm/mV, most room above and below a baseline; more overlaps the next row
 NAME, LETTER, BARS = 3.4, 3.6, 11  # heights of a lead's name, of the letters of beats, and of the bars of intervals
 LETTER_WIDTH = 9  # a letter and an interval between two beats
 MAX_LINE, MAX_SMALL = 115, 195  # characters of a title, and of small text, that fit over and under the paper
@@ -85,9 +85,23 @@ class Panel:
         return HEAD[0] + HEAD[1] * (len(self.head) - 1)
 
     @cached_property
+    def traces(self) -> list[Trace]:
+        """All strips with their traces."""
+        return [_trace(strip, self) for strip in self.strips]
+
+    @cached_property
     def rows(self) -> list[Row]:
-        traces = [_trace(strip, self) for strip in self.strips]
-        return [_row([t for t in traces if t.strip.row == i], self) for i in range(max(s.row for s in self.strips) + 1)]
+        """From the top."""
+        count = max(strip.row for strip in self.strips) + 1
+        return [_row([trace for trace in self.traces if trace.strip.row == i], self) for i in range(count)]
+
+    @cached_property
+    def measured(self) -> tuple[Trace, Beat] | None:
+        """The beat that is marked with its intervals, the one nearest to the middle, and the trace that it lies on."""
+        marked = [trace for trace in self.traces if trace.strip.marked]
+        middle = (min(t.strip.first for t in marked) + max(t.strip.first + t.strip.seconds for t in marked)) / 2
+        found = [(trace, beat) for trace in marked for beat in self.marks.waves if _is_whole(beat, trace, self)]
+        return min(found, key=lambda each: abs(each[1].time - middle), default=None)
 
     @cached_property
     def baselines(self) -> list[float]:
@@ -134,10 +148,10 @@ def _row(traces: list[Trace], panel: Panel) -> Row:
     values = np.concatenate([[0], *(trace.y for trace in traces)])
     reach = float(np.clip(np.nanmax(values), UP[0], _most(UP, panel.gain)))
     depth = float(np.clip(-np.nanmin(values), DOWN[0], _most(DOWN, panel.gain)))
-    reach = max(reach, *(trace.name_y + NAME for trace in traces))
-    marked = any(trace.strip.marked for trace in traces)
-    up = reach + (LETTER if marked and panel.marks.beats else 0)
-    return Row(traces, reach, depth, up, depth + (BARS if marked and panel.marks.waves else 0))
+    reach = max(reach, panel.gain, *(trace.name_y + NAME for trace in traces))
+    letters = panel.marks.beats and any(trace.strip.marked for trace in traces)
+    bars = panel.measured and panel.measured[0].strip in [trace.strip for trace in traces]
+    return Row(traces, reach, depth, reach + (LETTER if letters else 0), depth + (BARS if bars else 0))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -241,11 +255,10 @@ def _draw_beats(page: Page, panel: Panel, row: Row, trace: Trace, x: float, leve
 
 def _draw_waves(page: Page, panel: Panel, x: float, y: float) -> None:
     """The edges of the waves of one beat, and its intervals as bars below it."""
-    found = list(_whole_beats(panel))
-    if not found:
+    if not panel.measured:
         return
-    row, trace, beat = min(found, key=lambda each: abs(each[2].time - sum(_span(panel)) / 2))
-    level = y + panel.baselines[trace.strip.row]
+    trace, beat = panel.measured
+    row, level = panel.rows[trace.strip.row], y + panel.baselines[trace.strip.row]
     at = lambda time: x + _x(time, trace.strip, panel)
     for i, name in enumerate(("QT", "QRS", "PR")):
         if name not in beat.waves:
@@ -260,20 +273,11 @@ def _draw_waves(page: Page, panel: Panel, x: float, y: float) -> None:
         page.line((at(beat.waves["P"][1]),) * 2, (level - 3, level + 3), BLUE, 0.4, order=2.5)
 
 
-def _span(panel: Panel) -> tuple[float, float]:
-    """From when to when the marked strips show the ECG, s."""
-    marked = [strip for strip in panel.strips if strip.marked]
-    return min(s.first for s in marked), max(s.first + s.seconds for s in marked)
-
-
-def _whole_beats(panel: Panel) -> Iterator[tuple[Row, Trace, Beat]]:
-    """The beats whose waves lie wholly in a marked strip."""
-    for row in panel.rows:
-        for trace in row.traces:
-            if not trace.strip.marked or not len(trace.x):
-                continue
-            stop = trace.strip.first + (trace.x[-1] - trace.x[0]) / panel.speed
-            for beat in panel.marks.waves:
-                times = [time for part in beat.waves.values() for time in part]
-                if "QT" in beat.waves and trace.strip.first <= min(times) and max(times) <= stop:
-                    yield row, trace, beat
+def _is_whole(beat: Beat, trace: Trace, panel: Panel) -> bool:
+    """Whether all waves of a beat are measured and lie on a trace."""
+    if "QT" not in beat.waves or not len(trace.x):
+        return False
+    first = trace.strip.first
+    stop = first + (trace.x[-1] - panel.left - trace.strip.x) / panel.speed
+    times = [time for part in beat.waves.values() for time in part]
+    return first <= min(times) and max(times) <= stop
