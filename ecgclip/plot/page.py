@@ -6,6 +6,7 @@ import io
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -123,12 +124,18 @@ class Page:
 
 def plain(text: str) -> str:
     """One line of what can be printed; characters that the font lacks become ?, as matplotlib would warn of each."""
+    known = _characters()
+    shown = (" " if c.isspace() else c if c.isprintable() and ord(c) in known else "?" for c in text[:MAX_TEXT])
+    return "".join(shown).strip()
+
+
+@lru_cache(maxsize=1)
+def _characters() -> frozenset[int]:
+    """The characters of the font that comes with matplotlib."""
     from matplotlib import get_data_path
     from matplotlib.font_manager import get_font
 
-    known = get_font(os.path.join(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")).get_charmap()
-    shown = (" " if c.isspace() else c if c.isprintable() and ord(c) in known else "?" for c in text[:MAX_TEXT])
-    return "".join(shown).strip()
+    return frozenset(get_font(os.path.join(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")).get_charmap())
 
 
 def shortened(text: str, most: int) -> str:

@@ -1,6 +1,7 @@
 """The command plot: one record, several, and what goes wrong."""
 
 import re
+import shlex
 import shutil
 
 import pytest
@@ -89,3 +90,15 @@ def test_a_plot_needs_no_torch(tmp_path):
     )
     result = run_python("-c", program)
     assert result.returncode == 0, result.stderr
+
+
+def test_the_page_on_drawing_runs_as_it_is_written(run, tmp_path, monkeypatch):
+    page = (ROOT / "docs" / "plot.md").read_text(encoding="utf-8")
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    monkeypatch.chdir(tmp_path)
+    for line in re.findall(r"^    ecgclip (plot .*)$", page, re.MULTILINE):
+        assert run(*shlex.split(line))[0] == 0, line
+    exec(re.search(r"```python\n(.*?)```", page, re.DOTALL)[1], {})
+    drawn = {"stemi.svg", "ecgs.pdf", "pictures", "pvc.svg", "both.pdf", "examples"}
+    assert {path.name for path in tmp_path.iterdir()} == drawn
+    assert len(list((tmp_path / "pictures").iterdir())) == 6
