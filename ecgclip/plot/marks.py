@@ -28,8 +28,8 @@ MEANINGS = {
 }
 BEFORE_QRS = 0.24  # s before QRS where P is looked for, where none was measured
 SPIKE_BEFORE, SPIKE_AFTER = 0.2, 0.02  # s before and after R where the spike of a paced beat is
-AROUND_R = 0.06  # s on either side of R that stand for the beat
-HALF_R = 0.12  # s around R that belong to a beat whose waves are not measured
+AROUND_R = 0.06  # s on either side of R that stand for the beat, or for QRS where it is not measured
+APART = 0.05  # s: nearer beats are the same one, in two windows that overlap
 
 
 class Beat(NamedTuple):
@@ -111,30 +111,28 @@ def marks_of(
 
 def _beats(examined: Examined, begin: float) -> Iterator[Beat]:
     """Every beat once, although windows may overlap."""
-    last = -np.inf
+    last, spikes = -np.inf, examined.prepared.spikes_s
     windows = zip(examined.prepared.start_s, examined.r_peaks, examined.measurements, strict=True)
-    for start, peaks, measurement in windows:
-        for time, kind in zip((start + peaks / RATE).tolist(), measurement.table.kind.tolist(), strict=True):
-            if time > last:
-                last = time
-                letter = _letter(kind, time, measurement, examined.prepared.spikes_s)
-                yield Beat(begin + time, kind, letter, _waves(begin + time, kind, measurement))
+    for start, peaks, m in windows:
+        for time, kind, wide in zip(start + peaks / RATE, m.table.kind.tolist(), m.table.wide.tolist(), strict=True):
+            if time > last + APART:
+                last = float(time)
+                paced = kind == "usual" and _is_paced(last, m, spikes)
+                letter = "P" if paced else ("V" if wide else "N") if kind == "late" else LETTERS[kind]
+                yield Beat(begin + last, kind, letter, _waves(begin + last, kind, m))
 
 
-def _letter(kind: str, time: float, measurement: Measurement, spikes: np.ndarray) -> str:
-    if kind == "late":
-        return "V" if measurement.table.late_wide and not measurement.table.late_narrow else "N"
-    paced = kind == "usual" and measurement.spikes.ventricular
-    if paced and len(spikes):
-        paced = bool(((spikes > time - SPIKE_BEFORE) & (spikes < time + SPIKE_AFTER)).any())
-    return "P" if paced else LETTERS.get(kind, "?")
+def _is_paced(time: float, measurement: Measurement, spikes: np.ndarray) -> bool:
+    """Whether a usual beat has a spike, where the usual beats have one; where spikes are smeared, all have."""
+    near = (spikes > time - SPIKE_BEFORE) & (spikes < time + SPIKE_AFTER)
+    return bool(measurement.spikes.ventricular and (near.any() or not len(spikes)))
 
 
 def _waves(time: float, kind: str, measurement: Measurement) -> dict[str, tuple[float, float]]:
     """From when to when the waves of a beat are, by the median beat of its class."""
     m = measurement.table.classes.get("wide" if kind == "run" else kind, measurement)
     if kind in ("fusion", "other") and len(measurement.table.kind) > 2 or np.isnan(m.qrs_ms):
-        return {"QRS": (time - HALF_R / 2, time + HALF_R / 2)}
+        return {"QRS": (time - AROUND_R, time + AROUND_R)}
     onset = time - m.r_after_onset_ms / 1000
     j, end = onset + m.qrs_ms / 1000, onset + m.qt_ms / 1000
     waves = {"QRS": (onset, j), "QT": (onset, end), "ST": (j, j + min(0.08, end - j)), "T": (j + 0.08, end)}

@@ -11,7 +11,7 @@ import numpy as np
 
 from ecgclip.plot.layout import LINE, Strip
 from ecgclip.plot.marks import Beat, Marks
-from ecgclip.plot.page import A4, INK, Page, shortened
+from ecgclip.plot.page import A4, GREY, INK, Page, shortened
 from ecgclip.plot.signals import Signals
 
 LEFT, RIGHT = 5, 5  # of the signals, and of the calibration pulse that stands on the left
@@ -19,12 +19,11 @@ PULSE = 0.2  # s
 EDGE, FOOT = 5, 6  # beside and under each paper, below all
 HEAD = (8, 4.5)  # above each paper: the title; another line
 UP, DOWN = (10, 30), (5, 30)  # least and, at 10 mm/mV, most room above and below a baseline; more overlaps the next row
-NAME, LETTER, BARS = 3.4, 3.6, 11  # heights of a lead's name, of the letters of beats, and of the bars of intervals
+NAME, LETTER, BARS = 3.4, 4.3, 11  # heights of a lead's name, of the letters of beats, and of the bars of intervals
 LETTER_WIDTH = 9  # a letter and an interval between two beats
 MAX_LINE, MAX_SMALL = 115, 195  # characters of a title, and of small text, that fit over and under the paper
 SMALL_LINE, INDENT = 3.3, 4
 PAPER, FINE, BOLD, BLUE, SHADE = "#fff8f6", "#fadcd8", "#f0b0a8", "#1f4e8c", "#cfe0f3"
-GREY = "#707070"
 LETTER_COLORS = {"N": "#404040", "S": "#00695c", "V": "#b3261e", "F": "#8a5300", "P": "#5e35a1", "?": GREY}
 DISCLAIMER = "Research software, not a medical device."
 
@@ -237,7 +236,7 @@ def _x(time: float, strip: Strip, panel: Panel) -> float:
 
 def _draw_beats(page: Page, panel: Panel, row: Row, trace: Trace, x: float, level: float) -> None:
     """The letter of each beat over its R peak, and between two beats the interval in ms where there is room."""
-    strip, y = trace.strip, level + row.reach + 0.9
+    strip, y = trace.strip, level + row.reach + 1.7
     inside = [b for b in panel.marks.beats if strip.first <= b.time < strip.first + strip.seconds]
     for beat in inside:
         at, color = x + _x(beat.time, strip, panel), LETTER_COLORS[beat.letter]
