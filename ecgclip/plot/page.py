@@ -23,6 +23,9 @@ MAX_TEXT = 1000  # characters of a text that are looked at
 INK, GREY = "black", "#707070"
 # What else of the caller's settings would change a picture. Text stays text, and no sample is left out.
 _SETTINGS: Any = {
+    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib; who reads an SVG without it sees another of its kind
+    **dict.fromkeys(("font.style", "font.variant", "font.stretch"), "normal"),
+    **dict.fromkeys(("text.antialiased", "lines.antialiased", "patch.antialiased"), True),
     "svg.fonttype": "none",
     "svg.hashsalt": "ecgclip",
     "pdf.fonttype": 42,
@@ -104,10 +107,10 @@ class Page:
     def text(
         self, x: float, y: float, text: str, size: float, color: str = INK, *, bold: bool = False, align: str = "left"
     ) -> None:
-        """One line of text as it is, no mathtext or TeX, in the font that comes with matplotlib; size in points."""
+        """One line of text as it is, without mathtext or TeX; size in points."""
         from matplotlib.text import Text
 
-        style: dict[str, Any] = {"family": "DejaVu Sans", "weight": "bold" if bold else "normal", "fontsize": size}
+        style: dict[str, Any] = {"family": "sans-serif", "weight": "bold" if bold else "normal", "fontsize": size}
         style |= {"parse_math": False, "usetex": False, "color": color, "ha": align, "va": "baseline", "zorder": 5}
         self.figure.add_artist(Text(x, y, plain(text), transform=self._mm, **style))
 

@@ -267,7 +267,8 @@ def test_several_ecgs_are_pages_of_a_pdf_and_no_picture(ecg, tmp_path):
 def test_the_same_ecg_makes_the_same_file_and_leaves_settings_alone(ecg, tmp_path):
     before, pyplot = dict(matplotlib.rcParams), "matplotlib.pyplot" in sys.modules
     contents = []
-    for changed in ({}, {"svg.fonttype": "path", "path.simplify": True, "lines.linestyle": "--", "lines.marker": "o"}):
+    theirs = {"svg.fonttype": "path", "path.simplify": True, "font.style": "italic", "lines.antialiased": False}
+    for changed in ({}, theirs | {"lines.linestyle": "--", "lines.marker": "o", "savefig.bbox": "tight"}):
         with matplotlib.rc_context(changed):
             for ending in ("svg", "pdf", "png"):
                 plot(ecg, tmp_path / f"a.{ending}", show=ALL)
