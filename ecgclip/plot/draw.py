@@ -185,7 +185,8 @@ def _patient(metadata: dict[str, Any]) -> list[str]:
     """Age, sex, time and device in a line, as far as they are known: nothing that tells who it is."""
     age = metadata["age"]
     parts = [] if age is None else [_age(age)]
-    parts += [str(metadata[key]) for key in ("sex", "time", "device") if metadata.get(key)]
+    time = str(metadata.get("time") or "").replace("T", " ")
+    parts += [str(text) for text in (metadata["sex"], time, metadata.get("device")) if text]
     return ["   ".join(parts)] if parts else []
 
 

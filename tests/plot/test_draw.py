@@ -231,7 +231,7 @@ def test_the_patient_is_described_but_not_named(draw, ecg):
     }
     named = ECG(ecg.signal, 500, LEADS, {**secrets, **known}, source="/home/ward-3/miller/rec_01")
     text = " ".join(draw(named, show=ALL).texts)
-    assert "over 89 years   female   2024-05-06T07:08:09   AT-102" in text
+    assert "over 89 years   female   2024-05-06 07:08:09   AT-102" in text
     assert "rec_01" in text
     assert not any(secret in text for secret in (*secrets.values(), "Mr X", "ward-3", "93", "/home"))
 
