@@ -15,11 +15,12 @@ LAYERS = (
     "cli __main__",
     "train",
     "evaluate",
+    "plot",
     "index explain",
     "data",
     "model",
     "networks knowledge",
-    "plot measure",
+    "measure",
     "prepare simulate io peaks spikes",
     "blas ecg files lazy",
 )

@@ -50,7 +50,7 @@ Where = Annotated[
     str | None,
     typer.Option(metavar="SQL", help="Only records such as \"age > 60 and sex = 'F'\"; checked before the ranking."),
 ]
-Plot = Annotated[Path | None, typer.Option(metavar="FILE.png", help="Also draw the ECGs found.")]
+Plot = Annotated[Path | None, typer.Option(metavar="FILE", help="Also draw the ECGs found: .png, .svg or .pdf.")]
 
 # training
 RecipeName = Annotated[

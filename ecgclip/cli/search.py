@@ -227,7 +227,7 @@ def _answer(
 
 
 def _plot_hits(cases: ECGIndex, hits: list[Hit], file: Path) -> None:
-    from ecgclip.plot import MAX_ECGS, plot_ecgs
+    from ecgclip.plot.found import MAX_ECGS, plot_ecgs
 
     drawn = []
     for hit in hits[:MAX_ECGS]:

@@ -68,6 +68,7 @@ class Measurement:
     p_terminal_v1: float  # mV x ms of the negative end of P in V1, positive number
     pr_ms: float
     qrs_ms: float
+    r_after_onset_ms: float  # from the onset of QRS to R
     qt_ms: float
     qtc_ms: float  # Fridericia
     axis_deg: float  # frontal QRS axis, -180 to 180
@@ -148,7 +149,7 @@ def _measure_batch(batch: Batch) -> list[Measurement]:
     tables = tabulate(batch, values)
     _usual_beats_of_runs(batch, tables, rr, values)
     classes = _classes(batch, tables, rr)
-    spikes = measure_spikes(batch, values.pop("r_after_onset_ms"))
+    spikes = measure_spikes(batch, np.nan_to_num(values["r_after_onset_ms"]))
     values["shape"] |= measure_course(batch)
     doubtful = (values["rr_irregularity"] > CHAOTIC) & (values["p_consistency"] < SURE_P)
     values["p_present"] = [
@@ -203,7 +204,7 @@ def _classes(batch: Batch, tables: Sequence[BeatTable], rr: np.ndarray) -> list[
     peaks = [batch.peaks[i][which] for (i, _), which in zip(found, chosen, strict=True)]
     measured = measure_waves(batch.of(rows, peaks), rr[rows])
     for k, ((i, name), which) in enumerate(zip(found, chosen, strict=True)):
-        waves = {key: v for key, v in row(measured, k).items() if not key.startswith(("p_", "pr_", "r_after"))}
+        waves = {key: v for key, v in row(measured, k).items() if not key.startswith(("p_", "pr_"))}
         coupling = tables[i].coupling_ms[which]
         waves["shape"] = replace(_unmeasured().shape, **waves["shape"])
         waves |= {"beats": int(which.sum()), "rr_ms": coupling[~np.isnan(coupling)]}
@@ -221,5 +222,5 @@ def _nothing(n: int) -> Columns:
     by_lead = "p_amplitude_mv q_mv q_ms r_mv r_ms s_mv s_ms rprime_mv st_mv t_mv qrs_pp_mv"
     numbers = "p_consistency p_height_mv p_duration_ms p_terminal_v1 pr_ms qrs_ms qt_ms qtc_ms axis_deg upstroke"
     nothing: Columns = {name: np.full(n, NAN) for name in numbers.split()}
-    nothing |= {"p_present": [None] * n, "shape": no_shape(n), "r_after_onset_ms": np.zeros(n)}
+    nothing |= {"p_present": [None] * n, "shape": no_shape(n), "r_after_onset_ms": np.full(n, NAN)}
     return nothing | {name: np.full((n, 12), NAN) for name in by_lead.split()}

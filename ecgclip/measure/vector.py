@@ -14,8 +14,8 @@ from ecgclip.measure.guideline import findings, findings_of
 from ecgclip.measure.measurement import Measurement, measure
 from ecgclip.measure.stacked import Stacked
 
-# Of a Measurement's fields: the encoder has the mask and the R peaks themselves
-LEFT_OUT = ("mask", "rr_ms")
+# Of a Measurement's fields: the encoder has the mask and the R peaks themselves; where R lies in QRS is for drawing
+LEFT_OUT = ("mask", "rr_ms", "r_after_onset_ms")
 PARTS = ("shape", "atria", "spikes", "table")  # fields with fields of their own
 
 

@@ -90,7 +90,7 @@ def test_search_for_nothing_or_like_a_record_that_is_missing(build, search, arch
 
 def test_hits_are_drawn_as_they_were_embedded(build, search, archive, tmp_path, monkeypatch):
     drawn = []
-    monkeypatch.setattr("ecgclip.plot.plot_ecgs", lambda ecgs, *_, **__: drawn.extend(ecgs))
+    monkeypatch.setattr("ecgclip.plot.found.plot_ecgs", lambda ecgs, *_, **__: drawn.extend(ecgs))
     build(archive / "af", "--sampling-rate", 250)
     search("AF", "--plot", tmp_path / "x.png")
     assert [ecg.sampling_rate for ecg in drawn] == [250]

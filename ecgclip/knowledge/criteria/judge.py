@@ -103,6 +103,10 @@ class Judge:
         """The margin of what cannot be measured."""
         return np.tile(UNKNOWN[:, None], len(self.readings))
 
+    def concept(self, concept: str) -> Concept | None:
+        """A condition that "is" may ask for, by its id."""
+        return self._concepts.get(concept)
+
     def narrower(self, concept: str) -> list[Concept]:
         """All conditions that are narrower than this one."""
         found: dict[str, Concept] = {}

@@ -11,10 +11,13 @@ matplotlib = pytest.importorskip("matplotlib")
 from PIL import Image  # noqa: E402  comes with matplotlib
 
 from ecgclip.ecg import ECG, LEADS, EcgclipError  # noqa: E402
-from ecgclip.plot import DPI, EDGE, FOOT, LEFT, TITLE, plot_ecgs  # noqa: E402
+from ecgclip.plot import plot_ecgs  # noqa: E402
+from ecgclip.plot.page import DPI  # noqa: E402
+from ecgclip.plot.paper import EDGE, FOOT, HEAD  # noqa: E402
 from ecgclip.simulate import simulate  # noqa: E402
 
 MM = DPI / 25.4  # pixels
+LEFT, TITLE = 10, HEAD[0]  # mm
 WIDTH = {1: 1375, 2: 2725}  # pixels, by columns
 
 
@@ -123,6 +126,14 @@ def test_odd_titles_are_drawn_on_one_line_without_a_warning(png, title):
     assert_png(png, WIDTH[1])
 
 
+@pytest.mark.parametrize("ending, start", [(".svg", b"<?xml"), (".pdf", b"%PDF")])
+def test_what_was_found_is_vectors_too(ecg, tmp_path, ending, start):
+    plot_ecgs([ecg] * 4, ["title"] * 4, tmp_path / f"hits{ending}")
+    content = (tmp_path / f"hits{ending}").read_bytes()
+    assert content.startswith(start)
+    assert b"<image" not in content and b"/Subtype /Image" not in content
+
+
 def test_a_title_is_not_mathematics(tmp_path):
     ink = []
     for name, title in (("a.png", "$a$"), ("b.png", "a")):
@@ -148,8 +159,8 @@ def test_settings_of_matplotlib_are_not_changed_and_do_not_change_the_picture(pn
 @pytest.mark.parametrize(
     "name, message",
     [
-        ("hits.jpg", "hits.jpg: the picture is a PNG: let the name end in .png"),
-        ("folder.png", "folder.png: is a folder: name a file in it that ends in .png"),
+        ("hits.jpg", "hits.jpg: a picture is SVG, PDF or PNG: let the name end in .svg, .pdf or .png"),
+        ("folder.png", "folder.png: is a folder: name a file in it that ends in .svg, .pdf or .png"),
         ("nowhere/hits.png", "nowhere/hits.png: cannot be written (No such file or directory)"),
         ("n" * 252 + ".png", "cannot be written (File name too long)"),
     ],
