@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,10 @@ from ecgclip.ecg import EcgclipError
 from ecgclip.index.reading import with_reading
 from ecgclip.io.read import read_ecg
 from ecgclip.io.records import record_hash, record_stamp
-from ecgclip.measure.guideline import findings
+from ecgclip.measure.guideline import findings_of
+from ecgclip.measure.stacked import Stacked
 from ecgclip.model.clip import ECGCLIP
+from ecgclip.model.embed import BATCH
 from ecgclip.model.results import Embedding
 
 NOISE = {"baseline_wander": "baseline wander", "muscle_noise": "muscle noise", "flat_lead": "a flat lead"}
@@ -86,14 +89,35 @@ def embed_batch(jobs: Sequence[Job], model: ECGCLIP, reading: Mapping[str, Any])
             rows.append(_failed(file, record, error))
         else:
             (rows if row.sha256 == old_sha256 else changed).append(row)
-    for row, embedding in model.embed_each(changed, lambda row: read_ecg(row.file, **reading)):
-        try:
-            if isinstance(embedding, Exception):
-                raise embedding
-            rows.append(_row(row, embedding, model))
-        except Exception as error:
-            rows.append(_failed(row.file, row.record, error))
+    embedded = model.embed_each(changed, lambda row: read_ecg(row.file, **reading))
+    while batch := list(islice(embedded, BATCH)):
+        noise = iter(_noise([e for _, e in batch if not isinstance(e, Exception)]))
+        for row, embedding in batch:
+            try:
+                if isinstance(embedding, Exception):
+                    raise embedding
+                words = next(noise)
+                if isinstance(words, Exception):
+                    raise words
+                rows.append(_row(row, embedding, words, model))
+            except Exception as error:
+                rows.append(_failed(row.file, row.record, error))
     return rows
+
+
+def _noise(embeddings: Sequence[Embedding]) -> list[list[str] | Exception]:
+    """What disturbs the signal of each recording, in any of its windows, in words; or a bug that one of them meets."""
+    if not embeddings:
+        return []
+    try:
+        found = findings_of(Stacked([m for embedding in embeddings for m in embedding.measurements]))
+    except Exception as error:
+        return [error] if len(embeddings) == 1 else [noise for one in embeddings for noise in _noise([one])]
+    ends = np.cumsum([0, *(len(embedding.measurements) for embedding in embeddings)])
+    return [
+        [words for key, words in NOISE.items() if (found[key][first:last] == 1).any()]
+        for first, last in zip(ends[:-1], ends[1:], strict=True)
+    ]
 
 
 def _failed(file: str, record: str, error: Exception) -> Row:
@@ -102,10 +126,8 @@ def _failed(file: str, record: str, error: Exception) -> Row:
     return Row(file, record, f"{file}: unexpected {type(error).__name__}: {str(error)[:200]}")
 
 
-def _row(row: Row, embedding: Embedding, model: ECGCLIP) -> Row:
-    """Add to a row what embedding its record gave."""
-    window_findings = [findings(measurement) for measurement in embedding.measurements]
-    noise = [words for key, words in NOISE.items() if any(window.get(key) for window in window_findings)]
+def _row(row: Row, embedding: Embedding, noise: list[str], model: ECGCLIP) -> Row:
+    """Add to a row what embedding its record gave; noise: as of `_noise`."""
     metadata = embedding.metadata
     return replace(
         row,

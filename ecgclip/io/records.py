@@ -208,10 +208,8 @@ def record_files(record: str | os.PathLike) -> list[str]:
         return [split_index(os.fspath(record))[0]]
     header = parse_header(record_stem(record) + ".hea")
     headers = [header, *(segment_headers(header).values() if header.segments else ())]
-    signals = {
-        path_beside(h.path, s.file) for h in headers for s in h.signals if s.file != "~" and standard_lead(s.name)[0]
-    }
-    return [*(h.path for h in headers), *sorted(signals)]
+    named = {(h.path, s.file) for h in headers for s in h.signals if s.file != "~" and standard_lead(s.name)[0]}
+    return [*(h.path for h in headers), *sorted({path_beside(*each) for each in named})]
 
 
 def record_exists(record: str | os.PathLike) -> bool:

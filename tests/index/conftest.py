@@ -60,7 +60,7 @@ def embedded(monkeypatch, model):
                 done.append(Path(row.file).name)
                 yield row, ecg
 
-    def row_of(row, ecg, model):
+    def row_of(row, ecg, noise, model):
         vectors = as_vectors(ecg)
         return replace(
             row,
@@ -74,6 +74,7 @@ def embedded(monkeypatch, model):
 
     monkeypatch.setattr(model, "embed_each", embed_each)
     monkeypatch.setattr(embedding, "_row", row_of)
+    monkeypatch.setattr(embedding, "_noise", lambda ecgs: [[] for _ in ecgs])
     monkeypatch.setattr("ecgclip.index.engines.BATCH", 4)
     monkeypatch.setattr(model, "embed_ecg", lambda ecg: as_vectors(ecg if isinstance(ecg, ECG) else read_ecg(ecg))[:1])
     return done
