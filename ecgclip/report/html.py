@@ -104,7 +104,7 @@ class _Writer:
         from ecgclip import __version__
 
         model, say = reporter.model, self.say
-        weights = f"{say('weights SHA-256')} {model.weights_sha256}"
+        weights = f"{say('weights SHA-256')} {model.weights_sha256 if model.folder else '–'}"
         knowledge = f"{say('knowledge base')}: {len(model.kb.concepts)} {say('conditions')}"
         made = f"ecgclip {__version__}, {weights}, {say('threshold')} {reporter.limit:.2f}, {knowledge}"
         return tag("header", tag("h1", say("ECG report")), tag("p", say(DISCLAIMER)), tag("p", made, class_="soft"))
