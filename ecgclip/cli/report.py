@@ -1,4 +1,4 @@
-"""The command report: a page of HTML on each record."""
+"""The command report: a page on each record, HTML or PDF."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from ecgclip.model import Embedding, Result
     from ecgclip.report import Report, Reporter
 
-PAGES = (".html", ".htm")
-
 
 @app.command()
 def report(
     records: Records,
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", metavar="FILE", help="Ends in .html. Or a folder: a file for each record."),
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Ends in .html or .pdf. Or a folder: a file for each record."
+        ),
     ],
     labels: Annotated[
         str | None, typer.Option(metavar="A,B", help="Conditions to report however probable they are.")
@@ -73,7 +73,7 @@ def report(
         from ecgclip.index import ECGIndex
 
         cases = ECGIndex.open(index, network)
-    reporter = Reporter(network, chosen or (), concepts, threshold, language, cases)
+    reporter = Reporter(network, chosen or (), concepts, threshold, language, cases, sheet=_ending(output) == ".pdf")
     notes = RecordNotes()
     with own_settings(), _pages(output, reporter) as add:
         success = _report_records(records, reading, reporter, add, notes)
@@ -104,12 +104,14 @@ def _report_records(
     return for_each_record(patterns, work, reading=reading, embed=score, progress=True)
 
 
+def _ending(output: Path) -> str:
+    """The ending of a file's name; empty for a folder."""
+    return "" if os.path.isdir(output) else output.suffix.lower()
+
+
 def _check_output(output: Path) -> None:
-    if os.path.isdir(output) or output.suffix.lower() in ("", *PAGES):
-        return
-    raise EcgclipError(
-        f"{output}: a report is HTML: let the name end in .html, or name a folder; a browser prints it as PDF"
-    )
+    if _ending(output) not in ("", ".html", ".pdf"):
+        raise EcgclipError(f"{output}: a report ends in .html or .pdf; a folder for several has no ending")
 
 
 @contextmanager
@@ -117,18 +119,39 @@ def _pages(output: Path, reporter: Reporter) -> Iterator[Callable[[Report], None
     """Give a function that writes the report of a record: into the file, or as a file of the folder."""
     from ecgclip.report import html_article, html_page
 
-    if os.path.isdir(output) or not output.suffix:
+    if not _ending(output):
         folder = OutputFolder(output, ".html", "report")
 
         def write(report: Report) -> None:
-            article = html_article(report, reporter.language)
-            folder.write(report.ecg.source or "ECG", html_page([(report.name, article)], reporter))
+            page = html_page([(report.name, html_article(report, reporter.language))], reporter)
+            folder.write(report.ecg.source or "ECG", page)
 
         yield write
-        return
-    articles: list[tuple[str, Any]] = []
-    with output_file(output) as out:
-        yield lambda report: articles.append((report.name, html_article(report, reporter.language, len(articles) + 1)))
-        if not articles:
-            raise typer.Exit(1)  # and no file
-        out.write(html_page(articles, reporter))
+    elif _ending(output) == ".pdf":
+        with _sheets(output, reporter) as add:
+            yield add
+    else:
+        articles: list[tuple[str, Any]] = []
+        with output_file(output) as out:
+            yield lambda report: articles.append(
+                (report.name, html_article(report, reporter.language, len(articles) + 1))
+            )
+            if not articles:
+                raise typer.Exit(1)  # and no file
+            out.write(html_page(articles, reporter))
+
+
+@contextmanager
+def _sheets(output: Path, reporter: Reporter) -> Iterator[Callable[[Report], None]]:
+    from ecgclip.plot.page import pages_of
+    from ecgclip.report import html_article, html_page
+    from ecgclip.report.pdf import text_pages
+
+    with pages_of(output) as add:
+
+        def write(report: Report) -> None:
+            html = html_page([(report.name, html_article(report, reporter.language))], reporter)
+            for page in (report.picture, *text_pages(html, report.name)):
+                add(page)
+
+        yield write

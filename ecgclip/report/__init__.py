@@ -1,6 +1,7 @@
-"""A report on an ECG, to be read by a person: one page of HTML without a request to anywhere.
+"""A report on an ECG, to be read by a person: one page of HTML without a request to anywhere, or a PDF.
 
-ECG, embedding, scores ──content──▶ Report ──html──▶ page      (ranges: normal values; words: English and German)
+ECG, embedding, scores ──content──▶ Report ──html──▶ page ──pdf──▶ sheets of text
+                            └ ranges           └ words, style, picture
 """
 
 from typing import TYPE_CHECKING

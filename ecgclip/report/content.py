@@ -94,6 +94,8 @@ class Reporter:
         "en" or "de".
     index
         The nearest cases are taken from it.
+    sheet
+        Draw on a sheet of A4, as a PDF wants it.
 
     Raises
     ------
@@ -107,6 +109,7 @@ class Reporter:
     threshold: float | None = None
     language: str = "en"
     index: ECGIndex | None = None
+    sheet: bool = False
 
     def __post_init__(self):
         check_options(self.threshold, self.language)
@@ -153,7 +156,7 @@ class Reporter:
             name=os.path.basename(embedding.record) or "ECG",
             ecg=ecg,
             used_s=result.used_s,
-            picture=draw(ecg, VIEW, foot=""),
+            picture=draw(ecg, VIEW, sheet=self.sheet, foot=""),
             sentences=said,
             measured=measured_rows(values, measurements, *patient),
             waves={key: values[key] for key in ("r_mv", "s_mv", "t_mv")},

@@ -1,6 +1,7 @@
 """The command report: one record, several, and what goes wrong."""
 
 import re
+import shlex
 import shutil
 
 import pytest
@@ -53,6 +54,11 @@ def test_or_files_of_a_folder(report, folder, tmp_path):
     assert len(out.splitlines()) == 2
 
 
+def test_or_sheets_of_a_pdf(report, folder, tmp_path):
+    assert report(folder, "-o", tmp_path / "all.pdf")[0] == 1
+    assert len(re.findall(rb"/Type /Page\b", (tmp_path / "all.pdf").read_bytes())) >= 4
+
+
 def test_no_file_is_written_if_no_record_could_be_reported(report, folder, tmp_path):
     (tmp_path / "all.html").write_text("before")
     code, _, err = report(folder / "torn.hea", "-o", tmp_path / "all.html")
@@ -70,10 +76,21 @@ def test_the_nearest_cases_of_an_index(run, report, tiny_model, folder, tmp_path
     assert set(re.findall('<th scope="row">(.*?)</th>', cases)) == {"af", "lbbb"}
 
 
+def test_the_page_on_reports_runs_as_it_is_written(run, tmp_path, monkeypatch):
+    page = (ROOT / "docs" / "report.md").read_text(encoding="utf-8")
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    monkeypatch.chdir(tmp_path)
+    for line in re.findall(r"^    ecgclip (report .*)$", page, re.MULTILINE):
+        assert run(*shlex.split(line))[0] == 0, line
+    exec(re.search(r"```python\n(.*?)```", page, re.DOTALL)[1], {})
+    assert {path.name for path in tmp_path.iterdir()} == {"af.html", "all.html", "reports", "pvc.pdf", "examples"}
+    assert len(list((tmp_path / "reports").iterdir())) == 6
+
+
 @pytest.mark.parametrize(
     "options, words",
     [
-        (("-o", "x.pdf"), "a browser prints it as PDF"),
+        (("-o", "x.txt"), "ends in .html or .pdf"),
         (("-o", "x.html", "--language", "fr"), "no language 'fr'"),
         (("-o", "x.html", "--threshold", "2"), "not a probability"),
         (("-o", "x.html", "--labels", "AF,AF"), "AF"),

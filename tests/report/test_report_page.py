@@ -15,6 +15,7 @@ from ecgclip.io import read_ecg
 from ecgclip.measure.limits import LIMITS
 from ecgclip.model import load_model
 from ecgclip.report import Reporter, html_article, html_page
+from ecgclip.report.pdf import text_pages
 from ecgclip.report.ranges import measured_rows, st_rows
 from ecgclip.report.words import GERMAN
 from ecgclip.simulate import simulate
@@ -185,6 +186,16 @@ def test_nothing_that_a_file_says_becomes_part_of_the_page(model):
     assert not page.all("script") + page.all("img")
     assert "<script>alert(1)" in page.text
     assert "jane doe" not in text.lower()
+
+
+def test_the_sheets_of_a_pdf_say_the_same(af):
+    sheets = list(text_pages(af, "af"))
+    written = [[each.get_text() for each in sheet.figure.artists if hasattr(each, "get_text")] for sheet in sheets]
+    said = sum(written, [])
+    assert {"Patient: 63 years, female", "Conditions", "required", "● met", "Nearest cases"} <= set(said)
+    assert [texts[0] for texts in written] == [f"af   {i}" for i in range(2, len(sheets) + 2)]
+    assert any(re.fullmatch(r"\[1\] .*", text) for text in said)
+    assert max(len(text) for text in said) < 200
 
 
 def test_german(german):
