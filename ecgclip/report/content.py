@@ -164,7 +164,7 @@ class Reporter:
             conditions=self._conditions(embedding, result, said, hits),
             cases=hits,
             quality=quality_rows(measurements),
-            masked=[lead for i, lead in enumerate(LEADS) if not prepared.mask[:, i].all()],
+            masked=[lead for lead in ecg.leads if not prepared.mask[:, LEADS.index(lead)].all()],
             derived=prepared.derived,
             notes=[note.replace(folder + os.sep, "") if folder else note for note in dict.fromkeys(embedding.notes)],
             sources={key: str(source) for key, source in {**self.model.kb.sources, **OTHER_SOURCES}.items()},

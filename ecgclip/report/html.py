@@ -46,8 +46,13 @@ class Html(str):
 def tag(name: str, *parts: str, **attributes: str | None) -> Html:
     """An element; an attribute that is None is left out, and `class_` is class, `aria_label` aria-label."""
     named = {key.strip("_").replace("_", "-"): value for key, value in attributes.items() if value is not None}
-    written = "".join(f' {key}="{escape(value)}"' for key, value in named.items())
+    written = "".join(f' {key}="{_escaped(value)}"' for key, value in named.items())
     return Html(f"<{name}{written}>{_inside(parts)}</{name}>")
+
+
+def _escaped(text: str) -> str:
+    """A text as HTML writes it; a byte of a file's name that is no text becomes ?."""
+    return escape(text.encode(errors="replace").decode())
 
 
 def _plain(text: str) -> str:
@@ -56,7 +61,7 @@ def _plain(text: str) -> str:
 
 
 def _inside(parts: Iterable[str]) -> Html:
-    return Html("".join(part if isinstance(part, Html) else escape(part, quote=False) for part in parts))
+    return Html("".join(part if isinstance(part, Html) else _escaped(part) for part in parts))
 
 
 def html_article(report: Report, language: str = "en", number: int = 1) -> Html:
@@ -137,8 +142,7 @@ class _Writer:
             "Patient": self._patient(report),
             "Time": str(metadata.get("time") or "").replace("T", " "),
             "Device": str(metadata.get("device") or ""),
-            "Recording": f"{ecg.seconds:.1f} s, {ecg.sampling_rate:g} Hz, {len(ecg.leads)} {say('leads')}: "
-            + " ".join(ecg.leads),
+            "Recording": f"{ecg.seconds:.1f} s, {ecg.sampling_rate:g} Hz, {say('leads')}: {' '.join(ecg.leads)}",
             "Analysed": f"{report.used_s:.1f} {say('of')} {ecg.seconds:.1f} s",
         }
         rows = [part for name, text in facts.items() if text for part in (tag("dt", say(name)), tag("dd", text))]

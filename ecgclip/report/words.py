@@ -67,7 +67,7 @@ GERMAN = {
     "Nothing was asked for, and no condition is over the threshold.": (
         "Nach nichts wurde gefragt, und kein Befund ist über der Schwelle."
     ),
-    "Broader conditions are left out beside narrower ones.": "Weitere Befunde fehlen neben engeren.",
+    "Broader conditions are left out beside narrower ones.": "Allgemeinere Befunde stehen nicht neben spezielleren.",
     "Condition": "Befund",
     "Probability": "Wahrscheinlichkeit",
     "Criteria": "Kriterien",

@@ -179,8 +179,11 @@ def test_no_address_is_on_a_page_unless_a_text_says_it(two):
 def test_nothing_that_a_file_says_becomes_part_of_the_page(model):
     ecg = simulate("normal", seed=1)
     metadata = {**ecg.metadata, "device": HOSTILE, "time": HOSTILE, "comments": [HOSTILE], "patient": "Jane Doe"}
-    hostile = replace(ecg, source=f"/home/jane doe/{HOSTILE.replace('/', '')}", metadata=metadata, notes=(HOSTILE,))
+    hostile = replace(
+        ecg, source=f"/home/jane doe/\udcff{HOSTILE.replace('/', '')}", metadata=metadata, notes=(HOSTILE,)
+    )
     text = page_of(Reporter(model, [f"{HOSTILE} a"], index=Index()), hostile)
+    text.encode()
     page = Page(text)
     assert page.open == []
     assert not page.all("script") + page.all("img")
@@ -220,7 +223,7 @@ def test_a_normal_ecg_of_few_leads(model):
     one = ECG(ecg.signal[1], ecg.sampling_rate, ("II",), source="strip")
     text = Page(page_of(Reporter(model), one)).text
     assert "unknown age and sex" in text
-    assert "10.0 s, 500 Hz, 1 leads: II" in text
+    assert "10.0 s, 500 Hz, leads: II" in text
 
 
 @pytest.mark.parametrize("sex, high", [("male", 450), ("female", 460), (None, 455)])
