@@ -153,7 +153,7 @@ class Reporter:
         patient = ecg.metadata["age"], ecg.metadata["sex"]
         prepared, folder = embedding.prepared, os.path.dirname(embedding.record)
         return Report(
-            name=os.path.basename(embedding.record) or "ECG",
+            name=os.path.basename(embedding.record).encode(errors="replace").decode() or "ECG",
             ecg=ecg,
             used_s=result.used_s,
             picture=draw(ecg, VIEW, sheet=self.sheet, foot=""),

@@ -51,7 +51,7 @@ def tag(name: str, *parts: str, **attributes: str | None) -> Html:
 
 
 def _escaped(text: str) -> str:
-    """A text as HTML writes it; a byte of a file's name that is no text becomes ?."""
+    """A text as HTML writes it; what no text may hold, as a byte of a file's name, becomes ?."""
     return escape(text.encode(errors="replace").decode())
 
 
