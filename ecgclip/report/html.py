@@ -157,7 +157,8 @@ class _Writer:
     def _picture(self, report: Report, number: int) -> Html:
         picture = Html(inline_svg(report.picture, f"{report.name}: {self.say(PICTURE)}", f"r{number}-"))
         caption = self.say("True to scale when it is printed at 100 % on A4.")
-        return tag("figure", tag("div", picture, class_="paper", tabindex="0"), tag("figcaption", caption))
+        paper = tag("div", picture, class_="paper", tabindex="0", role="group", aria_label=self.say("ECG"))
+        return tag("figure", paper, tag("figcaption", caption))
 
     def _section(self, heading: str, *parts: Html) -> Html:
         return tag("section", tag("h3", self.say(heading)), *parts)
