@@ -15,6 +15,7 @@ LAYERS = (
     "cli __main__",
     "train",
     "evaluate",
+    "report",
     "plot",
     "index explain",
     "data",

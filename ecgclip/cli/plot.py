@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from ecgclip.cli.inputs import check_format, reading_options
 from ecgclip.cli.messages import RecordNotes
 from ecgclip.cli.options import Knowledge, Leads, Records, SamplingRate, Unit
 from ecgclip.cli.progress import for_each_record
+from ecgclip.cli.writers import OutputFolder
 from ecgclip.ecg import ECG, EcgclipError
 
 if TYPE_CHECKING:
@@ -129,24 +129,12 @@ def _target(output: Path, format: str) -> Iterator[Callable[[Page, ECG], None]]:
         return
     if output.suffix and not os.path.isdir(output):
         raise EcgclipError(f"{output}: a picture ends in .svg, .pdf or .png; a folder for several has no ending")
-    written: dict[str, str] = {}
+    folder = OutputFolder(output, f".{format}", "picture")
 
     def write(page: Page, ecg: ECG) -> None:
-        record = ecg.source or "ECG"
-        name = re.sub(r"[^-\w]+", "_", os.path.basename(record)) + f".{format}"
-        if other := written.get(name.casefold()):
-            raise EcgclipError(f"{record}: {name} is the picture of {other} already; draw it into another folder")
-        written[name.casefold()] = record
-        _make_folder(output)
-        with pages_of(output / name) as add:
+        path = folder.path(ecg.source or "ECG")
+        with pages_of(path) as add:
             add(page)
-        typer.echo(output / name)
+        typer.echo(path)
 
     yield write
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EcgclipError(f"{folder}: cannot be made ({error.strerror})") from None

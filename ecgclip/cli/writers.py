@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO
 from ecgclip.cli.lines import DISCLAIMER
 from ecgclip.cli.tables import Page, print_classification, print_description, print_hits
 from ecgclip.ecg import EcgclipError
-from ecgclip.files import replacing
+from ecgclip.files import replacing, write_atomic
 
 if TYPE_CHECKING:
     from ecgclip.cli.answers import Classification
@@ -51,6 +53,35 @@ def output_file(path: Path | None) -> Iterator[TextIO]:
             raise EcgclipError(f"{path}: cannot be written ({error.strerror})") from None
         with file:
             yield file
+
+
+class OutputFolder:
+    """A folder with a file for each record, named by it; the folder is made with the first one."""
+
+    def __init__(self, folder: Path, ending: str, what: str):
+        self._folder, self._ending, self._what = folder, ending, what
+        self._written: dict[str, str] = {}
+
+    def path(self, record: str) -> Path:
+        """The path of a record's file; two records of one name do not replace each other."""
+        name = re.sub(r"[^-\w]+", "_", os.path.basename(record)) + self._ending
+        if other := self._written.get(name.casefold()):
+            raise EcgclipError(f"{record}: {name} is the {self._what} of {other} already; write it into another folder")
+        self._written[name.casefold()] = record
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise EcgclipError(f"{self._folder}: cannot be made ({error.strerror})") from None
+        return self._folder / name
+
+    def write(self, record: str, content: str) -> None:
+        """Write the file of a record, and print its path."""
+        path = self.path(record)
+        try:
+            write_atomic(path, content)
+        except OSError as error:
+            raise EcgclipError(f"{path}: cannot be written ({error.strerror})") from None
+        print(path)
 
 
 class Writer(Protocol):

@@ -62,7 +62,7 @@ def explain(model: ECGCLIP, embedding: Embedding, prompts: Sequence[Prompt], res
         {
             **_meaning(prompt),
             "passages": [{"kind": p.kind, "text": p.text, "source": p.source} for p in _passages(prompt)],
-            **_measured(prompt, judge),
+            **prompt_criteria(prompt, judge),
             "sources": {key: str(sources[key]) for key in _source_keys(prompt)},
             "windows": list(score.window_similarity),
             "beats": _beats(embedding, prompt),
@@ -72,8 +72,8 @@ def explain(model: ECGCLIP, embedding: Embedding, prompts: Sequence[Prompt], res
     ]
 
 
-def _measured(prompt: Prompt, judge: Judge) -> dict[str, list[dict[str, Any]]]:
-    """The criteria of a prompt's conditions, and what explains them away."""
+def prompt_criteria(prompt: Prompt, judge: Judge) -> dict[str, list[dict[str, Any]]]:
+    """The criteria of a prompt's conditions, and what explains them away: see `criteria` and `explained` there."""
     concepts = [leaf.concept for leaf in prompt.leaves if leaf.concept]
     numbers = [measured_test(leaf.label, leaf.test, judge) for leaf in prompt.leaves if leaf.test]
     return {

@@ -12,7 +12,7 @@ from ecgclip.ecg import ECG, LEADS, EcgclipError
 from ecgclip.plot.layout import arrange
 from ecgclip.plot.marks import LAYERS, Marks, marks_of
 from ecgclip.plot.page import Page, own_settings, pages_of
-from ecgclip.plot.paper import Panel, page_of
+from ecgclip.plot.paper import DISCLAIMER, Panel, page_of
 from ecgclip.plot.signals import Signals, filtered_signals, recorded_signals
 from ecgclip.prepare import HIGHPASS, LOWPASS, prepare
 
@@ -124,8 +124,9 @@ def draw(
     model: ECGCLIP | None = None,
     base: KnowledgeBase | None = None,
     sheet: bool = False,
+    foot: str = DISCLAIMER,
 ) -> Page:
-    """A page with one ECG; base: the knowledge base that answers without a model; sheet: as of `page_of`."""
+    """A page with one ECG; base: the knowledge base that answers without a model; sheet, foot: as of `page_of`."""
     if not isinstance(ecg, ECG):
         from ecgclip.io.read import read_ecg
 
@@ -140,7 +141,7 @@ def draw(
     with own_settings():
         head = [os.path.basename(ecg.source or "") or "ECG", *_patient(ecg.metadata)]
         panel = Panel(head, _caption(ecg, signals, view), strips, signals, view.speed, view.gain, marks)
-        return page_of([panel], sheet=sheet)
+        return page_of([panel], sheet=sheet, foot=foot)
 
 
 def _part(ecg: ECG, view: View) -> tuple[float, ECG]:
@@ -184,13 +185,14 @@ def _marks(part: ECG, begin: float, view: View, model: ECGCLIP | None, base: Kno
 def _patient(metadata: dict[str, Any]) -> list[str]:
     """Age, sex, time and device in a line, as far as they are known: nothing that tells who it is."""
     age = metadata["age"]
-    parts = [] if age is None else [_age(age)]
+    parts = [] if age is None else [age_words(age)]
     time = str(metadata.get("time") or "").replace("T", " ")
     parts += [str(text) for text in (metadata["sex"], time, metadata.get("device")) if text]
     return ["   ".join(parts)] if parts else []
 
 
-def _age(years: float) -> str:
+def age_words(years: float) -> str:
+    """An age as it may be told."""
     if years > OVER:
         return f"over {OVER} years"
     return f"{years:.0f} years" if years >= 2 else f"{12 * years:.0f} months"

@@ -179,6 +179,14 @@ def pages_of(path: Path) -> Iterator[Callable[[Page], None]]:
             raise EcgclipError(f"{path}: cannot be written ({error.strerror})") from None
 
 
+def svg_of(page: Page) -> str:
+    """A page as SVG."""
+    content = io.BytesIO()
+    with own_settings():
+        _print(page, content, ".svg")
+    return content.getvalue().decode()
+
+
 def check_path(path: Path) -> None:
     """Raise EcgclipError for a path that no picture can be written to."""
     if os.path.isdir(path):  # Path.is_dir raises for a name too long

@@ -157,8 +157,8 @@ def _row(traces: list[Trace], panel: Panel) -> Row:
 # Drawing
 
 
-def page_of(panels: Sequence[Panel], columns: int = 1, sheet: bool = False) -> Page:
-    """A page with panels in columns; with `sheet` it is A4 on its side where that is large enough."""
+def page_of(panels: Sequence[Panel], columns: int = 1, sheet: bool = False, foot: str = DISCLAIMER) -> Page:
+    """A page with panels in columns over a line of text; with `sheet` it is A4 on its side where that is enough."""
     rows = [panels[i : i + columns] for i in range(0, len(panels), columns)]
     heights = [max(p.head_height + p.height + p.foot_height for p in row) + EDGE for row in rows]
     column = max(panel.width for panel in panels) + EDGE
@@ -167,7 +167,7 @@ def page_of(panels: Sequence[Panel], columns: int = 1, sheet: bool = False) -> P
     if sheet and width <= A4[0] and height <= A4[1]:
         left, (width, height) = EDGE + (A4[0] - width) / 2, A4
     page = Page(width, height)
-    page.text(left, 4, DISCLAIMER, 8, GREY)
+    page.text(left, 4, foot, 8, GREY)
     top = height
     for row, row_height in zip(rows, heights, strict=True):
         for i, panel in enumerate(row):
