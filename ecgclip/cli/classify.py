@@ -19,6 +19,8 @@ from ecgclip.cli.options import (
     Device,
     Format,
     Knowledge,
+    LabelSetFile,
+    LabelsFile,
     Leads,
     Model,
     OutputFile,
@@ -48,12 +50,8 @@ def classify(
             metavar="A,B", help="Conditions in words or abbreviations; put one that contains a comma in quotes."
         ),
     ] = None,
-    labels_file: Annotated[
-        Path | None, typer.Option(metavar="F", help="One label a line; lines with # are comments.")
-    ] = None,
-    label_set: Annotated[
-        str | None, typer.Option(metavar="NAME", help="A shipped set such as ptb-xl-super, or a YAML file.")
-    ] = None,
+    labels_file: LabelsFile = None,
+    label_set: LabelSetFile = None,
     top: Annotated[
         int | None, typer.Option(metavar="N", min=1, help=f"Only the N most likely; {TOP} without labels.")
     ] = None,

@@ -35,6 +35,12 @@ Model = Annotated[
 Device = Annotated[str, typer.Option(metavar="cpu|cuda|mps|auto", help="Where the encoders run.")]
 Knowledge = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of your own knowledge base.")]
 
+# what is asked
+LabelsFile = Annotated[Path | None, typer.Option(metavar="F", help="One label a line; lines with # are comments.")]
+LabelSetFile = Annotated[
+    str | None, typer.Option(metavar="NAME", help="A shipped set such as ptb-xl-super, or a YAML file.")
+]
+
 # what is written
 Format = Annotated[str, typer.Option(metavar="|".join(FORMATS), help="What to print.")]
 OutputFile = Annotated[

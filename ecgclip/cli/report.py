@@ -13,7 +13,7 @@ import typer
 from ecgclip.cli.app import app
 from ecgclip.cli.inputs import choose_labels, reading_options
 from ecgclip.cli.messages import RecordNotes
-from ecgclip.cli.options import Device, Knowledge, Leads, Model, Records, SamplingRate, Unit
+from ecgclip.cli.options import Device, Knowledge, LabelSetFile, LabelsFile, Leads, Model, Records, SamplingRate, Unit
 from ecgclip.cli.progress import for_each_record
 from ecgclip.cli.writers import OutputFolder, output_file
 from ecgclip.ecg import ECG, EcgclipError
@@ -35,12 +35,8 @@ def report(
     labels: Annotated[
         str | None, typer.Option(metavar="A,B", help="Conditions to report however probable they are.")
     ] = None,
-    labels_file: Annotated[
-        Path | None, typer.Option(metavar="F", help="One label a line; lines with # are comments.")
-    ] = None,
-    label_set: Annotated[
-        str | None, typer.Option(metavar="NAME", help="A shipped set such as ptb-xl-super, or a YAML file.")
-    ] = None,
+    labels_file: LabelsFile = None,
+    label_set: LabelSetFile = None,
     index: Annotated[Path | None, typer.Option(metavar="DIR", help="Also the nearest cases of an index.")] = None,
     language: Annotated[str, typer.Option(metavar="en|de", help="Language of the report.")] = "en",
     threshold: Annotated[
@@ -123,8 +119,7 @@ def _pages(output: Path, reporter: Reporter) -> Iterator[Callable[[Report], None
         folder = OutputFolder(output, ".html", "report")
 
         def write(report: Report) -> None:
-            page = html_page([(report.name, html_article(report, reporter.language))], reporter)
-            folder.write(report.ecg.source or "ECG", page)
+            folder.write(report.ecg.source or "ECG", _page_of(report, reporter))
 
         yield write
     elif _ending(output) == ".pdf":
@@ -141,17 +136,22 @@ def _pages(output: Path, reporter: Reporter) -> Iterator[Callable[[Report], None
             out.write(html_page(articles, reporter))
 
 
+def _page_of(report: Report, reporter: Reporter) -> str:
+    """The page of one record alone."""
+    from ecgclip.report import html_article, html_page
+
+    return html_page([(report.name, html_article(report, reporter.language))], reporter)
+
+
 @contextmanager
 def _sheets(output: Path, reporter: Reporter) -> Iterator[Callable[[Report], None]]:
     from ecgclip.plot.page import pages_of
-    from ecgclip.report import html_article, html_page
     from ecgclip.report.pdf import text_pages
 
     with pages_of(output) as add:
 
         def write(report: Report) -> None:
-            html = html_page([(report.name, html_article(report, reporter.language))], reporter)
-            for page in (report.picture, *text_pages(html, report.name)):
+            for page in (report.picture, *text_pages(_page_of(report, reporter), report.name)):
                 add(page)
 
         yield write

@@ -18,6 +18,7 @@ from ecgclip.measure.guideline import findings_of
 from ecgclip.measure.stacked import Stacked
 from ecgclip.model.clip import ECGCLIP
 from ecgclip.model.embed import BATCH
+from ecgclip.model.pipeline import together
 from ecgclip.model.results import Embedding
 
 NOISE = {"baseline_wander": "baseline wander", "muscle_noise": "muscle noise", "flat_lead": "a flat lead"}
@@ -91,7 +92,7 @@ def embed_batch(jobs: Sequence[Job], model: ECGCLIP, reading: Mapping[str, Any])
             (rows if row.sha256 == old_sha256 else changed).append(row)
     embedded = model.embed_each(changed, lambda row: read_ecg(row.file, **reading))
     while batch := list(islice(embedded, BATCH)):
-        noise = iter(_noise([e for _, e in batch if not isinstance(e, Exception)]))
+        noise = iter(together(_noise, [e for _, e in batch if not isinstance(e, Exception)]))
         for row, embedding in batch:
             try:
                 if isinstance(embedding, Exception):
@@ -105,14 +106,9 @@ def embed_batch(jobs: Sequence[Job], model: ECGCLIP, reading: Mapping[str, Any])
     return rows
 
 
-def _noise(embeddings: Sequence[Embedding]) -> list[list[str] | Exception]:
-    """What disturbs the signal of each recording, in any of its windows, in words; or a bug that one of them meets."""
-    if not embeddings:
-        return []
-    try:
-        found = findings_of(Stacked([m for embedding in embeddings for m in embedding.measurements]))
-    except Exception as error:
-        return [error] if len(embeddings) == 1 else [noise for one in embeddings for noise in _noise([one])]
+def _noise(embeddings: Sequence[Embedding]) -> list[list[str]]:
+    """What disturbs the signal of each recording, in any of its windows, in words."""
+    found = findings_of(Stacked([m for embedding in embeddings for m in embedding.measurements]))
     ends = np.cumsum([0, *(len(embedding.measurements) for embedding in embeddings)])
     return [
         [words for key, words in NOISE.items() if (found[key][first:last] == 1).any()]

@@ -33,6 +33,7 @@ from ecgclip.model.config import ModelConfig
 from ecgclip.model.embed import BATCH, Encoders, R
 from ecgclip.model.likeness import Statements
 from ecgclip.model.passages import EmbeddedPassages
+from ecgclip.model.pipeline import together
 from ecgclip.model.prompting import Prompter
 from ecgclip.model.prompts import Prompt, combine, leaf_vectors, prompt_settings
 from ecgclip.model.results import Embedding, Record, Result, ranking
@@ -302,23 +303,13 @@ class ECGCLIP(Encoders):
         embedded = self.embed_each(records, read)
         while batch := list(islice(embedded, BATCH)):
             usable = [embedding for _, embedding in batch if not isinstance(embedding, Exception)]
-            scored = iter(self._scored(usable, prompts, softmax))
+            scored = iter(together(lambda some: self.score(some, prompts, softmax), usable))
             for record, embedding in batch:
                 if isinstance(embedding, Exception):
                     yield record, embedding
                     continue
                 result = next(scored)
                 yield record, result if isinstance(result, Exception) else (embedding, result)
-
-    def _scored(
-        self, embeddings: Sequence[Embedding], prompts: Sequence[Prompt], softmax: bool
-    ) -> Sequence[Result | Exception]:
-        try:
-            return self.score(embeddings, prompts, softmax)
-        except Exception as error:  # a bug that one record meets must not lose the others
-            if len(embeddings) == 1:
-                return [error]
-            return [result for embedding in embeddings for result in self._scored([embedding], prompts, softmax)]
 
     @property
     def _scorer(self) -> Scorer:

@@ -67,11 +67,14 @@ def export_onnx(model: ECGCLIP, folder: str | Path) -> None:
     Raises
     ------
     EcgclipError
-        `onnx` or `onnxscript` is not installed.
+        `onnx` or `onnxscript` is not installed, or the folder cannot be made.
     """
     _check_installed()
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EcgclipError(f"{folder}: is no folder and none can be made here ({error.strerror})") from None
     write_atomic(folder / "ecg.onnx", _ecg_bytes(model))
     write_atomic(folder / "text.onnx", _text_bytes(model))
     concepts = list(model.kb.concepts)

@@ -63,19 +63,24 @@ def _batches(ecgs: Iterable[tuple[T, ECG | Exception]]) -> Iterator[list[tuple[T
 
 def _examine(batch: Sequence[tuple[Any, ECG | Exception]], sampling_rate: int) -> list[Examined | Exception]:
     ecgs = [ecg for _, ecg in batch if isinstance(ecg, ECG)]
-    examined: Iterator[Examined | Exception]
-    try:
-        examined = iter(examine_many(ecgs, sampling_rate))
-    except Exception:  # a bug that one recording meets must not lose the others
-        examined = iter([_examine_alone(ecg, sampling_rate) for ecg in ecgs])
+    examined = iter(together(lambda some: examine_many(some, sampling_rate), ecgs))
     return [next(examined) if isinstance(ecg, ECG) else ecg for _, ecg in batch]
 
 
-def _examine_alone(ecg: ECG, sampling_rate: int) -> Examined | Exception:
+def together(work: Callable[[Sequence[T]], Iterable[U]], items: Sequence[T]) -> list[U | Exception]:
+    """Work on items at once; one by one after an exception, so that a bug that one of them meets loses no other.
+
+    Returns
+    -------
+    list
+        For each item what `work` gives for it, or the exception that it raises.
+    """
+    if not items:
+        return []
     try:
-        return examine_many([ecg], sampling_rate)[0]
+        return list(work(items))
     except Exception as error:
-        return error
+        return [error] if len(items) == 1 else [done for item in items for done in together(work, [item])]
 
 
 def in_threads(

@@ -18,3 +18,10 @@ def test_without_onnx_one_line_says_what_to_install(run, tiny_model, tmp_path, m
     folder = tmp_path / "out"
     assert_misuse(run("export", "onnx", "-o", folder, "--model", tiny_model), 'pip install "ecgclip[onnx]"')
     assert not folder.exists()
+
+
+def test_a_file_is_no_folder_to_export_to(run, tiny_model, tmp_path):
+    file = tmp_path / "record.hea"
+    file.write_text("a header")
+    assert_misuse(run("export", "onnx", "-o", file, "--model", tiny_model), f"{file}: is no folder")
+    assert file.read_text() == "a header"
