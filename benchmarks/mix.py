@@ -6,7 +6,7 @@
 Training fits the mix on validation ECGs, and on simulated ones for those of a foreign hospital. A model that was
 trained on simulated ECGs knows them, so its mix leaves out the criteria that a foreign hospital needs. Here the
 simulated ECGs are scored by a model that has never seen one, and the validation ECGs by MODEL itself. Then the
-threshold of descriptions is chosen anew. Only config.json of MODEL is written.
+threshold of descriptions is chosen and the reliability measured anew. Only config.json of MODEL is written.
 """
 
 import argparse
@@ -18,7 +18,15 @@ import numpy as np
 
 from ecgclip import load_model
 from ecgclip.files import write_atomic
-from ecgclip.train.calibrate import choose_threshold, cross_fit, cross_fitted_f1, examples, simulated_examples
+from ecgclip.train.calibrate import (
+    choose_threshold,
+    cross_fit,
+    cross_fitted,
+    cross_fitted_f1,
+    examples,
+    reliability,
+    simulated_examples,
+)
 from ecgclip.train.recipe import Recipe
 from ecgclip.train.sources import load_split
 from ecgclip.train.witnesses import SIMULATED_SHARE, Simulated, fit_mix, shared_weight
@@ -45,12 +53,18 @@ def main() -> None:
         rows.append((by_vector[use], known.evidence.features[use], known.truth[use]))
     weight = shared_weight(len(rows[0][0]), len(rows[1][0]), SIMULATED_SHARE)
     witnesses = replace(witnesses, trained=fit_mix(witnesses, *map(np.concatenate, zip(*rows, strict=True)), weight))
-    answers, _ = cross_fit(model, held_out, simulated_examples(model, simulated, trained), witnesses)
+    answers = cross_fit(model, held_out, simulated_examples(model, simulated, trained), witnesses)
     answers = [(curve, witnesses) for curve, _ in answers]
     threshold, f1 = choose_threshold(model, held_out, answers), cross_fitted_f1(model, held_out, answers)
     told = {"cross_fitted": model.config.training["cross_fitted"] | {"f1": round(f1, 4)}, "mix": "benchmarks/mix.py"}
     training = model.config.training | told
-    model.config = replace(model.config, witnesses=witnesses, threshold=threshold, training=training)
+    model.config = replace(
+        model.config,
+        witnesses=witnesses,
+        threshold=threshold,
+        reliability=reliability(cross_fitted(model, held_out, answers)),
+        training=training,
+    )
     write_atomic(args.model / "config.json", json.dumps(asdict(model.config), indent=1))
     print(json.dumps({"mix": witnesses.trained, "threshold": threshold, "f1": f1}))
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ecgclip.model import Score
 
 DISCLAIMER = "Research software, not a medical device."
 CASE_WIDTH = 100  # characters shown of the labels or the report of a case
@@ -55,8 +58,9 @@ def device_lines(metadata: dict[str, Any]) -> Iterator[str]:
         yield row("device", f"states {statement}")
 
 
-def evidence_lines(label: str, evidence: dict[str, Any], window_starts: Sequence[float]) -> Iterator[str]:
+def evidence_lines(score: Score, evidence: dict[str, Any], window_starts: Sequence[float]) -> Iterator[str]:
     """What lies behind one score, as `ecgclip.explain.explain` gives it; `window_starts` in seconds."""
+    label, observed = score.label, score.observed
     if evidence["name"]:
         yield f"{label}: {evidence['name']}: {evidence['definition']}"
     else:
@@ -69,6 +73,9 @@ def evidence_lines(label: str, evidence: dict[str, Any], window_starts: Sequence
         yield row("criterion", _criterion(criterion))
     for each in evidence["explained"]:
         yield row("explained", f"by {each['by']} ({each['degree']:.2f}): what is met counts less")
+    if observed:
+        share = f"{observed[0]:.0%} to {observed[1]:.0%}".replace("%", " %")
+        yield row("observed", f"of the validation ECGs that scored about so, {share} had it (95 % interval)")
     for key, source in evidence["sources"].items():
         yield row("source", f"[{key}] {source}")
     windows = zip(window_starts, evidence["windows"], strict=True)

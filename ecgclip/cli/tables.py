@@ -92,7 +92,7 @@ def _print_scores(page: Page, result: Result) -> None:
 
 def _print_evidence(page: Page, result: Result, evidence: Evidence) -> None:
     for score, score_evidence in zip(result.scores, evidence.scores, strict=True):
-        page.lines(*evidence_lines(score.label, score_evidence, result.windows), "")
+        page.lines(*evidence_lines(score, score_evidence, result.windows), "")
     page.lines(*measurement_lines(evidence.record["measurements"]), *device_lines(evidence.record["device"]))
     for case in evidence.record.get("cases", ()):
         page.lines(row("case", f"{case['score']:.3f}  {case['record']}  {case_words(case)}"))

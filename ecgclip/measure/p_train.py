@@ -412,7 +412,8 @@ def _missing(waves: _Waves, train: Train, peaks: np.ndarray) -> np.ndarray:
 
 def _shapes(rest: Rest, found: Candidates, waves: _Waves, train: Train, peaks: np.ndarray) -> Columns:
     """How many shapes P has, and what stands before each beat."""
-    course = found.course / np.linalg.norm(found.course, axis=1, keepdims=True)
+    length = np.linalg.norm(found.course, axis=1, keepdims=True)
+    course = found.course / np.where(length > 0, length, 1)  # a flat signal has no course
     usual = _usual_p(rest, waves, course)
     size = np.maximum(np.linalg.norm(usual, axis=1), 1e-9)[:, None]
     top, before = _before_beats(rest, peaks, course)

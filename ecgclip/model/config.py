@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from ecgclip.model.calibration import Calibration, Known, Witnesses
 from ecgclip.networks.config import ECGConfig, TextConfig
+
+# A range of probabilities (from, to), the share of validation ECGs in it that had the condition (95 % interval: low,
+# high), and the number of pairs of ECG and condition
+Reliability: TypeAlias = tuple[float, float, float, float, int]
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,7 @@ class ModelConfig:
     witnesses: Witnesses | None = None  # how the criteria are heard beside the vector; None: they are not
     floor: float = 0.88  # cosine from which on the nearest passages explain a label that the knowledge base lacks
     threshold: float = 0.5  # probability from which on a description states a condition; chosen on validation data
+    reliability: tuple[Reliability, ...] = ()  # of trained conditions, on validation data
     training: dict[str, Any] = field(default_factory=dict)  # recipe, seed, data, code version, concepts
 
     @property
@@ -33,6 +38,16 @@ class ModelConfig:
         if self.trained_concepts is None or concept in self.trained_concepts:
             return "trained"
         return "simulated" if self.simulated and concept in self.training.get("simulated", ()) else "untrained"
+
+    def observed(self, probability: float) -> tuple[float, float] | None:
+        """What share of the validation ECGs that scored about so had the condition; None where none scored so.
+
+        The 95 % interval, for conditions that training had ECGs of.
+        """
+        for first, last, low, high, _ in self.reliability:
+            if first <= probability < last or probability == last == 1:
+                return low, high
+        return None
 
     def curve(self, known: Known) -> Calibration:
         """The curve of the similarity for conditions that training knew in one way."""
@@ -52,5 +67,6 @@ class ModelConfig:
             witnesses=Witnesses.from_dict(witnesses) if witnesses else None,
             floor=stored["floor"],
             threshold=stored.get("threshold", cls.threshold),
+            reliability=tuple(map(tuple, stored.get("reliability", ()))),
             training=stored["training"],
         )

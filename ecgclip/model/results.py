@@ -47,6 +47,9 @@ class Score:
     by_vector, by_criteria
         The probability by the vector of the ECG alone, and by the measured criteria alone; None if there are none, or
         none can be measured.
+    observed
+        The share of validation ECGs that had the condition among those that scored about so, as a 95 % interval; None
+        if training had no ECGs of it, if the recording itself decides, and with softmax.
     """
 
     label: str
@@ -61,6 +64,7 @@ class Score:
     note: str = ""
     by_vector: float | None = None
     by_criteria: float | None = None
+    observed: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,7 @@ class Result:
     def to_dict(self) -> dict[str, Any]:
         """Return the entry of this record in the output of `ecgclip classify --format json`."""
         keys = ["label", "concept", "probability", "similarity", "max_probability", "burden", "trained", "note"]
-        keys += ["by_vector", "by_criteria"]
+        keys += ["by_vector", "by_criteria", "observed"]
         return {
             "record": self.record,
             "leads": list(self.leads),

@@ -235,6 +235,7 @@ class Scorer:
         for each, probability, similarity, highest, burden, of_windows, by_vector, by_criteria in columns:
             measured = [decided[concept].words for concept in each.concepts if concept in decided] if decided else []
             note = each.note.replace(UNTRAINED, "").replace(SIMULATED, "").strip("; ") if measured else each.note
+            calibrated = each.concept and each.trained and not measured and not softmax
             yield Score(
                 label=each.label,
                 concept=each.concept,
@@ -248,6 +249,7 @@ class Scorer:
                 note="; ".join(filter(None, [note, *measured])),
                 by_vector=None if math.isnan(by_vector) else by_vector,
                 by_criteria=None if math.isnan(by_criteria) else by_criteria,
+                observed=self.config.observed(probability) if calibrated else None,
             )
 
 

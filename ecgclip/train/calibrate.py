@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -22,13 +23,13 @@ from ecgclip.data.cases import Case
 from ecgclip.data.splits import patient_folds
 from ecgclip.data.windows import Windows
 from ecgclip.evaluate.description import rates, statement_counts, statement_table, statement_truth
-from ecgclip.evaluate.metrics import expected_calibration_error
+from ecgclip.evaluate.metrics import calibration
 from ecgclip.explain.sentences import choose_statements
 from ecgclip.knowledge.criteria import Readings
 from ecgclip.knowledge.criteria.readings import combine
 from ecgclip.model.calibration import Calibration, Known, Mix, Witnesses
 from ecgclip.model.clip import ECGCLIP
-from ecgclip.model.config import ModelConfig
+from ecgclip.model.config import ModelConfig, Reliability
 from ecgclip.model.scoring import NORMAL, coherent
 from ecgclip.train.sources import Split, Splits
 from ecgclip.train.targets import targets
@@ -221,23 +222,45 @@ def absent_in_normal(model: ECGCLIP, split: Split, concepts: Collection[str]) ->
     return replace(found, evidence=replace(found.evidence, truth=truth))
 
 
-def cross_fit(model: ECGCLIP, held_out: Splits, simulated: Examples, criteria: Witnesses) -> tuple[list[Answer], float]:
-    """For each fold of validation patients what is fitted on the other folds, and the ECE of its probabilities.
+def cross_fit(model: ECGCLIP, held_out: Splits, simulated: Examples, criteria: Witnesses) -> list[Answer]:
+    """For each fold of validation patients, fit on the other folds."""
+    all_examples, folds = examples(model, held_out), _folds(held_out)
+    return [calibrate(all_examples.of(folds != k), simulated, criteria) for k in range(folds.max() + 1)]
 
-    The ECE is NaN where no truth is known.
+
+def cross_fitted(model: ECGCLIP, held_out: Splits, answers: list[Answer]) -> dict[str, Any]:
+    """How right the probabilities of validation patients are, each fold with its own answer.
+
+    Returns
+    -------
+    dict
+        As of `ecgclip.evaluate.metrics.calibration`; empty where no truth is known.
     """
-    split = next(iter(held_out.values()))
-    all_examples = examples(model, held_out)
-    folds = patient_folds([split.cases[i] for i in split.windows.case])
-    answers = [calibrate(all_examples.of(folds != k), simulated, criteria) for k in range(folds.max() + 1)]
+    all_examples, folds = examples(model, held_out), _folds(held_out)
+    if not (all_examples.truth >= 0).any():
+        return {}
     probability = np.zeros(all_examples.truth.shape)
     for k, answer in enumerate(answers):
         probability[folds == k] = all_examples.of(folds == k).probability(*answer)
     concepts = all_examples.evidence.concepts
     probability = coherent(model.kb, concepts, probability, concepts)
-    known = all_examples.truth >= 0
-    ece = expected_calibration_error(probability[known], all_examples.truth[known]) if known.any() else float("nan")
-    return answers, ece
+    patients = np.unique([case.person for case in _cases(held_out)], return_inverse=True)[1]
+    return calibration(probability, all_examples.truth, patients, seed=0)
+
+
+def _cases(held_out: Splits) -> list[Case]:
+    """The case of each validation window."""
+    split = next(iter(held_out.values()))
+    return [split.cases[i] for i in split.windows.case]
+
+
+def _folds(held_out: Splits) -> np.ndarray:
+    return patient_folds(_cases(held_out))
+
+
+def reliability(figures: dict[str, Any]) -> tuple[Reliability, ...]:
+    """The bins of what `cross_fitted` measured, as a model's configuration keeps them."""
+    return tuple((b["from"], b["to"], *b["observed"][1:], b["pairs"]) for b in figures.get("bins", ()))
 
 
 # --- the threshold of a description -----------------------------------------------------------------------------------

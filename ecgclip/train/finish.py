@@ -19,8 +19,10 @@ from ecgclip.train.calibrate import (
     calibrate_simulated,
     choose_threshold,
     cross_fit,
+    cross_fitted,
     cross_fitted_f1,
     examples,
+    reliability,
     simulated_examples,
 )
 from ecgclip.train.floor import choose_floor
@@ -97,12 +99,15 @@ def calibrate_model(model: ECGCLIP, splits: Splits, held_out: Splits, figures: d
     model.config = replace(model.config, floor=choose_floor(model), calibration=curve, witnesses=witnesses)
     if trained_on_simulated(model):
         learn_from_simulated(model, held_out, simulated)
-    answers, ece = cross_fit(model, held_out, foreign, criteria)
+    answers = cross_fit(model, held_out, foreign, criteria)
+    measured = cross_fitted(model, held_out, answers)
+    ece = measured["ece"][0] if measured else float("nan")
     figures = figures | {"ece": ece, "f1": cross_fitted_f1(model, held_out, answers)}
-    cross_fitted = {k: v if isinstance(v, list) else _rounded(v) for k, v in figures.items()}
-    print("cross-fitted on validation:", cross_fitted)
-    training = model.config.training | {"cross_fitted": cross_fitted}
-    model.config = replace(model.config, threshold=choose_threshold(model, held_out, answers), training=training)
+    rounded = {k: v if isinstance(v, list) else _rounded(v) for k, v in figures.items()}
+    print("cross-fitted on validation:", rounded)
+    training = model.config.training | {"cross_fitted": rounded}
+    threshold = choose_threshold(model, held_out, answers)
+    model.config = replace(model.config, threshold=threshold, reliability=reliability(measured), training=training)
 
 
 def trained_on_simulated(model: ECGCLIP) -> bool:

@@ -15,7 +15,7 @@ from ecgclip.io import read_ecg
 from ecgclip.simulate import simulate, write_record
 
 CSV_KEYS = ["label", "concept", "probability", "similarity", "max_probability", "burden", "trained", "note"]
-SCORE_KEYS = [*CSV_KEYS, "by_vector", "by_criteria"]
+SCORE_KEYS = [*CSV_KEYS, "by_vector", "by_criteria", "observed"]
 
 
 @pytest.fixture
@@ -64,6 +64,21 @@ def test_json_says_what_each_witness_says(run, entries, records, tiny_model, tmp
     assert af["by_criteria"] > 0.5 > normal["by_criteria"]
     assert af["probability"] > normal["probability"]
     assert af["by_vector"] == pytest.approx(score["by_vector"])
+
+
+def test_beside_a_calibrated_probability_stands_what_share_had_the_condition(run, records, tiny_model, tmp_path):
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    stored = json.loads((model / "config.json").read_text())
+    stored["reliability"] = [[0.0, 1.0, 0.254, 0.41, 90]]
+    stored["training"] = {"concepts": ["atrial-fibrillation"]}
+    (model / "config.json").write_text(json.dumps(stored))
+    ask = ("classify", records / "af", "--labels", "AF,Brugada", "--model", model)
+    code, out, _ = run(*ask, "--format", "json")
+    af, unknown = json.loads(out)[0]["scores"]
+    assert (code, af["observed"], unknown["observed"]) == (0, [0.254, 0.41], None), "training had no Brugada"
+    scores = json.loads(run(*ask, "--softmax", "--format", "json")[1])[0]["scores"]
+    assert [s["observed"] for s in scores] == [None, None]
+    assert run(*ask, "--explain")[1].count("25 % to 41 % had it") == 1
 
 
 def test_csv_is_the_contract_and_agrees_with_json(classify, entries, records):

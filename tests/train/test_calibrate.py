@@ -23,10 +23,12 @@ from ecgclip.train.calibrate import (
     calibrate,
     choose_threshold,
     cross_fit,
+    cross_fitted,
     cross_fitted_f1,
     examples,
     fit,
     fit_untrained,
+    reliability,
 )
 from ecgclip.train.witnesses import Evidences
 
@@ -108,7 +110,8 @@ def test_where_nothing_can_be_fitted_the_curve_stays_as_it_was():
 
 def test_a_patients_probability_comes_from_a_curve_that_never_saw_him(tiny_model, monkeypatch):
     held = Held(tiny_model, monkeypatch)
-    answers, ece = cross_fit(held.model, held.split, NOTHING, CRITERIA)
+    answers = cross_fit(held.model, held.split, NOTHING, CRITERIA)
+    ece = cross_fitted(held.model, held.split, answers)["ece"][0]
     curves = [curve for curve, _ in answers]
     assert len(curves) == 5
     assert 0 < ece < 0.2
@@ -119,7 +122,8 @@ def test_a_patients_probability_comes_from_a_curve_that_never_saw_him(tiny_model
     for i in np.flatnonzero(folds == 2):  # what is said of his fold changes every curve but his
         statements = cases[i].statements
         statements |= {c: not there for c, there in statements.items()}
-    answers, worse = cross_fit(held.model, held.split, NOTHING, CRITERIA)
+    answers = cross_fit(held.model, held.split, NOTHING, CRITERIA)
+    worse = cross_fitted(held.model, held.split, answers)["ece"][0]
     changed = [curve for curve, _ in answers]
     assert near(changed[2], curves[2])
     assert not any(near(changed[k], curves[k]) for k in (0, 1, 3, 4))
@@ -127,18 +131,34 @@ def test_a_patients_probability_comes_from_a_curve_that_never_saw_him(tiny_model
     assert not near(curve_of(held.model, held.split), curves[2])
 
 
+def test_the_shares_beside_a_probability_are_those_of_other_patients(tiny_model, monkeypatch):
+    held = Held(tiny_model, monkeypatch)
+    sure, never = (Calibration((0.0,) * 4, bias) for bias in (9.0, -9.0))
+    figures = cross_fitted(held.model, held.split, [(sure, None), *[(never, None)] * 4])
+    low, high = reliability(figures)
+    assert (low[:2], high[:2]) == ((0.0, 0.1), (0.9, 1.0))
+    share = [held.truth[patient_folds(held.split["ptb-xl"].cases) == 0].mean(), held.truth.mean()]
+    assert high[2] < share[0] < high[3]
+    assert low[4] == 4 * high[4]
+    config = replace(ModelConfig(), reliability=(low, high))
+    assert config.observed(1.0) == config.observed(0.9) == high[2:4]
+    assert config.observed(0.5) is None, "no validation ECG scored so"
+
+
 def test_nor_does_what_the_criteria_weigh_beside_the_vector(tiny_model, monkeypatch):
     held = Held(tiny_model, monkeypatch)
     lbbb, normal = (read(examine(simulate(c, seed=1)).measurements[0]) for c in ("lbbb", "normal"))
     held.split["ptb-xl"].windows.readings = np.where(np.repeat(held.truth[:, :1], 2, 0), lbbb, normal)
-    answers, ece = cross_fit(held.model, held.split, NOTHING, CRITERIA)
+    answers = cross_fit(held.model, held.split, NOTHING, CRITERIA)
+    ece = cross_fitted(held.model, held.split, answers)["ece"][0]
     assert all(fitted.weights == CRITERIA.weights for _, fitted in answers)
     mixes = [fitted.trained for _, fitted in answers]
     assert all(slope > 0 and share > 0 for slope, share, _ in mixes)
     cases = held.split["ptb-xl"].cases
     for i in np.flatnonzero(patient_folds(cases) == 2):
         cases[i].statements.update({c: not there for c, there in cases[i].statements.items()})
-    answers, worse = cross_fit(held.model, held.split, NOTHING, CRITERIA)
+    answers = cross_fit(held.model, held.split, NOTHING, CRITERIA)
+    worse = cross_fitted(held.model, held.split, answers)["ece"][0]
     changed = [fitted.trained for _, fitted in answers]
     assert changed[2] == pytest.approx(mixes[2], abs=1e-3)
     assert not any(changed[k] == pytest.approx(mixes[k], abs=1e-3) for k in (0, 1, 3, 4))

@@ -42,6 +42,8 @@ def test_without_a_statement_there_is_no_calibration_error():
     model = SimpleNamespace(kb=KnowledgeBase.load())
     criteria = Witnesses((1.0,) * len(FEATURES), 0.0)
     nothing = calibrate.examples(model, {"s": split})
-    answers, ece = calibrate.cross_fit(model, {"s": split}, nothing, criteria)
-    assert math.isnan(ece)
+    answers = calibrate.cross_fit(model, {"s": split}, nothing, criteria)
+    figures = calibrate.cross_fitted(model, {"s": split}, answers)
+    assert figures == {}
+    assert calibrate.reliability(figures) == ()
     assert set(answers) == {(Calibration(), criteria)}
