@@ -153,7 +153,8 @@ class _Classifier:
 
         if self.top is None:
             return result, self.prompts
-        best = ranking(result.scores, self.top, self.trained_only, self.model.kb.excluded)
+        threshold = self.model.config.threshold
+        best = ranking(result.scores, self.top, self.trained_only, self.model.kb.excluded, threshold)
         return replace(result, scores=tuple(result.scores[i] for i in best)), [self.prompts[i] for i in best]
 
     def explain(self, embedding: Embedding, result: Result, prompts: list[Prompt]) -> Evidence | None:

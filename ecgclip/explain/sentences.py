@@ -16,11 +16,7 @@ from ecgclip.explain.measured import explained_away, judged_criteria, record_jud
 from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.knowledge.concepts import CATEGORIES, LANGUAGES
 from ecgclip.model.clip import ECGCLIP
-from ecgclip.model.results import Embedding, Record, Result
-
-# What is stated only beside nothing that excludes it, however probable it is: missing a finding costs more than a false
-# alarm
-YIELDS = {"normal-ecg", "sinus-rhythm"}
+from ecgclip.model.results import YIELDS, Embedding, Record, Result
 
 
 @dataclass(frozen=True)

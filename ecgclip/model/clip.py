@@ -274,7 +274,7 @@ class ECGCLIP(Encoders):
                 raise scored
             result = scored[1]
             if labels is None or top is not None:
-                best = ranking(result.scores, top, labels is None, self.kb.excluded)
+                best = ranking(result.scores, top, labels is None, self.kb.excluded, self.config.threshold)
                 result = replace(result, scores=tuple(result.scores[i] for i in best))
             results.append(result)
         return results[0] if isinstance(record, Record) else results

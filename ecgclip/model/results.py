@@ -15,6 +15,9 @@ from ecgclip.knowledge.concepts import Passage
 from ecgclip.measure.examined import Examined
 
 Excluded: TypeAlias = Callable[[str], Set[str]]  # id of a concept → ids of those that it excludes
+# What is stated only beside nothing that excludes it, however probable it is: missing a finding costs more than a false
+# alarm
+YIELDS = {"normal-ecg", "sinus-rhythm"}
 Record: TypeAlias = str | os.PathLike | ECG  # the path of a record, or an ECG that was read already
 
 
@@ -139,9 +142,16 @@ class Embedding(Examined):
 
 
 def ranking(
-    scores: Sequence[Score], top: int | None, answerable: bool = False, excluded: Excluded = lambda concept: frozenset()
+    scores: Sequence[Score],
+    top: int | None,
+    answerable: bool = False,
+    excluded: Excluded = lambda concept: frozenset(),
+    threshold: float = math.inf,
 ) -> list[int]:
-    """Return the places of the most probable scores, best first; of two that exclude each other only the first.
+    """Return the places of the most probable scores, best first; of two that exclude each other only one.
+
+    It is the more probable one. But a normal ECG and sinus rhythm give way to whatever reaches the threshold, as in a
+    description.
 
     Parameters
     ----------
@@ -153,17 +163,20 @@ def ranking(
         Leave out conditions that training had no ECGs of.
     excluded
         Id of a concept → ids of the concepts that it excludes; by default none.
+    threshold
+        Probability from which on a description states a condition.
     """
     places = [i for i, score in enumerate(scores) if not (answerable and score.trained is False)]
-    shown: list[int] = []
+    best = sorted(places, key=lambda i: (math.isnan(scores[i].probability), -scores[i].probability))
+    kept: set[int] = set()
     ruled_out: set[str] = set()
-    for i in sorted(places, key=lambda i: (math.isnan(scores[i].probability), -scores[i].probability)):
+    for i in sorted(best, key=lambda i: (not scores[i].probability >= threshold, scores[i].concept in YIELDS)):
         if concept := scores[i].concept:
             if concept in ruled_out:
                 continue
             ruled_out |= excluded(concept)
-        shown.append(i)
-    return shown[:top]
+        kept.add(i)
+    return [i for i in best if i in kept][:top]
 
 
 def _json_number(value: Any) -> Any:
