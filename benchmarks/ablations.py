@@ -35,7 +35,6 @@ from ecgclip.evaluate.metrics import Labels, difference, label_summary, resample
 from ecgclip.evaluate.results import cases_hash
 from ecgclip.evaluate.truth import cases_to_test, choose_labels, patient_numbers, truth_table
 from ecgclip.files import code_version, write_json
-from ecgclip.index.workers import cores
 from ecgclip.knowledge.criteria.readings import Readings, combine
 from ecgclip.measure.measurement import measure
 from ecgclip.measure.vector import features
@@ -45,6 +44,7 @@ from ecgclip.networks import encoder, heads
 from ecgclip.networks.heads import BeatHead
 from ecgclip.peaks import r_peaks
 from ecgclip.prepare import SAMPLING_RATE
+from ecgclip.processes import cores
 from ecgclip.train import wording
 from ecgclip.train.clip import train_clip
 from ecgclip.train.recipe import Recipe

@@ -17,10 +17,10 @@ import numpy as np
 
 from ecgclip.data.windows import load_windows
 from ecgclip.files import code_version, write_atomic, write_json
-from ecgclip.index.workers import cores
 from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.knowledge.criteria import Judge
 from ecgclip.knowledge.criteria.judge import CLEAR, tree_of
+from ecgclip.processes import cores
 from ecgclip.train.recipe import Recipe
 from ecgclip.train.sources import source_parts, windows_cache
 from ecgclip.train.targets import targets

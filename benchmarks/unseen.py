@@ -47,7 +47,6 @@ from ecgclip.evaluate.metrics import (
 from ecgclip.evaluate.results import cases_hash
 from ecgclip.evaluate.truth import patient_numbers, source_trained, truth_table
 from ecgclip.files import code_version, write_atomic, write_json
-from ecgclip.index.workers import cores
 from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.knowledge.criteria import Judge, Readings
 from ecgclip.model.calibration import Calibration, Witnesses
@@ -56,6 +55,7 @@ from ecgclip.model.passages import DENIAL
 from ecgclip.model.prompts import prompt_settings
 from ecgclip.model.scoring import Probabilities
 from ecgclip.model.store import load_model
+from ecgclip.processes import cores
 from ecgclip.train import calibrate
 from ecgclip.train.calibrate import Examples
 from ecgclip.train.clip import train_clip

@@ -27,6 +27,7 @@ from ecgclip.cli.options import (
     Records,
     SamplingRate,
     Unit,
+    Workers,
 )
 from ecgclip.cli.progress import for_each_record
 from ecgclip.cli.writers import output_file, score_writer, sentence_writer
@@ -65,6 +66,7 @@ def classify(
     ] = False,
     model: Model = None,
     device: Device = "cpu",
+    workers: Workers = None,
     knowledge_base: Knowledge = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Also print the evidence behind each score, in numbers.")
@@ -108,7 +110,7 @@ def classify(
             notes.add(embedding.record, embedding.notes)
             writer.write(Classification(result, classifier.explain(embedding, result, asked)))
 
-        success = _score_records(network, prompts, softmax, records, reading, answer, output)
+        success = _score_records(network, prompts, softmax, records, reading, answer, output, workers)
         writer.end()
     notes.print_repeats()
     if not success:
@@ -195,6 +197,7 @@ def describe(
     ] = None,
     model: Model = None,
     device: Device = "cpu",
+    workers: Workers = None,
     sampling_rate: SamplingRate = None,
     unit: Unit = None,
     leads: Leads = None,
@@ -222,7 +225,7 @@ def describe(
             stated = sentences(network, embedding, result, threshold=threshold, language=language)
             writer.write(Description(embedding.record, stated))
 
-        success = _score_records(network, network.prompts(None), False, records, reading, answer, output)
+        success = _score_records(network, network.prompts(None), False, records, reading, answer, output, workers)
         writer.end()
     if not success:
         raise typer.Exit(1)
@@ -236,11 +239,14 @@ def _score_records(
     reading: dict[str, Any],
     answer: Callable[[tuple[Embedding, Result]], None],
     output: Path | None,
+    workers: int | None,
 ) -> bool:
     """Call `answer` on each record's embedding and scores; a bar is shown unless the answers go to the terminal."""
 
+    from ecgclip.model.pipeline import workers_for
+
     def score(records: list[str], read: Callable[[str], ECG]) -> Iterator[tuple[str, Any]]:
-        return network.score_each(records, prompts, softmax, read)
+        return network.score_each(records, prompts, softmax, read, workers or workers_for(len(records)))
 
     progress = output is not None or not sys.stdout.isatty()
     return for_each_record(patterns, answer, reading=reading, embed=score, progress=progress)

@@ -33,6 +33,10 @@ Model = Annotated[
     str | None, typer.Option(metavar="M", help="Folder or Hugging Face repo id; default: the shipped weights.")
 ]
 Device = Annotated[str, typer.Option(metavar="cpu|cuda|mps|auto", help="Where the encoders run.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, help="Processes that measure; default: one per core for hundreds of records."),
+]
 Knowledge = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of your own knowledge base.")]
 
 # what is asked

@@ -8,8 +8,9 @@ from typing import Any
 
 from ecgclip.ecg import EcgclipError
 from ecgclip.index.embedding import Job, Row, embed_batch
-from ecgclip.index.workers import cores, embed_by_processes
+from ecgclip.index.workers import embed_by_processes
 from ecgclip.model.clip import ECGCLIP
+from ecgclip.processes import cores
 
 BATCH = 64  # records that are embedded at once by a worker, and stored at once
 

@@ -21,8 +21,9 @@ from typing import Any
 from ecgclip.ecg import EcgclipError
 from ecgclip.index.embedding import Job, Row, embed_batch
 from ecgclip.index.shards import left_over, read_shard, short_hash, write_shard
-from ecgclip.index.workers import cores, load_in_worker
+from ecgclip.index.workers import load_in_worker
 from ecgclip.model.clip import ECGCLIP
+from ecgclip.processes import cores
 
 MAX_TASKS = 10_000  # Ray Data starts some hundred a second: of ten million records, a task has several batches
 DIED = "its worker died twice, perhaps out of memory: run the same command again, with fewer --workers"

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context, parent_process
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -18,13 +15,7 @@ from ecgclip.ecg import EcgclipError
 from ecgclip.index.embedding import Job, Row, embed_batch
 from ecgclip.model.clip import ECGCLIP
 from ecgclip.model.store import load_model
-
-_MODEL: list[ECGCLIP] = []  # the model of a worker process
-
-
-def cores() -> int:
-    """How many CPU cores this process may use; a container or `taskset` may give it fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+from ecgclip.processes import GUARD, process_pool
 
 
 def embed_by_processes(
@@ -39,15 +30,15 @@ def embed_by_processes(
     EcgclipError
         A process died.
     """
-    # spawned, as the threads of torch do not survive a fork
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_process, (str(model.folder), str(model.device)))
+    pool = process_pool(workers)
+    loaded = str(model.folder), str(model.device)
     try:
         waiting: set[Future[list[Row]]] = set()
         remaining = iter(batches)
         while True:
             # a few are submitted ahead, not the batches of ten million records at once
             free = range(2 * workers - len(waiting))
-            waiting |= {pool.submit(_work, jobs, reading) for _, jobs in zip(free, remaining, strict=False)}
+            waiting |= {pool.submit(_work, jobs, reading, loaded) for _, jobs in zip(free, remaining, strict=False)}
             if not waiting:
                 return
             done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
@@ -56,7 +47,7 @@ def embed_by_processes(
     except BrokenProcessPool:
         raise EcgclipError(
             "a worker process died, perhaps out of memory: run the same again with fewer workers, what is done is "
-            "kept (a script of your own needs `if __name__ == '__main__':` for more than one)"
+            f"kept ({GUARD})"
         ) from None
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
@@ -69,17 +60,11 @@ def load_in_worker(weights: str, device: str = "cpu") -> ECGCLIP:
     return load_model(weights, device=device)
 
 
-def _start_process(weights: str, device: str) -> None:
-    """Set a process up: it leaves an interrupt to its parent, and ends when its parent is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(parent_process(),), daemon=True).start()
-    _MODEL[:] = [load_in_worker(weights, device)]
+def _work(jobs: Sequence[Job], reading: Mapping[str, Any], loaded: tuple[str, str]) -> list[Row]:
+    return embed_batch(jobs, _model(*loaded), reading)
 
 
-def _end_with(parent: Any) -> None:
-    parent.join()
-    os._exit(1)
-
-
-def _work(jobs: Sequence[Job], reading: Mapping[str, Any]) -> list[Row]:
-    return embed_batch(jobs, _MODEL[0], reading)
+@lru_cache(maxsize=1)
+def _model(weights: str, device: str) -> ECGCLIP:
+    """The model of a worker process."""
+    return load_in_worker(weights, device)

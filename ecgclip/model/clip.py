@@ -285,12 +285,13 @@ class ECGCLIP(Encoders):
         prompts: Sequence[Prompt],
         softmax: bool = False,
         read: Callable[[Any], Record] = lambda record: record,
+        workers: int = 1,
     ) -> Iterator[tuple[R, tuple[Embedding, Result] | Exception]]:
         """Embed and score records in batches; one that fails does not stop the others.
 
         Parameters
         ----------
-        records, read
+        records, read, workers
             As of `embed_each`.
         prompts, softmax
             As of `score`.
@@ -300,7 +301,7 @@ class ECGCLIP(Encoders):
         tuple
             Each of `records`, in order, with its embedding and its scores, or with the exception that it raised.
         """
-        embedded = self.embed_each(records, read)
+        embedded = self.embed_each(records, read, workers)
         while batch := list(islice(embedded, BATCH)):
             usable = [embedding for _, embedding in batch if not isinstance(embedding, Exception)]
             scored = iter(together(lambda some: self.score(some, prompts, softmax), usable))

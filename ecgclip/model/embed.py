@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -122,9 +122,12 @@ class Encoders(nn.Module):
         """Return all vectors of one record, a path or an ECG. Raises EcgclipError if it cannot be read."""
         return self.encode([self.examine(record)])[0]
 
-    def embed_many(self, records: Iterable[Record]) -> list[Embedding]:
-        """Return all vectors of several records. Raises EcgclipError for the first one that cannot be read."""
-        return list(self.embeddings(records))
+    def embed_many(self, records: Iterable[Record], workers: int = 1) -> list[Embedding]:
+        """Return all vectors of several records; `workers` as of `embed_each`.
+
+        Raises EcgclipError for the first one that cannot be read.
+        """
+        return list(self.embeddings(records, workers))
 
     def embed_ecg(self, records: Record | Iterable[Record]) -> np.ndarray:
         """Embed one record or several.
@@ -147,15 +150,15 @@ class Encoders(nn.Module):
         vectors = [e.vector for e in self.embeddings([records] if isinstance(records, Record) else records)]
         return np.stack(vectors) if vectors else np.zeros((0, self.config.ecg.dim), np.float32)
 
-    def embeddings(self, records: Iterable[Record]) -> Iterator[Embedding]:
+    def embeddings(self, records: Iterable[Record], workers: int = 1) -> Iterator[Embedding]:
         """Yield what `embed_many` returns, one after the other, so that they need not all be kept."""
-        for _, embedding in self.embed_each(records):
+        for _, embedding in self.embed_each(records, workers=workers):
             if isinstance(embedding, Exception):
                 raise embedding
             yield embedding
 
     def embed_each(
-        self, records: Iterable[R], read: Callable[[Any], Record] = lambda record: record
+        self, records: Iterable[R], read: Callable[[Any], Record] = lambda record: record, workers: int = 1
     ) -> Iterator[tuple[R, Embedding | Exception]]:
         """Embed records in batches; one that cannot be read does not stop the others.
 
@@ -167,14 +170,24 @@ class Encoders(nn.Module):
             Paths, ECGs, or whatever `read` takes.
         read
             Gives a path or an ECG for each of `records`; called in threads.
+        workers
+            Processes that measure, while this one encodes on the cores that are left; worth their start from some
+            hundred records on. A script needs `if __name__ == "__main__":` for more than one.
 
         Yields
         ------
         tuple
             Each of `records`, in order, with its embedding or with the exception that it raised.
+
+        Raises
+        ------
+        EcgclipError
+            A worker process died.
         """
-        for batch in examined_batches(records, lambda record: _read(read(record)), self.config.ecg.sampling_rate):
-            yield from self._encoded(batch)
+        rate = self.config.ecg.sampling_rate
+        with _threads_beside(workers):
+            for batch in examined_batches(records, lambda record: _read(read(record)), rate, workers):
+                yield from self._encoded(batch)
 
     def _encoded(self, waiting: Sequence[tuple[R, Examined | Exception]]) -> Iterator[tuple[R, Embedding | Exception]]:
         embeddings = iter(self.encode([examined for _, examined in waiting if isinstance(examined, Examined)]))
@@ -317,6 +330,18 @@ class Encoders(nn.Module):
         vectors = self.embed_text([text for row in texts for text in row])
         ends = np.cumsum([len(row) for row in texts])
         return np.stack([unit(v.mean(0)) for v in np.split(vectors, ends[:-1])]) if labels else vectors
+
+
+@contextmanager
+def _threads_beside(workers: int) -> Iterator[None]:
+    """Leave cores to the processes that measure: threads of torch wait for each other, and so for the slowest core."""
+    threads = torch.get_num_threads()
+    if workers > 1:
+        torch.set_num_threads(max(1, threads - workers))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _read(record: Record) -> ECG:

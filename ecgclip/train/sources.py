@@ -12,10 +12,10 @@ from ecgclip.data.cases import MEASURED_CONCEPTS, Case
 from ecgclip.data.sets import data_set
 from ecgclip.data.splits import Parts, divide, load, split_record
 from ecgclip.data.windows import VARIANTS, Windows, load_windows
-from ecgclip.index.workers import cores
 from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.measure.guideline import finding_texts
 from ecgclip.prepare import SAMPLING_RATE
+from ecgclip.processes import cores
 from ecgclip.train.recipe import Recipe
 
 

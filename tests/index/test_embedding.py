@@ -5,8 +5,8 @@ import os
 from index_stubs import build
 
 from ecgclip.index import embedding
-from ecgclip.index.workers import cores
 from ecgclip.measure.guideline import findings_of
+from ecgclip.processes import cores
 
 
 def test_a_bug_in_one_record_does_not_lose_the_others(archive, model, tmp_path, monkeypatch):

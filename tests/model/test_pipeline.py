@@ -1,5 +1,6 @@
 """Records are read and measured ahead of the encoder, but not far; one that fails does not stop the others."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -14,6 +15,10 @@ from ecgclip.measure.examined import Examined
 from ecgclip.model import pipeline
 from ecgclip.model.pipeline import examined_batches, in_threads
 from ecgclip.simulate import simulate
+
+
+def kill_process(*_):
+    os._exit(1)
 
 
 @given(st.lists(st.integers(-3, 3)), st.integers(1, 5), st.integers(0, 8))
@@ -101,3 +106,28 @@ def test_a_bug_that_one_recording_meets_loses_no_other(monkeypatch):
     bug = ECG(good.signal, good.sampling_rate, good.leads, source="bug")
     (batch,) = examined_batches([good, bug, flat, good], lambda ecg: ecg, 100)
     assert [type(examined) for _, examined in batch] == [Examined, ZeroDivisionError, EcgclipError, Examined]
+
+
+def test_processes_measure_the_same_and_a_failure_loses_no_other(monkeypatch):
+    monkeypatch.setattr(pipeline, "RECORDINGS", 2)
+    good, flat = simulate("af", sampling_rate=100), ECG(np.zeros((1, 5000)), 500, ("II",))
+
+    def read(name):
+        if name == "missing":
+            raise EcgclipError("no such file")
+        return flat if name == "flat" else good
+
+    names = ["a", "missing", "flat", "b", "c"]
+    here, there = ([row for batch in examined_batches(names, read, 100, n) for row in batch] for n in (1, 2))
+    assert [name for name, _ in there] == names
+    assert [type(e) for _, e in there] == [Examined, EcgclipError, EcgclipError, Examined, Examined]
+    assert str(there[2][1]) == str(here[2][1])
+    np.testing.assert_array_equal(there[4][1].prepared.signal, here[4][1].prepared.signal)
+    assert there[4][1].measurements[0].qrs_ms == here[4][1].measurements[0].qrs_ms
+
+
+def test_a_process_that_dies_is_one_clear_line(monkeypatch):
+    monkeypatch.setattr(pipeline, "_examine", kill_process)
+    monkeypatch.setattr(pipeline, "RECORDINGS", 1)
+    with pytest.raises(EcgclipError, match="a worker process died.*fewer workers"):
+        list(examined_batches([3], lambda code: code, 100, 2))
