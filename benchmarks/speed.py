@@ -5,7 +5,8 @@
 
 - The whole path, from signals in memory (12 x 5000) to the vectors: one by one and in batches of 64, over an 18-layer
   1-D ResNet (64-512 channels) at 12 x 5000, as MERL has it, on the same threads. Beside it its parts: preparing;
-  finding beats, measuring and making the features; and the encoder. And a folder of WFDB files, reading included.
+  finding beats, measuring and making the features; and the encoder. And a folder of WFDB files, reading included: of
+  64, and of 1,024 by a process for each core.
 - Cold start, as whole processes, over `python -c "import torch"`: `ecgclip classify` on an example; `ecgclip search` in
   an index of the examples, for conditions that the knowledge base names and for free words, which the text encoder
   reads; and the commands that need no torch, over `python -c pass`. Of classify also the largest memory.
@@ -38,9 +39,11 @@ from ecgclip.measure.measurement import measure_many, windows_of
 from ecgclip.measure.vector import features_of
 from ecgclip.model.clip import ECGCLIP
 from ecgclip.prepare import prepare
+from ecgclip.processes import cores
 from ecgclip.simulate import simulate
 
 ROUNDS, BATCH = 5, 64
+ARCHIVE = 16  # batches
 CONDITIONS = ("normal", "af", "lbbb", "pvc", "inferior-stemi", "lvh", "sinus-tachycardia", "first-degree-av-block")
 EXAMPLES = Path(__file__).parent.parent / "examples/records"
 
@@ -132,7 +135,12 @@ def whole_path(model: ECGCLIP, baseline: nn.Module, ecgs: list[ECG], folder: Pat
             "encoder": lambda: [model.encode([one]) for one in examined],
             "resnet18": lambda: [baseline(row[None]) for row in long],
         }
-        return figures(in_turn(batch, len(ecgs)), str(BATCH)) | figures(in_turn(alone, len(ecgs)), "1")
+        archive = {  # the start of the processes included
+            "archive": lambda: model.embed_many(paths * ARCHIVE, workers=cores()),
+            "resnet18": lambda: [baseline(long) for _ in range(ARCHIVE)],
+        }
+        out = figures(in_turn(batch, len(ecgs)), str(BATCH)) | figures(in_turn(alone, len(ecgs)), "1")
+        return out | figures(in_turn(archive, len(ecgs) * ARCHIVE), str(BATCH * ARCHIVE))
 
 
 def process(command: list[str], tree: Path | None = None) -> tuple[float, float]:
@@ -181,6 +189,7 @@ import statistics, sys, time
 from pathlib import Path
 from ecgclip import read_ecg
 from ecgclip.prepare import prepare
+from ecgclip.processes import cores
 from ecgclip.measure import features, measure_windows
 try:
     from ecgclip.measure import find_beats

@@ -311,6 +311,11 @@ def speed(folder: Path) -> Lines:
         pairs = [(s.get(f"{name}_over_resnet18_{n}", "–"), s.get(f"{name}_ms_{n}", "–")) for n in (64, 1)]
         yield row(words, *(value for pair in pairs for value in pair))
     yield (
+        f"\nA folder of 1,024 WFDB files, measured by a process for each core (`embed_many(records, workers=N)`, and "
+        f"`ecgclip classify` from 256 records on): {s['archive_ms_1024']} ms an ECG, {s['archive_over_resnet18_1024']} × "
+        "the ResNet, the start of the processes included."
+    )
+    yield (
         f"\n`ecgclip classify` starts and answers in {s['classify_over_import_torch']} × "
         f'`python -c "import torch"` ({s["classify_s"]} over {s["import_torch_s"]} s), with '
         f"{s['classify_memory_over_import_torch']} × its memory; `ecgclip search` in {s['search_over_import_torch']} × "
