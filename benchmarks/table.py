@@ -312,8 +312,8 @@ def speed(folder: Path) -> Lines:
         yield row(words, *(value for pair in pairs for value in pair))
     yield (
         f"\nA folder of 1,024 WFDB files, measured by a process for each core (`embed_many(records, workers=N)`, and "
-        f"`ecgclip classify` from 256 records on): {s['archive_ms_1024']} ms an ECG, {s['archive_over_resnet18_1024']} × "
-        "the ResNet, the start of the processes included."
+        f"`ecgclip classify` from 256 records on): {s['archive_ms_1024']} ms an ECG, "
+        f"{s['archive_over_resnet18_1024']} × the ResNet, the start of the processes included."
     )
     yield (
         f"\n`ecgclip classify` starts and answers in {s['classify_over_import_torch']} × "
