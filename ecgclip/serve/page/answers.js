@@ -6,7 +6,7 @@ import { Differential } from "./differential.js";
 import { announce, byId, english, fill, make, showError } from "./dom.js";
 import { evidence } from "./evidence.js";
 import { bar, legend, percent, reliabilityOf } from "./score.js";
-import { language, noteWords, say } from "./words.js";
+import { capital, language, noteWords, say } from "./words.js";
 
 export class Answers {
   /**
@@ -50,7 +50,6 @@ export class Answers {
     this.#renderFindings();
     this.#renderScores();
     this.differential.render();
-    this.#describe();
   }
 
   /** Score the labels that are asked for. */
@@ -84,17 +83,16 @@ export class Answers {
 
   async #describe() {
     const { ecg } = this;
-    const wanted = language();
     showError(byId("findings-error"), "");
     try {
-      const [{ sentences }] = await ecg.ask("/api/describe", { language: wanted });
-      if (ecg !== this.ecg || wanted !== language()) return;
+      const [{ sentences }] = await ecg.ask("/api/describe");
+      if (ecg !== this.ecg) return;
       this.findings = sentences.map((each) => ({ ...each, label: each.concept, trained: null, note: "" }));
       this.#renderFindings();
       if (!sentences.length) return;
       const scores = await this.classify(sentences.map((each) => each.concept));
-      if (ecg !== this.ecg || wanted !== language()) return;
-      this.findings = this.findings.map((each, i) => ({ ...scores[i], text: each.text }));
+      if (ecg !== this.ecg) return;
+      this.findings = scores;
       this.#renderFindings();
     } catch (error) {
       if (ecg === this.ecg) showError(byId("findings-error"), error.message);
@@ -103,8 +101,7 @@ export class Answers {
 
   /** What a score is of, in the language of the page. */
   titleOf(score) {
-    if (score.text) return score.text.charAt(0).toUpperCase() + score.text.slice(1).replace(/\.$/, "");
-    return score.concept ? nameOf(score.concept) : score.label;
+    return score.concept ? capital(nameOf(score.concept)) : score.label;
   }
 
   #renderFindings() {

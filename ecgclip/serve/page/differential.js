@@ -4,7 +4,7 @@ import { nameOf, wholeConcept } from "./concepts.js";
 import { announce, byId, english, fill, make } from "./dom.js";
 import { SIGNS } from "./facts.js";
 import { bar, percent, reliabilityOf } from "./score.js";
-import { answerName, say } from "./words.js";
+import { answerName, capital, say } from "./words.js";
 
 export class Differential {
   /** @param {import("./answers.js").Answers} answers */
@@ -66,7 +66,7 @@ export class Differential {
     ask.addEventListener("click", () => labels.addConcept(score.concept));
     const over = score.probability !== null && score.probability >= info.model.threshold;
     const head = [
-      make("h4", {}, nameOf(score.concept)),
+      make("h4", {}, capital(nameOf(score.concept))),
       make("p", { class: over ? "number over" : "number" }, percent(score.probability)),
       bar(score, info, reliabilityOf(score, info)),
       score.trained === false ? make("p", { class: "remark" }, say("untrained")) : null,

@@ -159,7 +159,7 @@ export class EcgView {
 
   #light(shades, title) {
     this.paper?.shade(shades, title);
-    byId("lit").textContent = title ? say(shades.length ? "lit" : "nothingToLight", title) : "";
+    byId("lit").textContent = title && !shades.length ? say("nothingToLight", title) : "";
   }
 
   #recordList(current) {

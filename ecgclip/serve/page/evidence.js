@@ -4,8 +4,8 @@ import { wholeConcept } from "./concepts.js";
 import { english, make } from "./dom.js";
 import { SIGNS } from "./facts.js";
 import { conceptLink, roleName, sourceList } from "./kb.js";
-import { interval, percent, reliabilityOf } from "./score.js";
-import { answerName, pick, say } from "./words.js";
+import { interval, percent, range, reliabilityOf } from "./score.js";
+import { answerName, language, pick, say } from "./words.js";
 
 /**
  * The parts of the panel of a score.
@@ -38,8 +38,11 @@ function calibration(score, info) {
   const known = reliabilityOf(score, info);
   if (!known) return score.trained === false ? make("p", { class: "soft" }, say("uncalibrated")) : null;
   const [from, to, , , n] = known;
-  const range = `${Math.round(from * 100)}–${Math.round(to * 100)} %`;
-  return make("p", { class: "soft" }, say("calibration", range, interval(known), n));
+  return make(
+    "p",
+    { class: "soft" },
+    say("calibration", range(from, to), interval(known), n.toLocaleString(language())),
+  );
 }
 
 function burden(score, explain) {

@@ -1,7 +1,7 @@
 /** What was read and measured: patient, intervals beside their normal ranges, ST by lead, quality. */
 
 import { english, make } from "./dom.js";
-import { answerName, pick, say, sayIf, signed } from "./words.js";
+import { answerName, capital, pick, say, sayIf, signed } from "./words.js";
 
 /** Signs of answers: what is out of range is told by its sign and word, too, and not by colour alone. */
 export const SIGNS = {
@@ -47,87 +47,56 @@ export function vitals(measured) {
     make(
       "div",
       { class: row.answer ? `vital ${row.answer.replace(" ", "-")}` : "vital" },
-      make("dt", {}, nameOf(row).replace(" (Fridericia)", "")),
+      make("dt", {}, capital(nameOf(row)).replace(" (Fridericia)", "")),
       make("dd", {}, make("span", { class: "value" }, valueOf(row)), row.value === null ? null : unitOf(row)),
-      make("dd", { class: "range" }, answerWords(row), rangeOf(row)),
+      make("dd", { class: "range" }, answerWords(row), " ", make("span", {}, rangeOf(row))),
     ),
   );
 }
 
 /** All else: every measurement, ST by lead, quality, what was assumed. */
 export function factsParts(opened) {
+  return [make("h3", {}, say("measurements")), make("div", { class: "tables" }, tables(opened)), notes(opened)];
+}
+
+function tables(opened) {
+  const st = Object.values(opened.st ?? {});
+  const levels = st.map((row) => line(row, isNumber(row.value) ? signed(row.value, 2) : "–"));
   return [
-    make("h3", {}, say("measurements")),
-    make("div", { class: "tables" }, measuredTable(opened.measured), quality(opened)),
-    opened.st ? stTable(opened.st) : null,
-    notes(opened),
-  ];
-}
-
-function measuredTable(rows) {
-  const lines = rows.map((row) =>
     make(
-      "tr",
-      { class: row.answer ? row.answer.replace(" ", "-") : null },
-      make("th", { scope: "row" }, nameOf(row)),
-      make("td", { class: "number" }, valueOf(row), row.value === null ? null : unitOf(row)),
-      make("td", { class: "number soft" }, rangeOf(row) || "–"),
-      make("td", {}, answerWords(row)),
-    ),
-  );
-  return table(say("measurementsCaption"), ["measurement", "value", "normal", "answer"], lines);
-}
-
-function table(caption, heads, lines, kinds = "") {
-  const head = make(
-    "tr",
-    {},
-    heads.map((key) => make("th", { scope: "col" }, sayIf(key, key))),
-  );
-  const whole = make(
-    "table",
-    { class: kinds },
-    make("caption", {}, caption),
-    make("thead", {}, head),
-    make("tbody", {}, lines),
-  );
-  return make("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": caption }, whole);
-}
-
-function stTable(st) {
-  const leads = Object.keys(st);
-  const cells = (text) => leads.map((lead) => make("td", { class: `number ${st[lead].answer ?? ""}` }, text(st[lead])));
-  const shown = (row) => (row.value === null ? "–" : signed(row.value, 2));
-  const answer = (row) => {
-    if (!row.answer || row.answer === "within") return row.answer ? "" : "–";
-    return make("span", { role: "img", "aria-label": answerName(row.answer) }, SIGNS[row.answer]);
-  };
-  const lines = [
-    make("tr", {}, make("th", { scope: "row" }, "ST (mV)"), cells(shown)),
-    make(
-      "tr",
+      "div",
       {},
-      make("th", { scope: "row" }, say("normal")),
-      cells((row) => rangeOf(row, false) || "–"),
+      rangedTable(
+        say("measurementsCaption"),
+        "measurement",
+        opened.measured.map((row) => line(row)),
+      ),
+      rangedTable(
+        say("quality"),
+        "measurement",
+        (opened.quality ?? []).map((row) => line(row)),
+      ),
     ),
-    make("tr", {}, make("th", { scope: "row" }, say("answer")), cells(answer)),
+    st.length ? rangedTable(say("stCaption"), "lead", levels) : null,
   ];
-  const key = ["borderline", "above", "below"].map((word) => `${SIGNS[word]} ${answerName(word)}`).join(", ");
-  return table(`${say("stCaption")} (${key})`, ["lead", ...leads], lines, "leads");
 }
 
-function quality(opened) {
-  const lines = (opened.quality ?? []).map((row) =>
-    make(
-      "tr",
-      { class: row.answer || null },
-      make("th", { scope: "row" }, nameOf(row)),
-      make("td", { class: "number" }, valueOf(row), row.value === null ? null : unitOf(row)),
-      make("td", { class: "number soft" }, rangeOf(row) || "–"),
-      make("td", {}, answerWords(row)),
-    ),
+/** A row of a table of measurements: its name, value, normal range and answer. */
+const line = (row, value = valueOf(row)) =>
+  make(
+    "tr",
+    { class: row.answer ? row.answer.replace(" ", "-") : null },
+    make("th", { scope: "row" }, capital(nameOf(row))),
+    make("td", { class: "number" }, value, isNumber(row.value) ? unitOf(row) : null),
+    make("td", { class: "number soft" }, rangeOf(row) || "–"),
+    make("td", {}, answerWords(row)),
   );
-  return table(say("quality"), ["measurement", "value", "normal", "answer"], lines);
+
+function rangedTable(caption, first, rows) {
+  const heads = [first, "value", "normal", "answer"].map((key) => make("th", { scope: "col" }, say(key)));
+  const head = make("thead", {}, make("tr", {}, heads));
+  const table = make("table", { class: "ranged" }, make("caption", {}, caption), head, make("tbody", {}, rows));
+  return make("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": caption }, table);
 }
 
 function notes(opened) {

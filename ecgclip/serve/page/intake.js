@@ -1,7 +1,7 @@
 /** How an ECG comes in: dropped, chosen, or an example; and which files are one record. */
 
 import { byId, fill, make, showError } from "./dom.js";
-import { pick, say } from "./words.js";
+import { capital, pick, say } from "./words.js";
 
 export class Intake {
   /**
@@ -38,7 +38,11 @@ export class Intake {
       make(
         "li",
         {},
-        make("a", { class: "button", href: `#/ecg/example/${encodeURIComponent(example.id)}` }, pick(example.name)),
+        make(
+          "a",
+          { class: "button", href: `#/ecg/example/${encodeURIComponent(example.id)}` },
+          capital(pick(example.name)),
+        ),
       ),
     );
     fill(byId("example-list"), examples);

@@ -2,7 +2,7 @@
 
 import { allConcepts, complete, conceptOf, fold, nameOf, wholeConcept } from "./concepts.js";
 import { byId, english, fill, make, showError } from "./dom.js";
-import { language, pick, say, sayIf } from "./words.js";
+import { capital, language, pick, say, sayIf } from "./words.js";
 
 const SYSTEMS = { scp: "SCP-ECG", snomed: "SNOMED CT", aha: "AHA", icd10: "ICD-10" };
 
@@ -84,7 +84,7 @@ export class KnowledgeView {
     });
     return [
       this.#back(),
-      make("h1", { tabindex: "-1" }, pick(concept.name)),
+      make("h1", { tabindex: "-1" }, capital(pick(concept.name))),
       make("p", { class: "soft" }, categoryName(concept.category), " · ", make("code", {}, concept.id)),
       make("p", { class: "lead" }, pick(concept.definition)),
       make("p", {}, ask),

@@ -52,7 +52,13 @@ export function bar(score, info, reliability) {
 }
 
 /** The interval of calibration, as "82–91%". */
-export const interval = ([, , low, high]) => (low === high ? percent(low) : `${percent(low)} – ${percent(high)}`);
+export const interval = ([, , low, high]) => range(low, high);
+
+/** Two shares in percent, as "82–91%". */
+export function range(low, high) {
+  const rounded = [low, high].map((share) => Math.round(share * 100));
+  return `${rounded[0]}–${rounded[1]}${language() === "de" ? "\u00a0%" : "%"}`;
+}
 
 /** What the marks on bars mean. */
 export function legend(info) {

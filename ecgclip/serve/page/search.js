@@ -1,7 +1,7 @@
 /** The search view: ECGs of the index by words, by filters, and by likeness to the ECG on screen. */
 
 import { post } from "./api.js";
-import { announce, byId, english, fill, make, showError } from "./dom.js";
+import { announce, byId, fill, make, showError } from "./dom.js";
 import { smallEcg } from "./paper.js";
 import { minutes } from "./facts.js";
 import { say } from "./words.js";
@@ -58,11 +58,8 @@ export class SearchView {
 
   #render() {
     const { notes, hits } = this.answer;
-    fill(
-      byId("search-notes"),
-      (notes ?? []).map((note) => make("span", {}, english(note), " ")),
-      say("hitsFound", hits.length),
-    );
+    const understood = (notes ?? []).map((note) => make("span", {}, say("understood", note), " "));
+    fill(byId("search-notes"), understood, say("hitsFound", hits.length));
     fill(byId("hits"), hitItems(hits));
   }
 }

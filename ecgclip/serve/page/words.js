@@ -107,8 +107,8 @@ const WORDS = {
   byCriteria: ["by the criteria", "nach den Kriterien"],
   calibrated: ["had it in validation", "hatten es in der Validierung"],
   calibration: [
-    "Of {2} scores of {0} on validation ECGs, {1} were right (95 % interval).",
-    "Von {2} Bewertungen mit {0} auf Validierungs-EKGs trafen {1} zu (95-%-Intervall).",
+    "Of {2} scores of {0} on validation ECGs, {1} had the condition (95% interval).",
+    "Von {2} Bewertungen mit {0} auf Validierungs-EKGs hatten {1} den Befund (95-%-Intervall).",
   ],
   uncalibrated: [
     "The model was not trained on ECGs of this condition: there is no interval of calibration for it.",
@@ -119,7 +119,6 @@ const WORDS = {
     "Über der Schwelle in {0} von {1} Fenstern, höchstens {2}.",
   ],
   lightUp: ["Show on the ECG", "Im EKG zeigen"],
-  lit: ["Lit up: {0}", "Markiert: {0}"],
   nothingToLight: ["Nothing on the ECG speaks for: {0}", "Nichts im EKG spricht für: {0}"],
   compare: ["Compare look-alikes", "Ähnliche vergleichen"],
   inKnowledge: ["Knowledge base", "Wissensbasis"],
@@ -158,6 +157,7 @@ const WORDS = {
     "Type words to search for, or choose “like the ECG on screen”.",
     "Bitte Worte eingeben oder „ähnlich dem geöffneten EKG“ wählen.",
   ],
+  understood: ["Understood as {0}.", "Verstanden als {0}."],
   hitsFound: ["{0} ECGs found.", "{0} EKGs gefunden."],
   at: ["at", "bei"],
   likeness: ["likeness", "Ähnlichkeit"],
@@ -250,6 +250,9 @@ export function noteWords(note) {
   if (!note || !chosen) return note ?? "";
   return NOTES.reduce((text, [english, german]) => text.replaceAll(english, german), note);
 }
+
+/** A text that begins with a capital. */
+export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 /** A number with its sign. */
 export const signed = (value, digits) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(digits)}`;
