@@ -13,6 +13,7 @@ PACKAGE = "ecgclip"
 # From top to bottom. What stands in one row may import each other and everything below, never anything above.
 LAYERS = (
     "cli __main__",
+    "serve",
     "train",
     "evaluate",
     "report",

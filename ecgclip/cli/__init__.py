@@ -4,7 +4,7 @@
 """
 
 # each of these modules adds its commands to the application, in the order of `ecgclip --help`
-from ecgclip.cli import classify, convert, evaluate, export, info, kb, plot, report, search, train  # noqa: F401
+from ecgclip.cli import classify, convert, evaluate, export, info, kb, plot, report, search, serve, train  # noqa: F401
 from ecgclip.cli.app import app, main
 
 __all__ = ["app", "main"]

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ecgclip.cli.answers import Classification, Description, Evidence
 from ecgclip.cli.app import app
-from ecgclip.cli.inputs import check_format, choose_labels, reading_options
+from ecgclip.cli.inputs import check_format, choose_labels
 from ecgclip.cli.messages import RecordNotes, print_note
 from ecgclip.cli.options import (
     FORMATS,
@@ -31,13 +29,12 @@ from ecgclip.cli.options import (
 from ecgclip.cli.progress import for_each_record
 from ecgclip.cli.writers import output_file, score_writer, sentence_writer
 from ecgclip.ecg import ECG, EcgclipError
+from ecgclip.io.recording import reading_options
 
 if TYPE_CHECKING:
     from ecgclip.index import ECGIndex
     from ecgclip.model import ECGCLIP, Embedding, Prompt, Result
 
-NEAREST_CASES = 10  # cases of an index that an explanation shows
-DEVICE = ("patient", "time", "device", "measurements", "statements")  # what an explanation shows of the metadata
 TOP = 10  # conditions shown where no labels are given
 
 
@@ -91,6 +88,7 @@ def classify(
     reading = reading_options(sampling_rate, unit, leads, keep_ids)
     notes = RecordNotes()
     with output_file(output) as out:
+        from ecgclip.explain.answers import Classifier
         from ecgclip.model import load_model
 
         network = load_model(model, knowledge_base, device)
@@ -99,14 +97,12 @@ def classify(
         if chosen is not None and format != "table":  # a table has a column for them
             _print_prompt_notes(prompts)
         top = top or (TOP if chosen is None else None)
-        classifier = _Classifier(network, prompts, top, chosen is None, explain, cases)
+        classifier = Classifier(network, prompts, top, chosen is None, explain, cases)
         writer = score_writer(format, out)
 
         def answer(scored: tuple[Embedding, Result]) -> None:
-            embedding, result = scored
-            result, asked = classifier.shown(result)
-            notes.add(embedding.record, embedding.notes)
-            writer.write(Classification(result, classifier.explain(embedding, result, asked)))
+            notes.add(scored[0].record, scored[0].notes)
+            writer.write(classifier.answer(*scored))
 
         success = _score_records(network, prompts, softmax, records, reading, answer, output)
         writer.end()
@@ -136,52 +132,6 @@ def _print_prompt_notes(prompts: list[Prompt]) -> None:
             print_note(f"{prompt.label}: {prompt.note}")
 
 
-@dataclass(frozen=True)
-class _Classifier:
-    """What `classify` asks of each record."""
-
-    model: ECGCLIP
-    prompts: list[Prompt]
-    top: int | None  # how many scores are shown, the most probable first; None: all, in the order asked for
-    trained_only: bool
-    with_evidence: bool
-    index: ECGIndex | None
-
-    def shown(self, result: Result) -> tuple[Result, list[Prompt]]:
-        """The scores to show, and the prompt of each."""
-        from ecgclip.model import ranking
-
-        if self.top is None:
-            return result, self.prompts
-        best = ranking(result.scores, self.top, self.trained_only, self.model.kb.excluded)
-        return replace(result, scores=tuple(result.scores[i] for i in best)), [self.prompts[i] for i in best]
-
-    def explain(self, embedding: Embedding, result: Result, prompts: list[Prompt]) -> Evidence | None:
-        """The evidence behind the scores of `result`; None without --explain."""
-        if not self.with_evidence:
-            return None
-        from ecgclip.explain import explain, summary
-
-        scores = explain(self.model, embedding, prompts, result)
-        said = {key: value for key in DEVICE if (value := embedding.metadata.get(key))}
-        record: dict[str, Any] = {"measurements": summary(embedding.measurements), "device": said}
-        if self.index:
-            self._add_cases(self.index, embedding, prompts, scores, record)
-        return Evidence(scores, record)
-
-    def _add_cases(
-        self, index: ECGIndex, embedding: Embedding, prompts: list[Prompt], scores: list[dict], record: dict[str, Any]
-    ) -> None:
-        """Add the nearest cases of the index to `record`, and to each score how many of them share its condition."""
-        from ecgclip.index import shared
-
-        hits = index.search(like=embedding, k=NEAREST_CASES)
-        record["cases"] = [hit.to_dict() for hit in hits]
-        for score, prompt in zip(scores, prompts, strict=True):
-            counts = shared(hits, prompt.concept.id, self.model.kb) if prompt.concept and not prompt.denied else None
-            score["cases"] = {"with_label": counts[0], "labelled": counts[1]} if counts else None
-
-
 @app.command()
 def describe(
     records: Records,
@@ -207,6 +157,7 @@ def describe(
     check_format(format, ("table", "json"))
     reading = reading_options(sampling_rate, unit, leads)
     with output_file(output) as out:
+        from ecgclip.explain.answers import Description
         from ecgclip.explain.sentences import check_options, sentences
         from ecgclip.model import load_model
 

@@ -13,12 +13,12 @@ from typing import Annotated
 import typer
 
 from ecgclip.cli.app import app
-from ecgclip.cli.inputs import reading_options
 from ecgclip.cli.messages import RecordNotes, print_note
 from ecgclip.cli.options import Leads, OutputFolder, Records, SamplingRate, Unit
 from ecgclip.cli.progress import for_each_record
 from ecgclip.ecg import ECG, EcgclipError
 from ecgclip.io.read import STANDARD_INPUT
+from ecgclip.io.recording import reading_options
 from ecgclip.io.records import record_files
 
 TARGETS = "wfdb|edf|dicom|csv|npz"

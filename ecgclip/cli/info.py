@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ecgclip.cli.app import app
-from ecgclip.cli.inputs import reading_options
 from ecgclip.cli.lines import DISCLAIMER, device_lines, measurement_lines, row
 from ecgclip.cli.options import KeepIds, Leads, Records, SamplingRate, Unit
 from ecgclip.cli.progress import for_each_record
 from ecgclip.ecg import ECG, LEADS, EcgclipError
+from ecgclip.io.recording import reading_options
 
 if TYPE_CHECKING:
     from ecgclip.measure import Beats, Measurement, Recording

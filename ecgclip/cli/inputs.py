@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ecgclip.ecg import EcgclipError
-from ecgclip.io.recording import Given
 
 if TYPE_CHECKING:
     from ecgclip.train import Recipe
@@ -18,16 +16,6 @@ def check_format(format: str, formats: Sequence[str]) -> None:
     """Accept one of `formats` only."""
     if format not in formats:
         raise EcgclipError(f"unknown --format {format!r}: {', '.join(formats)}")
-
-
-def reading_options(
-    sampling_rate: float | None, unit: str | None, leads: str | None, keep_ids: bool = False
-) -> dict[str, Any]:
-    """The keyword arguments of `read_ecg` that the options of a command ask for."""
-    names = None if leads is None else tuple(name.strip() for name in leads.split(","))
-    Given(sampling_rate, unit, names)
-    options = {"sampling_rate": sampling_rate, "unit": unit, "leads": names, "keep_ids": keep_ids}
-    return {name: value for name, value in options.items() if value}
 
 
 def check_folder(path: Path) -> Path:
@@ -55,16 +43,10 @@ def choose_labels(
         concepts = load_label_set(label_set)["labels"]
         return list(concepts), concepts
     if labels is not None:
-        return _split_labels(labels), None
+        from ecgclip.knowledge.label_sets import split_labels
+
+        return split_labels(labels), None
     return (_read_labels(labels_file) if labels_file is not None else None), None
-
-
-def _split_labels(text: str) -> list[str]:
-    """Labels between commas; a label that contains a comma stands in quotes."""
-    if text.count('"') % 2:
-        raise EcgclipError(f"--labels {text[:60]!r}: a quote is not closed; a label with a comma needs two")
-    (row,) = csv.reader([" ".join(text.split())], skipinitialspace=True)
-    return [label.strip() for label in row or [""]]
 
 
 def _read_labels(file: Path) -> list[str]:

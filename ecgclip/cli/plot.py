@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ecgclip.cli.app import app
-from ecgclip.cli.inputs import check_format, reading_options
+from ecgclip.cli.inputs import check_format
 from ecgclip.cli.messages import RecordNotes
 from ecgclip.cli.options import Knowledge, Leads, Records, SamplingRate, Unit
 from ecgclip.cli.progress import for_each_record
 from ecgclip.cli.writers import OutputFolder
 from ecgclip.ecg import ECG, EcgclipError
+from ecgclip.io.recording import reading_options
 
 if TYPE_CHECKING:
     from ecgclip.plot.page import Page

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ecgclip.cli.app import app
-from ecgclip.cli.inputs import choose_labels, reading_options
+from ecgclip.cli.inputs import choose_labels
 from ecgclip.cli.messages import RecordNotes
 from ecgclip.cli.options import Device, Knowledge, LabelSetFile, LabelsFile, Leads, Model, Records, SamplingRate, Unit
 from ecgclip.cli.progress import for_each_record
 from ecgclip.cli.writers import OutputFolder, output_file
 from ecgclip.ecg import ECG, EcgclipError
+from ecgclip.io.recording import reading_options
 
 if TYPE_CHECKING:
     from ecgclip.model import Embedding, Result

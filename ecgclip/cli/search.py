@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ecgclip.cli.app import app, index_app
-from ecgclip.cli.inputs import check_format, reading_options
+from ecgclip.cli.inputs import check_format
 from ecgclip.cli.lines import case_words
 from ecgclip.cli.messages import print_error, print_note, print_skipped
 from ecgclip.cli.options import (
@@ -32,6 +32,7 @@ from ecgclip.cli.progress import progress_bar
 from ecgclip.cli.writers import output_file, write_hits
 from ecgclip.ecg import ECG, EcgclipError
 from ecgclip.io.read import read_ecg
+from ecgclip.io.recording import reading_options
 
 if TYPE_CHECKING:
     from ecgclip.index import ECGIndex, Hit

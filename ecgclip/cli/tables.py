@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from ecgclip.cli.lines import DISCLAIMER, case_words, device_lines, evidence_lines, measurement_lines, row
 
 if TYPE_CHECKING:
-    from ecgclip.cli.answers import Classification, Description, Evidence
+    from ecgclip.explain.answers import Classification, Description, Evidence
     from ecgclip.model import Result
 
 FILE_WIDTH = 110  # characters of a line where the output is not a terminal

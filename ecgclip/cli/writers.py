@@ -19,7 +19,7 @@ from ecgclip.ecg import EcgclipError
 from ecgclip.files import replacing, write_atomic
 
 if TYPE_CHECKING:
-    from ecgclip.cli.answers import Classification
+    from ecgclip.explain.answers import Classification
 
 # columns of CSV, as promised to scripts
 SCORE_COLUMNS = [

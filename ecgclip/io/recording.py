@@ -102,6 +102,16 @@ class Given:
             raise EcgclipError(f"unit {self.unit!r} is not a voltage: give mV, uV, V or nV")
 
 
+def reading_options(
+    sampling_rate: float | None, unit: str | None, leads: str | None, keep_ids: bool = False
+) -> dict[str, Any]:
+    """The keyword arguments of `read_ecg` that a user asks for; leads: names between commas. Raises as `Given`."""
+    names = None if leads is None else tuple(name.strip() for name in leads.split(","))
+    Given(sampling_rate, unit, names)
+    options = {"sampling_rate": sampling_rate, "unit": unit, "leads": names, "keep_ids": keep_ids}
+    return {name: value for name, value in options.items() if value}
+
+
 def make_ecg(recording: Recording, source: str, given: Given = Given()) -> ECG:
     """Make an ECG of what a file holds.
 

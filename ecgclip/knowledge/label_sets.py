@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,14 @@ def load_label_set(name: str) -> dict[str, Any]:
         expected = "expected labels: {label: concept id}; quote numbers and yes/no"
         raise EcgclipError(f"{path}: not a label set ({expected})")
     return entry
+
+
+def split_labels(text: str) -> list[str]:
+    """Labels between commas; one that contains a comma stands in quotes. Raises EcgclipError if they are not closed."""
+    if text.count('"') % 2:
+        raise EcgclipError(f"--labels {text[:60]!r}: a quote is not closed; a label with a comma needs two")
+    (row,) = csv.reader([" ".join(text.split())], skipinitialspace=True)
+    return [label.strip() for label in row or [""]]
 
 
 def _label_set_path(name: str) -> Path:

@@ -92,7 +92,7 @@ def marks_of(
     """
     from ecgclip.explain.evidence import summary  # here, as an ECG without marks needs none of it
 
-    beats = tuple(beat for beat in _beats(examined, begin) if shown[0] <= beat.time < shown[1])
+    beats = tuple(beat for beat in beats_of(examined, begin) if shown[0] <= beat.time < shown[1])
     values, seconds = summary(examined.measurements), examined.recording.seconds
     written = [(_key(beats), False)] if "peaks" in show and beats else []
     if "waves" in show:
@@ -104,13 +104,13 @@ def marks_of(
         waves=tuple(beat for beat in beats if _is_usual(beat, beats)) if "waves" in show else (),
         spikes=tuple(begin + examined.prepared.spikes_s) if "peaks" in show else (),
         levels=_levels(values["st_mv"]) if "st" in show else {},
-        shades=tuple(_shades(beats, places)),
+        shades=tuple(shades_of(beats, places)),
         lines=tuple(written),
     )
 
 
-def _beats(examined: Examined, begin: float) -> Iterator[Beat]:
-    """Every beat once, although windows may overlap."""
+def beats_of(examined: Examined, begin: float = 0.0) -> Iterator[Beat]:
+    """Every beat once, although windows may overlap; begin: when the part that was examined begins, s."""
     last, spikes = -np.inf, examined.prepared.spikes_s
     windows = zip(examined.prepared.start_s, examined.r_peaks, examined.measurements, strict=True)
     for start, peaks, m in windows:
@@ -147,7 +147,8 @@ def _is_usual(beat: Beat, beats: Sequence[Beat]) -> bool:
     return beat.kind == "usual" or all(other.kind != "usual" for other in beats)
 
 
-def _shades(beats: Sequence[Beat], places: Collection[Place]) -> Iterator[tuple[str | None, float, float]]:
+def shades_of(beats: Sequence[Beat], places: Collection[Place]) -> Iterator[tuple[str | None, float, float]]:
+    """Where beats show what places name, as (lead or None, start, stop), s."""
     for place in sorted(places, key=str):
         for beat, following in zip(beats, [*beats[1:], None], strict=True):
             if not _reads(place, beat, beats):

@@ -1,0 +1,243 @@
+"""What is asked of ECGs: each question of the API is a method, whatever names the ECG.
+
+files, id, record of the index, example ──worker──▶ Case ──lane of the model──▶ embedding, scores ──▶ JSON
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ecgclip.ecg import EcgclipError
+from ecgclip.explain.answers import TOP, Classifier
+from ecgclip.knowledge.label_sets import split_labels
+from ecgclip.model.clip import ECGCLIP
+from ecgclip.model.prompts import Prompt
+from ecgclip.model.results import Embedding, Result
+from ecgclip.serve import answers
+from ecgclip.serve.examples import EXAMPLES
+from ecgclip.serve.held import Case, Held
+from ecgclip.serve.jobs import Opened, read_example, read_folder, read_record
+from ecgclip.serve.lanes import Lane, calls
+from ecgclip.serve.limits import MB, Limits, Refusal
+from ecgclip.serve.uploads import Upload, folder_of
+from ecgclip.serve.workers import Workers
+
+if TYPE_CHECKING:
+    from ecgclip.index import ECGIndex
+
+BATCH = 32  # requests that are encoded together
+LONG = 32  # windows from which on a recording has a thread beside the others
+RETRY_S = 2  # when to try again, s
+KEPT_PROMPTS = 256  # lists of labels
+T = TypeVar("T")
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Named:
+    """What a request names an ECG by, one of four; and how files are to be read."""
+
+    files: Sequence[Upload] = ()
+    ecg: str | None = None
+    record: str | None = None
+    example: str | None = None
+    reading: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self):
+        ways = [bool(self.files), self.ecg is not None, self.record is not None, self.example is not None]
+        if sum(ways) != 1:
+            raise Refusal(400, "name the ECG by one of: files, ecg, record, example")
+
+
+@dataclass(frozen=True, eq=False)
+class _Question:
+    """What the lane of short recordings answers: a case, and the prompts that it is scored for."""
+
+    case: Case
+    prompts: Sequence[Prompt]
+    softmax: bool
+
+
+class Desk:
+    """Answers questions about ECGs.
+
+    Parameters
+    ----------
+    model
+        A trained one.
+    index
+        An archive to search, if there is one.
+    limits
+        What a request may take.
+    """
+
+    def __init__(self, model: ECGCLIP, index: ECGIndex | None, limits: Limits):
+        self.model, self.index, self.limits = model, index, limits
+        self.held = Held(limits.held_mb * MB)
+        self.workers = Workers(limits)
+        self._turns = asyncio.Semaphore(limits.at_work)
+        self._waiting = 0
+        self._prompts: dict[tuple[tuple[str, ...] | None, bool], list[Prompt]] = {}
+        self._words = Lane[Callable[[], Any], Any]("words", calls)
+        self._short = Lane[_Question, tuple[Embedding, Result]]("short recordings", self._score, BATCH)
+        self._long = Lane[Callable[[], Any], Any]("long recordings", calls)
+        self._search = Lane[Callable[[], Any], Any]("search", calls)
+
+    # --- turns --------------------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait until fewer than `limits.at_work` others are at work. Raises Refusal if too many wait already."""
+        if self._waiting >= self.limits.waiting:
+            raise Refusal(503, "too many requests at once: try again in a moment")
+        self._waiting += 1
+        try:
+            await self._turns.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            yield
+        finally:
+            self._turns.release()
+
+    # --- opening ------------------------------------------------------------------------------------------------------
+
+    async def cases(self, named: Named, with_signal: bool = False) -> list[Case | Opened]:
+        """The ECGs that a request names; an `Opened` with its error where one cannot be used."""
+        rate = self.model.config.ecg.sampling_rate
+        if named.ecg is not None:
+            return [self._held(named.ecg)]
+        if named.example is not None:
+            if named.example not in EXAMPLES:
+                raise Refusal(404, f"no such example: {', '.join(EXAMPLES)}")
+            return [_case(await self.workers.run(read_example, named.example, rate))]
+        if named.record is not None:
+            file, reading = self._indexed(named.record)
+            opened = await self.workers.run(read_record, file, reading | named.reading, rate, with_signal)
+            return [_case(opened, file)]
+        async with folder_of(named.files) as folder:
+            several = await self.workers.run(read_folder, folder, named.reading, rate, self.limits.records, with_signal)
+        return [_case(each) for each in several]
+
+    async def one(self, named: Named) -> Case:
+        """The one ECG that a request names, with its signal."""
+        found = await self.cases(named, with_signal=True)
+        if len(found) != 1:
+            raise Refusal(400, f"these files hold {len(found)} ECGs: send one")
+        if isinstance(found[0], Opened):
+            raise Refusal(422, found[0].error)
+        return found[0]
+
+    def _held(self, key: str) -> Case:
+        case = self.held.get(key)
+        if case is None:
+            raise Refusal(404, "this ECG is no longer held: send its files again")
+        return case
+
+    def _indexed(self, record: str) -> tuple[str, dict[str, Any]]:
+        raise Refusal(404, "there is no index")
+
+    # --- the model ----------------------------------------------------------------------------------------------------
+
+    async def prompts(self, labels: Sequence[str] | None, enrich: bool = True) -> list[Prompt]:
+        """The prompts of labels; those asked for lately are kept."""
+        key = (None if labels is None else tuple(labels)), enrich
+        if key not in self._prompts:
+            made = await self._words.ask(partial(self.model.prompts, labels, enrich=enrich))
+            while len(self._prompts) >= KEPT_PROMPTS:
+                del self._prompts[next(iter(self._prompts))]
+            self._prompts[key] = made
+        return self._prompts[key]
+
+    async def scored(self, case: Case, prompts: Sequence[Prompt], softmax: bool = False) -> tuple[Embedding, Result]:
+        """The embedding and the scores of a case."""
+        question = _Question(case, prompts, softmax)
+        try:
+            if len(case.examined.measurements) < LONG:
+                return await self._short.ask(question)
+            return (await self._long.ask(partial(self._score, [question])))[0]
+        except EcgclipError:
+            raise
+        except Exception as error:
+            raise Refusal(422, f"{case.name}: cannot be scored (unexpected {type(error).__name__})") from error
+
+    def _score(self, questions: Sequence[_Question]) -> list[tuple[Embedding, Result]]:
+        """Encode all that were not yet, and score those that are asked for the same together."""
+        new = list({id(q.case): q.case for q in questions if not isinstance(q.case.examined, Embedding)}.values())
+        for case, embedding in zip(new, self.model.encode([case.examined for case in new]), strict=True):
+            case.examined = embedding
+        answered: dict[int, tuple[Embedding, Result]] = {}
+        groups: dict[tuple[int, bool], list[int]] = {}
+        for i, q in enumerate(questions):
+            groups.setdefault((id(q.prompts), q.softmax), []).append(i)
+        for rows in groups.values():
+            embeddings = [_embedding(questions[i].case) for i in rows]
+            results = self.model.score(embeddings, questions[rows[0]].prompts, questions[rows[0]].softmax)
+            answered.update(zip(rows, zip(embeddings, results, strict=True), strict=True))
+        return [answered[i] for i in range(len(questions))]
+
+    # --- questions ----------------------------------------------------------------------------------------------------
+
+    async def open(self, named: Named, start: float, seconds: float) -> Json:
+        """Hold an ECG; its signal, beats and measurements."""
+        case = await self.one(named)
+        key = named.ecg or self.held.add(case)
+        return {"ecg": key} | await asyncio.to_thread(answers.opened, case, start, seconds)
+
+    async def signal(self, named: Named, start: float, seconds: float) -> Json:
+        """A part of the signal with its beats."""
+        return await asyncio.to_thread(answers.part, await self.one(named), start, seconds)
+
+    async def classify(
+        self, named: Named, labels: str | None, top: int | None, softmax: bool, explain: bool, enrich: bool
+    ) -> list[Json]:
+        """The list of `ecgclip classify --format json`."""
+        chosen = self._labels(labels)
+        prompts = await self.prompts(chosen, enrich)
+        top = top or (TOP if chosen is None else None)
+        classifier = Classifier(self.model, prompts, top, chosen is None, explain)
+
+        async def answer(case: Case) -> Json:
+            scored = await self.scored(case, prompts, softmax)
+            if not explain:
+                return classifier.answer(*scored).to_dict()
+            return (await self._long.ask(partial(classifier.answer, *scored))).to_dict()
+
+        return await self._each(await self.cases(named), answer)
+
+    def _labels(self, labels: str | None) -> list[str] | None:
+        chosen = split_labels(labels) if labels and labels.strip() else None
+        if chosen and len(chosen) > self.limits.labels:
+            raise Refusal(400, f"{len(chosen)} labels: ask for {self.limits.labels} at the most")
+        return chosen
+
+    async def _each(self, cases: Sequence[Case | Opened], answer: Callable[[Case], Any]) -> list[Json]:
+        """The answer for each case, under its name; its error where it has none."""
+
+        async def one(case: Case | Opened) -> Json:
+            try:
+                if isinstance(case, Opened):
+                    raise Refusal(422, case.error)
+                return await answer(case) | {"record": case.name}
+            except (Refusal, EcgclipError) as error:
+                return {"record": case.name, "error": str(error)}
+
+        entries = await asyncio.gather(*(one(case) for case in cases))
+        failed = [entry["error"] for entry in entries if "error" in entry]
+        if len(failed) == len(entries):
+            raise Refusal(422, failed[0] + (f" (and {len(failed) - 1} more)" if failed[1:] else ""))
+        return entries
+
+
+def _case(opened: Opened, file: str = "") -> Case | Opened:
+    return Case(opened.name, opened.ecg, opened.examined, file) if opened.examined else opened
+
+
+def _embedding(case: Case) -> Embedding:
+    assert isinstance(case.examined, Embedding)
+    return case.examined

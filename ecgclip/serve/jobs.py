@@ -1,0 +1,130 @@
+"""What worker processes do, without torch: read and measure records, simulate examples, draw.
+
+Each function returns what can be sent to the server: an ECG without its path, and errors as one line without a path.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ecgclip.ecg import ECG, EcgclipError
+from ecgclip.io.formats import format_by
+from ecgclip.io.read import read_ecg
+from ecgclip.io.records import record_files, survey
+from ecgclip.measure.examined import Examined, examine_many
+from ecgclip.serve.examples import simulate_example
+
+NO_MEMORY = "needs more memory than a request may take here: send a part of it"
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """A record that was read.
+
+    name: what it is called, never a path; ecg: None where only measurements are asked for; examined: None, with the
+    reason in `error`, where it cannot be used
+    """
+
+    name: str
+    ecg: ECG | None = None
+    examined: Examined | None = None
+    error: str = ""
+
+
+def set_limits(memory_mb: int) -> None:
+    """Limit the memory of this process, where the system can, and let it write no core dump."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_DATA, (memory_mb << 20, memory_mb << 20))
+
+
+def read_folder(folder: str, reading: Mapping[str, Any], rate: int, most: int, with_signal: bool) -> list[Opened]:
+    """Read the records of a folder with the files of one request, in the order of their names.
+
+    Parameters
+    ----------
+    folder
+        Holds these files and nothing else.
+    reading
+        Keyword arguments of `read_ecg`.
+    rate
+        Of the encoder's signal, Hz.
+    most
+        How many records are read at the most.
+    with_signal
+        Return the recording itself, too.
+
+    Raises
+    ------
+    EcgclipError
+        There are more records.
+    """
+    records = _records(folder)
+    if len(records) > most:
+        raise EcgclipError(f"{len(records)} ECGs in one request: send {most} at the most")
+    return [read_record(record, reading, rate, with_signal) for record in records]
+
+
+def _records(folder: str) -> list[str]:
+    """The records of a folder; what is no ECG is one, too, so that reading it says why."""
+    files = sorted(os.path.join(folder, name) for name in os.listdir(folder))
+    headers = [file for file in files if file.endswith(".hea")]
+    found: set[str] = set(survey(folder).records if headers else ())
+    taken = {file for header in headers for file in _files_of(header)}
+    stems = {os.path.splitext(header)[0] for header in headers}
+    for file in files:
+        beside = os.path.splitext(file)[0] in stems and not _has_format(file)  # such as annotations
+        if file not in taken and not beside:
+            found.update(survey(file).records)
+    return sorted(found)
+
+
+def _files_of(header: str) -> list[str]:
+    try:
+        return [header, *record_files(header)]
+    except EcgclipError:
+        return [header]
+
+
+def _has_format(file: str) -> bool:
+    with open(file, "rb") as content:
+        return format_by(content.read(4096)) is not None
+
+
+def read_record(record: str, reading: Mapping[str, Any], rate: int, with_signal: bool) -> Opened:
+    """Read and measure one record."""
+    folder, name = os.path.split(record)
+    try:
+        ecg = read_ecg(record, **reading)
+        notes = tuple(without_folder(note, folder) for note in ecg.notes)
+        return examined(replace(ecg, source=None, notes=notes), name.removesuffix(".hea"), rate, with_signal)
+    except EcgclipError as error:
+        return Opened(name, error=without_folder(str(error), folder))
+    except MemoryError:
+        return Opened(name, error=f"{name}: {NO_MEMORY}")
+    except Exception as error:  # a bug that a strange file meets
+        return Opened(name, error=f"{name}: cannot be read (unexpected {type(error).__name__})")
+
+
+def examined(ecg: ECG, name: str, rate: int, with_signal: bool) -> Opened:
+    """Measure a recording."""
+    (measured,) = examine_many([ecg], rate)
+    if isinstance(measured, EcgclipError):
+        return Opened(name, error=f"{name}: {measured}")
+    return Opened(name, ecg if with_signal else None, measured)
+
+
+def without_folder(text: str, folder: str) -> str:
+    """A message in one line, without the folder that its files lie in."""
+    return " ".join(text.replace(folder + os.sep, "").replace(folder, "").split())
+
+
+def read_example(example: str, rate: int) -> Opened:
+    """Simulate one of `EXAMPLES`, and measure it."""
+    return examined(simulate_example(example), example, rate, True)

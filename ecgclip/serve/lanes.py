@@ -1,0 +1,60 @@
+"""Threads that work on what requests ask of the model, one after another: the event loop never waits for a number."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any, Generic, TypeVar
+
+from ecgclip.model.pipeline import together
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+class Lane(Generic[T, U]):
+    """One thread; it takes what waits, up to `most` items at once.
+
+    Parameters
+    ----------
+    name
+        Of the thread.
+    work
+        Items → what each gives, in order; called in the thread. Where it raises, the items are tried one by one.
+    most
+        Items at once.
+    """
+
+    def __init__(self, name: str, work: Callable[[Sequence[T]], Sequence[U]], most: int = 1):
+        self._work, self._most = work, most
+        self._waiting: queue.SimpleQueue[tuple[T, Future[U]]] = queue.SimpleQueue()
+        # a daemon: a server that is stopped does not wait for a long recording
+        threading.Thread(target=self._run, name=name, daemon=True).start()
+
+    async def ask(self, item: T) -> U:
+        """What the work gives for an item; raises what it raises."""
+        future: Future[U] = Future()
+        self._waiting.put((item, future))
+        return await asyncio.wrap_future(future)
+
+    def _run(self) -> None:
+        while True:
+            taken = [self._waiting.get()]
+            while len(taken) < self._most and not self._waiting.empty():
+                taken.append(self._waiting.get())
+            asked = [(item, future) for item, future in taken if future.set_running_or_notify_cancel()]
+            answers = together(self._work, [item for item, _ in asked])
+            for (_, future), answer in zip(asked, answers, strict=True):
+                if isinstance(answer, Exception):
+                    future.set_exception(answer)
+                else:
+                    future.set_result(answer)
+            del taken, asked, answers  # what was done is not kept until the next one comes
+
+
+def calls(jobs: Sequence[Callable[[], Any]]) -> list[Any]:
+    """The work of a lane whose items are functions."""
+    return [job() for job in jobs]

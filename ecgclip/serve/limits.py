@@ -1,0 +1,65 @@
+"""What a stranger's request may take, and the one way to refuse one."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+MB = 1 << 20
+
+
+class Refusal(Exception):
+    """A request that is answered with an error: its HTTP status, and one line."""
+
+    def __init__(self, status: int, text: str):
+        super().__init__(text)
+        self.status, self.text = status, text
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The limits of a server.
+
+    Attributes
+    ----------
+    max_mb
+        Of the files of a request together.
+    time_s
+        A worker process reads and measures, or draws, for so long at the most.
+    workers
+        Worker processes.
+    files, records
+        Of a request.
+    labels, text
+        Labels of a request; characters of a field.
+    memory_mb
+        Of a worker process.
+    held_mb
+        Of all ECGs that were opened and are held.
+    header_s, body_s, answer_s
+        Within which a client sends its headers and its files, and takes the answer.
+    waiting
+        Requests that wait for their turn; `at_work` have it.
+    connections
+        At once.
+    """
+
+    max_mb: int = 64
+    time_s: float = 30
+    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    files: int = 32
+    records: int = 100
+    labels: int = 100
+    text: int = 10_000
+    memory_mb: int = 3072
+    held_mb: int = 256
+    header_s: float = 10
+    body_s: float = 30
+    answer_s: float = 30
+    waiting: int = 64
+    connections: int = 400
+
+    @property
+    def at_work(self) -> int:
+        """Requests that are worked on at once."""
+        return max(8, 4 * self.workers)
