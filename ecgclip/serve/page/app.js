@@ -1,54 +1,18 @@
-/** The page of `ecgclip serve`: language and light, and which view is seen. The address after # names the view. */
+/** The page of `ecgclip serve`: which view is seen. The address after # names it. */
 
 import { get } from "./api.js";
 import { loadConcepts } from "./concepts.js";
-import { byId, remembered, showError } from "./dom.js";
+import { byId, showError } from "./dom.js";
 import { EcgView } from "./ecg.js";
 import { KnowledgeView } from "./kb.js";
 import { SearchView } from "./search.js";
-import { chooseLanguage, language, say, translate } from "./words.js";
+import { startLanguage, startTheme } from "./settings.js";
+import { say } from "./words.js";
 
 const TITLES = { ecg: "ecg", search: "search", kb: "knowledge" };
 const views = {};
-let seen = null;
-
-function setTheme(theme) {
-  document.documentElement.dataset.theme = theme;
-  byId("theme").setAttribute("aria-pressed", String(theme === "dark"));
-}
-
-function startTheme() {
-  const dark = matchMedia("(prefers-color-scheme: dark)");
-  const kept = remembered.get("theme");
-  setTheme(kept ?? (dark.matches ? "dark" : "light"));
-  dark.addEventListener("change", () => remembered.get("theme") ?? setTheme(dark.matches ? "dark" : "light"));
-  byId("theme").addEventListener("click", () => {
-    const theme = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
-    remembered.set("theme", theme);
-    setTheme(theme);
-  });
-}
-
-function setLanguage(chosen) {
-  chooseLanguage(chosen);
-  document.documentElement.lang = language();
-  for (const button of document.querySelectorAll("[data-language]")) {
-    button.setAttribute("aria-pressed", String(button.dataset.language === language()));
-  }
-  translate(document);
-  Object.values(views).forEach((view) => view.setLanguage());
-  if (seen) document.title = `${say(TITLES[seen])} – ecgclip`;
-}
-
-function startLanguage() {
-  setLanguage(remembered.get("language") ?? navigator.language.slice(0, 2));
-  for (const button of document.querySelectorAll("[data-language]")) {
-    button.addEventListener("click", () => {
-      remembered.set("language", button.dataset.language);
-      setLanguage(button.dataset.language);
-    });
-  }
-}
+let seen = "ecg";
+let about = null; // answer of /api/info
 
 /** Show the view that the address names: #/ecg/example/af, #/kb/atrial-fibrillation. */
 function route() {
@@ -60,9 +24,9 @@ function route() {
     if (link.hash === `#/${shown}`) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  const moved = seen !== null && seen !== shown;
+  const moved = seen !== shown;
   seen = shown;
-  document.title = `${say(TITLES[shown])} – ecgclip`;
+  write();
   if (moved) {
     scrollTo(0, 0);
     document.querySelector(`#view-${shown} h1`)?.focus({ preventScroll: true });
@@ -78,12 +42,23 @@ function decode(part) {
   }
 }
 
+/** The title of the window and the last line. */
+function write() {
+  document.title = `${say(TITLES[seen])} – ecgclip`;
+  if (!about) return;
+  const { version, model } = about;
+  byId("about").textContent = say("about", version, model.sha256.slice(0, 12), model.threshold);
+}
+
 async function start() {
   startTheme();
-  startLanguage();
-  byId("view-ecg").hidden = false; // a place to drop at while the rest loads
+  startLanguage(() => {
+    Object.values(views).forEach((view) => view.setLanguage());
+    write();
+  });
   try {
     const [info] = await Promise.all([get("/api/info"), loadConcepts()]);
+    about = info;
     views.ecg = new EcgView(info);
     views.kb = new KnowledgeView(info, (id) => views.ecg.labels.addConcept(id));
     if (info.index) {

@@ -86,7 +86,7 @@ const line = (row, value = valueOf(row)) =>
   make(
     "tr",
     { class: row.answer ? row.answer.replace(" ", "-") : null },
-    make("th", { scope: "row" }, capital(nameOf(row))),
+    make("th", { scope: "row" }, rowName(row)),
     make("td", { class: "number" }, value, isNumber(row.value) ? unitOf(row) : null),
     make("td", { class: "number soft" }, rangeOf(row) || "–"),
     make("td", {}, answerWords(row)),
@@ -127,6 +127,7 @@ function listOf(key, leads) {
 
 const englishName = (row) => row.name.en ?? row.name;
 const nameOf = (row) => (typeof row.name === "string" ? row.name : pick(row.name));
+const rowName = (row) => (nameOf(row).startsWith("aV") ? nameOf(row) : capital(nameOf(row)));
 const unitOf = (row) => make("span", { class: "unit" }, row.unit === "°" ? "°" : ` ${row.unit}`);
 
 function valueOf(row) {

@@ -11,6 +11,7 @@ const WORDS = {
   languages: ["Language", "Sprache"],
   dark: ["Dark", "Dunkel"],
   disclaimer: ["Research software, not a medical device.", "Forschungssoftware, kein Medizinprodukt."],
+  about: ["ecgclip {0} · model {1} · threshold {2}", "ecgclip {0} · Modell {1} · Schwelle {2}"],
   // intake
   openEcg: ["Open an ECG", "Ein EKG öffnen"],
   what: [
@@ -206,9 +207,11 @@ const WORDS = {
   // the page of the API
   apiTitle: ["API", "API"],
   apiWhat: [
-    "What the page asks, you can ask with curl. An ECG is named by files, ecg, record or example.",
-    "Was die Seite fragt, kann man auch mit curl fragen. Ein EKG wird durch files, ecg, record oder example genannt.",
+    'What the page asks, you can ask with curl. Errors are one line: {"error": …}.',
+    'Was die Seite fragt, kann man auch mit curl fragen. Fehler sind eine Zeile: {"error": …}.',
   ],
+  anEcg: ["How an ECG is named, by one of", "Wie ein EKG genannt wird, durch eines von"],
+  namesEcg: ["Beside these, what names an ECG (above).", "Dazu das, was ein EKG nennt (oben)."],
   field: ["Field", "Feld"],
   kind: ["Kind", "Art"],
   meaning: ["Meaning", "Bedeutung"],
