@@ -23,6 +23,7 @@ const ZOOM = [0.2, 8];
 const SMALLEST = 0.7; // the whole width is shown where this zoom is enough for it
 const ALONE = 2; // zoom of a lead alone
 const SECONDS = 10;
+const TALL = 0.85; // of the window: the box is no higher, see paper.css
 let papers = 0;
 
 /** The paper with its toolbar in a container. */
@@ -260,9 +261,9 @@ export class Paper {
     if (ratio !== 1) box.scrollTo(point[0] * ratio - at[0], point[1] * ratio - at[1]);
   }
 
-  /** px for the paper beside the border of its box. */
+  /** px for the paper beside the border and scroll bar of its box. */
   get room() {
-    return this.root.clientWidth - 2;
+    return this.root.clientWidth - 18;
   }
 
   zoomToFit() {
@@ -286,6 +287,7 @@ export class Paper {
     const { svg, scale, language, shades } = this;
     svg.setAttribute("width", width * scale);
     svg.setAttribute("height", height * scale);
+    this.box.classList.toggle("tall", height * scale > TALL * window.innerHeight);
     svg.style.setProperty("--width", width); // mm, for print
     svg.style.setProperty("--height", height);
     svg.style.setProperty("--pen", Math.sqrt(Math.min(Math.max(this.zoom, 0.7), 4)));
