@@ -41,14 +41,24 @@ export class Calipers {
     const strip = paper.chosenStrip();
     this.clear();
     Object.assign(this, { lead: strip.lead, row: strip.row });
-    const beats = paper.part.beats.map((beat) => beat.time_s).filter((time) => isOn(strip, time));
+    const [from, to] = this.seen(strip);
+    const beats = paper.part.beats.map((beat) => beat.time_s).filter((time) => time >= from && time <= to);
     const first = Math.max(Math.ceil(beats.length / 2) - 1, 0);
-    const apart = [strip.first + 0.4 * strip.seconds, strip.first + 0.6 * strip.seconds];
+    const apart = [0.4, 0.6].map((share) => from + share * (to - from));
     const times = beats.length > 1 ? beats.slice(first, first + 2) : apart;
     this.ends = times.map((time) => this.onTrace(this.sampled(time)));
     this.draw();
     paper.reveal(xOf(paper.scene, strip, times[1]), strip);
     paper.say("calipersOn", { lead: this.lead, value: this.text });
+  }
+
+  /** From when to when a strip is seen, s. */
+  seen(strip) {
+    const { scene, scale, box } = this.paper;
+    const last = strip.first + strip.seconds;
+    const from = Math.max(timeAt(scene, strip, box.scrollLeft / scale), strip.first);
+    const to = Math.min(timeAt(scene, strip, (box.scrollLeft + box.clientWidth) / scale), last);
+    return to > from ? [from, to] : [strip.first, last];
   }
 
   stop() {
@@ -250,7 +260,7 @@ export class Calipers {
       const held = this.end === i || this.end === BOTH;
       draw(group, "circle", { class: held ? "caliper-end held" : "caliper-end", cx: x, cy: y, r: 5 / this.paper.scale });
     });
-    this.drawLabel(group, strip, (low + high) / 2, top);
+    this.drawLabel(group, (low + high) / 2, top);
   }
 
   /** The same moments in the other leads: where one begins or ends is seen best in another. */
@@ -262,14 +272,15 @@ export class Calipers {
     if (parts.length) draw(group, "path", { class: "caliper-across", d: parts.join("") });
   }
 
-  drawLabel(group, strip, middle, top) {
-    const { scale, scene } = this.paper;
-    const size = Math.max(3.2, 13 / scale); // mm
-    const y = top - 0.4 * size > 1.3 * size ? top - 0.4 * size : strip.baseline + strip.below + 1.3 * size;
+  drawLabel(group, middle, top) {
+    const { scale, box: { scrollLeft, clientWidth } } = this.paper;
+    const size = 13 / scale; // mm
+    const y = Math.max(top - 0.4 * size, 1.2 * size);
     const box = draw(group, "rect", { class: "caliper-box", rx: 0.3 * size, height: 1.45 * size, y: y - 1.08 * size });
     const text = draw(group, "text", { class: "caliper-value", y, "font-size": size }, this.text);
     const width = text.getComputedTextLength() + size;
-    const x = Math.min(Math.max(middle, width / 2), scene.width - width / 2);
+    const [left, right] = [scrollLeft / scale, (scrollLeft + clientWidth) / scale]; // of what is seen
+    const x = Math.min(Math.max(middle, left + width / 2), right - width / 2);
     text.setAttribute("x", x);
     box.setAttribute("x", x - width / 2);
     box.setAttribute("width", width);

@@ -8,7 +8,7 @@ const SVG = "http://www.w3.org/2000/svg";
 // The letters of the classes of beats, as annotators write them
 const LETTERS = { usual: "N", early: "S", wide: "V", run: "V", fusion: "F", paced: "P", late: "N", other: "?" };
 const NEAR = 9; // mm: nearer letters leave no room for R-R between them
-let patterns = 0;
+let patterns = 0; // each has its own id on the page
 
 /** The letter of a beat of BEATS. */
 export const letterOf = (beat) => beat.letter ?? LETTERS[beat.kind] ?? "?";
@@ -41,14 +41,16 @@ export function drawScene(svg, scene, scale, { beats = [], shades = [], chosen =
 
 function drawGrid(svg, width, height, scale) {
   const defs = draw(svg, "defs");
-  const id = `paper-grid-${patterns++}`; // of this svg alone
   const fine = scale >= 2; // finer lines would be a tint
   draw(svg, "rect", { class: "sheet", width, height });
-  for (const [name, step] of fine ? [["grid-fine", 1], ["grid", 5]] : [["grid", 5]]) {
-    const pattern = { id: `${id}-${name}`, width: step, height: step, patternUnits: "userSpaceOnUse" };
-    // the line on the border of two tiles is half in each
-    draw(draw(defs, "pattern", pattern), "path", { class: name, d: `M0 0H${step}V${step}H0Z` });
-    draw(svg, "rect", { width, height, fill: `url(#${id}-${name})` });
+  const grids = [["grid-fine", 1, 0.15], ["grid", 5, 0.25]];
+  for (const [name, step, thick] of fine ? grids : grids.slice(1)) {
+    // each tile has its lines whole, in the middle of a border that is moved out
+    const [id, half] = [`paper-${name}-${patterns++}`, thick / 2];
+    const tile = { id, x: -half, y: -half, width: step, height: step, patternUnits: "userSpaceOnUse" };
+    const d = `M0 ${half}H${step}M${half} 0V${step}`;
+    draw(draw(defs, "pattern", tile), "path", { class: name, d, "stroke-width": thick });
+    draw(svg, "rect", { width, height, fill: `url(#${id})` });
   }
 }
 
@@ -87,9 +89,14 @@ function drawNames(group, scene, { chosen, language, shades }) {
     const marks = [chosen === strip.lead && "chosen", shades.some((s) => s.lead === strip.lead) && "lit"];
     const [x, y] = [strip.x + 0.6, strip.baseline - strip.name];
     const link = draw(group, "g", { class: ["name", ...marks].filter(Boolean).join(" "), "data-name": strip.lead });
-    draw(link, "rect", { x: x - 0.6, y: y - NAME - 0.3, width: 1.6 + 2.3 * text.length, height: NAME + 1.2, rx: 0.6 });
+    draw(link, "rect", { x: x - 0.6, y: y - NAME - 0.3, width: widthOf(text), height: NAME + 1.2, rx: 0.6 });
     draw(link, "text", { x, y: y - 0.4, class: there ? null : "missing" }, text);
   }
+}
+
+/** mm of a name of a lead. */
+function widthOf(text) {
+  return [...text].reduce((sum, letter) => sum + (letter === "I" ? 1.3 : 2.3), 1.4);
 }
 
 function drawBeats(group, scene, beats) {

@@ -12,7 +12,7 @@ const GRIDS = {
 const FEW = 3; // leads, at most, that stand below one another: a watch, a Holter
 const LINE = 10; // s: a lead alone goes on in the next line
 const LEFT = 5, PULSE = 0.2; // mm beside the paper's signals; s of the calibration pulse, left of each row
-const EDGE = 2;
+const EDGE = 5; // above and below
 const UP = [10, 30], DOWN = [5, 30]; // least and, at 10 mm/mV, most room of a trace; more overlaps the next row
 export const NAME = 3.4, LETTER = 5, BARS = 7; // heights: name of a lead, letters of beats, bars of waves
 
@@ -81,7 +81,7 @@ export function sceneOf(signal, view) {
 
 /** Give each row its baseline on a 5 mm line, as near to the last as they allow; returns the height of the paper. */
 function place(rows, signal, view) {
-  let bottom = 0;
+  let bottom = EDGE;
   for (const row of rows) {
     const { above, below } = reach(row, signal, view);
     const marked = row.some((strip) => strip.marked);

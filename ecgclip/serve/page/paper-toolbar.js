@@ -92,7 +92,10 @@ function marksGroup(paper, text) {
     calipers.toggleMarch();
     refresh();
   });
-  const back = button(text("back"), `✕ ${text("back")}`, () => paper.leaveLead());
+  const back = button(text("back"), `✕ ${text("back")}`, () => {
+    paper.leaveLead();
+    paper.box.focus();
+  });
   const element = make("div", { className: "paper-group" }, beats, waves, measure, march, back);
   const refresh = () => {
     const pressed = [[beats, paper.view.peaks], [waves, paper.view.waves], [measure, calipers.on], [march, calipers.marching]];
@@ -104,8 +107,8 @@ function marksGroup(paper, text) {
 }
 
 function partGroup(paper, text) {
-  const [first, previous] = [button(text("first"), "⏮", () => paper.goTo(0)), button(text("previous"), "◀", () => paper.move(-1))];
-  const [next, last] = [button(text("next"), "▶", () => paper.move(1)), button(text("last"), "⏭", () => paper.goTo(Infinity))];
+  const [first, previous] = [button(text("first"), "«", () => paper.goTo(0)), button(text("previous"), "‹", () => paper.move(-1))];
+  const [next, last] = [button(text("next"), "›", () => paper.move(1)), button(text("last"), "»", () => paper.goTo(Infinity))];
   const where = make("span", { className: "paper-where" });
   const lengths = LENGTHS.filter((value, i) => i === 0 || value <= paper.whole);
   const length = choice(text("length"), lengths.map((value) => [value, `${value} s`]), () => paper.view.seconds,

@@ -11,7 +11,8 @@
 import { Calipers } from "./calipers.js";
 import { drawScene, letterOf, smallEcg } from "./paper-draw.js";
 import { listen } from "./paper-gestures.js";
-import { layoutsOf, ordered, sceneOf } from "./paper-layout.js";
+import { isOn, layoutsOf, ordered, sceneOf, xOf } from "./paper-layout.js";
+import { printInParts } from "./paper-print.js";
 import { make, makeToolbar } from "./paper-toolbar.js";
 import { clock, number, PX, signalOf } from "./paper-units.js";
 import { say } from "./words-paper.js";
@@ -22,6 +23,8 @@ const ZOOM = [0.2, 8];
 const SMALLEST = 0.7; // the whole width is shown where this zoom is enough for it
 const ALONE = 2; // zoom of a lead alone
 const SECONDS = 10;
+const TALL = 0.85; // of the window: the box is no higher, see paper.css
+let papers = 0;
 
 /** The paper with its toolbar in a container. */
 export class Paper {
@@ -43,7 +46,8 @@ export class Paper {
     this.calipers = new Calipers(this);
     this.refresh = () => {};
     listen(this);
-    new ResizeObserver(() => this.scene && this.zoomed === null && this.resize()).observe(this.root);
+    printInParts(this);
+    new ResizeObserver(() => this.part && this.zoomed === null && this.room !== this.fitted && this.draw()).observe(this.root);
   }
 
   build(container) {
@@ -53,7 +57,8 @@ export class Paper {
     this.svg.setAttribute("class", "paper-svg");
     this.box = make("div", { className: "paper-box", tabIndex: 0 }, this.svg);
     this.box.setAttribute("role", "application");
-    this.caption = make("p", { className: "paper-caption" });
+    this.caption = make("p", { className: "paper-caption", id: `paper-caption-${papers++}` });
+    this.box.setAttribute("aria-describedby", this.caption.id);
     this.shadeTitle = make("p", { className: "paper-shaded", hidden: true });
     this.said = make("p", { className: "paper-said" });
     this.said.setAttribute("role", "status");
@@ -79,8 +84,8 @@ export class Paper {
     this.calipers.clear();
     this.shades = [];
     this.root.hidden = false;
+    this.zoomed = null;
     this.setLanguage(this.language);
-    this.zoomTo(null);
     this.box.scrollTo(0, 0);
   }
 
@@ -111,8 +116,11 @@ export class Paper {
     }
     if (!this.part) return;
     this.draw();
-    if (shades.length) this.say("shaded", { title: `${title}: ${[...new Set(shades.map((s) => s.lead ?? say(this.language, "back")))].join(", ")}` });
-    this.svg.querySelector(".shade")?.scrollIntoView?.({ block: "nearest", inline: "nearest" });
+    if (!shades.length) return;
+    const leads = [...new Set(shades.map(({ lead }) => lead ?? say(this.language, "grids")))];
+    this.say("shaded", { title: `${title}: ${leads.join(", ")}` });
+    const strip = this.scene.strips.find((each) => shades.some((s) => s.lead === each.lead && isOn(each, s.start_s)));
+    if (strip) this.reveal(xOf(this.scene, strip, shades.find((s) => s.lead === strip.lead).start_s), strip);
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -205,7 +213,6 @@ export class Paper {
     if (this.isAlone) this.view.layout = lead;
     this.draw();
     const strip = this.chosenStrip();
-    this.reveal(strip.x, strip);
     const values = this.part.signal.leads[lead].subarray(strip.low, strip.high).filter((value) => !Number.isNaN(value));
     const mv = (value) => number(value, 2, this.language);
     const [low, high] = values.reduce(([a, b], v) => [Math.min(a, v), Math.max(b, v)], [0, 0]);
@@ -217,6 +224,8 @@ export class Paper {
     const shown = this.isAlone ? this.leads : this.leads.filter((l) => this.scene.strips.some((s) => s.lead === l));
     const at = shown.indexOf(this.lead) + by;
     this.choose(shown[Math.min(Math.max(at, 0), shown.length - 1)]);
+    const strip = this.chosenStrip();
+    this.reveal(strip.x, strip);
   }
 
   /** The longest strip of the chosen lead. */
@@ -228,7 +237,7 @@ export class Paper {
   /** Change speed, gain, peaks or waves. */
   set(changes) {
     Object.assign(this.view, changes);
-    this.zoomed === null ? this.zoomTo(null) : this.draw();
+    this.draw();
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -247,26 +256,25 @@ export class Paper {
     const at = around ? [around.clientX - area.left, around.clientY - area.top] : [box.clientWidth / 2, box.clientHeight / 2];
     const before = this.zoom;
     const point = [box.scrollLeft + at[0], box.scrollTop + at[1]];
-    this.resize();
+    this.draw();
     const ratio = this.zoom / before;
     if (ratio !== 1) box.scrollTo(point[0] * ratio - at[0], point[1] * ratio - at[1]);
   }
 
-  /** px for the paper beside the border of its box. */
+  /** px for the paper beside the border and scroll bar of its box. */
   get room() {
-    return this.root.clientWidth - 2;
+    return this.root.clientWidth - 18;
   }
 
   zoomToFit() {
     this.zoomTo(this.room / (PX * this.scene.width));
   }
 
-  resize() {
-    this.scene = sceneOf(this.part.signal, this.view);
+  /** The zoom that was asked for; else the paper as wide as there is room, if that is near to its true size. */
+  fit() {
+    this.fitted = this.room;
     const fit = this.room / (PX * this.scene.width);
-    const suits = this.isAlone ? ALONE : fit >= SMALLEST ? Math.min(fit, 1) : 1;
-    this.zoom = this.zoomed ?? suits;
-    this.draw();
+    this.zoom = this.zoomed ?? (this.isAlone ? ALONE : fit >= SMALLEST ? Math.min(fit, 1) : 1);
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -274,12 +282,15 @@ export class Paper {
 
   draw() {
     this.scene = sceneOf(this.part.signal, this.view);
+    this.fit();
     const { width, height } = this.scene;
     const { svg, scale, language, shades } = this;
     svg.setAttribute("width", width * scale);
     svg.setAttribute("height", height * scale);
+    this.box.classList.toggle("tall", height * scale > TALL * window.innerHeight);
     svg.style.setProperty("--width", width); // mm, for print
     svg.style.setProperty("--height", height);
+    svg.style.setProperty("--pen", Math.sqrt(Math.min(Math.max(this.zoom, 0.7), 4)));
     const beats = this.part.beats;
     drawScene(svg, this.scene, scale, { beats, shades, chosen: this.lead, language });
     this.calipers.draw();
@@ -314,7 +325,7 @@ export class Paper {
   /** Scroll so far that x of a strip, mm, is seen. */
   reveal(x, strip) {
     const { box, scale } = this;
-    const edge = 40;
+    const edge = 64; // px
     const into = (from, size, at) =>
       at < from + edge ? Math.max(at - edge, 0) : at > from + size - edge ? at - size + edge : from;
     const left = into(box.scrollLeft, box.clientWidth, x * scale);
