@@ -3,7 +3,7 @@
 import { joinLabels } from "./api.js";
 import { nameOf } from "./concepts.js";
 import { Differential } from "./differential.js";
-import { announce, byId, english, fill, make, showError } from "./dom.js";
+import { announce, bringIntoSight, byId, english, fill, make, showError } from "./dom.js";
 import { evidence } from "./evidence.js";
 import { bar, legend, percent, reliabilityOf } from "./score.js";
 import { capital, language, noteWords, say } from "./words.js";
@@ -95,7 +95,10 @@ export class Answers {
       this.findings = scores;
       this.#renderFindings();
     } catch (error) {
-      if (ecg === this.ecg) showError(byId("findings-error"), error.message);
+      if (ecg !== this.ecg) return;
+      this.findings ??= [];
+      fill(byId("findings"));
+      showError(byId("findings-error"), error.message);
     }
   }
 
@@ -184,8 +187,9 @@ export class Answers {
    * Light up what a label (criterion null) or its criterion of this number looks at; the same again makes it dark.
    * @param {Object} score
    * @param {?number} criterion
+   * @param {boolean} [look]  bring the paper into sight
    */
-  async lightUp(score, criterion) {
+  async lightUp(score, criterion, look = false) {
     const { ecg } = this;
     const wanted = `${score.label}\n${criterion ?? ""}`;
     if (this.lit === wanted) return this.#dark();
@@ -195,6 +199,7 @@ export class Answers {
       const places = await this.#placesOf(score.label);
       if (this.lit !== wanted || ecg !== this.ecg) return;
       this.light(criterion === null ? places.label : (places.criteria[criterion] ?? []), title);
+      if (look) bringIntoSight(byId("paper"));
     } catch (error) {
       if (this.lit === wanted) this.#dark();
       showError(byId("part-error"), error.message);
@@ -213,6 +218,11 @@ export class Answers {
   #forgetPlaces() {
     this.places.clear();
     this.lit = "";
+  }
+
+  /** The paper was made dark by itself. */
+  forgetLit() {
+    this.#mark("");
   }
 
   #dark() {

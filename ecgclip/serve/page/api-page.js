@@ -63,7 +63,7 @@ function requestPart(path, method, operation) {
 function fieldTable(fields) {
   const heads = ["field", "kind", "meaning"].map((key) => make("th", { scope: "col" }, say(key)));
   const rows = fields.map(([name, schema]) => {
-    const standard = schema.default ?? null;
+    const standard = Array.isArray(schema.default) ? null : (schema.default ?? null);
     const meaning = `${schema.description ?? ""}${standard === null ? "" : ` [${standard}]`}`;
     return make(
       "tr",

@@ -1,7 +1,7 @@
 /** The differential: a condition and its look-alikes, scored and judged side by side. */
 
 import { nameOf, wholeConcept } from "./concepts.js";
-import { announce, byId, english, fill, make } from "./dom.js";
+import { announce, bringIntoSight, byId, english, fill, make } from "./dom.js";
 import { SIGNS } from "./facts.js";
 import { bar, percent, reliabilityOf } from "./score.js";
 import { answerName, capital, say } from "./words.js";
@@ -36,8 +36,7 @@ export class Differential {
     }
     const heading = byId("differential-title");
     heading?.focus({ preventScroll: true });
-    const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    this.place.scrollIntoView({ block: "nearest", behavior: calm ? "auto" : "smooth" });
+    bringIntoSight(this.place);
   }
 
   close() {

@@ -48,6 +48,12 @@ export function announce(message) {
   byId("status").textContent = message;
 }
 
+/** Scroll as little as shows an element. */
+export function bringIntoSight(element) {
+  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  element.scrollIntoView({ block: "nearest", behavior: calm ? "auto" : "smooth" });
+}
+
 /** A state of a page that is remembered where the browser allows it. */
 export const remembered = {
   get(key) {

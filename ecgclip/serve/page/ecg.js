@@ -67,10 +67,7 @@ export class EcgView {
 
   async #open(ecg, { address, start = 0, at = null }) {
     const turn = ++this.turn;
-    const failed = byId("intake").hidden
-      ? (message) => showError(byId("ecg-error"), message)
-      : (m) => this.intake.fail(m);
-    failed("");
+    showError(byId("intake-error"), "");
     byId("view-ecg").setAttribute("aria-busy", "true");
     announce(say("readingNow"));
     try {
@@ -81,7 +78,7 @@ export class EcgView {
       if (address === "files" && location.hash !== "#/ecg") location.hash = "#/ecg";
       this.#opened(start);
     } catch (error) {
-      if (turn === this.turn) failed(error.message);
+      if (turn === this.turn) this.intake.fail(error.message);
       if (!error.status && error.status !== 0) throw error; // a fault of the page itself
     } finally {
       if (turn === this.turn) {
@@ -103,7 +100,7 @@ export class EcgView {
     this.#walk();
     byId("similar").hidden = !this.info.index;
     fill(byId("similar-hits"));
-    for (const place of ["ecg-error", "part-error", "similar-error", "download-error"]) showError(byId(place), "");
+    for (const place of ["part-error", "similar-error", "download-error"]) showError(byId(place), "");
     const rate = opened.measured.find((row) => (row.name.en ?? row.name) === "heart rate")?.value;
     announce(say("openedNow", opened.record, rate ? Math.round(rate) : "–"));
     this.answers.open(this.ecg);
@@ -136,6 +133,9 @@ export class EcgView {
         throw error;
       }
     };
+    byId("paper").addEventListener("click", (event) => {
+      if (event.target.closest(".paper-shaded button")) this.answers.forgetLit();
+    });
     this.paper.onmoved = (start, seconds) => this.timeline?.mark(start, seconds);
   }
 

@@ -63,7 +63,7 @@ function lightButton(kind, score, criterion, answers, ...words) {
   const lights = `${score.label}\n${criterion ?? ""}`;
   const pressed = String(answers.lit === lights);
   const button = make("button", { type: "button", class: kind, "data-lights": lights, "aria-pressed": pressed }, words);
-  button.addEventListener("click", () => answers.lightUp(score, criterion));
+  button.addEventListener("click", () => answers.lightUp(score, criterion, true));
   return button;
 }
 
@@ -83,18 +83,23 @@ function criteriaList(score, answers) {
 
 function criterionItem(score, row, i, answers) {
   const text = row.test ? lightButton("criterion", score, i, answers, english(row.text)) : english(row.text);
+  const verdict = make("span", { class: "verdict" }, `${SIGNS[row.answer]} ${answerName(row.answer)}`);
+  const role = make("span", { class: "soft" }, roleName(row.role), row.source ? ` · [${row.source}]` : "");
+  const kinds = `${row.answer.replace(" ", "-")} ${row.role === "against" ? "against" : ""}`;
   return make(
     "li",
-    { class: `${row.answer.replace(" ", "-")} ${row.role === "against" ? "against" : ""}` },
-    make("p", { class: "verdict" }, `${SIGNS[row.answer]} ${answerName(row.answer)}`),
-    make(
-      "div",
-      {},
-      make("p", { class: "what" }, text),
-      make("p", { class: "measured", lang: row.test ? "en" : null }, row.test ? row.value : say("noTest")),
-      make("p", { class: "soft" }, roleName(row.role), row.source ? ` · [${row.source}]` : ""),
-    ),
+    { class: kinds },
+    make("p", { class: "titled" }, verdict, role),
+    make("p", {}, text),
+    measured(row),
   );
+}
+
+/** What was measured, each alternative on a line of its own. */
+function measured(row) {
+  if (!row.test) return make("p", { class: "measured" }, say("noTest"));
+  const lines = row.value.split(", or ").map((text, i) => make("p", {}, i ? "or " : "", text));
+  return make("div", { class: "measured", lang: "en" }, lines);
 }
 
 function explainedAway(row) {

@@ -11,11 +11,13 @@ export class Intake {
   constructor(info, onrecords) {
     this.info = info;
     this.onrecords = onrecords;
+    this.records = []; // of what was given last
     const input = byId("files");
     input.addEventListener("change", () => {
       this.#take([...input.files]);
       input.value = ""; // the same file again is a change, too
     });
+    byId("read-again").addEventListener("click", () => this.onrecords(this.records));
     this.#listenForDrops();
     this.render();
   }
@@ -29,6 +31,7 @@ export class Intake {
 
   /** Show what went wrong; where the file lacks something that a person can give, the fields for it. */
   fail(message) {
+    byId("intake").hidden = false;
     showError(byId("intake-error"), message);
     if (/sampling.rate|unit|leads/i.test(message)) byId("reading").open = true;
   }
@@ -51,17 +54,16 @@ export class Intake {
   }
 
   #listenForDrops() {
-    const drop = byId("drop");
     let depth = 0; // of elements that the dragged files are over
+    const show = () => document.documentElement.classList.toggle("dropping", depth > 0);
     const isFiles = (event) => event.dataTransfer?.types.includes("Files");
-    addEventListener("dragenter", (event) => isFiles(event) && drop.classList.toggle("over", ++depth > 0));
-    addEventListener("dragleave", (event) => isFiles(event) && drop.classList.toggle("over", --depth > 0));
+    addEventListener("dragenter", (event) => isFiles(event) && show(++depth));
+    addEventListener("dragleave", (event) => isFiles(event) && show(--depth));
     addEventListener("dragover", (event) => isFiles(event) && event.preventDefault());
     addEventListener("drop", async (event) => {
       if (!isFiles(event)) return;
       event.preventDefault();
-      depth = 0;
-      drop.classList.remove("over");
+      show((depth = 0));
       this.#take(await droppedFiles(event.dataTransfer, this.info.limits.files + 1));
     });
   }
@@ -76,6 +78,8 @@ export class Intake {
     const records = await recordsOf(files);
     const alone = records.find(({ files: [file, ...others] }) => !others.length && /\.hea$/i.test(file.name));
     if (alone) return this.fail(say("needsSignal", alone.files[0].name));
+    this.records = records;
+    byId("read-again").hidden = false;
     this.onrecords(records);
   }
 }

@@ -92,6 +92,7 @@ export class Labels {
       return make("li", attributes, option.name, also);
     });
     fill(this.list, rows);
+    if (this.list.hidden && rows.length) requestAnimationFrame(() => this.list.scrollIntoView({ block: "nearest" }));
     this.list.hidden = !rows.length;
     this.input.setAttribute("aria-expanded", String(rows.length > 0));
     if (this.active >= 0) {

@@ -16,7 +16,7 @@ const WORDS = {
   openEcg: ["Open an ECG", "Ein EKG öffnen"],
   what: [
     "ecgclip draws an ECG, measures it, and scores any condition that you name, with the criteria behind each" +
-      " score. All of it stays on this computer's server: nothing is sent elsewhere or kept.",
+      " score. Everything stays with this page's server: nothing is sent elsewhere, nothing is kept.",
     "ecgclip zeichnet ein EKG, misst es aus und bewertet jeden Befund, den Sie nennen, mit den Kriterien " +
       "dahinter. Alles bleibt auf dem Server dieser Seite: nichts geht anderswohin, nichts wird behalten.",
   ],
@@ -31,12 +31,13 @@ const WORDS = {
   limits: ["Up to {0} files and {1} MB together.", "Bis zu {0} Dateien und zusammen {1} MB."],
   examples: ["Or an example (simulated)", "Oder ein Beispiel (simuliert)"],
   reading: [
-    "If a file lacks its sampling rate, unit or lead names",
-    "Wenn einer Datei Abtastrate, Einheit oder Namen der Ableitungen fehlen",
+    "Sampling rate, unit or leads by hand (they overrule the files)",
+    "Abtastrate, Einheit oder Ableitungen von Hand (statt der Angaben der Dateien)",
   ],
   samplingRate: ["Sampling rate (Hz)", "Abtastrate (Hz)"],
   unit: ["Unit", "Einheit"],
   leadNames: ["Leads, between commas", "Ableitungen, mit Komma getrennt"],
+  readAgain: ["Read the files again", "Dateien erneut lesen"],
   asStated: ["as the file says", "wie in der Datei"],
   tooMany: ["Too many files: choose at most {0}.", "Zu viele Dateien: höchstens {0} wählen."],
   tooLarge: ["{0} MB are too much: at most {1} MB together.", "{0} MB sind zu viel: zusammen höchstens {1} MB."],
@@ -112,8 +113,8 @@ const WORDS = {
     "Von {2} Bewertungen mit {0} auf Validierungs-EKGs hatten {1} den Befund (95-%-Intervall).",
   ],
   uncalibrated: [
-    "The model was not trained on ECGs of this condition: there is no interval of calibration for it.",
-    "Das Modell wurde nicht mit EKGs dieses Befunds trainiert: Ein Kalibrierungsintervall gibt es dafür nicht.",
+    "The model was not trained on real ECGs of this condition: there is no interval of calibration for it.",
+    "Das Modell wurde nicht mit echten EKGs dieses Befunds trainiert: Ein Kalibrierungsintervall gibt es dafür nicht.",
   ],
   burden: [
     "Over the threshold in {0} of {1} windows, at most {2}.",
