@@ -3,6 +3,7 @@
 import { get } from "./api.js";
 import { language } from "./words.js";
 
+const SLIP = 2; // how well a name fits that is typed with slips
 const concepts = new Map(); // id → row of /api/kb, with its names folded
 const whole = new Map(); // id → promise of /api/kb/{id}
 
@@ -60,7 +61,8 @@ export function complete(text, most = 8) {
     if (best) found.push({ id: concept.id, name: nameOf(concept.id), by, best });
   }
   found.sort((a, b) => b.best - a.best || a.name.length - b.name.length || a.name.localeCompare(b.name));
-  return found.slice(0, most).map(({ id, name, by }) => ({ id, name, by: fold(by) === fold(name) ? "" : by }));
+  const sure = found.filter((row) => row.best > SLIP);
+  return (sure.length ? sure : found).slice(0, most).map(({ id, name, by }) => ({ id, name, by: fold(by) === fold(name) ? "" : by }));
 }
 
 /** Without case, accents, umlauts and what stands between words. */
@@ -80,7 +82,7 @@ function fit(typed, name) {
   if (typed.length > 2 && name.includes(typed)) return 3;
   const slips = typed.length < 5 ? 0 : typed.length < 9 ? 1 : 2;
   if (!slips) return 0;
-  if (nearStart(typed, name, slips)) return 2;
+  if (nearStart(typed, name, slips)) return SLIP;
   return words.some((word) => nearStart(typed, word, slips)) ? 1 : 0;
 }
 

@@ -2,7 +2,7 @@
 
 import { allConcepts, complete, conceptOf, fold, nameOf, wholeConcept } from "./concepts.js";
 import { byId, english, fill, make, showError } from "./dom.js";
-import { capital, language, pick, say, sayIf } from "./words.js";
+import { capital, pick, say, sayIf } from "./words.js";
 
 const SYSTEMS = { scp: "SCP-ECG", snomed: "SNOMED CT", aha: "AHA", icd10: "ICD-10" };
 
@@ -46,11 +46,11 @@ export class KnowledgeView {
     fill(byId("kb-categories"), sections);
   }
 
-  /** Conditions that the typed letters may mean; also all whose names hold them. */
+  /** All conditions whose names hold the typed letters; where none does, those they may mean. */
   #fitting(typed) {
     const folded = fold(typed);
     const holding = allConcepts().filter((concept) => concept.folded.some((name) => name.includes(folded)));
-    return [...holding.map((concept) => concept.id), ...complete(typed, 20).map((found) => found.id)];
+    return (holding.length ? holding : complete(typed, 20)).map((concept) => concept.id);
   }
 
   async #concept(id, moved) {
@@ -94,7 +94,6 @@ export class KnowledgeView {
       links("broader", concept.broader),
       links("explainedBy", idsOf(concept.explained_by)),
       links("excludes", idsOf(concept.excludes)),
-      this.#said(concept),
       section("sources", sourceList(concept.sources)),
     ];
   }
@@ -108,19 +107,6 @@ export class KnowledgeView {
       rows.push(make("dt", {}, SYSTEMS[system] ?? system), make("dd", {}, [codes].flat().join(", ")));
     }
     return rows.length ? section("names", make("dl", { class: "pairs" }, rows)) : null;
-  }
-
-  #said(concept) {
-    const sentences = concept.report?.[language()] ?? [];
-    if (!sentences.length) return null;
-    return section(
-      "inReports",
-      make(
-        "ul",
-        {},
-        sentences.map((text) => make("li", {}, text)),
-      ),
-    );
   }
 }
 

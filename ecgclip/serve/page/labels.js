@@ -150,7 +150,7 @@ function labelOf(text) {
 
 /** Labels between commas; one that holds a comma stands in quotes. */
 export function splitLabels(text) {
-  const labels = text.match(/"(?:[^"]|"")*"|[^,]+/g) ?? [];
+  const labels = text.match(/\s*"(?:[^"]|"")*"\s*|[^,]+/g) ?? [];
   const bare = labels.map((label) =>
     label
       .trim()

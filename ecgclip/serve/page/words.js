@@ -190,7 +190,6 @@ const WORDS = {
   broader: ["Broader", "Allgemeiner"],
   explainedBy: ["Explained by", "Erklärt durch"],
   excludes: ["Not said beside", "Nicht zugleich mit"],
-  inReports: ["In reports", "In Berichten"],
   "category-rhythm": ["Rhythm", "Rhythmus"],
   "category-ectopy": ["Ectopy", "Extrasystolen"],
   "category-conduction": ["Conduction", "Erregungsleitung"],
