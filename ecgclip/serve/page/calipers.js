@@ -258,7 +258,8 @@ export class Calipers {
     }
     [a, b].forEach(({ x, y }, i) => {
       const held = this.end === i || this.end === BOTH;
-      draw(group, "circle", { class: held ? "caliper-end held" : "caliper-end", cx: x, cy: y, r: 5 / this.paper.scale });
+      const name = held ? "caliper-end held" : "caliper-end";
+      draw(group, "circle", { class: name, cx: x, cy: y, r: 5 / this.paper.scale });
     });
     this.drawLabel(group, (low + high) / 2, top);
   }
