@@ -177,7 +177,7 @@ def test_dense_samples_keep_their_peaks_and_draw_fast(page):
 def test_calipers_by_keyboard(page):
     show(page, ecg())
     page.keyboard.press("c")
-    assert said(page) == "Calipers on lead II. 800 ms · 75 bpm · +0.00 mV"
+    assert said(page) == "Calipers on lead II. 800 ms · 75 bpm · 0.00 mV"
     page.keyboard.press("ArrowRight")  # a sample on
     assert said(page) == "802 ms · 75 bpm · −0.10 mV"
     page.keyboard.press("Shift+ArrowRight")

@@ -37,7 +37,10 @@ export class Calipers {
   start(place) {
     const { paper } = this;
     this.on = true;
-    if (!place) return paper.say("calipersReady");
+    if (!place) {
+      this.draw();
+      return paper.say("calipersReady");
+    }
     const strip = paper.chosenStrip();
     this.clear();
     Object.assign(this, { lead: strip.lead, row: strip.row });
