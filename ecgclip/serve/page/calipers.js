@@ -37,7 +37,10 @@ export class Calipers {
   start(place) {
     const { paper } = this;
     this.on = true;
-    if (!place) return paper.say("calipersReady");
+    if (!place) {
+      this.draw();
+      return paper.say("calipersReady");
+    }
     const strip = paper.chosenStrip();
     this.clear();
     Object.assign(this, { lead: strip.lead, row: strip.row });
@@ -258,7 +261,8 @@ export class Calipers {
     }
     [a, b].forEach(({ x, y }, i) => {
       const held = this.end === i || this.end === BOTH;
-      draw(group, "circle", { class: held ? "caliper-end held" : "caliper-end", cx: x, cy: y, r: 5 / this.paper.scale });
+      const name = held ? "caliper-end held" : "caliper-end";
+      draw(group, "circle", { class: name, cx: x, cy: y, r: 5 / this.paper.scale });
     });
     this.drawLabel(group, (low + high) / 2, top);
   }

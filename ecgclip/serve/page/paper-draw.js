@@ -1,6 +1,6 @@
 /** Draws a scene (paper-layout.js) as SVG. User units are mm; only lines keep their width on the screen. */
 
-import { sceneOf, xOf, LETTER, NAME, isOn, ordered } from "./paper-layout.js";
+import { isOn, NAME, ordered, sceneOf, xOf } from "./paper-layout.js";
 import { clock, HUNDREDTH, pathOf, signalOf } from "./paper-units.js";
 import { say } from "./words-paper.js";
 
@@ -119,12 +119,12 @@ function drawBeats(group, scene, beats) {
 
 function drawWaves(group, scene, beats) {
   for (const strip of scene.strips.filter((each) => each.marked)) {
-    const top = strip.baseline + strip.below + 0.8;
+    const [above, top] = [strip.baseline - strip.above, strip.baseline + strip.below + 0.8];
     for (const [name, from, to] of beats.flatMap((beat) => wavesOf(beat))) {
       const [a, b] = [Math.max(from, strip.first), Math.min(to, strip.first + strip.seconds)];
       if (b <= a) continue;
       const [x, width] = [xOf(scene, strip, a), (b - a) * scene.speed];
-      draw(group, "rect", { class: `span wave-${name}`, x, width, y: strip.top + LETTER, height: top - strip.top - LETTER });
+      draw(group, "rect", { class: `span wave-${name}`, x, width, y: above, height: top - above });
       draw(group, "rect", { class: `bar wave-${name}`, x, width, y: top, height: 1.4 });
       draw(group, "text", { x: x + width / 2, y: top + 4, class: "wave" }, name);
     }

@@ -34,9 +34,9 @@ function listenToPointer(paper) {
     const point = pointOf(paper, event);
     from = { x: event.clientX, y: event.clientY, left: box.scrollLeft, top: box.scrollTop, moved: false };
     from.name = event.target.closest("[data-name]")?.dataset.name;
-    if (calipers.on && !from.name) calipers.down(point, stripAt(paper.scene, point.x, point.y), event.pointerType === "touch");
-    // fingers pan by themselves
-    if (event.pointerType !== "touch" || calipers.on) svg.setPointerCapture(event.pointerId);
+    const byFinger = event.pointerType === "touch";
+    if (calipers.on && !from.name) calipers.down(point, stripAt(paper.scene, point.x, point.y), byFinger);
+    if (!byFinger || calipers.on) svg.setPointerCapture(event.pointerId); // fingers pan by themselves
   });
   svg.addEventListener("pointermove", (event) => {
     if (!from || !event.isPrimary) return;

@@ -88,8 +88,9 @@ function place(rows, signal, view) {
     const up = above + (marked && view.peaks ? LETTER : 0);
     const down = below + (marked && view.waves ? BARS : 0);
     const baseline = 5 * Math.ceil((bottom + up) / 5);
-    row.forEach((strip) => Object.assign(strip, { baseline, above, below, top: baseline - up, bottom: baseline + down }));
+    const top = baseline - up;
     bottom = baseline + down;
+    row.forEach((strip) => Object.assign(strip, { baseline, above, below, top, bottom }));
   }
   return 5 * Math.ceil((bottom + EDGE) / 5);
 }
@@ -129,7 +130,7 @@ export const isOn = (strip, time) => time >= strip.first - 1e-9 && time <= strip
 /** The strip at a point of the paper, or the nearest: the row first, then the column. */
 export function stripAt(scene, x, y) {
   const away = (value, low, high) => Math.max(low - value, 0, value - high);
-  const distance = (strip) =>
-    1e4 * away(y, strip.top, strip.bottom) + 1e2 * away(x, strip.x, strip.x + strip.width) + Math.abs(y - strip.baseline);
+  const distance = ({ top, bottom, baseline, x: left, width }) =>
+    1e4 * away(y, top, bottom) + 1e2 * away(x, left, left + width) + Math.abs(y - baseline);
   return scene.strips.reduce((best, strip) => (distance(strip) < distance(best) ? strip : best));
 }

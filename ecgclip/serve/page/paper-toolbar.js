@@ -46,7 +46,8 @@ function layoutChoice(paper, text) {
   const group = (label, values) => make("optgroup", { label }, ...values.map(option));
   const { element, refresh } = choice(text("layout"), [], () => paper.view.layout, (value) => paper.setLayout(value));
   const single = (value) => paper.leads.includes(value);
-  element.append(group(text("grids"), all.filter((value) => !single(value))), group(text("single"), all.filter(single)));
+  const several = all.filter((value) => !single(value));
+  element.append(group(text("grids"), several), group(text("single"), all.filter(single)));
   return { element, refresh };
 }
 
@@ -98,7 +99,8 @@ function marksGroup(paper, text) {
   });
   const element = make("div", { className: "paper-group" }, beats, waves, measure, march, back);
   const refresh = () => {
-    const pressed = [[beats, paper.view.peaks], [waves, paper.view.waves], [measure, calipers.on], [march, calipers.marching]];
+    const { peaks, waves: spans } = paper.view;
+    const pressed = [[beats, peaks], [waves, spans], [measure, calipers.on], [march, calipers.marching]];
     pressed.forEach(([each, on]) => each.setAttribute("aria-pressed", String(on)));
     march.hidden = !calipers.on;
     back.hidden = !paper.isAlone || paper.leads.length < 2;
@@ -107,8 +109,10 @@ function marksGroup(paper, text) {
 }
 
 function partGroup(paper, text) {
-  const [first, previous] = [button(text("first"), "«", () => paper.goTo(0)), button(text("previous"), "‹", () => paper.move(-1))];
-  const [next, last] = [button(text("next"), "›", () => paper.move(1)), button(text("last"), "»", () => paper.goTo(Infinity))];
+  const first = button(text("first"), "«", () => paper.goTo(0));
+  const previous = button(text("previous"), "‹", () => paper.move(-1));
+  const next = button(text("next"), "›", () => paper.move(1));
+  const last = button(text("last"), "»", () => paper.goTo(Infinity));
   const where = make("span", { className: "paper-where" });
   const lengths = LENGTHS.filter((value, i) => i === 0 || value <= paper.whole);
   const length = choice(text("length"), lengths.map((value) => [value, `${value} s`]), () => paper.view.seconds,

@@ -121,5 +121,5 @@ export function number(value, digits, language = "en") {
 export function signed(value, digits, language = "en") {
   const rounded = Number(value.toFixed(digits)) + 0;
   const text = Math.abs(rounded).toLocaleString(language, { minimumFractionDigits: digits });
-  return (rounded < 0 ? "−" : "+") + text;
+  return (rounded < 0 ? "−" : rounded > 0 ? "+" : "") + text;
 }

@@ -35,7 +35,8 @@ export class Paper {
 
   constructor(container, { language = "en" } = {}) {
     this.language = language;
-    this.view = { layout: null, leads: [], start: 0, seconds: SECONDS, speed: 25, gain: 10, peaks: false, waves: false };
+    this.view = { layout: null, leads: [], start: 0, seconds: SECONDS, speed: 25, gain: 10 };
+    Object.assign(this.view, { peaks: false, waves: false });
     this.leads = [];
     this.whole = 0; // s of the recording
     this.zoom = 1;
@@ -47,7 +48,9 @@ export class Paper {
     this.refresh = () => {};
     listen(this);
     printInParts(this);
-    new ResizeObserver(() => this.part && this.zoomed === null && this.room !== this.fitted && this.draw()).observe(this.root);
+    new ResizeObserver(() => {
+      if (this.part && this.zoomed === null && this.room !== this.fitted) this.draw();
+    }).observe(this.root);
   }
 
   build(container) {
@@ -87,6 +90,7 @@ export class Paper {
     this.zoomed = null;
     this.setLanguage(this.language);
     this.box.scrollTo(0, 0);
+    this.onmoved(this.view.start, seconds);
   }
 
   /** "en" or "de". */
@@ -213,11 +217,12 @@ export class Paper {
     if (this.isAlone) this.view.layout = lead;
     this.draw();
     const strip = this.chosenStrip();
-    const values = this.part.signal.leads[lead].subarray(strip.low, strip.high).filter((value) => !Number.isNaN(value));
-    const mv = (value) => number(value, 2, this.language);
-    const [low, high] = values.reduce(([a, b], v) => [Math.min(a, v), Math.max(b, v)], [0, 0]);
+    const values = this.part.signal.leads[lead].slice(strip.low, strip.high).filter((value) => !Number.isNaN(value));
+    const mv = (value) => number(value - strip.middle, 2, this.language);
+    const low = mv(values.reduce((a, b) => Math.min(a, b), strip.middle));
+    const high = mv(values.reduce((a, b) => Math.max(a, b), strip.middle));
     const [from, to] = [strip.first, strip.first + strip.seconds].map((time) => clock(time, this.language));
-    this.say("leadRange", { lead, from, to, low: mv(low), high: mv(high) });
+    this.say("leadRange", { lead, from, to, low, high });
   }
 
   chooseNext(by) {
@@ -253,7 +258,8 @@ export class Paper {
     this.zoomed = zoom === null ? null : Math.min(Math.max(zoom, ZOOM[0]), ZOOM[1]);
     const { box } = this;
     const area = box.getBoundingClientRect();
-    const at = around ? [around.clientX - area.left, around.clientY - area.top] : [box.clientWidth / 2, box.clientHeight / 2];
+    const middle = [box.clientWidth / 2, box.clientHeight / 2];
+    const at = around ? [around.clientX - area.left, around.clientY - area.top] : middle;
     const before = this.zoom;
     const point = [box.scrollLeft + at[0], box.scrollTop + at[1]];
     this.draw();
@@ -319,7 +325,7 @@ export class Paper {
     for (const beat of beats) counts[letterOf(beat)] = (counts[letterOf(beat)] ?? 0) + 1;
     const kinds = Object.entries(counts).map(([letter, count]) => `${count} ${say(this.language, letter)}`).join(", ");
     const bpm = Math.round((60 * (beats.length - 1)) / (beats.at(-1).time_s - beats[0].time_s));
-    return `${say(this.language, "beatsCounted", { count: beats.length, kinds })} ${say(this.language, "about", { bpm })}`;
+    return say(this.language, "beatsCounted", { count: beats.length, kinds, bpm });
   }
 
   /** Scroll so far that x of a strip, mm, is seen. */

@@ -24,7 +24,7 @@ export class Timeline {
     this.root = make("div", { className: "timeline", hidden: true }, this.svg, this.readout, this.help);
     container.append(this.root);
     this.at = 0; // the window that is told of
-    this.marked = [0, 0];
+    this.marked = [0, 0]; // the part that is shown: start and length, s
     this.svg.addEventListener("keydown", (event) => this.onkey(event));
     this.listenToPointer();
     new ResizeObserver(() => this.data && this.draw()).observe(this.root);
@@ -34,8 +34,7 @@ export class Timeline {
   show(answer, { seconds }) {
     this.data = answer;
     this.seconds = seconds;
-    this.at = 0;
-    this.marked = [0, 0];
+    this.at = this.windowAt(this.marked[0]);
     this.root.hidden = !answer.windows.length;
     this.setLanguage(this.language);
   }
@@ -148,12 +147,10 @@ export class Timeline {
       draw(svg, "path", { class: "level", d: `M${SIDE} ${y(value)}H${width - SIDE}` });
       draw(svg, "text", { x: width - SIDE, y: y(value) - 2, class: "level-value" }, value);
     }
-    let pen = "M";
     const d = windows.map((start, i) => {
-      if (rate[i] === null) return (pen = "M") && "";
-      const point = `${pen}${this.x(start + this.length / 2).toFixed(1)} ${y(rate[i]).toFixed(1)}${pen === "M" ? "h.01" : ""}`;
-      pen = "L";
-      return point;
+      if (rate[i] === null) return "";
+      const point = `${this.x(start + this.length / 2).toFixed(1)} ${y(rate[i]).toFixed(1)}`;
+      return i && rate[i - 1] !== null ? `L${point}` : `M${point}h.01`; // a dot, if the next has none
     });
     draw(svg, "path", { class: "rate", d: d.join("") });
   }
@@ -170,7 +167,7 @@ export class Timeline {
       const to = Math.max(Math.round(this.x(Math.min(start + this.length, this.seconds))), from + 1);
       for (let x = from; x < to; x++) columns[x] = Math.max(columns[x], probability[i] ?? 0);
     });
-    const d = Array.from(columns, (value, x) => (value > 0.005 ? `M${x} ${bottom}v${(-ROW * value).toFixed(1)}h1V${bottom}` : ""));
+    const d = Array.from(columns, (value, x) => `M${x} ${bottom}v${(-ROW * value).toFixed(1)}h1V${bottom}`);
     draw(svg, "path", { class: "score", d: d.join("") });
     draw(svg, "path", { class: "level", d: `M${SIDE} ${top + LABEL + ROW / 2}H${width - SIDE}` });
   }
