@@ -4,7 +4,7 @@ import { post } from "./api.js";
 import { announce, byId, fill, make, showError } from "./dom.js";
 import { smallEcg } from "./paper.js";
 import { minutes } from "./facts.js";
-import { say } from "./words.js";
+import { language, say } from "./words.js";
 
 const LEADS = ["II", "V1", "V5"];
 
@@ -120,11 +120,12 @@ function hitItem(hit) {
 }
 
 async function draw(place) {
+  const seconds = matchMedia("(max-width: 700px)").matches ? 5 : 10;
   try {
-    const fields = { record: place.dataset.id, start: place.dataset.start, seconds: 10 };
-    const { signal } = await post("/api/signal", fields);
-    const leads = LEADS.filter((lead) => lead in signal.leads);
-    fill(place, smallEcg(signal, { leads: leads.length ? leads : Object.keys(signal.leads).slice(0, 3), seconds: 10 }));
+    const { signal } = await post("/api/signal", { record: place.dataset.id, start: place.dataset.start, seconds });
+    const known = LEADS.filter((lead) => lead in signal.leads);
+    const leads = known.length ? known : Object.keys(signal.leads).slice(0, 3);
+    fill(place, smallEcg(signal, { leads, seconds, language: language() }));
   } catch (error) {
     fill(place, make("p", { class: "soft" }, error.message));
   }
