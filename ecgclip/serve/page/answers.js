@@ -18,7 +18,7 @@ export class Answers {
     Object.assign(this, { info, labels, light });
     this.ecg = null;
     this.findings = null; // scores of what is stated, each with its sentence; null while it is not known
-    this.scores = []; // of what is asked for
+    this.scored = new Map(); // label that was asked for → its score
     this.unfolded = new Set(); // keys of rows that are open
     this.places = new Map(); // label → promise of what it looks at
     this.lit = ""; // what is lit up: label and number of the criterion
@@ -35,7 +35,7 @@ export class Answers {
   open(ecg) {
     this.ecg = ecg;
     this.findings = null;
-    this.scores = [];
+    this.scored.clear();
     this.unfolded.clear();
     this.#forgetPlaces();
     this.differential.close();
@@ -52,20 +52,19 @@ export class Answers {
     this.differential.render();
   }
 
-  /** Score the labels that are asked for. */
+  /** Score the labels that are asked for and were not yet. */
   async ask() {
     const { ecg } = this;
     const turn = ++this.turn;
+    const missing = this.labels.asked.filter((label) => !this.scored.has(label));
     showError(byId("scores-error"), "");
-    if (!ecg || !this.labels.asked.length) {
-      this.scores = [];
-      return this.#renderScores();
-    }
+    this.#renderScores();
+    if (!ecg || !missing.length) return;
     byId("scores").setAttribute("aria-busy", "true");
     try {
-      const scores = await this.classify(this.labels.asked);
-      if (ecg !== this.ecg || turn !== this.turn) return;
-      this.scores = scores;
+      const scores = await this.classify(missing);
+      if (ecg !== this.ecg) return;
+      missing.forEach((label, i) => this.scored.set(label, scores[i]));
       this.#renderScores();
       announce(scores.map((score) => `${this.titleOf(score)}: ${percent(score.probability)}`).join("; "));
     } catch (error) {
@@ -111,29 +110,29 @@ export class Answers {
     const place = byId("findings");
     place.setAttribute("aria-busy", String(this.findings === null));
     if (this.findings === null) return fill(place, make("li", { class: "soft wait" }, say("readingNow")));
-    const rows = this.findings.map((score) => this.#row(score, "finding"));
+    const rows = this.findings.map((score, i) => this.#row(score, `finding-${i}`));
     fill(place, rows.length ? rows : make("li", { class: "soft" }, say("nothingStated")));
     this.#renderLegend();
   }
 
   #renderScores() {
+    const scores = this.labels.asked.map((label) => this.scored.get(label)).filter(Boolean);
     fill(
       byId("scores"),
-      this.scores.map((score) => this.#row(score, "score")),
+      scores.map((score, i) => this.#row(score, `score-${i}`)),
     );
     this.#renderLegend();
   }
 
   #renderLegend() {
-    const any = this.findings?.length || this.scores.length;
+    const any = this.findings?.length || this.scored.size;
     byId("legend").hidden = !any;
     fill(byId("legend"), legend(this.info));
   }
 
   /** A score: its name, number and bar, and what lies behind it to unfold. */
-  #row(score, kind) {
-    const key = `${kind}-${score.label}`;
-    const id = `${kind}-${score.concept ?? "words"}-${fold(score.label)}`;
+  #row(score, id) {
+    const key = `${id.startsWith("finding")} ${score.label}`;
     const panel = make("div", { id, class: "evidence", hidden: true });
     const over = score.probability !== null && score.probability >= this.info.model.threshold;
     const button = make(
@@ -237,5 +236,3 @@ export class Answers {
     }
   }
 }
-
-const fold = (label) => label.toLowerCase().replace(/[^a-z0-9]+/g, "-");

@@ -62,7 +62,9 @@ export function complete(text, most = 8) {
   }
   found.sort((a, b) => b.best - a.best || a.name.length - b.name.length || a.name.localeCompare(b.name));
   const sure = found.filter((row) => row.best > SLIP);
-  return (sure.length ? sure : found).slice(0, most).map(({ id, name, by }) => ({ id, name, by: fold(by) === fold(name) ? "" : by }));
+  return (sure.length ? sure : found)
+    .slice(0, most)
+    .map(({ id, name, by }) => ({ id, name, by: fold(by) === fold(name) ? "" : by }));
 }
 
 /** Without case, accents, umlauts and what stands between words. */

@@ -79,6 +79,7 @@ export class EcgView {
       this.#opened(start);
     } catch (error) {
       if (turn === this.turn) this.intake.fail(error.message);
+      if (turn === this.turn && at === null) history.replaceState(null, "", "#/ecg"); // so that a link opens it again
       if (!error.status && error.status !== 0) throw error; // a fault of the page itself
     } finally {
       if (turn === this.turn) {
@@ -104,8 +105,7 @@ export class EcgView {
     const rate = opened.measured.find((row) => (row.name.en ?? row.name) === "heart rate")?.value;
     announce(say("openedNow", opened.record, rate ? Math.round(rate) : "–"));
     this.answers.open(this.ecg);
-    byId("record-name").setAttribute("tabindex", "-1");
-    byId("record-name").focus({ preventScroll: true });
+    if (this.records.length < 2) byId("record-name").focus({ preventScroll: true });
   }
 
   #render() {
@@ -169,7 +169,9 @@ export class EcgView {
       button.addEventListener("click", () => this.#openRecord(i));
       return make("li", {}, button);
     });
+    const focused = byId("record-list").contains(document.activeElement);
     fill(byId("record-list"), items);
+    if (focused) byId("record-list").querySelector("[aria-current]")?.focus();
   }
 
   async #findSimilar() {

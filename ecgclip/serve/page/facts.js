@@ -8,6 +8,8 @@ export const SIGNS = {
   ...{ met: "●", unmet: "○", borderline: "◐", "not measurable": "–" },
   ...{ within: "", above: "▲", below: "▼" },
 };
+const OLDEST = 90; // years: the server tells no older age
+const ADULT = 18; // years, from which on the normal ranges hold
 const VITALS = ["heart rate", "PR", "QRS", "QT", "QTc (Fridericia)", "QRS axis"]; // English names of rows
 
 /** Age, sex, time, device and recording in a line; no identity. */
@@ -28,6 +30,7 @@ export function patientLine(opened) {
 }
 
 function ageWords(age) {
+  if (age >= OLDEST) return say("years", `≥ ${OLDEST}`);
   if (age >= 2) return say("years", Math.floor(age));
   return say("months", Math.round(age * 12));
 }
@@ -67,7 +70,7 @@ function tables(opened) {
       "div",
       {},
       rangedTable(
-        say("measurementsCaption"),
+        say(opened.patient.age !== null && opened.patient.age < ADULT ? "childCaption" : "measurementsCaption"),
         "measurement",
         opened.measured.map((row) => line(row)),
       ),

@@ -72,6 +72,7 @@ export class Intake {
     const { files: most, max_mb: megabytes } = this.info.limits;
     showError(byId("intake-error"), "");
     if (!files.length) return;
+    if (!location.hash.startsWith("#/ecg")) location.hash = "#/ecg"; // they may be dropped on any view
     const size = files.reduce((sum, file) => sum + file.size, 0);
     if (files.length > most) return this.fail(say("tooMany", most));
     if (size > megabytes * 1e6) return this.fail(say("tooLarge", Math.ceil(size / 1e6), megabytes));

@@ -67,6 +67,10 @@ const WORDS = {
   allLeads: ["all", "alle"],
   measurements: ["Measurements", "Messwerte"],
   measurementsCaption: ["Medians beside the normal ranges of adults", "Mediane neben den Normbereichen Erwachsener"],
+  childCaption: [
+    "Medians; the normal ranges are those of adults, and are not shown for a child",
+    "Mediane; die Normbereiche sind die Erwachsener und stehen nicht neben den Werten eines Kindes",
+  ],
   measurement: ["Measurement", "Messgröße"],
   value: ["Value", "Wert"],
   normal: ["Normal", "Normal"],
@@ -223,6 +227,10 @@ const NOTES = [
   ["not in the knowledge base: plain prompt", "nicht in der Wissensbasis: nach den Worten allein"],
   ["not trained: by its criteria", "nicht trainiert: nach seinen Kriterien"],
   ["trained on simulated ECGs alone", "nur mit simulierten EKGs trainiert"],
+  ["nearest in the knowledge base", "am nächsten in der Wissensbasis"],
+  ["(cosine ", "(Kosinus "],
+  ["read as", "gelesen als"],
+  ["denied", "verneint"],
 ];
 let chosen = 0; // column of WORDS
 
