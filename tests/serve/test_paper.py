@@ -300,3 +300,24 @@ def test_timeline_chooses_a_window(page):
     assert "no heart rate" in page.inner_text(".timeline-readout")
     page.evaluate("timeline.mark(300, 60)")
     assert float(page.get_attribute(".here", "width")) == pytest.approx((width - 12) / 10, rel=0.01)
+
+
+def test_it_is_printed_true_to_scale_and_in_parts(page):
+    show(page, ecg())
+    page.evaluate("document.documentElement.dataset.theme = 'dark'; paper.zoomTo(3)")
+    page.emulate_media(media="print")
+    assert page.evaluate("paper.svg.getBoundingClientRect().width") == pytest.approx(265 * 96 / 25.4, abs=0.1)
+    assert page.evaluate("getComputedStyle(document.querySelector('.trace')).stroke") == "rgb(0, 0, 0)"
+    page.evaluate("paper.set({ speed: 50 }); dispatchEvent(new Event('beforeprint'))")
+    parts = page.eval_on_selector_all(".paper-svg", "all => all.map((each) => each.getAttribute('viewBox').split(' '))")
+    assert [(float(x), float(width)) for x, _, width, _ in parts] == [(0, 265), (265, 255)]
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.locator(".paper-svg").count() == 1
+
+
+def test_times_and_numbers_in_words(page):
+    told = page.evaluate(
+        """() => [units.clock(7.456), units.clock(125.6), units.clock(3725), units.clock(62.0456, "de", 3),
+                  units.number(-0.001, 2), units.signed(-0.5, 2, "de")]"""
+    )
+    assert told == ["7.46 s", "2:06", "1:02:05", "1:02,046", "0", "−0,50"]

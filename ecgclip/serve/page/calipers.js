@@ -209,7 +209,7 @@ export class Calipers {
     this.draw();
     const { language } = this.paper;
     const at = this.ends[Math.min(next, 1)].time;
-    this.paper.write(say(language, "endAt", { end: words[language].ends[next], time: clock(at, language) }));
+    this.paper.write(say(language, "endAt", { end: words[language].ends[next], time: clock(at, language, 3) }));
     return true;
   }
 

@@ -102,13 +102,14 @@ export function march(one, other, first, stop) {
   return times;
 }
 
-/** A time of the recording: 7.5 s, 12:05, or 1:02:05. */
-export function clock(seconds, language = "en") {
-  if (seconds < 60) return `${number(seconds, 2, language)} s`;
-  const whole = Math.round(seconds);
+/** A time of the recording: 7.5 s, 12:05, or 1:02:05; digits: behind the point of the seconds from a minute on. */
+export function clock(seconds, language = "en", digits = 0) {
+  if (seconds < 60) return `${number(seconds, Math.max(digits, 2), language)} s`;
+  const whole = Number(seconds.toFixed(digits));
   const [h, m, s] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
-  const two = (value) => String(value).padStart(2, "0");
-  return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
+  const two = (value, behind = 0) => value.toLocaleString(language, {
+    minimumIntegerDigits: 2, minimumFractionDigits: behind, maximumFractionDigits: behind });
+  return h ? `${h}:${two(m)}:${two(s, digits)}` : `${m}:${two(s, digits)}`;
 }
 
 /** A number with at most so many digits behind the point; a true minus sign. */

@@ -35,10 +35,12 @@ export class Paper {
 
   constructor(container, { language = "en" } = {}) {
     this.language = language;
-    this.view = { layout: null, leads: [], start: 0, seconds: SECONDS, speed: 25, gain: 10 };
-    Object.assign(this.view, { peaks: false, waves: false });
+    this.view = {
+      layout: null, leads: [], start: 0, seconds: SECONDS, speed: 25, gain: 10, peaks: false, waves: false,
+    };
     this.leads = [];
     this.whole = 0; // s of the recording
+    this.wish = null; // the layout of several leads that was chosen, for the next ECG too
     this.zoom = 1;
     this.zoomed = null; // zoom that was asked for; null: what suits
     this.shades = [];
@@ -77,7 +79,7 @@ export class Paper {
     this.part = { signal: signalOf(ecg.signal), beats: ecg.beats };
     this.leads = ordered(Object.keys(this.part.signal.leads));
     const layouts = layoutsOf(this.leads);
-    const layout = layouts.includes(this.view.layout) && !this.isAlone ? this.view.layout : layouts[0];
+    const layout = layouts.includes(this.wish) ? this.wish : layouts[0];
     const seconds = Math.min(SECONDS, this.whole);
     Object.assign(this.view, { layout, leads: this.leads, start: this.part.signal.start, seconds });
     this.lead = this.leads.includes("II") ? "II" : this.leads[0];
@@ -136,10 +138,10 @@ export class Paper {
     const begin = Math.max(Math.min(start, this.whole - seconds), 0);
     const { signal } = this.part;
     const asked = ++this.asked;
+    const isThere = begin >= signal.start - 1e-6 && begin + seconds <= signal.stop + 1e-3;
+    if (!isThere && !this.onpart) return;
     this.wanted = begin;
-    if (begin < signal.start - 1e-6 || begin + seconds > signal.stop + 1e-3) {
-      if (!(await this.fetch(begin, seconds, asked))) return;
-    }
+    if (!isThere && !(await this.fetch(begin, seconds, asked))) return;
     this.wanted = null;
     this.calipers.clear();
     this.view.start = begin;
@@ -148,7 +150,6 @@ export class Paper {
 
   /** Whether the part came, and still is wanted. */
   async fetch(start, seconds, asked) {
-    if (!this.onpart) return false;
     this.box.setAttribute("aria-busy", "true");
     this.say("loading", { from: clock(start, this.language) });
     let answer, error;
@@ -158,9 +159,9 @@ export class Paper {
       error = problem;
     }
     if (asked !== this.asked) return false;
-    this.box.removeAttribute("aria-busy");
     if (error) {
       this.wanted = null;
+      this.box.removeAttribute("aria-busy");
       this.say("failed", { error: error.message });
       return false;
     }
@@ -193,6 +194,7 @@ export class Paper {
   setLayout(layout) {
     if (!this.isAlone) this.before = this.view.layout;
     if (this.leads.includes(layout)) this.lead = layout;
+    else if (layout !== this.before) this.wish = layout;
     this.view.layout = layout;
     this.zoomTo(null);
     this.box.scrollTo(0, 0);
@@ -300,6 +302,7 @@ export class Paper {
     const beats = this.part.beats;
     drawScene(svg, this.scene, scale, { beats, shades, chosen: this.lead, language });
     this.calipers.draw();
+    this.box.removeAttribute("aria-busy");
     this.describe();
     this.refresh();
   }
