@@ -16,8 +16,10 @@ export async function loadConcepts() {
 }
 
 /** All conditions, by name in the language of the page. */
-export const allConcepts = () =>
-  [...concepts.values()].sort((a, b) => nameOf(a.id).localeCompare(nameOf(b.id), language()));
+export function allConcepts() {
+  const order = new Intl.Collator(language()).compare;
+  return [...concepts.values()].sort((a, b) => order(nameOf(a.id), nameOf(b.id)));
+}
 
 /** The row of a condition, or undefined. */
 export const conceptOf = (id) => concepts.get(id);

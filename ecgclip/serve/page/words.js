@@ -75,7 +75,7 @@ const WORDS = {
   value: ["Value", "Wert"],
   normal: ["Normal", "Normal"],
   answer: ["Answer", "Antwort"],
-  stCaption: ["ST level at J + 60 ms by lead", "ST-Höhe bei J + 60 ms nach Ableitung"],
+  stCaption: ["ST level at J + 60 ms by lead, mV", "ST-Höhe bei J + 60 ms nach Ableitung, mV"],
   quality: ["Quality of the signal", "Qualität des Signals"],
   assumed: ["What was assumed", "Was angenommen wurde"],
   nothingAssumed: ["Nothing was assumed.", "Nichts wurde angenommen."],
