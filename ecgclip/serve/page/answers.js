@@ -5,8 +5,8 @@ import { nameOf } from "./concepts.js";
 import { Differential } from "./differential.js";
 import { announce, bringIntoSight, byId, english, fill, make, showError } from "./dom.js";
 import { evidence } from "./evidence.js";
-import { bar, legend, percent, reliabilityOf } from "./score.js";
-import { capital, language, noteWords, say } from "./words.js";
+import { bar, legend, percent, reliabilityOf, remarkOf } from "./score.js";
+import { capital, language, say } from "./words.js";
 
 export class Answers {
   /**
@@ -20,6 +20,7 @@ export class Answers {
     this.findings = null; // scores of what is stated, each with its sentence; null while it is not known
     this.scored = new Map(); // label that was asked for → its score
     this.unfolded = new Set(); // keys of rows that are open
+    this.explained = new Map(); // label → promise of its score with evidence
     this.places = new Map(); // label → promise of what it looks at
     this.lit = ""; // what is lit up: label and number of the criterion
     this.turn = 0; // of asking: a later one wins
@@ -37,7 +38,9 @@ export class Answers {
     this.findings = null;
     this.scored.clear();
     this.unfolded.clear();
-    this.#forgetPlaces();
+    this.explained.clear();
+    this.places.clear();
+    this.lit = "";
     this.differential.close();
     this.#renderFindings();
     this.#renderScores();
@@ -74,8 +77,14 @@ export class Answers {
     }
   }
 
-  /** The scores of labels, each with its evidence. */
+  /** The scores of labels. */
   async classify(labels) {
+    const [answer] = await this.ecg.ask("/api/classify", { labels: joinLabels(labels) });
+    return answer.scores;
+  }
+
+  /** The scores of labels with the evidence behind them, which takes longer. */
+  async explain(labels) {
     const [answer] = await this.ecg.ask("/api/classify", { labels: joinLabels(labels), explain: "true" });
     return answer.scores;
   }
@@ -164,16 +173,16 @@ export class Answers {
     const asked = this.labels.labels.find((label) => label.text === score.label && !label.concept);
     const words = [];
     if (asked && score.concept) words.push(make("span", {}, say("askedAs", score.label)));
-    const note = noteWords(score.note);
+    const note = remarkOf(score);
     if (note) words.push(note === score.note && language() !== "en" ? english(note) : make("span", {}, note));
-    else if (score.trained === false) words.push(make("span", {}, say("untrained")));
     return words.length ? [make("p", { class: "remark" }, words)] : [];
   }
 
   async #evidence(panel, score) {
     panel.setAttribute("aria-busy", "true");
+    fill(panel, make("p", { class: "soft" }, say("working")));
     try {
-      const whole = score.explain ? score : (await this.classify([score.label]))[0];
+      const [whole] = await once(this.explained, score.label, () => this.explain([score.label]));
       fill(panel, await evidence(whole, this));
     } catch (error) {
       fill(panel, make("p", { class: "error", role: "alert" }, error.message));
@@ -195,7 +204,7 @@ export class Answers {
     this.#mark(wanted);
     const title = criterion === null ? this.titleOf(score) : score.explain.criteria[criterion].text;
     try {
-      const places = await this.#placesOf(score.label);
+      const places = await once(this.places, score.label, () => ecg.ask("/api/places", { label: score.label }));
       if (this.lit !== wanted || ecg !== this.ecg) return;
       this.light(criterion === null ? places.label : (places.criteria[criterion] ?? []), title);
       if (look) bringIntoSight(byId("paper"));
@@ -203,20 +212,6 @@ export class Answers {
       if (this.lit === wanted) this.#dark();
       showError(byId("part-error"), error.message);
     }
-  }
-
-  #placesOf(label) {
-    if (!this.places.has(label)) {
-      const asked = this.ecg.ask("/api/places", { label });
-      this.places.set(label, asked);
-      asked.catch(() => this.places.delete(label));
-    }
-    return this.places.get(label);
-  }
-
-  #forgetPlaces() {
-    this.places.clear();
-    this.lit = "";
   }
 
   /** The paper was made dark by itself. */
@@ -235,4 +230,14 @@ export class Answers {
       button.setAttribute("aria-pressed", String(button.dataset.lights === lit));
     }
   }
+}
+
+/** What was asked for under a key already, or is asked for now; what failed may be asked for again. */
+function once(known, key, ask) {
+  if (!known.has(key)) {
+    const asked = ask();
+    known.set(key, asked);
+    asked.catch(() => known.delete(key));
+  }
+  return known.get(key);
 }

@@ -2,6 +2,7 @@
 
 import { Answers } from "./answers.js";
 import { Ecg, save } from "./api.js";
+import { nameOf } from "./concepts.js";
 import { announce, byId, fill, make, showError } from "./dom.js";
 import { factsParts, patientLine, vitals } from "./facts.js";
 import { Intake } from "./intake.js";
@@ -50,7 +51,8 @@ export class EcgView {
     this.labels.render();
     this.#downloads();
     this.paper?.setLanguage(language());
-    this.timeline?.setLanguage?.(language());
+    this.timeline?.setLanguage(language());
+    if (this.walked) this.#showWalk();
     if (this.opened) this.#render();
     this.answers.setLanguage();
   }
@@ -143,6 +145,7 @@ export class EcgView {
   async #walk() {
     const { ecg, opened } = this;
     const long = opened.windows.length > 1;
+    this.walked = null; // answer of /api/timeline
     byId("timeline").hidden = !long;
     if (!long) return;
     if (!this.timeline) {
@@ -150,11 +153,18 @@ export class EcgView {
       this.timeline.onselect = (start) => this.paper.goTo(start);
     }
     try {
-      const answer = await ecg.ask("/api/timeline");
-      if (ecg === this.ecg) this.timeline.show(answer, { seconds: opened.seconds });
+      const walked = await ecg.ask("/api/timeline");
+      if (ecg !== this.ecg) return;
+      this.walked = walked;
+      this.#showWalk();
     } catch (error) {
       if (ecg === this.ecg) showError(byId("part-error"), error.message);
     }
+  }
+
+  #showWalk() {
+    const scores = this.walked.scores.map((row) => ({ ...row, label: row.concept ? nameOf(row.concept) : row.label }));
+    this.timeline.show({ ...this.walked, scores }, { seconds: this.opened.seconds });
   }
 
   #light(shades, title) {
@@ -181,7 +191,7 @@ export class EcgView {
     showError(byId("similar-error"), "");
     try {
       const hits = await ecg.ask("/api/similar", { k: 6 });
-      if (ecg === this.ecg) fill(byId("similar-hits"), hitItems(hits.hits ?? hits));
+      if (ecg === this.ecg) fill(byId("similar-hits"), hitItems(hits));
     } catch (error) {
       showError(byId("similar-error"), error.message);
     } finally {

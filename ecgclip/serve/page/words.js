@@ -47,6 +47,7 @@ const WORDS = {
   ],
   records: ["Records", "Aufzeichnungen"],
   readingNow: ["Reading the ECG …", "Das EKG wird gelesen …"],
+  working: ["Working …", "Wird berechnet …"],
   openedNow: ["{0} is open, heart rate {1} per minute.", "{0} ist geöffnet, Frequenz {1} pro Minute."],
   openOther: ["Open another ECG", "Anderes EKG öffnen"],
   print: ["Print", "Drucken"],
