@@ -1,9 +1,9 @@
 /** What is said of the ECG: the stated findings, and the scores of what is asked for. */
 
-import { joinLabels } from "./api.js";
+import { joinLabels, once } from "./api.js";
 import { nameOf } from "./concepts.js";
 import { Differential } from "./differential.js";
-import { announce, bringIntoSight, byId, english, fill, make, showError } from "./dom.js";
+import { announce, byId, english, fill, make, showError } from "./dom.js";
 import { evidence } from "./evidence.js";
 import { bar, legend, percent, reliabilityOf, remarkOf } from "./score.js";
 import { capital, language, say } from "./words.js";
@@ -12,7 +12,7 @@ export class Answers {
   /**
    * @param {Object} info  answer of /api/info
    * @param {import("./labels.js").Labels} labels  what is asked for
-   * @param {function(Object[], string): void} light  lights up places on the paper
+   * @param {import("./light.js").Light} light  of the paper
    */
   constructor(info, labels, light) {
     Object.assign(this, { info, labels, light });
@@ -21,8 +21,6 @@ export class Answers {
     this.scored = new Map(); // label that was asked for → its score
     this.unfolded = new Set(); // keys of rows that are open
     this.explained = new Map(); // label → promise of its score with evidence
-    this.places = new Map(); // label → promise of what it looks at
-    this.lit = ""; // what is lit up: label and number of the criterion
     this.turn = 0; // of asking: a later one wins
     this.differential = new Differential(this);
   }
@@ -39,8 +37,7 @@ export class Answers {
     this.scored.clear();
     this.unfolded.clear();
     this.explained.clear();
-    this.places.clear();
-    this.lit = "";
+    this.light.open(ecg);
     this.differential.close();
     this.#renderFindings();
     this.#renderScores();
@@ -159,8 +156,7 @@ export class Answers {
     button.addEventListener("click", () => {
       const open = panel.hidden;
       unfold(open);
-      if (open) this.lightUp(score, null);
-      else if (this.lit.startsWith(`${score.label}\n`)) this.#dark();
+      if (open !== this.light.isOn(score.label, null)) this.light.toggle(score.label, null, this.titleOf(score));
     });
     if (this.unfolded.has(key)) unfold(true);
     const row = make("li", { class: "score", "data-concept": score.concept ?? "" }, make("h4", {}, button));
@@ -190,54 +186,4 @@ export class Answers {
       panel.removeAttribute("aria-busy");
     }
   }
-
-  /**
-   * Light up what a label (criterion null) or its criterion of this number looks at; the same again makes it dark.
-   * @param {Object} score
-   * @param {?number} criterion
-   * @param {boolean} [look]  bring the paper into sight
-   */
-  async lightUp(score, criterion, look = false) {
-    const { ecg } = this;
-    const wanted = `${score.label}\n${criterion ?? ""}`;
-    if (this.lit === wanted) return this.#dark();
-    this.#mark(wanted);
-    const title = criterion === null ? this.titleOf(score) : score.explain.criteria[criterion].text;
-    try {
-      const places = await once(this.places, score.label, () => ecg.ask("/api/places", { label: score.label }));
-      if (this.lit !== wanted || ecg !== this.ecg) return;
-      this.light(criterion === null ? places.label : (places.criteria[criterion] ?? []), title);
-      if (look) bringIntoSight(byId("paper"));
-    } catch (error) {
-      if (this.lit === wanted) this.#dark();
-      showError(byId("part-error"), error.message);
-    }
-  }
-
-  /** The paper was made dark by itself. */
-  forgetLit() {
-    this.#mark("");
-  }
-
-  #dark() {
-    this.#mark("");
-    this.light([], "");
-  }
-
-  #mark(lit) {
-    this.lit = lit;
-    for (const button of document.querySelectorAll("[data-lights]")) {
-      button.setAttribute("aria-pressed", String(button.dataset.lights === lit));
-    }
-  }
-}
-
-/** What was asked for under a key already, or is asked for now; what failed may be asked for again. */
-function once(known, key, ask) {
-  if (!known.has(key)) {
-    const asked = ask();
-    known.set(key, asked);
-    asked.catch(() => known.delete(key));
-  }
-  return known.get(key);
 }

@@ -103,3 +103,13 @@ export function save(blob, name) {
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
+
+/** What was asked for under a key already, or is asked for now; what failed may be asked for again. */
+export function once(known, key, ask) {
+  if (!known.has(key)) {
+    const asked = ask();
+    known.set(key, asked);
+    asked.catch(() => known.delete(key));
+  }
+  return known.get(key);
+}

@@ -1,6 +1,6 @@
 /** The conditions that the server knows: their names, and which of them a few letters may mean. */
 
-import { get } from "./api.js";
+import { get, once } from "./api.js";
 import { language } from "./words.js";
 
 const SLIP = 2; // how well a name fits that is typed with slips
@@ -28,14 +28,7 @@ export const conceptOf = (id) => concepts.get(id);
 export const nameOf = (id) => concepts.get(id)?.name[language()] ?? concepts.get(id)?.name.en ?? id;
 
 /** All that the knowledge base says about a condition. */
-export function wholeConcept(id) {
-  if (!whole.has(id)) {
-    const asked = get(`/api/kb/${encodeURIComponent(id)}`);
-    whole.set(id, asked);
-    asked.catch(() => whole.delete(id));
-  }
-  return whole.get(id);
-}
+export const wholeConcept = (id) => once(whole, id, () => get(`/api/kb/${encodeURIComponent(id)}`));
 
 /** The condition with just this name, alias, id or code; or undefined. */
 export function conceptNamed(text) {

@@ -7,6 +7,7 @@ import { announce, byId, fill, make, showError } from "./dom.js";
 import { factsParts, patientLine, vitals } from "./facts.js";
 import { Intake } from "./intake.js";
 import { Labels } from "./labels.js";
+import { Light } from "./light.js";
 import { Paper } from "./paper.js";
 import { hitItems } from "./search.js";
 import { Timeline } from "./timeline.js";
@@ -31,7 +32,8 @@ export class EcgView {
     this.turn = 0; // of opening: a later one wins
     this.intake = new Intake(info, (records) => this.#take(records));
     this.labels = new Labels(() => this.answers.ask());
-    this.answers = new Answers(info, this.labels, (shades, title) => this.#light(shades, title));
+    this.light = new Light((shades, title) => this.paper?.shade(shades, title));
+    this.answers = new Answers(info, this.labels, this.light);
     byId("open-other").addEventListener("click", () => this.#showIntake(byId("intake").hidden));
     byId("print").addEventListener("click", () => print());
     byId("find-similar").addEventListener("click", () => this.#findSimilar());
@@ -98,7 +100,6 @@ export class EcgView {
     this.#render();
     this.#makePaper();
     this.paper.open(opened);
-    this.#light([], "");
     if (start) this.paper.goTo(start);
     this.#walk();
     byId("similar").hidden = !this.info.index;
@@ -136,9 +137,12 @@ export class EcgView {
       }
     };
     byId("paper").addEventListener("click", (event) => {
-      if (event.target.closest(".paper-shaded button")) this.answers.forgetLit();
+      if (event.target.closest(".paper-shaded button")) this.light.forget();
     });
-    this.paper.onmoved = (start, seconds) => this.timeline?.mark(start, seconds);
+    this.paper.onmoved = (start, seconds) => {
+      this.timeline?.mark(start, seconds);
+      this.light.moved(start, seconds);
+    };
   }
 
   /** A long record gets a timeline to walk through. */
@@ -165,11 +169,6 @@ export class EcgView {
   #showWalk() {
     const scores = this.walked.scores.map((row) => ({ ...row, label: row.concept ? nameOf(row.concept) : row.label }));
     this.timeline.show({ ...this.walked, scores }, { seconds: this.opened.seconds });
-  }
-
-  #light(shades, title) {
-    this.paper?.shade(shades, title);
-    byId("lit").textContent = title && !shades.length ? say("nothingToLight", title) : "";
   }
 
   #recordList(current) {

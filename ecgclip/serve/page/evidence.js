@@ -1,7 +1,7 @@
 /** What lies behind a score: its criteria with what was measured, what explains them away, definition and sources. */
 
 import { wholeConcept } from "./concepts.js";
-import { english, make } from "./dom.js";
+import { bringIntoSight, byId, english, make } from "./dom.js";
 import { SIGNS } from "./facts.js";
 import { conceptLink, roleName, sourceList } from "./kb.js";
 import { interval, percent, range, reliabilityOf } from "./score.js";
@@ -60,10 +60,15 @@ function actions(score, concept, answers) {
 }
 
 function lightButton(kind, score, criterion, answers, ...words) {
-  const lights = `${score.label}\n${criterion ?? ""}`;
-  const pressed = String(answers.lit === lights);
-  const button = make("button", { type: "button", class: kind, "data-lights": lights, "aria-pressed": pressed }, words);
-  button.addEventListener("click", () => answers.lightUp(score, criterion, true));
+  const { light } = answers;
+  const title = criterion === null ? answers.titleOf(score) : score.explain.criteria[criterion].text;
+  const attributes = { "data-lights": JSON.stringify([score.label, criterion]), class: kind };
+  const pressed = String(light.isOn(score.label, criterion));
+  const button = make("button", { type: "button", ...attributes, "aria-pressed": pressed }, words);
+  button.addEventListener("click", async () => {
+    await light.toggle(score.label, criterion, title);
+    bringIntoSight(byId("paper"));
+  });
   return button;
 }
 
