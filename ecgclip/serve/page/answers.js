@@ -18,6 +18,7 @@ export class Answers {
     Object.assign(this, { info, labels, light });
     this.ecg = null;
     this.findings = null; // scores of what is stated, each with its sentence; null while it is not known
+    this.partly = []; // scores of what only parts of a long recording show
     this.scored = new Map(); // label that was asked for → its score
     this.unfolded = new Set(); // keys of rows that are open
     this.explained = new Map(); // label → promise of its score with evidence
@@ -34,6 +35,7 @@ export class Answers {
   open(ecg) {
     this.ecg = ecg;
     this.findings = null;
+    this.partly = [];
     this.scored.clear();
     this.unfolded.clear();
     this.explained.clear();
@@ -77,7 +79,7 @@ export class Answers {
   /** The scores of labels. */
   async classify(labels) {
     const [answer] = await this.ecg.ask("/api/classify", { labels: joinLabels(labels) });
-    return answer.scores;
+    return answer.scores.map((score) => ({ ...score, windows: answer.windows.length }));
   }
 
   /** The scores of labels with the evidence behind them, which takes longer. */
@@ -107,6 +109,20 @@ export class Answers {
     }
   }
 
+  /** Conditions (ids) that parts of a long recording show. */
+  async foundInParts(concepts) {
+    const { ecg } = this;
+    if (!concepts.length) return;
+    try {
+      const scores = await this.classify(concepts);
+      if (ecg !== this.ecg) return;
+      this.partly = scores;
+      if (this.findings) this.#renderFindings();
+    } catch (error) {
+      if (ecg === this.ecg) showError(byId("findings-error"), error.message);
+    }
+  }
+
   /** What a score is of, in the language of the page. */
   titleOf(score) {
     return score.concept ? capital(nameOf(score.concept)) : score.label;
@@ -116,7 +132,9 @@ export class Answers {
     const place = byId("findings");
     place.setAttribute("aria-busy", String(this.findings === null));
     if (this.findings === null) return fill(place, make("li", { class: "soft wait" }, say("readingNow")));
-    const rows = this.findings.map((score, i) => this.#row(score, `finding-${i}`));
+    const stated = this.findings.map((score) => score.concept);
+    const all = [...this.findings, ...this.partly.filter((score) => !stated.includes(score.concept))];
+    const rows = all.map((score, i) => this.#row(score, `finding-${i}`));
     fill(place, rows.length ? rows : make("li", { class: "soft" }, say("nothingStated")));
     this.#renderLegend();
   }
@@ -171,6 +189,10 @@ export class Answers {
     if (asked && score.concept) words.push(make("span", {}, say("askedAs", score.label)));
     const note = remarkOf(score);
     if (note) words.push(note === score.note && language() !== "en" ? english(note) : make("span", {}, note));
+    const over = Math.round(score.burden * score.windows);
+    if (score.windows > 1 && over < score.windows && score.max_probability >= this.info.model.threshold) {
+      words.push(make("span", {}, say("burden", over, score.windows, percent(score.max_probability))));
+    }
     return words.length ? [make("p", { class: "remark" }, words)] : [];
   }
 

@@ -161,6 +161,8 @@ export class EcgView {
       if (ecg !== this.ecg) return;
       this.walked = walked;
       this.#showWalk();
+      const over = (row) => row.concept && row.probability.some((p) => p >= this.info.model.threshold);
+      this.answers.foundInParts(walked.scores.filter(over).map((row) => row.concept));
     } catch (error) {
       if (ecg === this.ecg) showError(byId("part-error"), error.message);
     }

@@ -19,7 +19,6 @@ export async function evidence(score, answers) {
   return [
     definition(concept, explain),
     calibration(score, answers.info),
-    burden(score, explain),
     actions(score, concept, answers),
     criteriaList(score, answers),
     ...explain.explained.map(explainedAway),
@@ -43,12 +42,6 @@ function calibration(score, info) {
     { class: "soft" },
     say("calibration", range(from, to), interval(known), n.toLocaleString(language())),
   );
-}
-
-function burden(score, explain) {
-  if (explain.windows.length < 2) return null;
-  const over = Math.round(score.burden * explain.windows.length);
-  return make("p", {}, say("burden", over, explain.windows.length, percent(score.max_probability)));
 }
 
 function actions(score, concept, answers) {
@@ -83,7 +76,7 @@ function criteriaList(score, answers) {
       criterionItem(score, row, i, answers),
     ];
   });
-  return make("div", {}, make("h5", {}, say("criteria")), make("ul", { class: "criteria" }, items));
+  return make("div", {}, make("h5", {}, say("criteria")), make("ul", { class: "criteria-list" }, items));
 }
 
 function criterionItem(score, row, i, answers) {

@@ -122,8 +122,8 @@ const WORDS = {
     "Das Modell wurde nicht mit echten EKGs dieses Befunds trainiert: Ein Kalibrierungsintervall gibt es dafür nicht.",
   ],
   burden: [
-    "Over the threshold in {0} of {1} windows, at most {2}.",
-    "Über der Schwelle in {0} von {1} Fenstern, höchstens {2}.",
+    "over the threshold in {0} of {1} windows, at most {2}",
+    "über der Schwelle in {0} von {1} Fenstern, höchstens {2}",
   ],
   lightUp: ["Show on the ECG", "Im EKG zeigen"],
   nothingToLight: ["Nothing on the ECG speaks for: {0}", "Nichts im EKG spricht für: {0}"],
