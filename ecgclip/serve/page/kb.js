@@ -63,6 +63,7 @@ export class KnowledgeView {
       const concept = await wholeConcept(id);
       if (this.shown !== id) return;
       fill(place, this.#parts(concept));
+      document.title = `${capital(pick(concept.name))} – ecgclip`;
       if (moved) {
         scrollTo(0, 0);
         place.querySelector("h1").focus({ preventScroll: true });
