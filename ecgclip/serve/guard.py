@@ -192,8 +192,11 @@ def _length(headers: Headers) -> int | None:
 
 
 def _name(host: str) -> str:
-    """A host without its port."""
-    return (urlsplit(f"//{host}").hostname or "") if host.isprintable() else ""
+    """A host without its port; empty for what is none."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
 
 
 def _same_site(headers: Headers, host: str) -> bool:

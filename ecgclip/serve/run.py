@@ -67,7 +67,7 @@ def serve(
         guard = Guard(make_app(desk), limits, frozenset() if token else frozenset({host, *LOCAL}), token)
         try:
             started(address(host, listener.getsockname()[1], token))
-            uvicorn.Server(_config(guard, limits)).run([listener])
+            uvicorn.Server(config_of(guard, limits)).run([listener])
         finally:
             desk.workers.stop()
 
@@ -97,7 +97,8 @@ def _listening(host: str, port: int) -> socket.socket:
         ) from None
 
 
-def _config(app: Any, limits: Limits) -> uvicorn.Config:
+def config_of(app: Any, limits: Limits) -> uvicorn.Config:
+    """The settings of uvicorn."""
     import uvicorn
 
     from ecgclip.serve.guard import protocol_of
