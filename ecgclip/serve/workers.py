@@ -12,7 +12,8 @@ from pebble import ProcessExpired, ProcessPool
 
 from ecgclip.ecg import EcgclipError
 from ecgclip.serve.jobs import NO_MEMORY, set_limits
-from ecgclip.serve.limits import Limits, Refusal
+from ecgclip.serve.limits import Limits
+from ecgclip.serve.refusal import Refusal
 
 JOBS = 1000  # of a process, before a new one takes its place: what a library leaks is given back
 T = TypeVar("T")
@@ -48,6 +49,8 @@ class Workers:
             raise Refusal(422, NO_MEMORY) from None
         except EcgclipError as error:
             raise Refusal(400, str(error)) from None
+        except Exception as error:  # a bug that a strange file meets
+            raise Refusal(422, f"cannot be used (unexpected {type(error).__name__})") from error
 
     def stop(self) -> None:
         """End the processes at once."""
