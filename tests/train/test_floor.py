@@ -111,6 +111,7 @@ class Scripted:
         self.rng, self.wrong = np.random.default_rng(0), wrong
         self.asked = []
         self.names = [p for p in self.kb.passages if p.kind in ("name", "alias") and len(p.text) >= 8]
+        self.meant = {typed: p for p in reversed(self.names) for typed in misspelt(p.text)}
 
     def plain_vectors(self, texts):
         strange = set(UNRELATED) <= set(texts)
@@ -122,7 +123,7 @@ class Scripted:
         assert conditions, "a heartbeat's passage, or one that denies, can stand for no label"
         if kind == "unrelated":
             return [(self.names[0], self.far)]
-        meant = next(p for p in self.names if any(text == p.text[:i] + p.text[i + 1 :] for i in range(len(p.text))))
+        meant = self.meant[text]
         if self.rng.random() < self.wrong:
             return [(next(p for p in self.names if p.concept != meant.concept), 0.5)]
         return [(meant, self.near)]
