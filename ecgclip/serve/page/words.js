@@ -230,6 +230,7 @@ const NOTES = [
   ["trained on simulated ECGs alone", "nur mit simulierten EKGs trainiert"],
   ["nearest in the knowledge base", "am nächsten in der Wissensbasis"],
   ["(cosine ", "(Kosinus "],
+  ["by what is measured alone", "allein nach dem, was gemessen wurde"],
   ["read as", "gelesen als"],
   ["denied", "verneint"],
 ];
