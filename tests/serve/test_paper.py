@@ -233,7 +233,7 @@ def test_shades_and_marks(page):
     letters = page.eval_on_selector_all(".letter", "all => all.map((each) => each.textContent).join('')")
     assert letters == "NNV" * 4
     page.keyboard.press("w")
-    assert page.locator(".bar.wave-QRS").count() == 12
+    assert page.locator(".wave-bar.wave-QRS").count() == 12
 
 
 def test_a_long_record_is_walked_through(page):
