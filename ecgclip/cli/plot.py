@@ -69,9 +69,10 @@ def plot(
       ecgclip plot examples/records/af.hea -o af.svg --show all --label AF
     """
     from ecgclip.plot.draw import View, draw
+    from ecgclip.plot.marks import layers_of
 
     check_format(format, PICTURES)
-    view = View(layout, start, seconds, speed, gain, _layers(show), label, filtered)
+    view = View(layout, start, seconds, speed, gain, layers_of(show), label, filtered)
     answering = _answering(label, knowledge_base, model)
     sheet = (output.suffix[1:].lower() if _is_file(output) else format) == "pdf"
     notes = RecordNotes()
@@ -86,14 +87,6 @@ def plot(
     notes.print_repeats()
     if not success:
         raise typer.Exit(1)
-
-
-def _layers(show: str | None) -> tuple[str, ...]:
-    from ecgclip.plot.marks import LAYERS
-
-    if show == "all":
-        return LAYERS
-    return tuple(name.strip() for name in show.split(",")) if show else ()
 
 
 def _answering(label: str | None, knowledge_base: Path | None, model: str | None) -> dict[str, Any]:

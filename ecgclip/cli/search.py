@@ -36,7 +36,6 @@ from ecgclip.io.recording import reading_options
 
 if TYPE_CHECKING:
     from ecgclip.index import ECGIndex, Hit
-    from ecgclip.model import ECGCLIP
 
 
 @index_app.command("build")
@@ -161,12 +160,14 @@ def search(
       ecgclip search "atrial fibrillation with left bundle branch block" --index my_index -k 5
     """
     from ecgclip.index import ECGIndex
+    from ecgclip.index.search import query_notes
     from ecgclip.model import load_model
 
     check_format(format, FORMATS)
     cases = ECGIndex.open(index, load_model(model, device=device))
     example = _read_example(like, reading_options(sampling_rate, unit, leads)) if like else None
-    _print_query_notes(cases.model, text, without)
+    for note in query_notes(cases.model, text, without):
+        print_note(note)
     _answer(cases, cases.search(text, like=example, without=without, k=k, where=where), format, output, plot)
 
 
@@ -207,15 +208,6 @@ def _read_example(record: str, reading: dict[str, Any]) -> ECG:
     except EcgclipError as error:
         print_error(error)
         raise typer.Exit(1) from None
-
-
-def _print_query_notes(model: ECGCLIP, text: str | None, without: str | None) -> None:
-    """Print how the words were understood; of --not always, as its words never appear in the answer."""
-    if text and (note := model.prompt(text).note):
-        print_note(f"{text}: {note}")
-    if without:
-        note = model.prompt(without).note
-        print_note(f"left out: {without}" + (f": {note}" if note else ""))
 
 
 def _answer(

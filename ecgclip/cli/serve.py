@@ -42,4 +42,5 @@ def serve(
         cases = ECGIndex.open(index, network)
     given = {"workers": workers} if workers else {}
     limits = Limits(max_mb=max_mb, time_s=time_limit, **given)
-    serve(network, cases, host=host, port=port, limits=limits, started=typer.echo)
+    base = str(knowledge_base) if knowledge_base else None
+    serve(network, cases, host=host, port=port, limits=limits, knowledge_base=base, started=typer.echo)

@@ -7,17 +7,24 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ecgclip.explain.evidence import explain, summary
+from ecgclip.measure.examined import Examined
 from ecgclip.model.prompts import Prompt
 from ecgclip.model.results import Embedding, Result, ranking
 
 if TYPE_CHECKING:
     from ecgclip.explain.sentences import Sentence  # needs torch
-    from ecgclip.index import ECGIndex
+    from ecgclip.index.hits import Searched
     from ecgclip.model.clip import ECGCLIP
 
 NEAREST_CASES = 10  # cases of an index that an explanation shows
 TOP = 10  # conditions shown where no labels are given
 DEVICE = ("patient", "time", "device", "measurements", "statements")  # what an explanation shows of the metadata
+
+
+def measured(examined: Examined) -> dict[str, Any]:
+    """What was measured in a record, and what its file says of it."""
+    said = {key: value for key in DEVICE if (value := examined.metadata.get(key))}
+    return {"measurements": summary(examined.measurements), "device": said}
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,7 @@ class Classifier:
     top: int | None = None
     trained_only: bool = False
     with_evidence: bool = False
-    index: ECGIndex | None = None
+    index: Searched | None = None
 
     def answer(self, embedding: Embedding, result: Result) -> Classification:
         """The answer for one record, by what `model.score` gave for the prompts."""
@@ -99,15 +106,14 @@ class Classifier:
 
     def _evidence(self, embedding: Embedding, result: Result, prompts: Sequence[Prompt]) -> Evidence:
         scores = explain(self.model, embedding, prompts, result)
-        said = {key: value for key in DEVICE if (value := embedding.metadata.get(key))}
-        record: dict[str, Any] = {"measurements": summary(embedding.measurements), "device": said}
+        record = measured(embedding)
         if self.index:
             self._add_cases(self.index, embedding, prompts, scores, record)
         return Evidence(scores, record)
 
     def _add_cases(
         self,
-        index: ECGIndex,
+        index: Searched,
         embedding: Embedding,
         prompts: Sequence[Prompt],
         scores: list[dict[str, Any]],

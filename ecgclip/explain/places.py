@@ -17,6 +17,7 @@ from ecgclip.knowledge.criteria.judge import tree_of, tree_of_named, verdict
 from ecgclip.knowledge.criteria.parser import leads_of
 from ecgclip.knowledge.criteria.tree import And, Is, Named, Not, Or, Quantity, Test, Where, quantities
 from ecgclip.knowledge.criteria.words import both_ends
+from ecgclip.model.prompts import Prompt
 
 HOLDS = ("met", "borderline")
 # The part of the heartbeat that a quantity is read from; of the others none can be shown
@@ -87,6 +88,17 @@ def condition_places(judge: Judge, concept: Concept) -> set[Place]:
     for criterion in concept.criteria:
         if criterion.test and parse_role(criterion.role).kind != "against":
             found |= places(judge, tree_of(criterion.test))
+    return found
+
+
+def prompt_places(prompt: Prompt, judge: Judge) -> set[Place]:
+    """Where the criteria of a prompt's conditions look, those that it denies left aside, and its numbers."""
+    found: set[Place] = set()
+    for leaf in prompt.leaves:
+        if leaf.concept and not leaf.denied:
+            found |= condition_places(judge, leaf.concept)
+        elif leaf.test:
+            found |= places(judge, leaf.test)
     return found
 
 

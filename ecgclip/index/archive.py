@@ -284,10 +284,17 @@ class ECGIndex:
 
     def read(self, hit: Hit) -> ECG:
         """The recording of a hit, read with the options that it was embedded with. Raises EcgclipError as read_ecg."""
+        found = self.file_of(hit.id)
+        return read_ecg(hit.file, **(found[1] if found else {}))
+
+    def file_of(self, record: int) -> tuple[str, dict[str, Any]] | None:
+        """The path of a record, by the id that hits have, and the options of `read_ecg` that it was embedded with.
+
+        None if the index has no such record.
+        """
         with self.store.errors_in_one_line():
-            rows = self.store.query("SELECT sha256 FROM records WHERE file = ?", (hit.file,))
-            reading = reading_of(rows[0][0]) if rows else {}
-        return read_ecg(hit.file, **reading)
+            rows = self.store.query("SELECT file, sha256 FROM records WHERE id = ?", (record,))
+            return (rows[0][0], reading_of(rows[0][1])) if rows else None
 
     def info(self) -> dict[str, Any]:
         """Kind, numbers of records, windows, pending vectors ("waiting") and failures, sizes in bytes, recall@10."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ecgclip.knowledge.base import KnowledgeBase
+
+if TYPE_CHECKING:
+    from ecgclip.model.results import Embedding
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Hit:
         The absolute path, without .hea.
     measure : str
         "cosine" or "likeness".
+    id : int
+        Of the record in the index.
     """
 
     rank: int
@@ -42,11 +47,19 @@ class Hit:
     labels: tuple[str, ...]
     file: str = ""
     measure: str = "cosine"
+    id: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON contract of `ecgclip search` and `ecgclip similar`."""
         keys = ("rank", "score", "record", "start_s", "report")
         return {**{key: getattr(self, key) for key in keys}, "labels": list(self.labels), "measure": self.measure}
+
+
+class Searched(Protocol):
+    """What finds the ECGs most like one: an `ECGIndex`, or what stands before it."""
+
+    def search(self, *, like: Embedding, k: int) -> list[Hit]:
+        """Find k records, best first."""
 
 
 def shared(hits: Sequence[Hit], concept: str, kb: KnowledgeBase) -> tuple[int, int]:

@@ -70,6 +70,15 @@ def make_query(model: ECGCLIP, text: str | None, like: Record | Embedding | None
     return Query(alternatives, denied, example, _hash(like))
 
 
+def query_notes(model: ECGCLIP, text: str | None, without: str | None) -> list[str]:
+    """How the words were understood; of what is left out always, as its words never appear in the answer."""
+    notes = [f"{text}: {note}"] if text and (note := model.prompt(text).note) else []
+    if without:
+        note = model.prompt(without).note
+        notes.append(f"left out: {without}" + (f": {note}" if note else ""))
+    return notes
+
+
 def _hash(like: Record | Embedding | None) -> str:
     """The hash of the files that an ECG was read from; empty if there are none."""
     source: str | os.PathLike | None
@@ -271,7 +280,7 @@ class Windows:
                 continue
             seen.add(record_id)
             score = round(min(score, 1.0), 6)  # in half precision, a cosine may exceed 1
-            hits.append(Hit(len(hits) + 1, score, record, start, report, tuple(json.loads(labels)), file))
+            hits.append(Hit(len(hits) + 1, score, record, start, report, tuple(json.loads(labels)), file, id=record_id))
             if len(hits) == k:
                 break
         return hits

@@ -90,10 +90,12 @@ class Bank:
         if len(self._kept) > MOST_KEPT:
             self._kept.clear()
         keys = [vector.tobytes() for vector in labels]
-        if new := [i for i, key in enumerate(keys) if key not in self._kept]:
+        found = {key: self._kept.get(key) for key in keys}  # at once, as another thread may clear what is kept
+        if new := [i for i, key in enumerate(keys) if found[key] is None]:
             columns = np.sort(labels[new].astype(float) @ self.reference.T.astype(float), axis=1)
+            found.update(zip([keys[i] for i in new], columns, strict=True))
             self._kept.update(zip([keys[i] for i in new], columns, strict=True))
-        return np.stack([self._kept[key] for key in keys], axis=1)
+        return np.stack([found[key] for key in keys], axis=1)
 
 
 Mix: TypeAlias = tuple[float, float, float]

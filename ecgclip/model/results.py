@@ -43,8 +43,8 @@ class Score:
         Whether training had ECGs of it; None if unknown, or if the recording itself decides.
     passages
         Passages of the knowledge base that the label was taken for.
-    window_similarity
-        Cosine of each window and the label.
+    window_similarity, window_probability
+        Cosine of each window and the label, and how likely the window shows it; softmax does not change it.
     note
         How the label was understood, if that is not obvious.
     by_vector, by_criteria
@@ -64,6 +64,7 @@ class Score:
     trained: bool | None = None
     passages: tuple[Passage, ...] = ()
     window_similarity: tuple[float, ...] = ()
+    window_probability: tuple[float, ...] = ()
     note: str = ""
     by_vector: float | None = None
     by_criteria: float | None = None

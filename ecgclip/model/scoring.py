@@ -228,11 +228,12 @@ class Scorer:
             np.fmax.reduce(tables.probability, axis=0).tolist(),
             (tables.probability[1:] >= self.config.threshold).mean(axis=0).tolist(),
             tables.similarity[1:].T.tolist(),
+            tables.probability[1:].T.tolist(),
             tables.vector[0].tolist(),
             tables.criteria[0].tolist(),
             strict=True,
         )
-        for each, probability, similarity, highest, burden, of_windows, by_vector, by_criteria in columns:
+        for each, probability, similarity, highest, burden, *of_windows, by_vector, by_criteria in columns:
             measured = [decided[concept].words for concept in each.concepts if concept in decided] if decided else []
             note = each.note.replace(UNTRAINED, "").replace(SIMULATED, "").strip("; ") if measured else each.note
             calibrated = each.concept and each.trained and not measured and not softmax
@@ -245,7 +246,8 @@ class Scorer:
                 burden=burden,
                 trained=None if measured else each.trained,
                 passages=each.passages,
-                window_similarity=tuple(of_windows),
+                window_similarity=tuple(of_windows[0]),
+                window_probability=tuple(of_windows[1]),
                 note="; ".join(filter(None, [note, *measured])),
                 by_vector=None if math.isnan(by_vector) else by_vector,
                 by_criteria=None if math.isnan(by_criteria) else by_criteria,

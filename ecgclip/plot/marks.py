@@ -32,6 +32,13 @@ AROUND_R = 0.06  # s on either side of R that stand for the beat, or for QRS whe
 APART = 0.05  # s: nearer beats are the same one, in two windows that overlap
 
 
+def layers_of(show: str | None) -> tuple[str, ...]:
+    """The layers that a user names: "peaks,st", or "all"; not checked."""
+    if show == "all":
+        return LAYERS
+    return tuple(name.strip() for name in show.split(",")) if show else ()
+
+
 class Beat(NamedTuple):
     """A heartbeat: when its R peak is, s of the recording; its class, that of a `BeatTable`, and the letter of it."""
 

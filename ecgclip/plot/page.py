@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -157,34 +157,30 @@ def pages_of(path: Path) -> Iterator[Callable[[Page], None]]:
     """
     check_path(path)
     content, count = io.BytesIO(), 0
-    ending = path.suffix.lower()
-    book = _book(content) if ending == ".pdf" else None
+    with _book(content, path.suffix.lower()) as write:
 
-    def add(page: Page) -> None:
-        nonlocal count
-        if book is None and count:
-            raise EcgclipError(f"{path}: a picture holds one page: let the name end in .pdf")
-        count += 1
-        with own_settings():
-            _print(page, content if book is None else book, ending)
+        def add(page: Page) -> None:
+            nonlocal count
+            if count and path.suffix.lower() != ".pdf":
+                raise EcgclipError(f"{path}: a picture holds one page: let the name end in .pdf")
+            count += 1
+            write(page)
 
-    yield add
+        yield add
     if count:
-        if book is not None:
-            with own_settings():
-                book.close()  # which writes the fonts
         try:
             write_atomic(path, content.getvalue())
         except OSError as error:
             raise EcgclipError(f"{path}: cannot be written ({error.strerror})") from None
 
 
-def svg_of(page: Page) -> str:
-    """A page as SVG."""
+def printed(pages: Iterable[Page], ending: str) -> bytes:
+    """What a file with these pages holds; ending: of `FORMATS`. Only a PDF has more than one page."""
     content = io.BytesIO()
-    with own_settings():
-        _print(page, content, ".svg")
-    return content.getvalue().decode()
+    with _book(content, ending) as write:
+        for page in pages:
+            write(page)
+    return content.getvalue()
 
 
 def check_path(path: Path) -> None:
@@ -195,10 +191,23 @@ def check_path(path: Path) -> None:
         raise EcgclipError(f"{path}: a picture is SVG, PDF or PNG: let the name end in .svg, .pdf or .png")
 
 
-def _book(content: io.BytesIO) -> Any:
-    from matplotlib.backends.backend_pdf import PdfPages
+@contextmanager
+def _book(content: io.BytesIO, ending: str) -> Iterator[Callable[[Page], None]]:
+    """Give a function that prints a page into `content`, which is whole at the end."""
+    book = None
+    if ending == ".pdf":
+        from matplotlib.backends.backend_pdf import PdfPages
 
-    return PdfPages(content, metadata={"Creator": "ecgclip", "Producer": "matplotlib", "CreationDate": None})
+        book = PdfPages(content, metadata={"Creator": "ecgclip", "Producer": "matplotlib", "CreationDate": None})
+
+    def write(page: Page) -> None:
+        with own_settings():
+            _print(page, content if book is None else book, ending)
+
+    yield write
+    if book is not None and book.get_pagecount():
+        with own_settings():
+            book.close()  # which writes the fonts
 
 
 def _print(page: Page, file: Any, ending: str) -> None:

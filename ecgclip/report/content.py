@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ecgclip.ecg import ECG, LEADS
 from ecgclip.explain.evidence import prompt_criteria, summary
 from ecgclip.explain.measured import record_judge
-from ecgclip.explain.places import Place, condition_places, places
+from ecgclip.explain.places import prompt_places
 from ecgclip.explain.sentences import Sentence, check_options, sentences
 from ecgclip.measure.limits import OTHER_SOURCES
 from ecgclip.plot.draw import View, draw
@@ -25,7 +25,7 @@ from ecgclip.plot.page import Page
 from ecgclip.report.ranges import Row, measured_rows, quality_rows, st_rows
 
 if TYPE_CHECKING:
-    from ecgclip.index import ECGIndex, Hit
+    from ecgclip.index.hits import Hit, Searched
     from ecgclip.knowledge.concepts import Concept
     from ecgclip.knowledge.criteria import Judge
     from ecgclip.model.clip import ECGCLIP
@@ -57,12 +57,15 @@ class Condition:
 
 @dataclass(frozen=True)
 class Report:
-    """All that is said of one record; `name` is the last part of its path."""
+    """All that is said of one record.
+
+    name: the last part of its path; picture: the drawing, or the SVG of it
+    """
 
     name: str
     ecg: ECG
     used_s: float
-    picture: Page
+    picture: Page | str
     sentences: Sequence[Sentence]
     measured: Sequence[Row]
     waves: dict[str, dict[str, float | None]]  # mV by lead: r_mv, s_mv and t_mv
@@ -108,7 +111,7 @@ class Reporter:
     concepts: dict[str, str] | None = None
     threshold: float | None = None
     language: str = "en"
-    index: ECGIndex | None = None
+    index: Searched | None = None
     sheet: bool = False
 
     def __post_init__(self):
@@ -132,7 +135,7 @@ class Reporter:
         """The threshold in use."""
         return self.model.config.threshold if self.threshold is None else self.threshold
 
-    def report(self, ecg: ECG, embedding: Embedding, result: Result) -> Report:
+    def report(self, ecg: ECG, embedding: Embedding, result: Result, picture: str | None = None) -> Report:
         """Report on one record.
 
         Parameters
@@ -141,6 +144,8 @@ class Reporter:
             The recording itself, which is drawn.
         embedding, result
             As of `ECGCLIP.score` for `prompts`.
+        picture
+            The SVG of `picture_of`, where it was drawn in another process.
 
         Raises
         ------
@@ -156,7 +161,7 @@ class Reporter:
             name=os.path.basename(embedding.record).encode(errors="replace").decode() or "ECG",
             ecg=ecg,
             used_s=result.used_s,
-            picture=draw(ecg, VIEW, sheet=self.sheet, foot=""),
+            picture=picture or picture_of(ecg, self.sheet),
             sentences=said,
             measured=measured_rows(values, measurements, *patient),
             waves={key: values[key] for key in ("r_mv", "s_mv", "t_mv")},
@@ -197,16 +202,16 @@ class Reporter:
         return Condition(label, prompt.meaning, concept, score, **answered, seen=seen, cases=counts)
 
 
+def picture_of(ecg: ECG, sheet: bool = False) -> Page:
+    """The drawing of a report; sheet: on a sheet of A4, as a PDF wants it."""
+    return draw(ecg, VIEW, sheet=sheet, foot="")
+
+
 def _seen(prompt: Prompt, judge: Judge) -> dict[str, list[str]]:
     """The parts of the heartbeat that speak for a prompt, each with the leads in standard order."""
-    found: set[Place] = set()
-    for leaf in prompt.leaves:
-        if leaf.concept and not leaf.denied:
-            found |= condition_places(judge, leaf.concept)
-        elif leaf.test:
-            found |= places(judge, leaf.test)
     leads: dict[str, list[str]] = {}
-    for place in sorted(found, key=lambda p: (p.part, LEADS.index(p.lead) if p.lead else -1, str(p.beats))):
+    order = lambda p: (p.part, LEADS.index(p.lead) if p.lead else -1, str(p.beats))
+    for place in sorted(prompt_places(prompt, judge), key=order):
         named = leads.setdefault(place.part, [])
         if place.lead and place.lead not in named:
             named.append(place.lead)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ecgclip.explain.measured import NO_TEST
 from ecgclip.plot.draw import age_words
+from ecgclip.plot.page import printed
 from ecgclip.plot.paper import DISCLAIMER
 from ecgclip.report.picture import inline_svg
 from ecgclip.report.ranges import Row, is_adult
@@ -155,7 +156,8 @@ class _Writer:
         return ", ".join(words) or self.say("unknown age and sex")
 
     def _picture(self, report: Report, number: int) -> Html:
-        picture = Html(inline_svg(report.picture, f"{report.name}: {self.say(PICTURE)}", f"r{number}-"))
+        svg = report.picture if isinstance(report.picture, str) else printed([report.picture], ".svg").decode()
+        picture = Html(inline_svg(svg, f"{report.name}: {self.say(PICTURE)}", f"r{number}-"))
         caption = self.say("True to scale when it is printed at 100 % on A4.")
         paper = tag("div", picture, class_="paper", tabindex="0", role="group", aria_label=self.say("ECG"))
         return tag("figure", paper, tag("figcaption", caption))

@@ -5,24 +5,26 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree
 
-from ecgclip.plot.page import MM_PER_INCH, Page, svg_of
+from ecgclip.plot.page import MM_PER_INCH
 
 POINTS_PER_INCH = 72
 DROPPED = ("metadata", "style", "title")  # of matplotlib's: they name addresses, and its style would hold for the page
 REFERENCE = re.compile(r"(url\(#|^#)([^)]+)")
 
 
-def inline_svg(page: Page, label: str, prefix: str) -> str:
-    """An <svg> element as wide as the paper.
+def inline_svg(svg: str, label: str, prefix: str) -> str:
+    """A page of `ecgclip.plot` as an <svg> element as wide as the paper.
 
     Parameters
     ----------
+    svg
+        The page, printed.
     label
         What it shows, for who does not see it.
     prefix
         Of all ids in it, as one page may have several pictures.
     """
-    root = ElementTree.fromstring(svg_of(page))
+    root = ElementTree.fromstring(svg)
     for parent in list(root.iter()):
         for child in list(parent):
             if _local(child.tag) in DROPPED:

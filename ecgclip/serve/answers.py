@@ -4,28 +4,40 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ecgclip.ecg import ECG, LEADS, EcgclipError
+from ecgclip.explain.answers import measured
 from ecgclip.explain.evidence import summary
+from ecgclip.explain.measured import record_judge
+from ecgclip.explain.places import places, prompt_places
+from ecgclip.knowledge.base import KnowledgeBase
+from ecgclip.knowledge.concepts import Concept
+from ecgclip.knowledge.criteria.judge import tree_of
 from ecgclip.measure.examined import Examined
-from ecgclip.plot.marks import Beat, beats_of
+from ecgclip.model.prompts import Prompt
+from ecgclip.model.results import Embedding, Result, Score
+from ecgclip.plot.marks import Beat, beats_of, shades_of
 from ecgclip.report.ranges import Row, measured_rows, quality_rows, st_rows
 from ecgclip.report.words import GERMAN
-from ecgclip.serve.held import Case
+from ecgclip.serve.held import Case, signal_of
+
+if TYPE_CHECKING:
+    from ecgclip.model.clip import ECGCLIP
 
 LONGEST = 60  # s of a signal in one answer
 MISSING = -32768  # a sample that is missing, in µV
 FINEST = 1000  # Hz: a signal of more is thinned
+COURSES = 8  # conditions of a timeline
 OLDEST = 90  # years: no older age is told
 Json = dict[str, Any]
 
 
 def opened(case: Case, start: float, seconds: float) -> Json:
     """All that a page shows of an ECG before anything is asked of it."""
-    examined, ecg = case.examined, _signal_of(case)
+    examined, ecg = case.examined, signal_of(case)
     values, measurements = summary(examined.measurements), examined.measurements
     patient = ecg.metadata["age"], ecg.metadata["sex"]
     mask = examined.prepared.mask
@@ -69,7 +81,7 @@ def windows(examined: Examined) -> list[Json]:
 
 def part(case: Case, start: float, seconds: float) -> Json:
     """The signal of a part of a recording, with its beats. Raises EcgclipError where there is none."""
-    ecg = _signal_of(case)
+    ecg = signal_of(case)
     if not 0 <= start < ecg.seconds:
         raise EcgclipError(f"nothing begins at {start:g} s of {ecg.seconds:g} s")
     if not 0 < seconds <= LONGEST:
@@ -93,6 +105,57 @@ def signal(ecg: ECG, start: float, stop: float) -> Json:
     }
 
 
+def measurements(case: Case) -> Json:
+    """What was measured, and what the file says of itself."""
+    examined = case.examined
+    return {
+        "record": case.name,
+        "leads": list(examined.leads),
+        "seconds": examined.prepared.seconds,
+        "used_s": examined.prepared.used_s,
+        "notes": list(examined.notes),
+        **measured(examined),
+    }
+
+
+def shades(case: Case, prompt: Prompt, kb: KnowledgeBase, start: float, seconds: float) -> Json:
+    """What a label and each of its criteria look at, in the order in which `ecgclip.explain.explain` has them."""
+    judge = record_judge(case.examined, kb)
+    beats = [beat for beat in beats_of(case.examined) if start <= beat.time < start + seconds]
+    shaded = lambda found: [
+        {"lead": lead, "start_s": round(first, 3), "end_s": round(last, 3)}
+        for lead, first, last in dict.fromkeys(shades_of(beats, found))
+    ]
+    leaves = prompt.leaves
+    tests = [tree_of(c.test) if c.test else None for leaf in leaves if leaf.concept for c in leaf.concept.criteria]
+    tests += [leaf.test for leaf in leaves if leaf.test]
+    return {
+        "label": shaded(prompt_places(prompt, judge)),
+        "criteria": [shaded(places(judge, test)) if test else [] for test in tests],
+    }
+
+
+def timeline(model: ECGCLIP, embedding: Embedding, result: Result, stated: bool) -> Json:
+    """Heart rate and probabilities by window; stated: of the conditions that are stated in any window, most first."""
+    scores = _stated(model, result.scores) if stated else result.scores
+    return {
+        "windows": list(result.windows),
+        "rate": [number(m.heart_rate) for m in embedding.measurements],
+        "scores": [
+            {"label": s.label, "concept": s.concept, "probability": [round(p, 4) for p in s.window_probability]}
+            for s in scores
+        ],
+    }
+
+
+def _stated(model: ECGCLIP, scores: Sequence[Score]) -> list[Score]:
+    """The conditions that training had and that are over the threshold in a window, without broader ones."""
+    found = [s for s in scores if s.concept and s.trained is not False and s.burden > 0]
+    broader = set().union(*(model.kb.ancestors(s.concept) for s in found if s.concept))
+    narrow = [s for s in found if s.concept not in broader]
+    return sorted(narrow, key=lambda s: -s.burden)[:COURSES]
+
+
 def beat_answer(beat: Beat) -> Json:
     """A beat: its time, class and letter, and where its waves are."""
     waves = {name: [round(t, 3) for t in span] for name, span in beat.waves.items()}
@@ -111,16 +174,11 @@ def number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _signal_of(case: Case) -> ECG:
-    assert case.ecg is not None  # `Desk.one` gives it
-    return case.ecg
-
-
 # ---------------------------------------------------------------------------------------------------------------------
 # The knowledge base
 
 
-def concept_rows(model: Any) -> Sequence[Json]:
+def concept_rows(model: ECGCLIP) -> Sequence[Json]:
     """Every condition with its names."""
     return [
         {
@@ -135,13 +193,13 @@ def concept_rows(model: Any) -> Sequence[Json]:
     ]
 
 
-def names_of(concept: Any) -> Json:
+def names_of(concept: Concept) -> Json:
     """The name of a concept in English, and its first one in German."""
     german = concept.aliases.get("de") or [concept.name]
     return {"en": concept.name, "de": german[0]}
 
 
-def concept_answer(concept: Any, kb: Any) -> Json:
+def concept_answer(concept: Concept, kb: KnowledgeBase) -> Json:
     """All that is known of a concept."""
     keys = dict.fromkeys([*concept.sources, *(criterion.source for criterion in concept.criteria)])
     named = lambda ids: [{"id": each, "name": names_of(kb.concepts[each])} for each in ids if each in kb.concepts]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Depends, FastAPI, File, Form, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
@@ -20,6 +21,7 @@ from ecgclip.ecg import EcgclipError
 from ecgclip.explain.answers import TOP
 from ecgclip.io.recording import reading_options
 from ecgclip.knowledge.concepts import CATEGORIES
+from ecgclip.plot.marks import layers_of
 from ecgclip.serve import answers
 from ecgclip.serve.desk import RETRY_S, Desk, Named
 from ecgclip.serve.examples import EXAMPLES
@@ -27,9 +29,7 @@ from ecgclip.serve.limits import Limits, Refusal
 
 DISCLAIMER = "Research software, not a medical device."
 PAGE = Path(str(resources.files("ecgclip.serve"))) / "page"
-Text = Annotated[str | None, Form(max_length=10_000)]
-Number = Annotated[float | None, Form()]
-Flag = Annotated[bool, Form()]
+MEDIA = {"svg": "image/svg+xml", "png": "image/png", "pdf": "application/pdf", "html": "text/html; charset=utf-8"}
 
 
 class Answer(Response):
@@ -106,6 +106,13 @@ def named_ecg(
 
 
 Ecg = Annotated[Named, Depends(named_ecg)]
+Labels = Annotated[str | None, Form(max_length=10_000, description="Conditions in words: AF,STEMI")]
+Label = Annotated[str, Form(max_length=200, description="A condition in words")]
+Language = Annotated[Literal["en", "de"], Form()]
+Count = Annotated[int, Form(ge=1, le=100, description="How many")]
+Where = Annotated[str | None, Form(max_length=500, description="SQL condition such as age > 60 and sex = 'F'")]
+Start = Annotated[float, Form(description="s from the start of the recording")]
+Seconds = Annotated[float, Form(description="How many seconds")]
 
 
 def _add_errors(app: FastAPI) -> None:
@@ -163,7 +170,7 @@ def _add_facts(app: FastAPI, desk: Desk) -> None:
             "threshold": model.config.threshold,
         },
         "disclaimer": DISCLAIMER,
-        "index": desk.index and {key: desk.index.info()[key] for key in ("records", "windows", "kind")},
+        "index": desk.archive and desk.archive.info(),
         "examples": [{"id": key, "name": {"en": each.en, "de": each.de}} for key, each in EXAMPLES.items()],
         "limits": {"max_mb": limits.max_mb, "files": limits.files, "time_s": limits.time_s},
         "categories": CATEGORIES,
@@ -192,13 +199,13 @@ def _add_facts(app: FastAPI, desk: Desk) -> None:
 
 def _add_questions(app: FastAPI, desk: Desk) -> None:
     @app.post("/api/open")
-    async def open_ecg(named: Ecg, start: Annotated[float, Form()] = 0, seconds: Annotated[float, Form()] = 10) -> Any:
+    async def open_ecg(named: Ecg, start: Start = 0, seconds: Seconds = 10) -> Any:
         """Open one ECG and hold it for a while: its signal, beats and measurements."""
         async with desk.turn():
             return Answer(await desk.open(named, start, seconds))
 
     @app.post("/api/signal")
-    async def signal(named: Ecg, start: Annotated[float, Form()] = 0, seconds: Annotated[float, Form()] = 10) -> Any:
+    async def signal(named: Ecg, start: Start = 0, seconds: Seconds = 10) -> Any:
         """A part of the signal, of up to 60 s, with its beats."""
         async with desk.turn():
             return Answer(await desk.signal(named, start, seconds))
@@ -206,7 +213,7 @@ def _add_questions(app: FastAPI, desk: Desk) -> None:
     @app.post("/api/classify")
     async def classify(
         named: Ecg,
-        labels: Annotated[str | None, Form(max_length=10_000, description="Conditions in words: AF,STEMI")] = None,
+        labels: Labels = None,
         top: Annotated[int | None, Form(ge=1, description=f"Only the most likely; {TOP} without labels")] = None,
         softmax: Annotated[bool, Form(description="Exactly one label is true")] = False,
         explain: Annotated[bool, Form(description="Also the evidence behind each score")] = False,
@@ -215,3 +222,97 @@ def _add_questions(app: FastAPI, desk: Desk) -> None:
         """Score ECGs for conditions in words: the JSON of `ecgclip classify`."""
         async with desk.turn():
             return Answer(await desk.classify(named, labels, top, softmax, explain, enrich))
+
+    @app.post("/api/describe")
+    async def describe(
+        named: Ecg,
+        language: Language = "en",
+        threshold: Annotated[float | None, Form(description="Lowest probability; default: the model's own")] = None,
+    ) -> Any:
+        """Describe ECGs in the sentences of a report: the JSON of `ecgclip describe`."""
+        async with desk.turn():
+            return Answer(await desk.describe(named, language, threshold))
+
+    @app.post("/api/measure")
+    async def measure(named: Ecg) -> Any:
+        """Measure ECGs: rate, intervals, axis, and waves by lead."""
+        async with desk.turn():
+            return Answer(await desk.measure(named))
+
+    @app.post("/api/places")
+    async def places(named: Ecg, label: Label, start: Start = 0, seconds: Seconds = 10) -> Any:
+        """Leads and parts of heartbeats that a label and each of its criteria look at."""
+        async with desk.turn():
+            return Answer(await desk.places(named, label, start, seconds))
+
+    @app.post("/api/timeline")
+    async def timeline(named: Ecg, labels: Labels = None) -> Any:
+        """Heart rate and probabilities by window; without labels, of the conditions that are stated in any."""
+        async with desk.turn():
+            return Answer(await desk.timeline(named, labels))
+
+    _add_searches(app, desk)
+    _add_documents(app, desk)
+
+
+def _add_searches(app: FastAPI, desk: Desk) -> None:
+    @app.post("/api/similar")
+    async def similar(named: Ecg, k: Count = 10, where: Where = None) -> Any:
+        """The ECGs of the index most like one."""
+        if not named.ways:
+            raise Refusal(400, "similar to what? name an ECG")
+        async with desk.turn():
+            return Answer((await desk.search(named, None, None, where, k))["hits"])
+
+    @app.post("/api/search")
+    async def search(
+        named: Ecg,
+        text: Annotated[str | None, Form(max_length=1000, description="Conditions in words")] = None,
+        without: Annotated[str | None, Form(alias="not", max_length=1000, description="Leave this out")] = None,
+        where: Where = None,
+        k: Count = 10,
+    ) -> Any:
+        """ECGs of the index by words, by an ECG, or by both."""
+        async with desk.turn():
+            return Answer(await desk.search(named, text, without, where, k))
+
+
+def _add_documents(app: FastAPI, desk: Desk) -> None:
+    @app.post("/api/plot", response_class=Response)
+    async def plot(
+        named: Ecg,
+        layout: Annotated[str | None, Form(max_length=100, description="3x4, 6x2, 12x1, or leads: II,V5")] = None,
+        start: Start = 0,
+        seconds: Seconds = 10,
+        speed: Annotated[float, Form(description="25 or 50 mm/s")] = 25,
+        gain: Annotated[float, Form(description="5, 10 or 20 mm/mV")] = 10,
+        show: Annotated[str | None, Form(max_length=100, description="Of peaks,waves,st; or all")] = None,
+        label: Annotated[str | None, Form(max_length=200, description="Shade what its criteria read")] = None,
+        filtered: Annotated[bool, Form(description="What is measured instead of what was recorded")] = False,
+        format: Annotated[Literal["svg", "png", "pdf"], Form()] = "svg",
+    ) -> Any:
+        """One ECG on ECG paper, as `ecgclip plot` draws it."""
+        view: dict[str, Any] = {
+            "layout": layout or None,
+            "start": start,
+            "seconds": seconds,
+            "speed": speed,
+            "gain": gain,
+        }
+        view |= {"show": layers_of(show), "label": label or None, "filtered": filtered}
+        async with desk.turn():
+            return Response(await desk.plot(named, view, f".{format}"), media_type=MEDIA[format])
+
+    @app.post("/api/report", response_class=Response)
+    async def report(
+        named: Ecg,
+        labels: Labels = None,
+        language: Language = "en",
+        format: Annotated[Literal["html", "pdf"], Form()] = "html",
+    ) -> Any:
+        """The report on one ECG, as a download."""
+        async with desk.turn():
+            name, content = await desk.report(named, labels, language, f".{format}")
+        plain = re.sub(r"[^-\w]+", "_", name, flags=re.ASCII)
+        headers = {"Content-Disposition": f'attachment; filename="{plain}.{format}"'}
+        return Response(content, media_type=MEDIA[format], headers=headers)

@@ -8,20 +8,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ecgclip.ecg import EcgclipError
-from ecgclip.explain.answers import TOP, Classifier
+from ecgclip.explain.answers import TOP, Classifier, Description
+from ecgclip.explain.sentences import check_options, sentences
+from ecgclip.index.search import query_notes
 from ecgclip.knowledge.label_sets import split_labels
 from ecgclip.model.clip import ECGCLIP
 from ecgclip.model.prompts import Prompt
 from ecgclip.model.results import Embedding, Result
+from ecgclip.report import Reporter, html_article, html_page
 from ecgclip.serve import answers
+from ecgclip.serve.archive import Archive
 from ecgclip.serve.examples import EXAMPLES
-from ecgclip.serve.held import Case, Held
-from ecgclip.serve.jobs import Opened, read_example, read_folder, read_record
+from ecgclip.serve.held import Case, Held, signal_of
+from ecgclip.serve.jobs import Opened, draw_plot, draw_report, draw_sheets, read_example, read_folder, read_record
 from ecgclip.serve.lanes import Lane, calls
 from ecgclip.serve.limits import MB, Limits, Refusal
 from ecgclip.serve.uploads import Upload, folder_of
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
 
 BATCH = 32  # requests that are encoded together
 LONG = 32  # windows from which on a recording has a thread beside the others
+NO_PICTURE = '<svg width="1pt" height="1pt"/>'  # in the HTML that a PDF is made of
 RETRY_S = 2  # when to try again, s
 KEPT_PROMPTS = 256  # lists of labels
 T = TypeVar("T")
@@ -48,10 +53,10 @@ class Named:
     example: str | None = None
     reading: dict[str, Any] = field(default_factory=dict)
 
-    def __post_init__(self):
-        ways = [bool(self.files), self.ecg is not None, self.record is not None, self.example is not None]
-        if sum(ways) != 1:
-            raise Refusal(400, "name the ECG by one of: files, ecg, record, example")
+    @property
+    def ways(self) -> int:
+        """How many of the four are given."""
+        return sum([bool(self.files), *(way is not None for way in (self.ecg, self.record, self.example))])
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,10 +79,14 @@ class Desk:
         An archive to search, if there is one.
     limits
         What a request may take.
+    knowledge_base
+        The folder of the model's, if it is not the shipped one.
     """
 
-    def __init__(self, model: ECGCLIP, index: ECGIndex | None, limits: Limits):
-        self.model, self.index, self.limits = model, index, limits
+    def __init__(self, model: ECGCLIP, index: ECGIndex | None, limits: Limits, knowledge_base: str | None = None):
+        self.model, self.limits = model, limits
+        self.archive = Archive(index) if index else None
+        self._knowledge_base = knowledge_base
         self.held = Held(limits.held_mb * MB)
         self.workers = Workers(limits)
         self._turns = asyncio.Semaphore(limits.at_work)
@@ -85,6 +94,7 @@ class Desk:
         self._prompts: dict[tuple[tuple[str, ...] | None, bool], list[Prompt]] = {}
         self._words = Lane[Callable[[], Any], Any]("words", calls)
         self._short = Lane[_Question, tuple[Embedding, Result]]("short recordings", self._score, BATCH)
+        self._evidence = Lane[Callable[[], Any], Any]("evidence", calls)
         self._long = Lane[Callable[[], Any], Any]("long recordings", calls)
         self._search = Lane[Callable[[], Any], Any]("search", calls)
 
@@ -109,6 +119,8 @@ class Desk:
 
     async def cases(self, named: Named, with_signal: bool = False) -> list[Case | Opened]:
         """The ECGs that a request names; an `Opened` with its error where one cannot be used."""
+        if named.ways != 1:
+            raise Refusal(400, "name the ECG by one of: files, ecg, record, example")
         rate = self.model.config.ecg.sampling_rate
         if named.ecg is not None:
             return [self._held(named.ecg)]
@@ -117,7 +129,7 @@ class Desk:
                 raise Refusal(404, f"no such example: {', '.join(EXAMPLES)}")
             return [_case(await self.workers.run(read_example, named.example, rate))]
         if named.record is not None:
-            file, reading = self._indexed(named.record)
+            file, reading = await self._searched(self._archive().file_of, named.record)
             opened = await self.workers.run(read_record, file, reading | named.reading, rate, with_signal)
             return [_case(opened, file)]
         async with folder_of(named.files) as folder:
@@ -139,8 +151,14 @@ class Desk:
             raise Refusal(404, "this ECG is no longer held: send its files again")
         return case
 
-    def _indexed(self, record: str) -> tuple[str, dict[str, Any]]:
-        raise Refusal(404, "there is no index")
+    def _archive(self) -> Archive:
+        if self.archive is None:
+            raise Refusal(404, "this server has no index")
+        return self.archive
+
+    async def _searched(self, question: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """What the index answers."""
+        return await self._search.ask(partial(question, *args, **kwargs))
 
     # --- the model ----------------------------------------------------------------------------------------------------
 
@@ -158,13 +176,17 @@ class Desk:
         """The embedding and the scores of a case."""
         question = _Question(case, prompts, softmax)
         try:
-            if len(case.examined.measurements) < LONG:
+            if _is_short(case):
                 return await self._short.ask(question)
             return (await self._long.ask(partial(self._score, [question])))[0]
         except EcgclipError:
             raise
         except Exception as error:
             raise Refusal(422, f"{case.name}: cannot be scored (unexpected {type(error).__name__})") from error
+
+    async def _said(self, case: Case, say: Callable[[], T]) -> T:
+        """What is said of a case by its scores."""
+        return await (self._evidence if _is_short(case) else self._long).ask(say)
 
     def _score(self, questions: Sequence[_Question]) -> list[tuple[Embedding, Result]]:
         """Encode all that were not yet, and score those that are asked for the same together."""
@@ -200,15 +222,81 @@ class Desk:
         chosen = self._labels(labels)
         prompts = await self.prompts(chosen, enrich)
         top = top or (TOP if chosen is None else None)
-        classifier = Classifier(self.model, prompts, top, chosen is None, explain)
+        classifier = Classifier(self.model, prompts, top, chosen is None, explain, self.archive)
 
         async def answer(case: Case) -> Json:
             scored = await self.scored(case, prompts, softmax)
             if not explain:
                 return classifier.answer(*scored).to_dict()
-            return (await self._long.ask(partial(classifier.answer, *scored))).to_dict()
+            return (await self._said(case, partial(classifier.answer, *scored))).to_dict()
 
         return await self._each(await self.cases(named), answer)
+
+    async def describe(self, named: Named, language: str, threshold: float | None) -> list[Json]:
+        """The list of `ecgclip describe --format json`."""
+        check_options(threshold, language)
+        prompts = await self.prompts(None)
+
+        async def answer(case: Case) -> Json:
+            scored = await self.scored(case, prompts)
+            said = partial(sentences, self.model, *scored, threshold=threshold, language=language)
+            return Description(case.name, await self._said(case, said)).to_dict()
+
+        return await self._each(await self.cases(named), answer)
+
+    async def measure(self, named: Named) -> list[Json]:
+        """What was measured in each ECG."""
+
+        async def answer(case: Case) -> Json:
+            return await asyncio.to_thread(answers.measurements, case)
+
+        return await self._each(await self.cases(named), answer)
+
+    async def places(self, named: Named, label: str, start: float, seconds: float) -> Json:
+        """What a label and its criteria look at."""
+        (prompt,) = await self.prompts([label])
+        return await asyncio.to_thread(answers.shades, await self.one(named), prompt, self.model.kb, start, seconds)
+
+    async def timeline(self, named: Named, labels: str | None) -> Json:
+        """Scores by window."""
+        chosen = self._labels(labels)
+        prompts = await self.prompts(chosen)
+        embedding, result = await self.scored(await self.one(named), prompts)
+        return answers.timeline(self.model, embedding, result, stated=chosen is None)
+
+    async def search(self, named: Named, text: str | None, without: str | None, where: str | None, k: int) -> Json:
+        """Records of the index for words, an ECG, or both; and how the words were understood."""
+        archive = self._archive()
+        like = await self._embedded(await self.one(named)) if named.ways else None
+        query = partial(archive.search, text or None, like=like, without=without or None, where=where or None, k=k)
+        notes = await self._searched(query_notes, self.model, text, without)
+        return {"notes": notes, "hits": [hit.to_dict() | {"id": str(hit.id)} for hit in await self._searched(query)]}
+
+    async def _embedded(self, case: Case) -> Embedding:
+        return (await self.scored(case, await self.prompts(None)))[0]
+
+    async def plot(self, named: Named, view: Json, ending: str) -> bytes:
+        """A picture."""
+        case = await self.one(named)
+        return await self.workers.run(draw_plot, signal_of(case), case.name, view, ending, self._knowledge_base)
+
+    async def report(self, named: Named, labels: str | None, language: str, ending: str) -> tuple[str, bytes]:
+        """The name of an ECG, and the report on it, .html or .pdf."""
+        reporter = Reporter(self.model, self._labels(labels) or (), language=language, index=self.archive)
+        prompts = await self._words.ask(lambda: reporter.prompts)
+        case = await self.one(named)
+        ecg = signal_of(case)
+        scored = await self.scored(case, prompts)
+        picture = await self.workers.run(draw_report, ecg, case.name) if ending == ".html" else NO_PICTURE
+
+        def write() -> str:
+            said = replace(reporter.report(ecg, *scored, picture=picture), name=case.name)
+            return html_page([(case.name, html_article(said, language))], reporter)
+
+        html = await self._said(case, write)
+        if ending == ".html":
+            return case.name, html.encode()
+        return case.name, await self.workers.run(draw_sheets, ecg, case.name, html)
 
     def _labels(self, labels: str | None) -> list[str] | None:
         chosen = split_labels(labels) if labels and labels.strip() else None
@@ -235,7 +323,12 @@ class Desk:
 
 
 def _case(opened: Opened, file: str = "") -> Case | Opened:
-    return Case(opened.name, opened.ecg, opened.examined, file) if opened.examined else opened
+    """The path is kept where the record is one of the index, so that it is not found as like itself."""
+    return Case(opened.name, opened.ecg, replace(opened.examined, record=file)) if opened.examined else opened
+
+
+def _is_short(case: Case) -> bool:
+    return len(case.examined.measurements) < LONG
 
 
 def _embedding(case: Case) -> Embedding:

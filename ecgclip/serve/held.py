@@ -14,14 +14,12 @@ from ecgclip.measure.examined import Examined
 class Case:
     """One ECG that is asked about.
 
-    name: what it is called; ecg: None where only scores are asked for; examined: an `Embedding` once it was encoded;
-    file: its path, of a record of the index only
+    name: what it is called; ecg: None where only scores are asked for; examined: an `Embedding` once it was encoded
     """
 
     name: str
     ecg: ECG | None
     examined: Examined
-    file: str = ""
 
     @property
     def nbytes(self) -> int:
@@ -61,3 +59,10 @@ class Held:
         if key in self._cases:
             self._cases.move_to_end(key)
         return self._cases.get(key)
+
+
+def signal_of(case: Case) -> ECG:
+    """The recording of a case that `Desk.one` gave."""
+    if case.ecg is None:
+        raise ValueError("a case without its signal")
+    return case.ecg

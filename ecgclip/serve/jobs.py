@@ -128,3 +128,31 @@ def without_folder(text: str, folder: str) -> str:
 def read_example(example: str, rate: int) -> Opened:
     """Simulate one of `EXAMPLES`, and measure it."""
     return examined(simulate_example(example), example, rate, True)
+
+
+def draw_plot(ecg: ECG, name: str, view: Mapping[str, Any], ending: str, knowledge_base: str | None) -> bytes:
+    """A picture, as `ecgclip plot` draws it; view: options of `View`, ending: .svg, .png or .pdf."""
+    from ecgclip.knowledge.base import KnowledgeBase
+    from ecgclip.plot.draw import View, draw
+    from ecgclip.plot.page import printed
+
+    base = KnowledgeBase.load(knowledge_base) if view["label"] else None
+    page = draw(replace(ecg, source=name), View(**view), base=base, sheet=ending == ".pdf")
+    return printed([page], ending)
+
+
+def draw_report(ecg: ECG, name: str) -> str:
+    """The drawing of a report, as SVG."""
+    from ecgclip.plot.page import printed
+    from ecgclip.report.content import picture_of
+
+    return printed([picture_of(replace(ecg, source=name))], ".svg").decode()
+
+
+def draw_sheets(ecg: ECG, name: str, html: str) -> bytes:
+    """A report as PDF: the drawing, and what its HTML says."""
+    from ecgclip.plot.page import printed
+    from ecgclip.report.content import picture_of
+    from ecgclip.report.pdf import text_pages
+
+    return printed([picture_of(replace(ecg, source=name), sheet=True), *text_pages(html, name)], ".pdf")

@@ -22,6 +22,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8000,
     limits: Limits = Limits(),
+    knowledge_base: str | None = None,
     started: Callable[[str], None] = print,
 ) -> None:
     """Serve the page and the API until it is interrupted.
@@ -36,6 +37,8 @@ def serve(
         Where to listen; port 0 is a free one.
     limits
         What a request may take.
+    knowledge_base
+        The folder of the model's, if it is not the shipped one.
     started
         Called with the address when the server listens.
 
@@ -52,7 +55,7 @@ def serve(
     except ImportError as error:
         raise EcgclipError(f'serving needs {error.name}: pip install "ecgclip[serve]"') from None
     with _listening(host, port) as listener:
-        desk = Desk(model, index, limits)
+        desk = Desk(model, index, limits, knowledge_base)
         config = uvicorn.Config(
             make_app(desk),
             http="h11",

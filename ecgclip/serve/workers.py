@@ -48,6 +48,8 @@ class Workers:
             raise Refusal(422, NO_MEMORY) from None
         except EcgclipError as error:
             raise Refusal(400, str(error)) from None
+        except Exception as error:  # a bug that a strange file meets
+            raise Refusal(422, f"cannot be used (unexpected {type(error).__name__})") from error
 
     def stop(self) -> None:
         """End the processes at once."""
