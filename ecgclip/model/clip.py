@@ -41,6 +41,8 @@ from ecgclip.model.scoring import Probabilities, Scorer
 from ecgclip.model.weights import weights_hash
 from ecgclip.networks.tokenizer import Tokenizer
 
+SPREAD = 12  # windows by which leads are compared
+
 
 class ECGCLIP(Encoders):
     """Both encoders, a knowledge base and a calibration: scores ECGs for labels in words.
@@ -416,19 +418,29 @@ class ECGCLIP(Encoders):
         Returns
         -------
         float32 (n, 12)
-            The mean over the windows; NaN for a lead that is masked anyway, or is the only one.
+            The mean over the windows, of many over `SPREAD` that are spread evenly; NaN for a lead that is masked
+            anyway, or is the only one.
         """
         mask = embedding.prepared.mask
         evidence = np.full((len(prompts), mask.shape[1]), np.nan, np.float32)
+        windows = np.unique(np.linspace(0, len(mask) - 1, SPREAD).round().astype(int))
+        asked: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # by lead: windows, and their masks without it
         for lead in range(mask.shape[1]):
             others = mask & (np.arange(mask.shape[1]) != lead)
-            rows = np.flatnonzero(mask[:, lead] & others.any(1))
+            rows = windows[mask[windows, lead] & others[windows].any(1)]
             if len(rows):
-                with_lead, without = embedding.rhythm[rows], self._rhythm_with(embedding, rows, others[rows])
-                similarity = [
-                    combine(prompts, rhythm @ leaf_vectors(prompts).T, whole=0) for rhythm in (with_lead, without)
-                ]
-                evidence[:, lead] = (similarity[0] - similarity[1]).mean(0)
+                asked[lead] = rows, others[rows]
+        if not asked:
+            return evidence
+        rows, masks = (np.concatenate(parts) for parts in zip(*asked.values(), strict=True))
+        labels = leaf_vectors(prompts)
+        with_lead, without = (
+            combine(prompts, rhythm @ labels.T, whole=0)
+            for rhythm in (embedding.rhythm[rows], self._rhythm_with(embedding, rows, masks))
+        )
+        ends = np.cumsum([len(rows) for rows, _ in asked.values()])
+        for lead, lost in zip(asked, np.split(with_lead - without, ends[:-1]), strict=True):
+            evidence[:, lead] = lost.mean(0)
         return evidence
 
     def _rhythm_with(self, embedding: Embedding, rows: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
+import sys
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
@@ -23,33 +23,14 @@ from ecgclip.io.recording import reading_options
 from ecgclip.knowledge.concepts import CATEGORIES
 from ecgclip.plot.marks import layers_of
 from ecgclip.serve import answers
-from ecgclip.serve.desk import RETRY_S, Desk, Named
+from ecgclip.serve.desk import Desk, Named
 from ecgclip.serve.examples import EXAMPLES
-from ecgclip.serve.limits import Limits, Refusal
+from ecgclip.serve.limits import Limits
+from ecgclip.serve.refusal import Answer, Refusal, failure
 
 DISCLAIMER = "Research software, not a medical device."
 PAGE = Path(str(resources.files("ecgclip.serve"))) / "page"
 MEDIA = {"svg": "image/svg+xml", "png": "image/png", "pdf": "application/pdf", "html": "text/html; charset=utf-8"}
-
-
-class Answer(Response):
-    """JSON; NaN, which it does not have, becomes null."""
-
-    media_type = "application/json"
-
-    def render(self, content: Any) -> bytes:
-        try:
-            return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-        except ValueError:
-            return self.render(_without_nan(content))
-
-
-def _without_nan(content: Any) -> Any:
-    if isinstance(content, dict):
-        return {key: _without_nan(value) for key, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [_without_nan(value) for value in content]
-    return answers.number(content) if isinstance(content, float) else content
 
 
 def make_app(desk: Desk) -> FastAPI:
@@ -116,11 +97,6 @@ Seconds = Annotated[float, Form(description="How many seconds")]
 
 
 def _add_errors(app: FastAPI) -> None:
-    async def refused(request: Request, error: Exception) -> Response:
-        assert isinstance(error, Refusal)
-        headers = {"Retry-After": str(RETRY_S)} if error.status == 503 else None
-        return failure(error.status, error.text, headers)
-
     async def misused(request: Request, error: Exception) -> Response:
         return failure(400, str(error))
 
@@ -131,21 +107,16 @@ def _add_errors(app: FastAPI) -> None:
 
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return failure(error.status_code, str(error.detail), error.headers)
+        return failure(error.status_code, str(error.detail))
 
     async def unexpected(request: Request, error: Exception) -> Response:
+        print(f"error: {request.url.path}: unexpected {type(error).__name__}: {error}", file=sys.stderr)
         return failure(500, f"unexpected {type(error).__name__}")
 
-    app.add_exception_handler(Refusal, refused)
     app.add_exception_handler(EcgclipError, misused)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(Exception, unexpected)
-
-
-def failure(status: int, text: str, headers: Any = None) -> Response:
-    """An error as it is answered: one line."""
-    return Answer({"error": " ".join(text.split())[:500]}, status, headers)
 
 
 def _add_pages(app: FastAPI) -> None:

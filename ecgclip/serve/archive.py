@@ -11,7 +11,7 @@ from typing import Any
 
 from ecgclip.ecg import EcgclipError
 from ecgclip.index import ECGIndex, Hit
-from ecgclip.serve.limits import Refusal
+from ecgclip.serve.refusal import Refusal
 
 SUBQUERY = re.compile(r"\b(select|with|values)\b", re.IGNORECASE)
 

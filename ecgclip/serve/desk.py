@@ -27,7 +27,8 @@ from ecgclip.serve.examples import EXAMPLES
 from ecgclip.serve.held import Case, Held, signal_of
 from ecgclip.serve.jobs import Opened, draw_plot, draw_report, draw_sheets, read_example, read_folder, read_record
 from ecgclip.serve.lanes import Lane, calls
-from ecgclip.serve.limits import MB, Limits, Refusal
+from ecgclip.serve.limits import MB, Limits
+from ecgclip.serve.refusal import Refusal
 from ecgclip.serve.uploads import Upload, folder_of
 from ecgclip.serve.workers import Workers
 
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 BATCH = 32  # requests that are encoded together
 LONG = 32  # windows from which on a recording has a thread beside the others
 NO_PICTURE = '<svg width="1pt" height="1pt"/>'  # in the HTML that a PDF is made of
-RETRY_S = 2  # when to try again, s
 KEPT_PROMPTS = 256  # lists of labels
 T = TypeVar("T")
 Json = dict[str, Any]

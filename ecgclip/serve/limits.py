@@ -1,4 +1,4 @@
-"""What a stranger's request may take, and the one way to refuse one."""
+"""What a stranger's request may take."""
 
 from __future__ import annotations
 
@@ -6,14 +6,6 @@ import os
 from dataclasses import dataclass, field
 
 MB = 1 << 20
-
-
-class Refusal(Exception):
-    """A request that is answered with an error: its HTTP status, and one line."""
-
-    def __init__(self, status: int, text: str):
-        super().__init__(text)
-        self.status, self.text = status, text
 
 
 @dataclass(frozen=True)

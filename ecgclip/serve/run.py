@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import secrets
 import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ecgclip.ecg import EcgclipError
 from ecgclip.serve.limits import Limits
 
+LOCAL = ("localhost", "127.0.0.1", "::1")
+
 if TYPE_CHECKING:
+    import uvicorn
+
     from ecgclip.index import ECGIndex
     from ecgclip.model.clip import ECGCLIP
 
@@ -52,26 +58,34 @@ def serve(
 
         from ecgclip.serve.app import make_app
         from ecgclip.serve.desk import Desk
+        from ecgclip.serve.guard import Guard
     except ImportError as error:
         raise EcgclipError(f'serving needs {error.name}: pip install "ecgclip[serve]"') from None
+    token = "" if is_loopback(host) else secrets.token_urlsafe(24)
     with _listening(host, port) as listener:
         desk = Desk(model, index, limits, knowledge_base)
-        config = uvicorn.Config(
-            make_app(desk),
-            http="h11",
-            ws="none",
-            lifespan="off",
-            access_log=False,
-            log_level="critical",
-            timeout_graceful_shutdown=0,
-            server_header=False,
-            proxy_headers=False,
-        )
+        guard = Guard(make_app(desk), limits, frozenset() if token else frozenset({host, *LOCAL}), token)
         try:
-            started(f"http://{host}:{listener.getsockname()[1]}/")
-            uvicorn.Server(config).run(sockets=[listener])
+            started(address(host, listener.getsockname()[1], token))
+            uvicorn.Server(config_of(guard, limits)).run([listener])
         finally:
             desk.workers.stop()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is reached from this machine alone."""
+    if host in LOCAL:
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def address(host: str, port: int, token: str) -> str:
+    """The address to open in a browser."""
+    name = f"[{host}]" if ":" in host else host
+    return f"http://{name}:{port}/" + (f"?token={token}" if token else "")
 
 
 def _listening(host: str, port: int) -> socket.socket:
@@ -81,3 +95,22 @@ def _listening(host: str, port: int) -> socket.socket:
         raise EcgclipError(
             f"cannot listen at {host}, port {port} ({os.strerror(error.errno or 0)}): give another --port"
         ) from None
+
+
+def config_of(app: Any, limits: Limits) -> uvicorn.Config:
+    """The settings of uvicorn."""
+    import uvicorn
+
+    from ecgclip.serve.guard import protocol_of
+
+    return uvicorn.Config(
+        app,
+        http=protocol_of(limits),
+        ws="none",
+        lifespan="off",
+        access_log=False,  # an address may hold the token
+        log_level="critical",
+        timeout_graceful_shutdown=0,
+        server_header=False,
+        proxy_headers=False,
+    )

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from ecgclip.serve.limits import Refusal
+from ecgclip.serve.refusal import Refusal
 
 LONGEST = 120  # bytes of a name
 

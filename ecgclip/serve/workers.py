@@ -12,7 +12,8 @@ from pebble import ProcessExpired, ProcessPool
 
 from ecgclip.ecg import EcgclipError
 from ecgclip.serve.jobs import NO_MEMORY, set_limits
-from ecgclip.serve.limits import Limits, Refusal
+from ecgclip.serve.limits import Limits
+from ecgclip.serve.refusal import Refusal
 
 JOBS = 1000  # of a process, before a new one takes its place: what a library leaks is given back
 T = TypeVar("T")

@@ -1,27 +1,27 @@
 /** What is said of the ECG: the stated findings, and the scores of what is asked for. */
 
-import { joinLabels } from "./api.js";
+import { joinLabels, once } from "./api.js";
 import { nameOf } from "./concepts.js";
 import { Differential } from "./differential.js";
-import { announce, bringIntoSight, byId, english, fill, make, showError } from "./dom.js";
+import { announce, byId, english, fill, make, showError } from "./dom.js";
 import { evidence } from "./evidence.js";
-import { bar, legend, percent, reliabilityOf } from "./score.js";
-import { capital, language, noteWords, say } from "./words.js";
+import { bar, legend, percent, reliabilityOf, remarkOf } from "./score.js";
+import { capital, language, say } from "./words.js";
 
 export class Answers {
   /**
    * @param {Object} info  answer of /api/info
    * @param {import("./labels.js").Labels} labels  what is asked for
-   * @param {function(Object[], string): void} light  lights up places on the paper
+   * @param {import("./light.js").Light} light  of the paper
    */
   constructor(info, labels, light) {
     Object.assign(this, { info, labels, light });
     this.ecg = null;
     this.findings = null; // scores of what is stated, each with its sentence; null while it is not known
+    this.partly = []; // scores of what only parts of a long recording show
     this.scored = new Map(); // label that was asked for → its score
     this.unfolded = new Set(); // keys of rows that are open
-    this.places = new Map(); // label → promise of what it looks at
-    this.lit = ""; // what is lit up: label and number of the criterion
+    this.explained = new Map(); // label → promise of its score with evidence
     this.turn = 0; // of asking: a later one wins
     this.differential = new Differential(this);
   }
@@ -35,9 +35,11 @@ export class Answers {
   open(ecg) {
     this.ecg = ecg;
     this.findings = null;
+    this.partly = [];
     this.scored.clear();
     this.unfolded.clear();
-    this.#forgetPlaces();
+    this.explained.clear();
+    this.light.open(ecg);
     this.differential.close();
     this.#renderFindings();
     this.#renderScores();
@@ -74,8 +76,14 @@ export class Answers {
     }
   }
 
-  /** The scores of labels, each with its evidence. */
+  /** The scores of labels. */
   async classify(labels) {
+    const [answer] = await this.ecg.ask("/api/classify", { labels: joinLabels(labels) });
+    return answer.scores.map((score) => ({ ...score, windows: answer.windows.length }));
+  }
+
+  /** The scores of labels with the evidence behind them, which takes longer. */
+  async explain(labels) {
     const [answer] = await this.ecg.ask("/api/classify", { labels: joinLabels(labels), explain: "true" });
     return answer.scores;
   }
@@ -101,6 +109,20 @@ export class Answers {
     }
   }
 
+  /** Conditions (ids) that parts of a long recording show. */
+  async foundInParts(concepts) {
+    const { ecg } = this;
+    if (!concepts.length) return;
+    try {
+      const scores = await this.classify(concepts);
+      if (ecg !== this.ecg) return;
+      this.partly = scores;
+      if (this.findings) this.#renderFindings();
+    } catch (error) {
+      if (ecg === this.ecg) showError(byId("findings-error"), error.message);
+    }
+  }
+
   /** What a score is of, in the language of the page. */
   titleOf(score) {
     return score.concept ? capital(nameOf(score.concept)) : score.label;
@@ -110,7 +132,9 @@ export class Answers {
     const place = byId("findings");
     place.setAttribute("aria-busy", String(this.findings === null));
     if (this.findings === null) return fill(place, make("li", { class: "soft wait" }, say("readingNow")));
-    const rows = this.findings.map((score, i) => this.#row(score, `finding-${i}`));
+    const stated = this.findings.map((score) => score.concept);
+    const all = [...this.findings, ...this.partly.filter((score) => !stated.includes(score.concept))];
+    const rows = all.map((score, i) => this.#row(score, `finding-${i}`));
     fill(place, rows.length ? rows : make("li", { class: "soft" }, say("nothingStated")));
     this.#renderLegend();
   }
@@ -150,8 +174,7 @@ export class Answers {
     button.addEventListener("click", () => {
       const open = panel.hidden;
       unfold(open);
-      if (open) this.lightUp(score, null);
-      else if (this.lit.startsWith(`${score.label}\n`)) this.#dark();
+      if (open !== this.light.isOn(score.label, null)) this.light.toggle(score.label, null, this.titleOf(score));
     });
     if (this.unfolded.has(key)) unfold(true);
     const row = make("li", { class: "score", "data-concept": score.concept ?? "" }, make("h4", {}, button));
@@ -164,75 +187,25 @@ export class Answers {
     const asked = this.labels.labels.find((label) => label.text === score.label && !label.concept);
     const words = [];
     if (asked && score.concept) words.push(make("span", {}, say("askedAs", score.label)));
-    const note = noteWords(score.note);
+    const note = remarkOf(score);
     if (note) words.push(note === score.note && language() !== "en" ? english(note) : make("span", {}, note));
-    else if (score.trained === false) words.push(make("span", {}, say("untrained")));
+    const over = Math.round(score.burden * score.windows);
+    if (score.windows > 1 && over < score.windows && score.max_probability >= this.info.model.threshold) {
+      words.push(make("span", {}, say("burden", over, score.windows, percent(score.max_probability))));
+    }
     return words.length ? [make("p", { class: "remark" }, words)] : [];
   }
 
   async #evidence(panel, score) {
     panel.setAttribute("aria-busy", "true");
+    fill(panel, make("p", { class: "soft" }, say("working")));
     try {
-      const whole = score.explain ? score : (await this.classify([score.label]))[0];
+      const [whole] = await once(this.explained, score.label, () => this.explain([score.label]));
       fill(panel, await evidence(whole, this));
     } catch (error) {
       fill(panel, make("p", { class: "error", role: "alert" }, error.message));
     } finally {
       panel.removeAttribute("aria-busy");
-    }
-  }
-
-  /**
-   * Light up what a label (criterion null) or its criterion of this number looks at; the same again makes it dark.
-   * @param {Object} score
-   * @param {?number} criterion
-   * @param {boolean} [look]  bring the paper into sight
-   */
-  async lightUp(score, criterion, look = false) {
-    const { ecg } = this;
-    const wanted = `${score.label}\n${criterion ?? ""}`;
-    if (this.lit === wanted) return this.#dark();
-    this.#mark(wanted);
-    const title = criterion === null ? this.titleOf(score) : score.explain.criteria[criterion].text;
-    try {
-      const places = await this.#placesOf(score.label);
-      if (this.lit !== wanted || ecg !== this.ecg) return;
-      this.light(criterion === null ? places.label : (places.criteria[criterion] ?? []), title);
-      if (look) bringIntoSight(byId("paper"));
-    } catch (error) {
-      if (this.lit === wanted) this.#dark();
-      showError(byId("part-error"), error.message);
-    }
-  }
-
-  #placesOf(label) {
-    if (!this.places.has(label)) {
-      const asked = this.ecg.ask("/api/places", { label });
-      this.places.set(label, asked);
-      asked.catch(() => this.places.delete(label));
-    }
-    return this.places.get(label);
-  }
-
-  #forgetPlaces() {
-    this.places.clear();
-    this.lit = "";
-  }
-
-  /** The paper was made dark by itself. */
-  forgetLit() {
-    this.#mark("");
-  }
-
-  #dark() {
-    this.#mark("");
-    this.light([], "");
-  }
-
-  #mark(lit) {
-    this.lit = lit;
-    for (const button of document.querySelectorAll("[data-lights]")) {
-      button.setAttribute("aria-pressed", String(button.dataset.lights === lit));
     }
   }
 }

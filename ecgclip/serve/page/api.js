@@ -10,14 +10,17 @@ export class ApiError extends Error {
   }
 }
 
+const TRIES = 3; // of a request that a busy server puts off
+
 /**
  * Ask the server.
  * @param {string} path  "/api/…"
  * @param {FormData} [form]  makes it a POST
+ * @param {number} [tries]  how often, while the server is busy
  * @returns {Promise<Response>}  a good one
  * @throws {ApiError}
  */
-async function request(path, form) {
+async function request(path, form, tries = TRIES) {
   let response;
   try {
     response = await fetch(path, form ? { method: "POST", body: form } : {});
@@ -25,6 +28,11 @@ async function request(path, form) {
     throw new ApiError(say("noServer"), 0);
   }
   if (response.ok) return response;
+  if (response.status === 503 && tries > 1) {
+    const seconds = Number(response.headers.get("Retry-After")) || 1;
+    await new Promise((resolve) => setTimeout(resolve, 1000 * Math.min(seconds, 5)));
+    return request(path, form, tries - 1);
+  }
   const said = await response.json().catch(() => ({}));
   throw new ApiError(said.error || said.detail || said[0]?.error || say("failed", response.status), response.status);
 }
@@ -102,4 +110,14 @@ export function save(blob, name) {
   link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}
+
+/** What was asked for under a key already, or is asked for now; what failed may be asked for again. */
+export function once(known, key, ask) {
+  if (!known.has(key)) {
+    const asked = ask();
+    known.set(key, asked);
+    asked.catch(() => known.delete(key));
+  }
+  return known.get(key);
 }

@@ -1,6 +1,6 @@
 /** The conditions that the server knows: their names, and which of them a few letters may mean. */
 
-import { get } from "./api.js";
+import { get, once } from "./api.js";
 import { language } from "./words.js";
 
 const SLIP = 2; // how well a name fits that is typed with slips
@@ -16,8 +16,10 @@ export async function loadConcepts() {
 }
 
 /** All conditions, by name in the language of the page. */
-export const allConcepts = () =>
-  [...concepts.values()].sort((a, b) => nameOf(a.id).localeCompare(nameOf(b.id), language()));
+export function allConcepts() {
+  const order = new Intl.Collator(language()).compare;
+  return [...concepts.values()].sort((a, b) => order(nameOf(a.id), nameOf(b.id)));
+}
 
 /** The row of a condition, or undefined. */
 export const conceptOf = (id) => concepts.get(id);
@@ -26,14 +28,7 @@ export const conceptOf = (id) => concepts.get(id);
 export const nameOf = (id) => concepts.get(id)?.name[language()] ?? concepts.get(id)?.name.en ?? id;
 
 /** All that the knowledge base says about a condition. */
-export function wholeConcept(id) {
-  if (!whole.has(id)) {
-    const asked = get(`/api/kb/${encodeURIComponent(id)}`);
-    whole.set(id, asked);
-    asked.catch(() => whole.delete(id));
-  }
-  return whole.get(id);
-}
+export const wholeConcept = (id) => once(whole, id, () => get(`/api/kb/${encodeURIComponent(id)}`));
 
 /** The condition with just this name, alias, id or code; or undefined. */
 export function conceptNamed(text) {

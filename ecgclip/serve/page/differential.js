@@ -3,7 +3,7 @@
 import { nameOf, wholeConcept } from "./concepts.js";
 import { announce, bringIntoSight, byId, english, fill, make } from "./dom.js";
 import { SIGNS } from "./facts.js";
-import { bar, percent, reliabilityOf } from "./score.js";
+import { bar, percent, reliabilityOf, remarkOf } from "./score.js";
 import { answerName, capital, say } from "./words.js";
 
 export class Differential {
@@ -24,7 +24,7 @@ export class Differential {
     this.render();
     try {
       const { lookalikes } = await wholeConcept(concept);
-      const scores = await this.answers.classify([concept, ...lookalikes.map((other) => other.id ?? other)]);
+      const scores = await this.answers.explain([concept, ...lookalikes.map((other) => other.id ?? other)]);
       if (ecg !== this.answers.ecg || concept !== this.concept) return;
       const [own, ...others] = scores;
       this.scores = [own, ...others.sort((a, b) => (b.probability ?? -1) - (a.probability ?? -1))];
@@ -53,7 +53,7 @@ export class Differential {
     const title = make("h3", { id: "differential-title", tabindex: "-1" }, say("differential", nameOf(this.concept)));
     const columns = this.scores.map((score, i) => this.#column(score, i === 0));
     const attributes = { class: "columns-side", tabindex: "0", role: "group", "aria-labelledby": "differential-title" };
-    const body = columns.length ? make("ul", attributes, columns) : make("p", { class: "soft" }, say("readingNow"));
+    const body = columns.length ? make("ul", attributes, columns) : make("p", { class: "soft" }, say("working"));
     if (columns.length) body.setAttribute("role", "list");
     fill(this.place, make("div", { class: "titled" }, title, close), body);
   }
@@ -68,7 +68,7 @@ export class Differential {
       make("h4", {}, capital(nameOf(score.concept))),
       make("p", { class: over ? "number over" : "number" }, percent(score.probability)),
       bar(score, info, reliabilityOf(score, info)),
-      score.trained === false ? make("p", { class: "remark" }, say("untrained")) : null,
+      make("p", { class: "remark" }, remarkOf(score)),
     ];
     const criteria = score.explain.criteria.map((row) =>
       make(

@@ -2,10 +2,12 @@
 
 import { Answers } from "./answers.js";
 import { Ecg, save } from "./api.js";
+import { nameOf } from "./concepts.js";
 import { announce, byId, fill, make, showError } from "./dom.js";
 import { factsParts, patientLine, vitals } from "./facts.js";
 import { Intake } from "./intake.js";
 import { Labels } from "./labels.js";
+import { Light } from "./light.js";
 import { Paper } from "./paper.js";
 import { hitItems } from "./search.js";
 import { Timeline } from "./timeline.js";
@@ -30,7 +32,8 @@ export class EcgView {
     this.turn = 0; // of opening: a later one wins
     this.intake = new Intake(info, (records) => this.#take(records));
     this.labels = new Labels(() => this.answers.ask());
-    this.answers = new Answers(info, this.labels, (shades, title) => this.#light(shades, title));
+    this.light = new Light((shades, title) => this.paper?.shade(shades, title));
+    this.answers = new Answers(info, this.labels, this.light);
     byId("open-other").addEventListener("click", () => this.#showIntake(byId("intake").hidden));
     byId("print").addEventListener("click", () => print());
     byId("find-similar").addEventListener("click", () => this.#findSimilar());
@@ -50,7 +53,8 @@ export class EcgView {
     this.labels.render();
     this.#downloads();
     this.paper?.setLanguage(language());
-    this.timeline?.setLanguage?.(language());
+    this.timeline?.setLanguage(language());
+    if (this.walked) this.#showWalk();
     if (this.opened) this.#render();
     this.answers.setLanguage();
   }
@@ -96,7 +100,6 @@ export class EcgView {
     this.#render();
     this.#makePaper();
     this.paper.open(opened);
-    this.#light([], "");
     if (start) this.paper.goTo(start);
     this.#walk();
     byId("similar").hidden = !this.info.index;
@@ -134,15 +137,19 @@ export class EcgView {
       }
     };
     byId("paper").addEventListener("click", (event) => {
-      if (event.target.closest(".paper-shaded button")) this.answers.forgetLit();
+      if (event.target.closest(".paper-shaded button")) this.light.forget();
     });
-    this.paper.onmoved = (start, seconds) => this.timeline?.mark(start, seconds);
+    this.paper.onmoved = (start, seconds) => {
+      this.timeline?.mark(start, seconds);
+      this.light.moved(start, seconds);
+    };
   }
 
   /** A long record gets a timeline to walk through. */
   async #walk() {
     const { ecg, opened } = this;
     const long = opened.windows.length > 1;
+    this.walked = null; // answer of /api/timeline
     byId("timeline").hidden = !long;
     if (!long) return;
     if (!this.timeline) {
@@ -150,16 +157,20 @@ export class EcgView {
       this.timeline.onselect = (start) => this.paper.goTo(start);
     }
     try {
-      const answer = await ecg.ask("/api/timeline");
-      if (ecg === this.ecg) this.timeline.show(answer, { seconds: opened.seconds });
+      const walked = await ecg.ask("/api/timeline");
+      if (ecg !== this.ecg) return;
+      this.walked = walked;
+      this.#showWalk();
+      const over = (row) => row.concept && row.probability.some((p) => p >= this.info.model.threshold);
+      this.answers.foundInParts(walked.scores.filter(over).map((row) => row.concept));
     } catch (error) {
       if (ecg === this.ecg) showError(byId("part-error"), error.message);
     }
   }
 
-  #light(shades, title) {
-    this.paper?.shade(shades, title);
-    byId("lit").textContent = title && !shades.length ? say("nothingToLight", title) : "";
+  #showWalk() {
+    const scores = this.walked.scores.map((row) => ({ ...row, label: row.concept ? nameOf(row.concept) : row.label }));
+    this.timeline.show({ ...this.walked, scores }, { seconds: this.opened.seconds });
   }
 
   #recordList(current) {
@@ -181,7 +192,7 @@ export class EcgView {
     showError(byId("similar-error"), "");
     try {
       const hits = await ecg.ask("/api/similar", { k: 6 });
-      if (ecg === this.ecg) fill(byId("similar-hits"), hitItems(hits.hits ?? hits));
+      if (ecg === this.ecg) fill(byId("similar-hits"), hitItems(hits));
     } catch (error) {
       showError(byId("similar-error"), error.message);
     } finally {

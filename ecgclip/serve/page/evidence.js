@@ -1,7 +1,7 @@
 /** What lies behind a score: its criteria with what was measured, what explains them away, definition and sources. */
 
 import { wholeConcept } from "./concepts.js";
-import { english, make } from "./dom.js";
+import { bringIntoSight, byId, english, make } from "./dom.js";
 import { SIGNS } from "./facts.js";
 import { conceptLink, roleName, sourceList } from "./kb.js";
 import { interval, percent, range, reliabilityOf } from "./score.js";
@@ -19,7 +19,6 @@ export async function evidence(score, answers) {
   return [
     definition(concept, explain),
     calibration(score, answers.info),
-    burden(score, explain),
     actions(score, concept, answers),
     criteriaList(score, answers),
     ...explain.explained.map(explainedAway),
@@ -45,12 +44,6 @@ function calibration(score, info) {
   );
 }
 
-function burden(score, explain) {
-  if (explain.windows.length < 2) return null;
-  const over = Math.round(score.burden * explain.windows.length);
-  return make("p", {}, say("burden", over, explain.windows.length, percent(score.max_probability)));
-}
-
 function actions(score, concept, answers) {
   const light = lightButton("button", score, null, answers, say("lightUp"));
   const compare = make("button", { type: "button" }, say("compare"));
@@ -60,10 +53,15 @@ function actions(score, concept, answers) {
 }
 
 function lightButton(kind, score, criterion, answers, ...words) {
-  const lights = `${score.label}\n${criterion ?? ""}`;
-  const pressed = String(answers.lit === lights);
-  const button = make("button", { type: "button", class: kind, "data-lights": lights, "aria-pressed": pressed }, words);
-  button.addEventListener("click", () => answers.lightUp(score, criterion, true));
+  const { light } = answers;
+  const title = criterion === null ? answers.titleOf(score) : score.explain.criteria[criterion].text;
+  const attributes = { "data-lights": JSON.stringify([score.label, criterion]), class: kind };
+  const pressed = String(light.isOn(score.label, criterion));
+  const button = make("button", { type: "button", ...attributes, "aria-pressed": pressed }, words);
+  button.addEventListener("click", async () => {
+    await light.toggle(score.label, criterion, title);
+    bringIntoSight(byId("paper"));
+  });
   return button;
 }
 
@@ -78,7 +76,7 @@ function criteriaList(score, answers) {
       criterionItem(score, row, i, answers),
     ];
   });
-  return make("div", {}, make("h5", {}, say("criteria")), make("ul", { class: "criteria" }, items));
+  return make("div", {}, make("h5", {}, say("criteria")), make("ul", { class: "criteria-list" }, items));
 }
 
 function criterionItem(score, row, i, answers) {

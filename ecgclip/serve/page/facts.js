@@ -64,7 +64,7 @@ export function factsParts(opened) {
 
 function tables(opened) {
   const st = Object.values(opened.st ?? {});
-  const levels = st.map((row) => line(row, isNumber(row.value) ? signed(row.value, 2) : "–"));
+  const levels = st.map((row) => line(row, isNumber(row.value) ? signed(row.value, 2) : "–", null));
   return [
     make(
       "div",
@@ -85,12 +85,12 @@ function tables(opened) {
 }
 
 /** A row of a table of measurements: its name, value, normal range and answer. */
-const line = (row, value = valueOf(row)) =>
+const line = (row, value = valueOf(row), unit = unitOf(row)) =>
   make(
     "tr",
     { class: row.answer ? row.answer.replace(" ", "-") : null },
     make("th", { scope: "row" }, rowName(row)),
-    make("td", { class: "number" }, value, isNumber(row.value) ? unitOf(row) : null),
+    make("td", { class: "number" }, value, isNumber(row.value) ? unit : null),
     make("td", { class: "number soft" }, rangeOf(row) || "–"),
     make("td", {}, answerWords(row)),
   );

@@ -2,7 +2,7 @@
 
 import { allConcepts, complete, conceptOf, fold, nameOf, wholeConcept } from "./concepts.js";
 import { byId, english, fill, make, showError } from "./dom.js";
-import { capital, pick, say, sayIf } from "./words.js";
+import { capital, language, pick, say, sayIf } from "./words.js";
 
 const SYSTEMS = { scp: "SCP-ECG", snomed: "SNOMED CT", aha: "AHA", icd10: "ICD-10" };
 
@@ -15,8 +15,8 @@ export class KnowledgeView {
     this.info = info;
     this.ask = ask;
     this.shown = null; // id of the condition that is seen
+    this.listed = ""; // language and letters of the list that is there
     byId("kb-filter").addEventListener("input", () => this.#list());
-    this.#list();
   }
 
   /** Show the list, or the condition that the address names. */
@@ -26,15 +26,18 @@ export class KnowledgeView {
     byId("kb-concept").hidden = !id;
     showError(byId("kb-error"), "");
     if (id) this.#concept(id, true);
+    else this.#list();
   }
 
   setLanguage() {
-    this.#list();
+    if (this.listed) this.#list();
     if (this.shown) this.#concept(this.shown, false);
   }
 
   #list() {
     const typed = byId("kb-filter").value;
+    if (this.listed === `${language()} ${typed}`) return;
+    this.listed = `${language()} ${typed}`;
     const fits = typed.trim() ? new Set(this.#fitting(typed)) : null;
     const rows = allConcepts().filter((concept) => !fits || fits.has(concept.id));
     byId("kb-count").textContent = say("conditionsFound", rows.length);
@@ -60,6 +63,7 @@ export class KnowledgeView {
       const concept = await wholeConcept(id);
       if (this.shown !== id) return;
       fill(place, this.#parts(concept));
+      document.title = `${capital(pick(concept.name))} – ecgclip`;
       if (moved) {
         scrollTo(0, 0);
         place.querySelector("h1").focus({ preventScroll: true });

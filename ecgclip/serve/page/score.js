@@ -1,7 +1,7 @@
 /** A probability as a bar, with what it rests on. */
 
 import { make } from "./dom.js";
-import { language, say } from "./words.js";
+import { language, noteWords, say } from "./words.js";
 
 /** A probability in percent; those next to 0 and 1 are not rounded to certainty. */
 export function percent(probability) {
@@ -59,6 +59,9 @@ export function range(low, high) {
   const rounded = [low, high].map((share) => Math.round(share * 100));
   return `${rounded[0]}–${rounded[1]}${language() === "de" ? "\u00a0%" : "%"}`;
 }
+
+/** How a label was understood, or that training had no ECGs of it; else empty. */
+export const remarkOf = (score) => noteWords(score.note) || (score.trained === false ? say("untrained") : "");
 
 /** What the marks on bars mean. */
 export function legend(info) {

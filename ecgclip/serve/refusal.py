@@ -1,0 +1,49 @@
+"""The one way to refuse a request, and how an error is answered."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+RETRY_S = 2  # when to try again, s
+LONGEST = 500  # characters of an error
+
+
+class Refusal(HTTPException):
+    """A request that is answered with an error: its HTTP status, and one line."""
+
+    def __init__(self, status: int, text: str):
+        super().__init__(status, " ".join(text.split())[:LONGEST])
+
+    def __str__(self) -> str:
+        return self.detail
+
+
+class Answer(Response):
+    """JSON; NaN, which it does not have, becomes null."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """The text of an answer."""
+        try:
+            return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        except ValueError:
+            return self.render(_without_nan(content))
+
+
+def _without_nan(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: _without_nan(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_without_nan(value) for value in content]
+    return None if isinstance(content, float) and not abs(content) < float("inf") else content
+
+
+def failure(status: int, text: str) -> Response:
+    """An error as it is answered: one line."""
+    headers = {"Retry-After": str(RETRY_S)} if status == 503 else None
+    return Answer({"error": " ".join(text.split())[:LONGEST]}, status, headers)
