@@ -105,7 +105,8 @@ def read_record(record: str, reading: Mapping[str, Any], rate: int, with_signal:
         notes = tuple(without_folder(note, folder) for note in ecg.notes)
         return examined(replace(ecg, source=None, notes=notes), name.removesuffix(".hea"), rate, with_signal)
     except EcgclipError as error:
-        return Opened(name, error=without_folder(str(error), folder))
+        hint = f"; the signals of a WFDB record need {name[:-4]}.hea" if name.endswith(".dat") else ""
+        return Opened(name, error=without_folder(str(error), folder) + hint)
     except MemoryError:
         return Opened(name, error=f"{name}: {NO_MEMORY}")
     except Exception as error:  # a bug that a strange file meets

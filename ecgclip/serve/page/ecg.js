@@ -28,9 +28,10 @@ export class EcgView {
     this.ecg = null; // the one on screen
     this.opened = null; // what /api/open said of it
     this.address = ""; // what the address named when it was opened
-    this.records = []; // several that came in together
+    this.records = []; // that came in together
+    this.reading = {}; // what was given by hand for them
     this.turn = 0; // of opening: a later one wins
-    this.intake = new Intake(info, (records) => this.#take(records));
+    this.intake = new Intake(info, (records, reading) => this.#take(records, reading));
     this.labels = new Labels(() => this.answers.ask());
     this.light = new Light((shades, title) => this.paper?.shade(shades, title));
     this.answers = new Answers(info, this.labels, this.light);
@@ -59,14 +60,14 @@ export class EcgView {
     this.answers.setLanguage();
   }
 
-  #take(records) {
-    this.records = records;
+  #take(records, reading) {
+    Object.assign(this, { records, reading });
     this.#recordList(0);
     this.#openRecord(0);
   }
 
   #openRecord(i) {
-    this.#open(new Ecg({ files: this.records[i].files }, this.intake.reading), { address: "files", at: i });
+    this.#open(new Ecg({ files: this.records[i].files }, this.reading), { address: "files", at: i });
   }
 
   async #open(ecg, { address, start = 0, at = null }) {
@@ -97,6 +98,7 @@ export class EcgView {
     const opened = this.opened;
     byId("opened").hidden = false;
     this.#showIntake(false);
+    this.intake.forgetReading();
     this.#render();
     this.#makePaper();
     this.paper.open(opened);
@@ -115,7 +117,7 @@ export class EcgView {
     byId("record-name").textContent = this.opened.record;
     byId("patient").textContent = patientLine(this.opened);
     fill(byId("vitals"), vitals(this.opened.measured));
-    fill(byId("facts"), factsParts(this.opened));
+    fill(byId("facts"), factsParts(this.opened, this.ecg.reading));
   }
 
   #showIntake(shown) {

@@ -57,9 +57,17 @@ export function vitals(measured) {
   );
 }
 
-/** All else: every measurement, ST by lead, quality, what was assumed. */
-export function factsParts(opened) {
-  return [make("h3", {}, say("measurements")), make("div", { class: "tables" }, tables(opened)), notes(opened)];
+/**
+ * All else: every measurement, ST by lead, quality, what was assumed.
+ * @param {Object} opened  answer of /api/open
+ * @param {Object} reading  what was given by hand
+ */
+export function factsParts(opened, reading) {
+  return [
+    make("h3", {}, say("measurements")),
+    make("div", { class: "tables" }, tables(opened)),
+    notes(opened, reading),
+  ];
 }
 
 function tables(opened) {
@@ -102,10 +110,12 @@ function rangedTable(caption, first, rows) {
   return make("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": caption }, table);
 }
 
-function notes(opened) {
+function notes(opened, reading) {
+  const given = Object.values(reading).filter(Boolean).join(", ");
   const used =
     opened.used_s < opened.seconds - 0.05 && say("used", opened.used_s.toFixed(1), opened.seconds.toFixed(1));
   const items = [
+    given && say("byHand", given),
     used,
     listOf("masked", opened.masked),
     listOf("derived", opened.derived),

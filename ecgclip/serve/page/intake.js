@@ -6,7 +6,8 @@ import { capital, pick, say } from "./words.js";
 export class Intake {
   /**
    * @param {Object} info  answer of /api/info
-   * @param {function({name: string, files: File[]}[]): void} onrecords  called with the records of what was given
+   * @param {function({name: string, files: File[]}[], Object): void} onrecords  called with the records of what was
+   *   given, and with what was given by hand: sampling_rate, unit, leads
    */
   constructor(info, onrecords) {
     this.info = info;
@@ -17,16 +18,20 @@ export class Intake {
       this.#take([...input.files]);
       input.value = ""; // the same file again is a change, too
     });
-    byId("read-again").addEventListener("click", () => this.onrecords(this.records));
+    byId("read-again").addEventListener("click", () => this.onrecords(this.records, this.#reading()));
     this.#listenForDrops();
     this.render();
   }
 
-  /** Sampling rate, unit and leads, where a person gave them. */
-  get reading() {
-    const leads = byId("reading-leads").value.trim();
+  #reading() {
     const rate = byId("reading-rate").value.trim().replace(",", ".");
-    return { sampling_rate: rate, unit: byId("reading-unit").value, leads };
+    return { sampling_rate: rate, unit: byId("reading-unit").value, leads: byId("reading-leads").value.trim() };
+  }
+
+  /** What was given by hand was for the files that are open now, and must not overrule the next ones. */
+  forgetReading() {
+    for (const field of ["reading-rate", "reading-unit", "reading-leads"]) byId(field).value = "";
+    byId("reading").open = false;
   }
 
   /** Show what went wrong; where the file lacks something that a person can give, the fields for it. */
@@ -81,7 +86,7 @@ export class Intake {
     if (alone) return this.fail(say("needsSignal", alone.files[0].name));
     this.records = records;
     byId("read-again").hidden = false;
-    this.onrecords(records);
+    this.onrecords(records, this.#reading());
   }
 }
 

@@ -79,6 +79,7 @@ const WORDS = {
   stCaption: ["ST level at J + 60 ms by lead, mV", "ST-Höhe bei J + 60 ms nach Ableitung, mV"],
   quality: ["Quality of the signal", "Qualität des Signals"],
   assumed: ["What was assumed", "Was angenommen wurde"],
+  byHand: ["Given by hand: {0}", "Von Hand angegeben: {0}"],
   nothingAssumed: ["Nothing was assumed.", "Nichts wurde angenommen."],
   used: ["Analysed: {0} of {1} s", "Ausgewertet: {0} von {1} s"],
   masked: ["Not usable in all of it", "Nicht durchweg brauchbar"],
@@ -230,6 +231,7 @@ const NOTES = [
   ["trained on simulated ECGs alone", "nur mit simulierten EKGs trainiert"],
   ["nearest in the knowledge base", "am nächsten in der Wissensbasis"],
   ["(cosine ", "(Kosinus "],
+  ["by what is measured alone", "allein nach dem, was gemessen wurde"],
   ["read as", "gelesen als"],
   ["denied", "verneint"],
 ];
