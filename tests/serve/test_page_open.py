@@ -1,4 +1,4 @@
-"""How an ECG comes onto the page: files of each kind, several at once, examples; and what is said of those that fail."""
+"""How an ECG comes onto the page: files of each kind, several at once, examples; and what is said where one fails."""
 
 from pathlib import Path
 

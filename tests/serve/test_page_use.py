@@ -69,7 +69,8 @@ def too_wide(page):
     """What sticks out to the right of the window without a scroll bar of its own."""
     return page.evaluate(
         """() => document.documentElement.scrollWidth <= innerWidth ? [] :
-             [...document.querySelectorAll("body *")].filter((each) => each.getBoundingClientRect().right > innerWidth + 1)
+             [...document.querySelectorAll("body *")]
+               .filter((each) => each.getBoundingClientRect().right > innerWidth + 1)
                .map((each) => each.outerHTML.slice(0, 100)).slice(0, 5)"""
     )
 
@@ -148,7 +149,8 @@ def test_phone(page):
     assert [box["y"] for box in boxes] == sorted(box["y"] for box in boxes)  # one column
     assert all(box["width"] <= 360 for box in boxes)
     small = page.evaluate(
-        """() => [...document.querySelectorAll("button, select, input, #views a")].filter((each) => each.checkVisibility())
+        """() => [...document.querySelectorAll("button, select, input, #views a")]
+             .filter((each) => each.checkVisibility())
              .map((each) => [each.outerHTML.slice(0, 80), each.getBoundingClientRect()])
              .filter(([, box]) => box.width && (box.height < 24 || box.width < 24)).map(([html]) => html)"""
     )
