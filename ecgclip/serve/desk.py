@@ -90,10 +90,10 @@ class Desk:
         self.held = Held(limits.held_mb * MB)
         self.workers = Workers(limits)
         self._turns = asyncio.Semaphore(limits.at_work)
-        self._waiting = 0
+        self._waiting = self._working = 0
         self._prompts: dict[tuple[tuple[str, ...] | None, bool], list[Prompt]] = {}
         self._words = Lane[Callable[[], Any], Any]("words", calls)
-        self._short = Lane[_Question, tuple[Embedding, Result]]("short recordings", self._score, BATCH)
+        self._short = Lane[_Question, tuple[Embedding, Result]]("short recordings", self._score, BATCH, self._at_work)
         self._evidence = Lane[Callable[[], Any], Any]("evidence", calls)
         self._long = Lane[Callable[[], Any], Any]("long recordings", calls)
         self._search = Lane[Callable[[], Any], Any]("search", calls)
@@ -110,10 +110,16 @@ class Desk:
             await self._turns.acquire()
         finally:
             self._waiting -= 1
+        self._working += 1
         try:
             yield
         finally:
+            self._working -= 1
             self._turns.release()
+
+    def _at_work(self) -> int:
+        """How many requests are at work."""
+        return self._working
 
     # --- opening ------------------------------------------------------------------------------------------------------
 
@@ -134,6 +140,8 @@ class Desk:
             return [_case(opened, file)]
         async with folder_of(named.files) as folder:
             several = await self.workers.run(read_folder, folder, named.reading, rate, self.limits.records, with_signal)
+        if not several:
+            raise Refusal(422, "no ECG in these files")
         return [_case(each) for each in several]
 
     async def one(self, named: Named) -> Case:

@@ -6,8 +6,10 @@ Each function returns what can be sent to the server: an ECG without its path, a
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import signal
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
 from typing import Any
 
 from ecgclip.ecg import ECG, EcgclipError
@@ -34,7 +36,33 @@ class Opened:
     error: str = ""
 
 
-def set_limits(memory_mb: int) -> None:
+def work(pipe: Connection, memory_mb: int) -> None:
+    """What a worker process does: one job after the other, until the server is gone.
+
+    A job is a function with its arguments. What is sent back is (0, result), or the HTTP status and a line of text.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends this process
+    _limit_memory(memory_mb)
+    while True:
+        try:
+            job, args = pipe.recv()
+        except EOFError:
+            return
+        pipe.send(_answer(job, args))
+
+
+def _answer(job: Callable[..., Any], args: tuple) -> tuple[int, Any]:
+    try:
+        return 0, job(*args)
+    except EcgclipError as error:
+        return 400, str(error)
+    except MemoryError:
+        return 422, NO_MEMORY
+    except Exception as error:  # a bug that a strange file meets
+        return 422, f"cannot be used (unexpected {type(error).__name__})"
+
+
+def _limit_memory(memory_mb: int) -> None:
     """Limit the memory of this process, where the system can, and let it write no core dump."""
     try:
         import resource
@@ -75,14 +103,23 @@ def _records(folder: str) -> list[str]:
     """The records of a folder; what is no ECG is one, too, so that reading it says why."""
     files = sorted(os.path.join(folder, name) for name in os.listdir(folder))
     headers = [file for file in files if file.endswith(".hea")]
-    found: set[str] = set(survey(folder).records if headers else ())
+    found = set(_records_in(folder)) if headers else set()
+    if folder in found:  # a header is damaged
+        found = set(headers)
     taken = {file for header in headers for file in _files_of(header)}
     stems = {os.path.splitext(header)[0] for header in headers}
     for file in files:
         beside = os.path.splitext(file)[0] in stems and not _has_format(file)  # such as annotations
         if file not in taken and not beside:
-            found.update(survey(file).records)
+            found.update(_records_in(file))
     return sorted(found)
+
+
+def _records_in(file: str) -> list[str]:
+    try:
+        return survey(file).records
+    except EcgclipError:  # which reading says again
+        return [file]
 
 
 def _files_of(header: str) -> list[str]:

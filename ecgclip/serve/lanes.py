@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
 from ecgclip.model.pipeline import together
 
+PATIENCE = 0.03  # s
 T = TypeVar("T")
 U = TypeVar("U")
 
@@ -26,10 +28,19 @@ class Lane(Generic[T, U]):
         Items → what each gives, in order; called in the thread. Where it raises, the items are tried one by one.
     most
         Items at once.
+    expected
+        How many items may come soon, those that wait among them: the lane waits `PATIENCE` for them, as items cost
+        less together.
     """
 
-    def __init__(self, name: str, work: Callable[[Sequence[T]], Sequence[U]], most: int = 1):
-        self._work, self._most = work, most
+    def __init__(
+        self,
+        name: str,
+        work: Callable[[Sequence[T]], Sequence[U]],
+        most: int = 1,
+        expected: Callable[[], int] = lambda: 1,
+    ):
+        self._work, self._most, self._expected = work, most, expected
         self._waiting: queue.SimpleQueue[tuple[T, Future[U]]] = queue.SimpleQueue()
         # a daemon: a server that is stopped does not wait for a long recording
         threading.Thread(target=self._run, name=name, daemon=True).start()
@@ -42,9 +53,7 @@ class Lane(Generic[T, U]):
 
     def _run(self) -> None:
         while True:
-            taken = [self._waiting.get()]
-            while len(taken) < self._most and not self._waiting.empty():
-                taken.append(self._waiting.get())
+            taken = self._taken()
             asked = [(item, future) for item, future in taken if future.set_running_or_notify_cancel()]
             answers = together(self._work, [item for item, _ in asked])
             for (_, future), answer in zip(asked, answers, strict=True):
@@ -53,6 +62,17 @@ class Lane(Generic[T, U]):
                 else:
                     future.set_result(answer)
             del taken, asked, answers  # what was done is not kept until the next one comes
+
+    def _taken(self) -> list[tuple[T, Future[U]]]:
+        """The next items, one at the least."""
+        taken = [self._waiting.get()]
+        until = time.monotonic() + PATIENCE
+        while len(taken) < min(self._most, self._expected()):
+            try:
+                taken.append(self._waiting.get(timeout=max(0.0, until - time.monotonic())))
+            except queue.Empty:
+                break
+        return taken
 
 
 def calls(jobs: Sequence[Callable[[], Any]]) -> list[Any]:

@@ -54,4 +54,4 @@ class Limits:
     @property
     def at_work(self) -> int:
         """Requests that are worked on at once."""
-        return max(8, 4 * self.workers)
+        return max(16, 4 * self.workers)

@@ -2,12 +2,13 @@
 
 import asyncio
 import os
+import signal
 import time
 
 import numpy as np
 import pytest
 
-pytest.importorskip("pebble")
+pytest.importorskip("starlette")
 
 from ecgclip.measure import examine  # noqa: E402
 from ecgclip.serve.held import Case, Held  # noqa: E402
@@ -50,6 +51,13 @@ def test_a_process_that_breaks_down_is_replaced(workers):
     assert refused(workers, os.abort)[0] == 422
 
 
+def test_a_process_that_is_killed_while_it_waits_is_replaced(workers):
+    for _ in range(3):
+        os.kill(asyncio.run(workers.run(os.getpid)), signal.SIGKILL)
+        time.sleep(0.1)
+    assert asyncio.run(workers.run(len, "next")) == 4
+
+
 def test_an_unexpected_error_of_a_job_tells_no_path(workers):
     status, text = refused(workers, os.stat, "/etc/nothing/here")
     assert (status, text) == (422, "cannot be used (unexpected FileNotFoundError)")
@@ -67,7 +75,7 @@ def test_a_lane_takes_what_waits_together_and_one_bug_loses_no_other():
         return [10 / item for item in items]
 
     async def ask_all():
-        lane = Lane("test", work, 4)
+        lane = Lane("test", work, 4, lambda: 4)
         return await asyncio.gather(*(lane.ask(item) for item in (1, 2, 0, 5)), return_exceptions=True)
 
     one, two, none, five = asyncio.run(ask_all())
