@@ -37,7 +37,7 @@ class Tab:
         self.errors, self.hosts, self.refusals = [], set(), set()
         self.context = browser.new_context(viewport={"width": 1400, "height": 900}, locale="en-US")
         self.page = self.context.new_page()
-        self.page.set_default_timeout(10_000)
+        self.page.set_default_timeout(30_000)  # of a machine with other work
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("console", self._told)
         self.page.on("response", self._answered)

@@ -30,7 +30,7 @@ class Server:
 def visit(page, address, hash=""):
     """Load the page with an address after #, and wait until it can be used."""
     page.goto(f"{address}/{hash}")
-    page.wait_for_function("document.querySelector('#example-list a')")
+    page.wait_for_selector("#example-list a", state="attached")
 
 
 def example(page, name):

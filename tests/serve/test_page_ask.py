@@ -131,7 +131,7 @@ def test_criterion_lights_up_its_leads(af):
     criterion = row.locator("button.criterion").first
     criterion.focus()
     af.keyboard.press("Enter")
-    af.wait_for_function("document.querySelector('button.criterion[aria-pressed=true]')")
+    af.wait_for_selector("button.criterion[aria-pressed=true]")
     lit = lambda: set(af.eval_on_selector_all("#paper .shade", "all => all.map((each) => each.dataset.lead)"))
     assert lit() == {"II", "III", "aVF"}
     assert criterion.inner_text() in af.inner_text(".paper-shaded")

@@ -106,16 +106,14 @@ def test_long_record_is_walked_through(page):
     line = page.locator("#timeline [role=slider]")
     line.wait_for()
     assert "5:00 min" in page.inner_text("#patient")
-    page.wait_for_function("document.querySelector('#findings').textContent.includes('trial fibrillation')")
+    page.wait_for_selector("#findings:has-text('trial fibrillation')")
     assert int(line.get_attribute("aria-valuemax")) == 29
     line.focus()
     page.keyboard.press("PageDown")
     page.keyboard.press("PageDown")
     for _ in range(5):
         page.keyboard.press("ArrowLeft")
-    caption = lambda text: page.wait_for_function(
-        "text => document.querySelector('.paper-caption').textContent.includes(text)", arg=text
-    )
+    caption = lambda text: page.wait_for_selector(f".paper-caption:has-text('{text}')")
     caption("2:30")  # the paper is where the timeline is: within the paroxysm
     assert re.search(r"trial fibrillation 9\d %", line.get_attribute("aria-valuetext"))
     box = line.bounding_box()
@@ -130,7 +128,7 @@ def test_long_record_is_walked_through(page):
 def test_record_that_is_opened_at_a_time(page, server):
     visit(page, server.address, "#/ecg/example/paroxysm/150")
     wait_opened(page, "paroxysm")
-    page.wait_for_function("document.querySelector('.paper-caption').textContent.includes('2:30')")
+    page.wait_for_selector(".paper-caption:has-text('2:30')")
 
 
 def test_knowledge_base_is_browsed(page):

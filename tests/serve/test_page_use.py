@@ -112,7 +112,7 @@ def test_from_load_to_the_answer_by_keyboard_alone(page):
     tab_to(lambda focus: focus["text"] == "ECG paper")
     press("ArrowDown")
     press("c")
-    page.wait_for_function("document.querySelector('.paper-said').textContent.includes('Calipers on lead')")
+    page.wait_for_selector(".paper-said:has-text('Calipers on lead')")
     press("Escape")
     tab_to(lambda focus: focus["id"] == "label-input")
     page.keyboard.type("inf stemi")
