@@ -65,7 +65,7 @@ def running(*options: str) -> Iterator[tuple[str, int, subprocess.Popen]]:
 def memory_mb(pid: int) -> float:
     """The resident memory of a process and all below it, without what they share."""
     table = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
-    parents = dict(map(int, line.split()) for line in table.splitlines())
+    parents = {int(child): int(parent) for child, parent in map(str.split, table.splitlines())}
     family = {pid}
     while more := {child for child, parent in parents.items() if parent in family} - family:
         family |= more
@@ -115,7 +115,9 @@ def bodies() -> list[bytes]:
 def load(host: str, port: int, requests: int, clients: int, asked: list[bytes]) -> tuple[float, list[float], Counter]:
     """Send requests by so many clients: seconds in all, those of each request, and the answers by status."""
     numbers = iter(range(requests))
-    turn, times, statuses = threading.Lock(), [], Counter()
+    turn = threading.Lock()
+    times: list[float] = []
+    statuses: Counter[str] = Counter()
 
     def client() -> None:
         connection = http.client.HTTPConnection(host, port, timeout=60)
@@ -203,8 +205,10 @@ def damaged(content: bytes, rng: random.Random) -> bytes:
 
 NAMES = ("../../etc/passwd", "/etc/passwd", "a\\..\\b.hea", "x" * 400, "\x7f;.edf", "-", "#1", "*", "é\udcff.csv", "")
 VALUES = ("nan", "-1", "1e999", "x" * 3000, "\0", "' OR 1=1 --", "[]", "true", "٣", "../../x", '"', "ecg\r\nx: y")
-FIELDS = ("sampling_rate", "unit", "leads", "labels", "top", "softmax", "explain", "start", "seconds", "k", "where")
-FIELDS += ("threshold", "language", "label", "layout", "speed", "gain", "show", "format", "record", "ecg", "example")
+FIELDS = (
+    *("sampling_rate", "unit", "leads", "labels", "top", "softmax", "explain", "start", "seconds", "k", "where"),
+    *("threshold", "language", "label", "layout", "speed", "gain", "show", "format", "record", "ecg", "example"),
+)
 
 
 def damaged_file(host: str, port: int, rng: random.Random, files: list[tuple[str, bytes]]) -> Answer:
@@ -238,9 +242,8 @@ def strange_address(host: str, port: int, rng: random.Random, files: list[tuple[
         "//",
     )
     path = rng.choice((*paths, f"/api/kb/{'x' * 5000}", "/?token=x", "/api/kb/%00", "/%ff%fe"))
-    return _raw(
-        host, port, f"{rng.choice(('GET', 'POST', 'PUT', 'FOO'))} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
-    )
+    method = rng.choice(("GET", "POST", "PUT", "FOO"))
+    return _raw(host, port, f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
 
 
 def broken_head(host: str, port: int, rng: random.Random, files: list[tuple[str, bytes]]) -> Answer:
@@ -282,7 +285,6 @@ def _raw(host: str, port: int, sent: bytes, wait: float = 20) -> Answer:
     with socket.create_connection((host, port), timeout=wait) as connection:
         try:
             connection.sendall(sent)
-            connection.shutdown(socket.SHUT_WR) if wait < 60 else None
             while part := connection.recv(1 << 16):
                 answer += part
         except ConnectionError:

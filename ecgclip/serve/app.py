@@ -110,7 +110,8 @@ def _add_errors(app: FastAPI) -> None:
         return failure(error.status_code, str(error.detail))
 
     async def unexpected(request: Request, error: Exception) -> Response:
-        print(f"error: {request.url.path}: unexpected {type(error).__name__}: {error}", file=sys.stderr)
+        said = " ".join(str(error).split())[:300]
+        print(f"error: {request.url.path}: unexpected {type(error).__name__}: {said}", file=sys.stderr)
         return failure(500, f"unexpected {type(error).__name__}")
 
     app.add_exception_handler(EcgclipError, misused)

@@ -250,16 +250,16 @@ def protocol_of(limits: Limits) -> type[H11Protocol]:
                 self._due = None
 
         def _too_slow(self) -> None:
-            if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE) and not self.transport.is_closing():
-                self._refuse(408, f"the headers took more than {limits.header_s:g} s to arrive")
-            else:
-                self.transport.abort()
+            self._refuse(408, f"the headers took more than {limits.header_s:g} s to arrive")
 
         def _drop_unread(self, cycle: Any) -> None:
             if self.cycle is cycle and self.transport.get_write_buffer_size():
                 self.transport.abort()
 
         def _refuse(self, status: int, text: str) -> None:
+            if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE) or self.transport.is_closing():
+                self.transport.abort()  # another answer has begun
+                return
             response = failure(status, text)
             response.headers.update(HEADERS | {"Connection": "close"})
             start = h11.Response(status_code=status, headers=response.raw_headers)

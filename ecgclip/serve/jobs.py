@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
@@ -42,6 +43,7 @@ def work(pipe: Connection, memory_mb: int) -> None:
     A job is a function with its arguments. What is sent back is (0, result), or the HTTP status and a line of text.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends this process
+    warnings.simplefilter("ignore")  # what was assumed is a note of the answer
     _limit_memory(memory_mb)
     while True:
         try:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import os
 import secrets
 import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ecgclip.blas import one_blas_thread
 from ecgclip.ecg import EcgclipError
 from ecgclip.serve.limits import Limits
 
@@ -54,6 +56,7 @@ def serve(
         The extra `serve` is missing, or the address cannot be used.
     """
     try:
+        import torch
         import uvicorn
 
         from ecgclip.serve.app import make_app
@@ -65,9 +68,12 @@ def serve(
     with _listening(host, port) as listener:
         desk = Desk(model, index, limits, knowledge_base)
         guard = Guard(make_app(desk), limits, frozenset() if token else frozenset({host, *LOCAL}), token)
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) - limits.workers))  # the worker processes have the others
+        logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # a damaged form is answered, not logged
         try:
             started(address(host, listener.getsockname()[1], token))
-            uvicorn.Server(config_of(guard, limits)).run([listener])
+            with one_blas_thread():
+                uvicorn.Server(config_of(guard, limits)).run([listener])
         finally:
             desk.workers.stop()
 

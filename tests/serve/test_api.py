@@ -2,6 +2,8 @@
 
 import base64
 import json
+import shlex
+import shutil
 import subprocess
 import sys
 
@@ -269,3 +271,16 @@ def test_unknown_addresses_and_methods(server):
         assert (answer.status_code, list(answer.json())) == (status, ["error"])
     assert server.client.get("/static/../../../pyproject.toml").status_code == 404
     assert server.client.get("/static/%2e%2e/app.py").status_code == 404
+
+
+def test_the_examples_of_the_documentation_run(server, tmp_path):
+    if not shutil.which("curl"):
+        pytest.skip("no curl")
+    text = (ROOT / "docs" / "serve.md").read_text()
+    lines = [line for line in text.splitlines() if line.startswith("curl ")]
+    assert len(lines) > 10
+    for line in lines:
+        line = line.replace("http://127.0.0.1:8000/", server.address).replace("-o ", f"-o {tmp_path}/")
+        done = subprocess.run([*shlex.split(line), "--fail-with-body"], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, (line, done.stdout)
+    assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
