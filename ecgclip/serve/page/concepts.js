@@ -55,7 +55,9 @@ export function complete(text, most = 8) {
     });
     if (best) found.push({ id: concept.id, name: nameOf(concept.id), by, best });
   }
-  found.sort((a, b) => b.best - a.best || a.name.length - b.name.length || a.name.localeCompare(b.name));
+  const alias = (row) => Number(fold(row.by) !== fold(row.name));
+  const order = (a, b) => b.best - a.best || alias(a) - alias(b) || a.name.length - b.name.length;
+  found.sort((a, b) => order(a, b) || a.name.localeCompare(b.name));
   const sure = found.filter((row) => row.best > SLIP);
   return (sure.length ? sure : found)
     .slice(0, most)

@@ -43,7 +43,7 @@ export class Differential {
     this.concept = null;
     this.place.hidden = true;
     fill(this.place);
-    if (this.opener?.isConnected) this.opener.focus();
+    if (this.opener) (this.opener.isConnected ? this.opener : byId("label-input")).focus(); // its row is new by now
     this.opener = null;
   }
 
