@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from typing import Any
+from collections.abc import Awaitable
+from typing import Any, TypeVar
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+BUSY = "too many requests at once: try again in a moment"
+T = TypeVar("T")
 RETRY_S = 2  # when to try again, s
 LONGEST = 500  # characters of an error
 
@@ -30,9 +34,18 @@ class Answer(Response):
     def render(self, content: Any) -> bytes:
         """The text of an answer."""
         try:
-            return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+            text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         except ValueError:
-            return self.render(_without_nan(content))
+            text = json.dumps(_without_nan(content), ensure_ascii=False, separators=(",", ":"))
+        return text.encode(errors="replace")
+
+
+async def in_time(answer: Awaitable[T], seconds: float) -> T:
+    """What is awaited. Raises Refusal if that takes longer, as others are before it."""
+    try:
+        return await asyncio.wait_for(answer, seconds)
+    except (TimeoutError, asyncio.TimeoutError):
+        raise Refusal(503, BUSY) from None
 
 
 def _without_nan(content: Any) -> Any:
