@@ -28,7 +28,7 @@ from ecgclip.serve.held import Case, Held, signal_of
 from ecgclip.serve.jobs import Opened, draw_plot, draw_report, draw_sheets, read_example, read_folder, read_record
 from ecgclip.serve.lanes import Lane, calls
 from ecgclip.serve.limits import MB, Limits
-from ecgclip.serve.refusal import Refusal
+from ecgclip.serve.refusal import BUSY, Refusal, in_time
 from ecgclip.serve.uploads import Upload, folder_of
 from ecgclip.serve.workers import Workers
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 BATCH = 32  # requests that are encoded together
 LONG = 32  # windows from which on a recording has a thread beside the others
 NO_PICTURE = '<svg width="1pt" height="1pt"/>'  # in the HTML that a PDF is made of
-KEPT_PROMPTS = 256  # lists of labels
+KEPT_PROMPTS = 64  # lists of labels
 T = TypeVar("T")
 Json = dict[str, Any]
 
@@ -102,20 +102,26 @@ class Desk:
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """Wait until fewer than `limits.at_work` others are at work. Raises Refusal if too many wait already."""
-        if self._waiting >= self.limits.waiting:
-            raise Refusal(503, "too many requests at once: try again in a moment")
-        self._waiting += 1
-        try:
+        """Wait until fewer than `limits.at_work` others are at work. Raises Refusal if too many wait, or too long."""
+        if self._turns.locked():
+            await self._wait()
+        else:
             await self._turns.acquire()
-        finally:
-            self._waiting -= 1
         self._working += 1
         try:
             yield
         finally:
             self._working -= 1
             self._turns.release()
+
+    async def _wait(self) -> None:
+        if self._waiting >= self.limits.waiting:
+            raise Refusal(503, BUSY)
+        self._waiting += 1
+        try:
+            await in_time(self._turns.acquire(), self.limits.patience_s)
+        finally:
+            self._waiting -= 1
 
     def _at_work(self) -> int:
         """How many requests are at work."""
@@ -166,7 +172,10 @@ class Desk:
 
     async def _searched(self, question: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """What the index answers."""
-        return await self._search.ask(partial(question, *args, **kwargs))
+        return await self._asked(self._search, partial(question, *args, **kwargs))
+
+    async def _asked(self, lane: Lane[Any, Any], item: Any) -> Any:
+        return await in_time(lane.ask(item), self.limits.patience_s)
 
     # --- the model ----------------------------------------------------------------------------------------------------
 
@@ -174,7 +183,7 @@ class Desk:
         """The prompts of labels; those asked for lately are kept."""
         key = (None if labels is None else tuple(labels)), enrich
         if key not in self._prompts:
-            made = await self._words.ask(partial(self.model.prompts, labels, enrich=enrich))
+            made = await self._asked(self._words, partial(self.model.prompts, labels, enrich=enrich))
             while len(self._prompts) >= KEPT_PROMPTS:
                 del self._prompts[next(iter(self._prompts))]
             self._prompts[key] = made
@@ -185,16 +194,16 @@ class Desk:
         question = _Question(case, prompts, softmax)
         try:
             if _is_short(case):
-                return await self._short.ask(question)
-            return (await self._long.ask(partial(self._score, [question])))[0]
-        except EcgclipError:
+                return await self._asked(self._short, question)
+            return (await self._asked(self._long, partial(self._score, [question])))[0]
+        except (EcgclipError, Refusal):
             raise
         except Exception as error:
             raise Refusal(422, f"{case.name}: cannot be scored (unexpected {type(error).__name__})") from error
 
     async def _said(self, case: Case, say: Callable[[], T]) -> T:
         """What is said of a case by its scores."""
-        return await (self._evidence if _is_short(case) else self._long).ask(say)
+        return await self._asked(self._evidence if _is_short(case) else self._long, say)
 
     def _score(self, questions: Sequence[_Question]) -> list[tuple[Embedding, Result]]:
         """Encode all that were not yet, and score those that are asked for the same together."""
@@ -231,12 +240,14 @@ class Desk:
         prompts = await self.prompts(chosen, enrich)
         top = top or (TOP if chosen is None else None)
         classifier = Classifier(self.model, prompts, top, chosen is None, explain, self.archive)
+        one_by_one = asyncio.Lock()  # the evidence of many records does not keep others waiting
 
         async def answer(case: Case) -> Json:
             scored = await self.scored(case, prompts, softmax)
             if not explain:
                 return classifier.answer(*scored).to_dict()
-            return (await self._said(case, partial(classifier.answer, *scored))).to_dict()
+            async with one_by_one:
+                return (await self._said(case, partial(classifier.answer, *scored))).to_dict()
 
         return await self._each(await self.cases(named), answer)
 
@@ -270,7 +281,7 @@ class Desk:
         chosen = self._labels(labels)
         prompts = await self.prompts(chosen)
         embedding, result = await self.scored(await self.one(named), prompts)
-        return answers.timeline(self.model, embedding, result, stated=chosen is None)
+        return await asyncio.to_thread(answers.timeline, self.model, embedding, result, chosen is None)
 
     async def search(self, named: Named, text: str | None, without: str | None, where: str | None, k: int) -> Json:
         """Records of the index for words, an ECG, or both; and how the words were understood."""
@@ -291,7 +302,7 @@ class Desk:
     async def report(self, named: Named, labels: str | None, language: str, ending: str) -> tuple[str, bytes]:
         """The name of an ECG, and the report on it, .html or .pdf."""
         reporter = Reporter(self.model, self._labels(labels) or (), language=language, index=self.archive)
-        prompts = await self._words.ask(lambda: reporter.prompts)
+        prompts = await self._asked(self._words, lambda: reporter.prompts)
         case = await self.one(named)
         ecg = signal_of(case)
         scored = await self.scored(case, prompts)

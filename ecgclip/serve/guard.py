@@ -18,7 +18,7 @@ from starlette.responses import RedirectResponse
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ecgclip.serve.limits import MB, Limits
-from ecgclip.serve.refusal import Refusal, failure
+from ecgclip.serve.refusal import BUSY, Refusal, failure
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
@@ -128,7 +128,7 @@ class Guard:
         if body.length > FLOOD * body.most:
             raise body.too_large()
         if self._received + body.most > RECEIVED_AT_ONCE * self._limits.max_mb * MB:
-            raise Refusal(503, "too many requests at once: try again in a moment")
+            raise Refusal(503, BUSY)
 
     def _secured(self, path: str, send: Send) -> Send:
         """Sends with the headers that keep a browser from doing what the page does not need."""

@@ -55,3 +55,8 @@ class Limits:
     def at_work(self) -> int:
         """Requests that are worked on at once."""
         return max(16, 4 * self.workers)
+
+    @property
+    def patience_s(self) -> float:
+        """Waiting for others, and being worked on, may take so long."""
+        return 2 * self.time_s

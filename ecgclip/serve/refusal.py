@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from typing import Any
+from collections.abc import Awaitable
+from typing import Any, TypeVar
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+BUSY = "too many requests at once: try again in a moment"
+T = TypeVar("T")
 RETRY_S = 2  # when to try again, s
 LONGEST = 500  # characters of an error
 
@@ -33,6 +37,14 @@ class Answer(Response):
             return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
         except ValueError:
             return self.render(_without_nan(content))
+
+
+async def in_time(answer: Awaitable[T], seconds: float) -> T:
+    """What is awaited. Raises Refusal if that takes longer, as others are before it."""
+    try:
+        return await asyncio.wait_for(answer, seconds)
+    except (TimeoutError, asyncio.TimeoutError):
+        raise Refusal(503, BUSY) from None
 
 
 def _without_nan(content: Any) -> Any:

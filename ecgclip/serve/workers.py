@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from ecgclip.serve.jobs import work
 from ecgclip.serve.limits import Limits
-from ecgclip.serve.refusal import Refusal
+from ecgclip.serve.refusal import Refusal, in_time
 
 JOBS = 1000  # of a process, before a new one takes its place: what a library leaks is given back
 T = TypeVar("T")
@@ -47,11 +47,11 @@ class Workers:
         Raises
         ------
         Refusal
-            It took too long or too much memory, its process ended, or it raised something.
+            It waited or took too long, took too much memory, its process ended, or it raised something.
         """
         future: Future[T] = Future()
         self._jobs.put((job, args, future))
-        return await asyncio.wrap_future(future)
+        return await in_time(asyncio.wrap_future(future), self._limits.patience_s)
 
     def stop(self) -> None:
         """End the processes at once."""

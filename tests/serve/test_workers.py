@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import pytest
 pytest.importorskip("starlette")
 
 from ecgclip.measure import examine  # noqa: E402
+from ecgclip.serve.desk import Desk  # noqa: E402
 from ecgclip.serve.held import Case, Held  # noqa: E402
 from ecgclip.serve.lanes import Lane  # noqa: E402
 from ecgclip.serve.limits import Limits  # noqa: E402
@@ -107,3 +109,28 @@ def test_ecgs_are_held_as_far_as_memory_allows(case):
 def test_an_ecg_that_is_too_large_is_not_held(case):
     assert Held(3 * case.nbytes).add(case) is None
     assert case.nbytes > case.ecg.signal.nbytes + np.asarray(case.examined.prepared.signal).nbytes
+
+
+# --- turns ------------------------------------------------------------------------------------------------------------
+
+
+def test_beyond_those_that_work_and_wait_requests_are_refused():
+    async def ask_many():
+        desk = Desk(SimpleNamespace(), None, Limits(workers=1, waiting=2, time_s=0.2))
+        free = asyncio.Event()
+
+        async def ask():
+            async with desk.turn():
+                await free.wait()
+
+        tasks = [asyncio.create_task(ask()) for _ in range(desk.limits.at_work + 3)]
+        await asyncio.sleep(0.05)
+        refused_at_once = [task for task in tasks if task.done()]
+        await asyncio.sleep(1)  # longer than those that wait have patience
+        refused = [task for task in tasks if task.done()]
+        free.set()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        desk.workers.stop()
+        return len(refused_at_once), [task.exception().status_code for task in refused]
+
+    assert asyncio.run(ask_many()) == (1, [503] * 3)
