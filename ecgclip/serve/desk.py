@@ -6,7 +6,8 @@ files, id, record of the index, example ──worker──▶ Case ──lane of
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -175,7 +176,21 @@ class Desk:
         return await self._asked(self._search, partial(question, *args, **kwargs))
 
     async def _asked(self, lane: Lane[Any, Any], item: Any) -> Any:
-        return await in_time(lane.ask(item), self.limits.patience_s)
+        return await self._answered(lane.ask(item))
+
+    async def _told(self, tell: Callable[..., T], *args: Any) -> T:
+        """What is told without the model, in a thread."""
+        return await self._answered(asyncio.to_thread(tell, *args))
+
+    async def _answered(self, answer: Awaitable[T]) -> T:
+        """An answer in time; a bug that a strange recording meets is no fault of the server's."""
+        try:
+            return await in_time(answer, self.limits.patience_s)
+        except (EcgclipError, Refusal):
+            raise
+        except Exception as error:
+            print(f"error: unexpected {type(error).__name__}: {' '.join(str(error).split())[:300]}", file=sys.stderr)
+            raise Refusal(422, f"cannot be answered (unexpected {type(error).__name__})") from error
 
     # --- the model ----------------------------------------------------------------------------------------------------
 
@@ -192,14 +207,9 @@ class Desk:
     async def scored(self, case: Case, prompts: Sequence[Prompt], softmax: bool = False) -> tuple[Embedding, Result]:
         """The embedding and the scores of a case."""
         question = _Question(case, prompts, softmax)
-        try:
-            if _is_short(case):
-                return await self._asked(self._short, question)
-            return (await self._asked(self._long, partial(self._score, [question])))[0]
-        except (EcgclipError, Refusal):
-            raise
-        except Exception as error:
-            raise Refusal(422, f"{case.name}: cannot be scored (unexpected {type(error).__name__})") from error
+        if _is_short(case):
+            return await self._asked(self._short, question)
+        return (await self._asked(self._long, partial(self._score, [question])))[0]
 
     async def _said(self, case: Case, say: Callable[[], T]) -> T:
         """What is said of a case by its scores."""
@@ -226,11 +236,11 @@ class Desk:
         """Hold an ECG; its signal, beats and measurements."""
         case = await self.one(named)
         key = named.ecg or self.held.add(case)
-        return {"ecg": key} | await asyncio.to_thread(answers.opened, case, start, seconds)
+        return {"ecg": key} | await self._told(answers.opened, case, start, seconds)
 
     async def signal(self, named: Named, start: float, seconds: float) -> Json:
         """A part of the signal with its beats."""
-        return await asyncio.to_thread(answers.part, await self.one(named), start, seconds)
+        return await self._told(answers.part, await self.one(named), start, seconds)
 
     async def classify(
         self, named: Named, labels: str | None, top: int | None, softmax: bool, explain: bool, enrich: bool
@@ -267,21 +277,21 @@ class Desk:
         """What was measured in each ECG."""
 
         async def answer(case: Case) -> Json:
-            return await asyncio.to_thread(answers.measurements, case)
+            return await self._told(answers.measurements, case)
 
         return await self._each(await self.cases(named), answer)
 
     async def places(self, named: Named, label: str, start: float, seconds: float) -> Json:
         """What a label and its criteria look at."""
         (prompt,) = await self.prompts([label])
-        return await asyncio.to_thread(answers.shades, await self.one(named), prompt, self.model.kb, start, seconds)
+        return await self._told(answers.shades, await self.one(named), prompt, self.model.kb, start, seconds)
 
     async def timeline(self, named: Named, labels: str | None) -> Json:
         """Scores by window."""
         chosen = self._labels(labels)
         prompts = await self.prompts(chosen)
         embedding, result = await self.scored(await self.one(named), prompts)
-        return await asyncio.to_thread(answers.timeline, self.model, embedding, result, chosen is None)
+        return await self._told(answers.timeline, self.model, embedding, result, chosen is None)
 
     async def search(self, named: Named, text: str | None, without: str | None, where: str | None, k: int) -> Json:
         """Records of the index for words, an ECG, or both; and how the words were understood."""
@@ -314,7 +324,7 @@ class Desk:
 
         html = await self._said(case, write)
         if ending == ".html":
-            return case.name, html.encode()
+            return case.name, html.encode(errors="replace")
         return case.name, await self.workers.run(draw_sheets, ecg, case.name, html)
 
     def _labels(self, labels: str | None) -> list[str] | None:

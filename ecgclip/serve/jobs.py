@@ -14,12 +14,15 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from ecgclip.ecg import ECG, EcgclipError
+from ecgclip.explain.answers import DEVICE
 from ecgclip.io.formats import format_by
 from ecgclip.io.read import read_ecg
 from ecgclip.io.records import record_files, survey
 from ecgclip.measure.examined import Examined, examine_many
 from ecgclip.serve.examples import simulate_example
 
+KEPT = ("age", "sex", *DEVICE)  # of what a file says
+ENTRIES, LETTERS = 100, 1000  # of it
 NO_MEMORY = "needs more memory than a request may take here: send a part of it"
 
 
@@ -141,8 +144,11 @@ def read_record(record: str, reading: Mapping[str, Any], rate: int, with_signal:
     folder, name = os.path.split(record)
     try:
         ecg = read_ecg(record, **reading)
-        notes = tuple(without_folder(note, folder) for note in ecg.notes)
-        return examined(replace(ecg, source=None, notes=notes), name.removesuffix(".hea"), rate, with_signal)
+        notes = tuple(without_folder(note, folder) for note in ecg.notes[:ENTRIES])
+        metadata = _short({key: value for key, value in ecg.metadata.items() if key in KEPT})
+        return examined(
+            replace(ecg, source=None, notes=notes, metadata=metadata), name.removesuffix(".hea"), rate, with_signal
+        )
     except EcgclipError as error:
         hint = f"; the signals of a WFDB record need {name[:-4]}.hea" if name.endswith(".dat") else ""
         return Opened(name, error=without_folder(str(error), folder) + hint)
@@ -150,6 +156,15 @@ def read_record(record: str, reading: Mapping[str, Any], rate: int, with_signal:
         return Opened(name, error=f"{name}: {NO_MEMORY}")
     except Exception as error:  # a bug that a strange file meets
         return Opened(name, error=f"{name}: cannot be read (unexpected {type(error).__name__})")
+
+
+def _short(said: Any) -> Any:
+    """What a file says, of a length that a person may have written."""
+    if isinstance(said, dict):
+        return {key: _short(value) for key, value in list(said.items())[:ENTRIES]}
+    if isinstance(said, list | tuple):
+        return [_short(each) for each in said[:ENTRIES]]
+    return said[:LETTERS] if isinstance(said, str) else said
 
 
 def examined(ecg: ECG, name: str, rate: int, with_signal: bool) -> Opened:

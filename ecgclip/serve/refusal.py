@@ -34,9 +34,10 @@ class Answer(Response):
     def render(self, content: Any) -> bytes:
         """The text of an answer."""
         try:
-            return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+            text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         except ValueError:
-            return self.render(_without_nan(content))
+            text = json.dumps(_without_nan(content), ensure_ascii=False, separators=(",", ":"))
+        return text.encode(errors="replace")
 
 
 async def in_time(answer: Awaitable[T], seconds: float) -> T:
