@@ -5,7 +5,7 @@ import { nameOf } from "./concepts.js";
 import { Differential } from "./differential.js";
 import { announce, byId, english, fill, make, showError } from "./dom.js";
 import { evidence } from "./evidence.js";
-import { bar, legend, percent, reliabilityOf, remarkOf } from "./score.js";
+import { bar, legend, percent, remarkOf } from "./score.js";
 import { capital, language, say } from "./words.js";
 
 export class Answers {
@@ -178,7 +178,7 @@ export class Answers {
     });
     if (this.unfolded.has(key)) unfold(true);
     const row = make("li", { class: "score", "data-concept": score.concept ?? "" }, make("h4", {}, button));
-    row.append(bar(score, this.info, reliabilityOf(score, this.info)), ...this.#remarks(score), panel);
+    row.append(bar(score, this.info), ...this.#remarks(score), panel);
     return row;
   }
 

@@ -3,7 +3,7 @@
 import { nameOf, wholeConcept } from "./concepts.js";
 import { announce, bringIntoSight, byId, english, fill, make } from "./dom.js";
 import { SIGNS } from "./facts.js";
-import { bar, percent, reliabilityOf, remarkOf } from "./score.js";
+import { bar, percent, remarkOf } from "./score.js";
 import { answerName, capital, say } from "./words.js";
 
 export class Differential {
@@ -67,7 +67,7 @@ export class Differential {
     const head = [
       make("h4", {}, capital(nameOf(score.concept))),
       make("p", { class: over ? "number over" : "number" }, percent(score.probability)),
-      bar(score, info, reliabilityOf(score, info)),
+      bar(score, info),
       make("p", { class: "remark" }, remarkOf(score)),
     ];
     const criteria = score.explain.criteria.map((row) =>

@@ -4,8 +4,8 @@ import { wholeConcept } from "./concepts.js";
 import { bringIntoSight, byId, english, make } from "./dom.js";
 import { SIGNS } from "./facts.js";
 import { conceptLink, roleName, sourceList } from "./kb.js";
-import { interval, percent, range, reliabilityOf } from "./score.js";
-import { answerName, language, pick, say } from "./words.js";
+import { percent, range } from "./score.js";
+import { answerName, pick, say } from "./words.js";
 
 /**
  * The parts of the panel of a score.
@@ -18,7 +18,7 @@ export async function evidence(score, answers) {
   const { explain } = score;
   return [
     definition(concept, explain),
-    calibration(score, answers.info),
+    calibration(score),
     actions(score, concept, answers),
     criteriaList(score, answers),
     ...explain.explained.map(explainedAway),
@@ -33,15 +33,9 @@ function definition(concept, explain) {
   return explain.definition ? make("p", {}, english(explain.definition)) : null;
 }
 
-function calibration(score, info) {
-  const known = reliabilityOf(score, info);
-  if (!known) return score.trained === false ? make("p", { class: "soft" }, say("uncalibrated")) : null;
-  const [from, to, , , n] = known;
-  return make(
-    "p",
-    { class: "soft" },
-    say("calibration", range(from, to), interval(known), n.toLocaleString(language())),
-  );
+function calibration({ observed, trained }) {
+  if (observed) return make("p", { class: "soft" }, say("calibration", range(...observed)));
+  return trained === false ? make("p", { class: "soft" }, say("uncalibrated")) : null;
 }
 
 function actions(score, concept, answers) {

@@ -11,21 +11,12 @@ export function percent(probability) {
 }
 
 /**
- * Of validation ECGs that scored alike, how many had the condition: [from, to, low, high, n]; null where it is unknown,
- * as for a condition that training never had.
- */
-export function reliabilityOf(score, info) {
-  if (score.trained !== true || !info.reliability) return null;
-  const within = ([from, to]) => score.probability >= from && (score.probability < to || to >= 1);
-  return info.reliability.find(within) ?? null;
-}
-
-/**
  * The bar of a score: filled up to its probability, with the threshold, the probabilities by the vector and by the
- * criteria alone as marks, and the interval of calibration below.
+ * criteria alone as marks, and the interval of calibration below: how many of the validation ECGs that scored about so
+ * had the condition, [low, high].
  */
-export function bar(score, info, reliability) {
-  const { probability, by_vector: vector, by_criteria: criteria } = score;
+export function bar(score, info) {
+  const { probability, by_vector: vector, by_criteria: criteria, observed } = score;
   const parts = [];
   const at = (kind, from, to = null) => {
     const mark = make("span", { class: kind });
@@ -36,21 +27,18 @@ export function bar(score, info, reliability) {
   const known = (value) => value !== null && value !== undefined;
   if (known(probability)) at(probability >= info.model.threshold ? "filled over" : "filled", 0, probability);
   at("threshold", info.model.threshold);
-  if (reliability) at("interval", reliability[2], reliability[3]);
+  if (observed) at("interval", ...observed);
   if (known(vector)) at("mark vector", vector);
   if (known(criteria)) at("mark criteria", criteria);
   const said = [
     percent(probability),
     known(vector) && `${say("byVector")} ${percent(vector)}`,
     known(criteria) && `${say("byCriteria")} ${percent(criteria)}`,
-    reliability && `${say("calibrated")} ${interval(reliability)}`,
+    observed && `${say("calibrated")} ${range(...observed)}`,
     `${say("threshold")} ${percent(info.model.threshold)}`,
   ];
   return make("div", { class: "bar", role: "img", "aria-label": said.filter(Boolean).join(", ") }, parts);
 }
-
-/** The interval of calibration, as "82–91%". */
-export const interval = ([, , low, high]) => range(low, high);
 
 /** Two shares in percent, as "82–91%". */
 export function range(low, high) {
@@ -68,6 +56,6 @@ export function legend(info) {
     entry("threshold", `${say("threshold")} ${percent(info.model.threshold)}`),
     entry("mark vector", say("byVector")),
     entry("mark criteria", say("byCriteria")),
-    info.reliability ? entry("interval", say("calibrated")) : null,
+    entry("interval", say("calibrated")),
   ];
 }

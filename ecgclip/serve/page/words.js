@@ -115,8 +115,8 @@ const WORDS = {
   byCriteria: ["by the criteria", "nach den Kriterien"],
   calibrated: ["had it in validation", "hatten es in der Validierung"],
   calibration: [
-    "Of {2} scores of {0} on validation ECGs, {1} had the condition (95% interval).",
-    "Von {2} Bewertungen mit {0} auf Validierungs-EKGs hatten {1} den Befund (95-%-Intervall).",
+    "Of validation ECGs that scored about so, {0} had the condition (95% interval).",
+    "Von Validierungs-EKGs mit etwa dieser Bewertung hatten {0} den Befund (95-%-Intervall).",
   ],
   uncalibrated: [
     "The model was not trained on real ECGs of this condition: there is no interval of calibration for it.",
