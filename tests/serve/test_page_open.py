@@ -1,5 +1,6 @@
 """How an ECG comes onto the page: files of each kind, several at once, examples; and what is said where one fails."""
 
+import base64
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from person import ask, choose, drop, errors, visit, wait_opened
 
 from ecgclip.io.read import read_ecg
 from ecgclip.io.write import write_ecg
+from ecgclip.plot import plot
 
 RECORDS = Path(__file__).parents[2] / "examples" / "records"
 AF, PVC, LBBB = ([RECORDS / f"{name}{ending}" for ending in (".hea", ".dat")] for name in ("af", "pvc", "lbbb"))
@@ -38,6 +40,26 @@ def write_parquet(ecg, path):
     pandas.DataFrame(ecg.signal.T, columns=list(ecg.leads)).to_parquet(path)
 
 
+def write_muse(ecg, path):
+    coded = {
+        lead: base64.b64encode((row * 1000).round().astype("<i2").tobytes()).decode()
+        for lead, row in zip(ecg.leads, ecg.signal, strict=True)
+    }
+    gain = "<LeadAmplitudeUnits>MICROVOLTS</LeadAmplitudeUnits><LeadAmplitudeUnitsPerBit>1</LeadAmplitudeUnitsPerBit>"
+    leads = [
+        f"<LeadData><LeadSampleCountTotal>{ecg.signal.shape[1]}</LeadSampleCountTotal>{gain}<LeadID>{lead}</LeadID>"
+        f"<WaveFormData>{samples}</WaveFormData></LeadData>"
+        for lead, samples in coded.items()
+    ]
+    base = f"<SampleBase>{ecg.sampling_rate:g}</SampleBase><SampleExponent>0</SampleExponent>"
+    path.write_text(
+        f"<RestingECG><Waveform><WaveformType>Rhythm</WaveformType>{base}{''.join(leads)}</Waveform></RestingECG>"
+    )
+
+
+WRITERS = {"npy": write_npy, "mat": write_mat, "h5": write_hdf5, "parquet": write_parquet, "xml": write_muse}
+
+
 @pytest.fixture(scope="module")
 def kinds(tmp_path_factory):
     """Ending → the record af in a file of that kind."""
@@ -45,8 +67,9 @@ def kinds(tmp_path_factory):
     ecg = read_ecg(RECORDS / "af.hea")
     for to in ("edf", "dicom", "csv", "npz"):
         write_ecg(ecg, folder / "af", to)
-    for ending, write in {"npy": write_npy, "mat": write_mat, "h5": write_hdf5, "parquet": write_parquet}.items():
+    for ending, write in WRITERS.items():
         write(ecg, folder / f"af.{ending}")
+    plot(ecg, folder / "af.pdf")
     return {path.suffix[1:]: path for path in folder.iterdir()}
 
 
@@ -61,7 +84,7 @@ def test_usable_within_a_second_after_load(browser_page, server):
            wait();"""
     )
     times = []
-    for _ in range(3):  # the machine may be at other work
+    while len(times) < 5 and min(times, default=1000) >= 1000:  # the machine may be at other work
         browser_page.goto(server.address)
         times.append(browser_page.wait_for_function("() => window.usable").json_value())
     assert min(times) < 1000, times
@@ -73,7 +96,7 @@ def test_each_kind_of_file_is_read(page, kinds):
         wait_opened(page, file.name)
         assert vital(page, "Heart rate") == RATE, ending
         assert "10 s, 500 Hz · 12 leads" in page.inner_text("#patient"), ending
-    assert {"edf", "dcm", "csv", "npz", "npy", "mat", "h5", "parquet"} <= set(kinds)
+    assert {"edf", "dcm", "csv", "npz", "pdf", *WRITERS} == set(kinds)
 
 
 def test_wfdb_header_with_its_signal_file(page):
