@@ -354,6 +354,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, metavar="FILE", help="also write the figures as JSON")
     parser.add_argument("options", nargs="*", help="of ecgclip serve, after --")
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the server is ended, too
     if args.hostile:
         found = measure_hostile(args.requests or 2000, args.clients, args.options, args.seed)
     else:

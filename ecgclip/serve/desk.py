@@ -100,6 +100,12 @@ class Desk:
         self._answers = Lane[Callable[[], Any], Any]("answers", calls)
         self._search = Lane[Callable[[], Any], Any]("search", calls)
 
+    def stop(self) -> None:
+        """End the worker processes and the threads of the model."""
+        self.workers.stop()
+        for lane in (self._words, self._short, self._evidence, self._long, self._answers, self._search):
+            lane.stop()
+
     # --- turns --------------------------------------------------------------------------------------------------------
 
     @asynccontextmanager

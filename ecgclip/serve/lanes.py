@@ -43,7 +43,17 @@ class Lane(Generic[T, U]):
         self._work, self._most, self._expected = work, most, expected
         self._waiting: queue.SimpleQueue[tuple[T, Future[U]]] = queue.SimpleQueue()
         # a daemon: a server that is stopped does not wait for a long recording
-        threading.Thread(target=self._run, name=name, daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._stopped = False
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread after what it works on, waiting a little: Python's end in the middle of torch is an abort."""
+        self._stopped = True
+        nothing: Future[U] = Future()
+        nothing.cancel()
+        self._waiting.put((None, nothing))  # type: ignore[arg-type]
+        self._thread.join(0.5)
 
     async def ask(self, item: T) -> U:
         """What the work gives for an item; raises what it raises."""
@@ -52,7 +62,7 @@ class Lane(Generic[T, U]):
         return await asyncio.wrap_future(future)
 
     def _run(self) -> None:
-        while True:
+        while not self._stopped:
             taken = self._taken()
             asked = [(item, future) for item, future in taken if future.set_running_or_notify_cancel()]
             answers = together(self._work, [item for item, _ in asked])

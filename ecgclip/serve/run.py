@@ -75,7 +75,7 @@ def serve(
             with one_blas_thread():
                 uvicorn.Server(config_of(guard, limits)).run([listener])
         finally:
-            desk.workers.stop()
+            desk.stop()
 
 
 def is_loopback(host: str) -> bool:
