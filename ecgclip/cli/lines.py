@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from ecgclip.model import Score
 
 DISCLAIMER = "Research software, not a medical device."
+SHOWN_WINDOWS = 6
 CASE_WIDTH = 100  # characters shown of the labels or the report of a case
 
 
@@ -78,8 +79,7 @@ def evidence_lines(score: Score, evidence: dict[str, Any], window_starts: Sequen
         yield row("observed", f"of the validation ECGs that scored about so, {share} had it (95 % interval)")
     for key, source in evidence["sources"].items():
         yield row("source", f"[{key}] {source}")
-    windows = zip(window_starts, evidence["windows"], strict=True)
-    yield row("windows", ", ".join(f"{start:.0f} s {similarity:+.3f}" for start, similarity in windows))
+    yield row("windows", _windows(list(zip(window_starts, evidence["windows"], strict=True))))
     yield row("beats", ", ".join(map(_beat, evidence["beats"])) or "none found")
     if cases := evidence.get("cases"):
         yield row("cases", f"{cases['with_label']} of the {cases['labelled']} nearest with labels share this one")
@@ -91,6 +91,13 @@ def _criterion(criterion: dict[str, Any]) -> str:
     role = "" if criterion["role"] == "supporting" else f" ({criterion['role']})"
     source = f" [{criterion['source']}]" if criterion["source"] else ""
     return f"{criterion['text']}{role}: {criterion['answer']}: {criterion['value']}{source}"
+
+
+def _windows(windows: list[tuple[float, float]]) -> str:
+    """The start and the similarity of each window; of a long recording those of the highest similarity."""
+    shown = sorted(sorted(windows, key=lambda window: -window[1])[:SHOWN_WINDOWS])
+    text = ", ".join(f"{start:.0f} s {similarity:+.3f}" for start, similarity in shown)
+    return text if len(shown) == len(windows) else f"{text} (the highest of {len(windows)})"
 
 
 def _beat(beat: dict[str, Any]) -> str:

@@ -152,6 +152,7 @@ def _sheets(output: Path, reporter: Reporter) -> Iterator[Callable[[Report], Non
     with pages_of(output) as add:
 
         def write(report: Report) -> None:
+            assert not isinstance(report.picture, str)  # as a reporter draws it
             for page in (report.picture, *text_pages(_page_of(report, reporter), report.name)):
                 add(page)
 

@@ -108,7 +108,7 @@ def print_description(page: Page, answer: Description) -> None:
     rows = []
     for sentence in answer.sentences:
         measured = "; ".join(sentence.met[:SHOWN_VALUES]) or "–"
-        rows.append([sentence.text, f"{sentence.probability:.3f}", sentence.concept, measured])
+        rows.append([sentence.said, f"{sentence.probability:.3f}", sentence.concept, measured])
     page.table({"sentence": TEXT, "probability": NUMBER, "concept": TEXT, "measured": TEXT}, rows)
 
 

@@ -2,21 +2,30 @@
 
     ECG ─▶ probability of each trained concept ─▶ those above the threshold ─▶ no contradictions ─▶ sentences
 
+A long recording is asked as a whole, and its windows are: what is stated in several of them, one after another, is an
+episode.
+
 Entry point: `describe`. The sentences are those of the knowledge base, in the order of a report.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, overload
 
 from ecgclip.ecg import EcgclipError
+from ecgclip.explain.episodes import Episode, find_episodes, when_words
 from ecgclip.explain.measured import explained_away, judged_criteria, record_judge
 from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.knowledge.concepts import CATEGORIES, LANGUAGES
+from ecgclip.measure.examined import Examined
 from ecgclip.model.clip import ECGCLIP
 from ecgclip.model.results import YIELDS, Embedding, Record, Result
+from ecgclip.model.scoring import NORMAL
+from ecgclip.prepare import SAMPLING_RATE
+
+TRANSIENT = ("rhythm", "ectopy", "conduction", "pacing")  # categories of what comes and goes within minutes
 
 
 @dataclass(frozen=True)
@@ -35,6 +44,9 @@ class Sentence:
         Those of its concept, each as met, unmet, borderline or not measurable (`explain.measured_criteria`).
     explained
         The conditions that explain these criteria (`explain.measured.explained_away`).
+    episodes
+        When, from and to in s, if a part of the recording alone shows it; the probability and the criteria are then
+        those of the longest episode.
     """
 
     text: str
@@ -42,6 +54,12 @@ class Sentence:
     concept: str
     criteria: tuple[dict[str, Any], ...] = ()
     explained: tuple[dict[str, Any], ...] = ()
+    episodes: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def said(self) -> str:
+        """The text, and when: "Atrial fibrillation. (2:00–3:40 min)"."""
+        return f"{self.text} ({when_words(self.episodes)})" if self.episodes else self.text
 
     @property
     def met(self) -> list[str]:
@@ -114,16 +132,52 @@ def sentences(
     result
         The scores of all conditions that training had: of `ECGCLIP.score` for `ECGCLIP.prompts(None)`.
     """
-    stated = stated_concepts(model, result, model.config.threshold if threshold is None else threshold)
-    judge = record_judge(embedding, model.kb)
-    said = []
-    for concept, probability in stated.items():
-        entry = model.kb.concepts[concept]
-        text = (entry.report if language == "en" else entry.report_de)[0]
-        measured = tuple(judged_criteria([entry], judge)), tuple(explained_away(entry, judge))
-        said.append(Sentence(text, probability, concept, *measured))
+    limit = model.config.threshold if threshold is None else threshold
+    whole, in_parts = stated_concepts(model, result, limit), _episodes(model, embedding, result, limit)
+    brief = {concept: found for concept, found in in_parts.items() if not _is_said(model.kb, concept, whole)}
+    said = [
+        _sentence(model, embedding, concept, probability, language)
+        for concept, probability in whole.items()
+        if concept != NORMAL or not model.kb.excluded(concept) & brief.keys()
+    ]
+    for concept, found in brief.items():
+        longest = max(found, key=lambda episode: episode.stop_s - episode.start_s)
+        part = replace(embedding, measurements=embedding.measurements[longest.first : longest.last + 1])
+        sentence = _sentence(model, part, concept, longest.probability, language)
+        said.append(replace(sentence, episodes=tuple((each.start_s, each.stop_s) for each in found)))
     # the categories of the knowledge base stand in the order of a report, rhythm first
     return sorted(said, key=lambda s: (CATEGORIES.index(model.kb.concepts[s.concept].category), -s.probability))
+
+
+def _sentence(model: ECGCLIP, examined: Examined, concept: str, probability: float, language: str) -> Sentence:
+    """What is said of a condition by what was measured."""
+    entry, judge = model.kb.concepts[concept], record_judge(examined, model.kb)
+    text = (entry.report if language == "en" else entry.report_de)[0]
+    return Sentence(
+        text, probability, concept, tuple(judged_criteria([entry], judge)), tuple(explained_away(entry, judge))
+    )
+
+
+def _episodes(model: ECGCLIP, embedding: Embedding, result: Result, threshold: float) -> dict[str, list[Episode]]:
+    """The episodes of what the windows state, each by itself."""
+    if len(result.windows) < 2:
+        return {}
+    courses = {
+        s.concept: s.window_probability
+        for s in result.scores
+        if s.concept and s.trained is not False and model.kb.concepts[s.concept].category in TRANSIENT
+    }
+    stated = [
+        choose_statements(model.kb, {concept: course[i] for concept, course in courses.items()}, threshold)
+        for i in range(len(result.windows))
+    ]
+    stops = embedding.prepared.start_s + embedding.prepared.length / SAMPLING_RATE
+    return find_episodes(stated, result.windows, stops.tolist())
+
+
+def _is_said(kb: KnowledgeBase, concept: str, stated: Collection[str]) -> bool:
+    """Whether a condition, or a kind of it, is stated."""
+    return concept in stated or any(concept in kb.ancestors(other) for other in stated)
 
 
 def check_options(threshold: float | None, language: str) -> None:

@@ -90,8 +90,9 @@ class Bank:
         if len(self._kept) > MOST_KEPT:
             self._kept.clear()
         keys = [vector.tobytes() for vector in labels]
-        found = {key: self._kept.get(key) for key in keys}  # at once, as another thread may clear what is kept
-        if new := [i for i, key in enumerate(keys) if found[key] is None]:
+        # at once, as another thread may clear what is kept
+        found = {key: column for key in keys if (column := self._kept.get(key)) is not None}
+        if new := [i for i, key in enumerate(keys) if key not in found]:
             columns = np.sort(labels[new].astype(float) @ self.reference.T.astype(float), axis=1)
             found.update(zip([keys[i] for i in new], columns, strict=True))
             self._kept.update(zip([keys[i] for i in new], columns, strict=True))

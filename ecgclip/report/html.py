@@ -169,7 +169,7 @@ class _Writer:
         if not said:
             text = tag("p", self.say("Nothing is probable enough to be stated."))
         else:
-            rows = [tag("li", each.text, " ", tag("span", f"{each.probability:.2f}", class_="soft")) for each in said]
+            rows = [tag("li", each.said, " ", tag("span", f"{each.probability:.2f}", class_="soft")) for each in said]
             text = tag("ul", *rows)
         return self._section("Description", text)
 

@@ -179,13 +179,15 @@ def number(value: float) -> float | None:
 
 
 def concept_rows(model: ECGCLIP) -> Sequence[Json]:
-    """Every condition with its names."""
+    """Every condition with its names and codes, by which it is found."""
     return [
         {
             "id": concept.id,
             "category": concept.category,
             "name": names_of(concept),
-            "names": list(dict.fromkeys(concept.names)),
+            "names": list(
+                dict.fromkeys([*concept.names, *(code for key in concept.codes for code in concept.codes_of(key))])
+            ),
             "trained": model.trained(concept.id),
         }
         for concept in model.kb.concepts.values()

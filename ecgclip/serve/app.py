@@ -146,7 +146,6 @@ def _add_facts(app: FastAPI, desk: Desk) -> None:
         "examples": [{"id": key, "name": {"en": each.en, "de": each.de}} for key, each in EXAMPLES.items()],
         "limits": {"max_mb": limits.max_mb, "files": limits.files, "time_s": limits.time_s},
         "categories": CATEGORIES,
-        "reliability": model.config.training.get("reliability"),
     }
     concepts = answers.concept_rows(model)
 

@@ -234,6 +234,16 @@ def test_explain_shows_beats_leads_and_measurements(entries, records):
         assert set(entry["measurements"][key]) == set(LEADS)
 
 
+def test_of_a_long_recording_the_windows_of_the_highest_similarity_are_shown(classify, scores, tmp_path):
+    record = write_record(simulate("af", seconds=95, sampling_rate=100), tmp_path / "long")
+    similarity = scores(record, "--labels", "AF", "--explain")[0]["explain"]["windows"]
+    out = classify(record, "--labels", "AF", "--explain")[1]
+    (line,) = (line for line in out.splitlines() if line.startswith("  windows"))
+    assert line.endswith(f"(the highest of {len(similarity)})")
+    shown = [float(part.split()[2]) for part in line.removeprefix("  windows").split("(")[0].split(",")]
+    assert sorted(shown) == sorted(round(s, 3) for s in sorted(similarity)[-6:])
+
+
 def test_several_conditions_are_explained_by_each(scores, records):
     evidence = scores(records / "af", "--labels", "AF without LBBB", "--explain")[0]["explain"]
     assert evidence["name"] == "and: atrial fibrillation; not left bundle branch block"

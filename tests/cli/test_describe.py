@@ -29,7 +29,7 @@ def test_json_is_the_contract(run_tiny, records):
         assert list(entry) == ["record", "sentences"]
         assert entry["sentences"]
         for sentence in entry["sentences"]:
-            assert list(sentence) == ["text", "probability", "concept", "criteria", "explained"]
+            assert list(sentence) == ["text", "probability", "concept", "criteria", "explained", "episodes"]
             assert sentence["probability"] >= 0.3
 
 

@@ -94,11 +94,11 @@ def test_sentences_pass_the_threshold_in_the_order_of_a_report(model, probable):
     embedding = probable(some, probability)
     said = describe(some, embedding)
     # no ECG of the training had a STEMI or an asystole: neither is stated, however probable
-    assert [(s.concept, s.text) for s in said] == [("sinus-rhythm", "sinus rhythm."), ("st-elevation", "st elevation.")]
+    assert [(s.concept, s.text) for s in said] == [("sinus-rhythm", "Sinus rhythm."), ("st-elevation", "ST elevation.")]
     assert [s.probability for s in said] == pytest.approx([0.7, 0.9])
     assert [s.concept for s in describe(some, embedding, threshold=0.75)] == ["st-elevation"]
     assert "premature-complexes" in {s.concept for s in describe(some, embedding, threshold=0.3)}
-    assert describe(some, embedding, language="de")[0].text == "sinusrhythmus."
+    assert describe(some, embedding, language="de")[0].text == "Sinusrhythmus."
     assert describe(some, embedding, threshold=0.95) == []
 
 

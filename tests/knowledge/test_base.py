@@ -24,6 +24,13 @@ def test_at_least_150_conditions_in_two_languages(kb):
         assert concept.aliases.get("de"), concept.id
 
 
+def test_sentences_are_written_as_in_a_report(kb):
+    texts = [t for c in kb.concepts.values() for t in [*c.report, *c.report_de, *c.negation, *c.negation_de]]
+    abbreviation = re.compile(r"\b(?:ecg|ekg|qrs|qtc?|pr|pq|st|av|sa|stemi|lbbb|rbbb|wpw|i{2,3}|v[1-6]|av[rlf])\b")
+    wrong = [t for t in texts if not re.match(r"[A-ZÄÖÜ0-9]|rS", t) or abbreviation.search(t)]
+    assert (wrong, [t for t in texts if not t.endswith(".")]) == ([], [])
+
+
 def test_every_scp_statement_of_ptb_xl(kb):
     assert len(set(SCP)) == 71
     assert [code for code in SCP if not kb.by_code("scp", code)] == []

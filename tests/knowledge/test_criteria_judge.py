@@ -360,6 +360,14 @@ def test_a_class_of_beats_is_measured_where_there_are_such_beats():
         ("noise >= noisy", "noise 0.020 mV (≥ 0.013)"),
         ("QRS >= 120 ms and P_waves", "QRS 138 ms (≥ 120), and P waves: yes"),
         ("QRS >= 120 ms or P_waves", "QRS 138 ms (≥ 120), or P waves: yes"),
+        ("QRS >= 160 ms or P_waves", "P waves: yes"),  # of alternatives what is met
+        ("QRS >= 160 ms or QRS >= 139 ms", "QRS 138 ms (≥ 139)"),  # or nearly so
+        ("QRS >= 160 ms or QRS < 80 ms", "QRS 138 ms (≥ 160), or QRS 138 ms (< 80)"),
+        ("QRS >= 160 ms or early_wide >= 1", "QRS 138 ms (≥ 160), or early wide beats not measured in this record"),
+        (
+            "(ST < -1 mV or ST > 0.25 mV) in any of II III aVF",
+            "ST elevation in II +0.22, III +0.30, aVF +0.26 mV (> 0.25)",
+        ),
         ("not (QRS >= 120 ms or P_waves)", "not (QRS 138 ms (≥ 120), or P waves: yes)"),
         ("ST(III) > 0.5 * ST(II)", "ST elevation in III +0.30 mV (> 0.5 × ST elevation in II: 0.11)"),
         ("is stemi", "stemi: not measurable"),

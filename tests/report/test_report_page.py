@@ -205,7 +205,7 @@ def test_german(german):
     page = Page(german)
     assert page.all("html") == [{"lang": "de"}]
     assert "Forschungssoftware, kein Medizinprodukt." in page.text
-    assert "inferiorer infarkt." in page.text
+    assert "Inferiorer Infarkt." in page.text
     assert re.search(r"notwendig ?● erfüllt|● erfüllt", page.text)
     english = re.findall(r'<span lang="en">(.*?)</span>', german)
     assert any("ST elevation" in words for words in english)

@@ -1,5 +1,6 @@
 """A server in a thread, for a stub application, or as a process of its own for the real one."""
 
+import asyncio
 import json
 import os
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -98,3 +100,9 @@ def talk(port, *parts, pause=0.0, wait=5.0):
         except (BrokenPipeError, ConnectionResetError):
             pass
         return answer
+
+
+def finished(coroutine):
+    """What a coroutine returns: in a thread of its own, as Playwright's loop runs in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()

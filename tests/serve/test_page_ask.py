@@ -134,7 +134,7 @@ def test_criterion_lights_up_its_leads(af):
     af.wait_for_selector("button.criterion[aria-pressed=true]")
     lit = lambda: set(af.eval_on_selector_all("#paper .shade", "all => all.map((each) => each.dataset.lead)"))
     assert lit() == {"II", "III", "aVF"}
-    assert criterion.inner_text() in af.inner_text(".paper-shaded")
+    assert criterion.inner_text() in af.inner_text(".paper-said")
     af.keyboard.press("Enter")  # once more: dark
     assert lit() == set() and criterion.get_attribute("aria-pressed") == "false"
 

@@ -233,7 +233,7 @@ def test_shades_and_marks(page):
     letters = page.eval_on_selector_all(".letter", "all => all.map((each) => each.textContent).join('')")
     assert letters == "NNV" * 4
     page.keyboard.press("w")
-    assert page.locator(".bar.wave-QRS").count() == 12
+    assert page.locator(".wave-bar.wave-QRS").count() == 12
 
 
 def test_a_long_record_is_walked_through(page):
@@ -292,7 +292,7 @@ def test_timeline_chooses_a_window(page):
         page.keyboard.press(key)
     page.wait_for_selector("html[data-selected='1']")
     assert page.evaluate("selected") == [120]  # only where the keys came to rest
-    assert page.get_attribute(".timeline-svg", "aria-valuetext") == "2:00, 82/min, <b>AF</b> 20 %"
+    assert page.get_attribute(".timeline-svg", "aria-valuetext") == "2:00, 82/min, <b>AF</b> 20%"
     width = page.evaluate("timeline.svg.clientWidth")
     page.click(".timeline-svg", position={"x": 6 + (width - 12) * 35 / 600, "y": 30})
     page.wait_for_selector("html[data-selected='2']")

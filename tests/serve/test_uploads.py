@@ -1,6 +1,5 @@
 """Names of files that strangers chose, and which records the files of a request are."""
 
-import asyncio
 import io
 import os
 from types import SimpleNamespace
@@ -8,6 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 pytest.importorskip("starlette")
+
+from serving import finished  # noqa: E402
 
 from ecgclip.ecg import EcgclipError  # noqa: E402
 from ecgclip.serve.jobs import read_folder  # noqa: E402
@@ -53,9 +54,9 @@ def test_files_are_deleted_whatever_happens(tmp_path, monkeypatch):
             raise KeyError
 
     with pytest.raises(KeyError):
-        asyncio.run(fail(upload("x/a.csv"), upload("b.csv")))
+        finished(fail(upload("x/a.csv"), upload("b.csv")))
     with pytest.raises(Refusal, match=r"two files are called a\.csv"):
-        asyncio.run(fail(upload("x/a.csv"), upload("y/a.csv")))
+        finished(fail(upload("x/a.csv"), upload("y/a.csv")))
     assert os.listdir(tmp_path) == []
 
 

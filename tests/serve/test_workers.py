@@ -11,6 +11,8 @@ import pytest
 
 pytest.importorskip("starlette")
 
+from serving import finished  # noqa: E402
+
 from ecgclip.measure import examine  # noqa: E402
 from ecgclip.serve.desk import Desk  # noqa: E402
 from ecgclip.serve.held import Case, Held  # noqa: E402
@@ -30,13 +32,13 @@ def workers():
 
 def refused(workers, job, *args):
     with pytest.raises(Refusal) as caught:
-        asyncio.run(workers.run(job, *args))
-    assert asyncio.run(workers.run(len, "next")) == 4  # the next one is served
+        finished(workers.run(job, *args))
+    assert finished(workers.run(len, "next")) == 4  # the next one is served
     return caught.value.status_code, caught.value.detail
 
 
 def test_a_job_that_takes_too_long_is_stopped(workers):
-    asyncio.run(workers.run(len, ""))
+    finished(workers.run(len, ""))
     start = time.monotonic()
     status, text = refused(workers, time.sleep, 60)
     assert (status, "1.5 s" in text) == (422, True)
@@ -55,9 +57,9 @@ def test_a_process_that_breaks_down_is_replaced(workers):
 
 def test_a_process_that_is_killed_while_it_waits_is_replaced(workers):
     for _ in range(3):
-        os.kill(asyncio.run(workers.run(os.getpid)), signal.SIGKILL)
+        os.kill(finished(workers.run(os.getpid)), signal.SIGKILL)
         time.sleep(0.1)
-    assert asyncio.run(workers.run(len, "next")) == 4
+    assert finished(workers.run(len, "next")) == 4
 
 
 def test_an_unexpected_error_of_a_job_tells_no_path(workers):
@@ -80,7 +82,7 @@ def test_a_lane_takes_what_waits_together_and_one_bug_loses_no_other():
         lane = Lane("test", work, 4, lambda: 4)
         return await asyncio.gather(*(lane.ask(item) for item in (1, 2, 0, 5)), return_exceptions=True)
 
-    one, two, none, five = asyncio.run(ask_all())
+    one, two, none, five = finished(ask_all())
     assert (one, two, five) == (10, 5, 2)
     assert isinstance(none, ZeroDivisionError)
     assert max(taken) > 1
@@ -133,4 +135,4 @@ def test_beyond_those_that_work_and_wait_requests_are_refused():
         desk.workers.stop()
         return len(refused_at_once), [task.exception().status_code for task in refused]
 
-    assert asyncio.run(ask_many()) == (1, [503] * 3)
+    assert finished(ask_many()) == (1, [503] * 3)

@@ -1,6 +1,7 @@
 """The floor of a model: which misspelt labels are understood, and that what is strange to it is not."""
 
 import re
+from functools import cached_property
 
 import numpy as np
 import pytest
@@ -31,14 +32,20 @@ class Typed:
         place, text = vector
         if place == "strange":
             return [(self.kb.passages[0], self.strange(text) if callable(self.strange) else self.strange)]
-        meant = meaning(self.kb, text)
+        meant = self.meant[text]
         passages = (p for p in self.kb.passages if (p.concept == meant) == (place < self.n_right))
         return [(next(passages), self.cosines[place] if place < len(self.cosines) else 0.1)]
 
+    @cached_property
+    def meant(self):
+        """Each misspelt name → the concept of the first passage that it may stand for."""
+        names = [p for p in self.kb.passages if p.kind in ("name", "alias")]
+        return {typed: p.concept for p in reversed(names) for typed in misspelt(p.text)}
 
-def meaning(kb, text):
-    names = (p for p in kb.passages if p.kind in ("name", "alias"))
-    return next(p.concept for p in names if text in {p.text[:i] + p.text[i + 1 :] for i in range(1, len(p.text) - 1)})
+
+def misspelt(name):
+    """The name without one letter that is neither the first nor the last."""
+    return {name[:i] + name[i + 1 :] for i in range(1, len(name) - 1)}
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +57,12 @@ def test_a_user_who_mistypes_misses_one_letter_inside_a_name_or_an_alias_of_a_co
     model = Typed(kb, [], 0)
     choose_floor(model)
     names = {p.text: p for p in kb.passages if p.kind in ("name", "alias")}
+    named = {}
+    for name in names:
+        for typed in misspelt(name):
+            named.setdefault(typed, []).append(name)
     for text in model.typed:
-        sources = [n for n in names if any(text == n[:i] + n[i + 1 :] for i in range(1, len(n) - 1))]
+        sources = named.get(text)
         assert sources, f"{text}: a letter that is neither the first nor the last is missing"
         assert any(kb.concepts[names[n].concept].category != "beat" for n in sources)
     assert min(map(len, model.typed)) == 7, "names of eight letters are the shortest that are still themselves"
@@ -100,6 +111,7 @@ class Scripted:
         self.rng, self.wrong = np.random.default_rng(0), wrong
         self.asked = []
         self.names = [p for p in self.kb.passages if p.kind in ("name", "alias") and len(p.text) >= 8]
+        self.meant = {typed: p for p in reversed(self.names) for typed in misspelt(p.text)}
 
     def plain_vectors(self, texts):
         strange = set(UNRELATED) <= set(texts)
@@ -111,7 +123,7 @@ class Scripted:
         assert conditions, "a heartbeat's passage, or one that denies, can stand for no label"
         if kind == "unrelated":
             return [(self.names[0], self.far)]
-        meant = next(p for p in self.names if any(text == p.text[:i] + p.text[i + 1 :] for i in range(len(p.text))))
+        meant = self.meant[text]
         if self.rng.random() < self.wrong:
             return [(next(p for p in self.names if p.concept != meant.concept), 0.5)]
         return [(meant, self.near)]

@@ -40,7 +40,8 @@ def say(judge: Judge, test: Test) -> str:
 def _say(judge: Judge, test: Test, leads: Sequence[str | None], negated: bool) -> str:
     if isinstance(test, And | Or):
         word = ", and " if isinstance(test, And) else ", or "
-        text = word.join(dict.fromkeys(_say(judge, part, leads, False) for part in test.tests))
+        parts = _shown_parts(judge, test, leads) if isinstance(test, Or) and not negated else test.tests
+        text = word.join(dict.fromkeys(_say(judge, part, leads, False) for part in parts))
         return f"not ({text})" if negated else text
     if isinstance(test, Not):
         return _say(judge, test.test, leads, not negated)
@@ -54,6 +55,18 @@ def _say(judge: Judge, test: Test, leads: Sequence[str | None], negated: bool) -
     if isinstance(test, Fact):
         return _fact(judge, test, leads)
     return _comparison(judge, test, leads, negated)
+
+
+def _shown_parts(judge: Judge, test: Or, leads: Sequence[str | None]) -> Sequence[Test]:
+    """Of alternatives those that are met, or else nearly met; all where none is."""
+    answers = [
+        {verdict(*both_ends(judge.margin(part, lead))) for lead in (leads if needs_lead(part) else (None,))}
+        for part in test.tests
+    ]
+    for answer in ("met", "borderline"):
+        if shown := [part for part, found in zip(test.tests, answers, strict=True) if answer in found]:
+            return shown
+    return test.tests
 
 
 def both_ends(margin: Margin) -> tuple[float, float]:

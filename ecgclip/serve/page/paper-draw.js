@@ -125,7 +125,7 @@ function drawWaves(group, scene, beats) {
       if (b <= a) continue;
       const [x, width] = [xOf(scene, strip, a), (b - a) * scene.speed];
       draw(group, "rect", { class: `span wave-${name}`, x, width, y: above, height: top - above });
-      draw(group, "rect", { class: `bar wave-${name}`, x, width, y: top, height: 1.4 });
+      draw(group, "rect", { class: `wave-bar wave-${name}`, x, width, y: top, height: 1.4 });
       draw(group, "text", { x: x + width / 2, y: top + 4, class: "wave" }, name);
     }
   }

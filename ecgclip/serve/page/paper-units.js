@@ -124,3 +124,10 @@ export function signed(value, digits, language = "en") {
   const text = Math.abs(rounded).toLocaleString(language, { minimumFractionDigits: digits });
   return (rounded < 0 ? "−" : rounded > 0 ? "+" : "") + text;
 }
+
+/** A probability in percent; those next to 0 and 1 are not rounded to certainty. */
+export function percent(probability, language = "en") {
+  const sign = language === "de" ? "\u00a0%" : "%";
+  if (probability < 0.01) return `<\u00a01${sign}`;
+  return probability > 0.99 ? `>\u00a099${sign}` : `${Math.round(100 * probability)}${sign}`;
+}

@@ -64,11 +64,11 @@ export class Paper {
     this.box.setAttribute("role", "application");
     this.caption = make("p", { className: "paper-caption", id: `paper-caption-${papers++}` });
     this.box.setAttribute("aria-describedby", this.caption.id);
-    this.shadeTitle = make("p", { className: "paper-shaded", hidden: true });
+    this.unshade = make("p", { className: "paper-shaded", hidden: true });
     this.said = make("p", { className: "paper-said" });
     this.said.setAttribute("role", "status");
     this.root = make("div", { className: "paper", hidden: true });
-    this.root.append(this.bar, this.shadeTitle, this.box, this.caption, this.said);
+    this.root.append(this.bar, this.box, this.caption, this.said, this.unshade);
     container.append(this.root);
   }
 
@@ -109,20 +109,21 @@ export class Paper {
   shade(shades, title = "") {
     this.shades = shades;
     this.title = title;
-    this.shadeTitle.hidden = !shades.length;
+    this.unshade.hidden = !shades.length;
     if (shades.length) {
-      const label = say(this.language, "unshade");
-      const off = make("button", { type: "button", textContent: "✕", title: label });
-      off.setAttribute("aria-label", label);
+      const off = make("button", { type: "button", textContent: say(this.language, "unshade") });
       off.addEventListener("click", () => {
         this.shade([]);
         this.box.focus();
       });
-      this.shadeTitle.replaceChildren(say(this.language, "shaded", { title }), " ", off);
+      this.unshade.replaceChildren(off);
     }
     if (!this.part) return;
     this.draw();
-    if (!shades.length) return;
+    if (!shades.length) {
+      this.write("");
+      return;
+    }
     const leads = [...new Set(shades.map(({ lead }) => lead ?? say(this.language, "grids")))];
     this.say("shaded", { title: `${title}: ${leads.join(", ")}` });
     const strip = this.scene.strips.find((each) => shades.some((s) => s.lead === each.lead && isOn(each, s.start_s)));

@@ -1,15 +1,13 @@
 /** A probability as a bar, with what it rests on. */
 
 import { make } from "./dom.js";
+import { percent as inPercent } from "./paper-units.js";
 import { language, noteWords, say } from "./words.js";
 
-/** A probability in percent; those next to 0 and 1 are not rounded to certainty. */
+/** A probability in percent. */
 export function percent(probability) {
   if (probability === null || probability === undefined) return say("notMeasurable");
-  const sign = language() === "de" ? "\u00a0%" : "%";
-  if (probability < 0.01) return `<\u00a01${sign}`;
-  if (probability > 0.99) return `>\u00a099${sign}`;
-  return `${Math.round(probability * 100)}${sign}`;
+  return inPercent(probability, language());
 }
 
 /**

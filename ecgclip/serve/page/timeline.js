@@ -2,7 +2,7 @@
 
 import { draw } from "./paper-draw.js";
 import { make } from "./paper-toolbar.js";
-import { clock, number } from "./paper-units.js";
+import { clock, number, percent } from "./paper-units.js";
 import { say } from "./words-paper.js";
 
 // px
@@ -72,7 +72,7 @@ export class Timeline {
       bpm === null ? say(language, "noRate") : say(language, "rateIs", { value: number(bpm, 0, language) }),
       ...scores.map(({ label, probability }) => {
         const value = probability[this.at];
-        return `${label} ${value === null ? "–" : `${number(100 * value, 0, language)} %`}`;
+        return `${label} ${value === null ? "–" : percent(value, language)}`;
       }),
     ];
     this.readout.textContent = parts.join(" · ");
