@@ -84,7 +84,7 @@ def test_usable_within_a_second_after_load(browser_page, server):
            wait();"""
     )
     times = []
-    while len(times) < 5 and min(times, default=1000) >= 1000:  # the machine may be at other work
+    while len(times) < 10 and min(times, default=1000) >= 1000:  # the machine may be at other work
         browser_page.goto(server.address)
         times.append(browser_page.wait_for_function("() => window.usable").json_value())
     assert min(times) < 1000, times
