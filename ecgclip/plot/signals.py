@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,14 +46,23 @@ def recorded_signals(ecg: ECG, first: float, seconds: float) -> Signals:
     whole = Signals(dict(zip(ecg.leads, ecg.signal, strict=True)), ecg.sampling_rate)
     times = whole.cut(ecg.leads[0], first, seconds)[0]
     rows = {lead: whole.cut(lead, first, seconds)[1] for lead in ecg.leads}
-    limb = [lead for lead in LEADS[:6] if lead in rows][:2]
-    computed = tuple(lead for lead in LEADS[:6] if lead not in rows) if len(limb) == 2 else ()
-    pair = LIMB[[LEADS.index(lead) for lead in limb]]
-    for lead in computed:
-        one, other = np.linalg.solve(pair.T, LIMB[LEADS.index(lead)])
-        rows[lead] = one * rows[limb[0]] + other * rows[limb[1]]
+    computed = limb_leads(rows)
+    rows = {**rows, **computed}
     rows = {lead: row - _middle(row) for lead, row in rows.items()}
-    return Signals(rows, ecg.sampling_rate, times[0], computed, f"{ecg.sampling_rate:g} Hz as recorded")
+    return Signals(rows, ecg.sampling_rate, times[0], tuple(computed), f"{ecg.sampling_rate:g} Hz as recorded")
+
+
+def limb_leads(rows: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The limb leads that are missing, each as it follows exactly from two others; none if there are no two.
+
+    rows : float (samples,) by lead
+    """
+    given = [lead for lead in LEADS[:6] if lead in rows][:2]
+    if len(given) < 2:
+        return {}
+    pair = LIMB[[LEADS.index(lead) for lead in given]]
+    shares = {lead: np.linalg.solve(pair.T, LIMB[i]) for i, lead in enumerate(LEADS[:6]) if lead not in rows}
+    return {lead: one * rows[given[0]] + other * rows[given[1]] for lead, (one, other) in shares.items()}
 
 
 def _middle(values: np.ndarray) -> float:

@@ -20,6 +20,7 @@ from ecgclip.measure.examined import Examined
 from ecgclip.model.prompts import Prompt
 from ecgclip.model.results import Embedding, Result, Score
 from ecgclip.plot.marks import Beat, beats_of, shades_of
+from ecgclip.plot.signals import limb_leads
 from ecgclip.report.ranges import Row, measured_rows, quality_rows, st_rows
 from ecgclip.report.words import GERMAN
 from ecgclip.serve.held import Case, signal_of
@@ -92,17 +93,22 @@ def part(case: Case, start: float, seconds: float) -> Json:
 
 
 def signal(ecg: ECG, start: float, stop: float) -> Json:
-    """The samples from start to stop, s, as int16 in µV."""
+    """The samples from start to stop, s, as int16 in µV; limb leads that follow from two others are among them."""
     step = int(np.ceil(ecg.sampling_rate / FINEST))
     first, last = (round(s * ecg.sampling_rate) for s in (start, stop))
-    microvolts = (ecg.signal[:, first:last:step] * 1000).clip(MISSING + 1, -MISSING - 1)
-    samples = np.where(np.isnan(microvolts), MISSING, np.rint(microvolts)).astype("<i2")
+    recorded = dict(zip(ecg.leads, ecg.signal[:, first:last:step], strict=True))
     return {
         "start_s": first / ecg.sampling_rate,
         "seconds": (last - first) / ecg.sampling_rate,
         "sampling_rate": ecg.sampling_rate / step,
-        "leads": {lead: base64.b64encode(row.tobytes()).decode() for lead, row in zip(ecg.leads, samples, strict=True)},
+        "leads": {lead: _encoded(row) for lead, row in {**recorded, **limb_leads(recorded)}.items()},
     }
+
+
+def _encoded(row: np.ndarray) -> str:
+    microvolts = (row * 1000).clip(MISSING + 1, -MISSING - 1)
+    samples = np.where(np.isnan(microvolts), MISSING, np.rint(microvolts)).astype("<i2")
+    return base64.b64encode(samples.tobytes()).decode()
 
 
 def measurements(case: Case) -> Json:

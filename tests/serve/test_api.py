@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from serving import RECORDS, ROOT, serving  # noqa: E402
 
 from ecgclip import read_ecg  # noqa: E402
 from ecgclip.index import ECGIndex  # noqa: E402
+from ecgclip.simulate import write_record  # noqa: E402
 
 AF = ("af.hea", "af.dat")
 
@@ -123,6 +125,18 @@ def test_a_part_of_the_signal_with_its_beats(server):
     assert all(2 <= beat["time_s"] < 5 for beat in part["beats"])
     for wrong in ({"start": 11}, {"start": -1}, {"start": "nan"}, {"seconds": 0}, {"seconds": 61}, {"seconds": "inf"}):
         assert server.post("signal", *AF, **wrong).status_code == 400, wrong
+
+
+def test_limb_leads_that_follow_from_others_are_among_the_signals(server, tmp_path):
+    ecg = read_ecg(RECORDS / "af")
+    rows = [ecg.leads.index(lead) for lead in ("I", "II", "V1")]
+    write_record(replace(ecg, signal=ecg.signal[rows], leads=("I", "II", "V1")), tmp_path / "three")
+    files = [("files", (f"three.{end}", (tmp_path / f"three.{end}").read_bytes())) for end in ("hea", "dat")]
+    answered = ok(server.client.post("/api/open", files=files))
+    samples = {lead: np.frombuffer(base64.b64decode(row), "<i2") for lead, row in answered["signal"]["leads"].items()}
+    assert set(samples) == {"I", "II", "III", "aVR", "aVL", "aVF", "V1"}
+    assert np.abs(samples["III"] - (samples["II"].astype(int) - samples["I"])).max() <= 2
+    assert answered["leads"] == ["I", "II", "V1"], "these were recorded"
 
 
 def test_scores_are_those_of_the_command_line(server, tiny_model):
