@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -97,6 +97,7 @@ class Desk:
         self._short = Lane[_Question, tuple[Embedding, Result]]("short recordings", self._score, BATCH, self._at_work)
         self._evidence = Lane[Callable[[], Any], Any]("evidence", calls)
         self._long = Lane[Callable[[], Any], Any]("long recordings", calls)
+        self._answers = Lane[Callable[[], Any], Any]("answers", calls)
         self._search = Lane[Callable[[], Any], Any]("search", calls)
 
     # --- turns --------------------------------------------------------------------------------------------------------
@@ -176,21 +177,18 @@ class Desk:
         return await self._asked(self._search, partial(question, *args, **kwargs))
 
     async def _asked(self, lane: Lane[Any, Any], item: Any) -> Any:
-        return await self._answered(lane.ask(item))
-
-    async def _told(self, tell: Callable[..., T], *args: Any) -> T:
-        """What is told without the model, in a thread."""
-        return await self._answered(asyncio.to_thread(tell, *args))
-
-    async def _answered(self, answer: Awaitable[T]) -> T:
-        """An answer in time; a bug that a strange recording meets is no fault of the server's."""
+        """What a lane answers in time; a bug that a strange recording meets is no fault of the server's."""
         try:
-            return await in_time(answer, self.limits.patience_s)
+            return await in_time(lane.ask(item), self.limits.patience_s)
         except (EcgclipError, Refusal):
             raise
         except Exception as error:
             print(f"error: unexpected {type(error).__name__}: {' '.join(str(error).split())[:300]}", file=sys.stderr)
             raise Refusal(422, f"cannot be answered (unexpected {type(error).__name__})") from error
+
+    async def _told(self, tell: Callable[..., T], *args: Any) -> T:
+        """What is told without the model."""
+        return await self._asked(self._answers, partial(tell, *args))
 
     # --- the model ----------------------------------------------------------------------------------------------------
 

@@ -146,8 +146,8 @@ def test_ctrl_c_ends_the_server_and_its_processes(tiny_model, tmp_path):
         running = workers(server)
         start = time.monotonic()
         server.process.send_signal(signal.SIGINT)
-        server.process.wait(10)
-        assert time.monotonic() - start < 5
+        server.process.wait(30)
+        assert time.monotonic() - start < 10  # a second, where nothing else runs
         time.sleep(0.5)
         assert not [pid for pid in running if os.path.exists(f"/proc/{pid}")]
     assert os.listdir(tmp_path) == []
