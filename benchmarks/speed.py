@@ -38,7 +38,7 @@ from ecgclip.measure.beats import find_beats_of_many
 from ecgclip.measure.measurement import measure_many, windows_of
 from ecgclip.measure.vector import features_of
 from ecgclip.model.clip import ECGCLIP
-from ecgclip.prepare import prepare
+from ecgclip.prepare import prepare_many
 from ecgclip.processes import cores
 from ecgclip.simulate import simulate
 
@@ -111,7 +111,7 @@ def figures(times: dict[str, list[float]], suffix: str) -> dict[str, float]:
 
 def whole_path(model: ECGCLIP, baseline: nn.Module, ecgs: list[ECG], folder: Path) -> dict[str, float]:
     """From signals in memory to vectors, by its parts and as a whole, over the ResNet."""
-    prepared = [prepare(ecg) for ecg in ecgs]
+    prepared = prepare_many(ecgs)
     examined = [model.examine(ecg) for ecg in ecgs]
     long = torch.randn(len(ecgs), 12, 5000)
     paths = sorted(folder.glob("*.hea"))
@@ -123,7 +123,7 @@ def whole_path(model: ECGCLIP, baseline: nn.Module, ecgs: list[ECG], folder: Pat
 
     with torch.inference_mode():
         batch = {
-            "preparing": lambda: [prepare(ecg) for ecg in ecgs],
+            "preparing": lambda: prepare_many(ecgs),
             "measuring": measuring,
             "encoder": lambda: model.encode(examined),
             "path": lambda: model.embed_many(ecgs),

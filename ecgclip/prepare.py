@@ -1,6 +1,7 @@
 """From a recording to what the model sees: 100 Hz, windows of 10 s, twelve rows, and a mask of usable leads.
 
     prepared = prepare(ecg)             # Prepared.signal: float32 (windows, 12, 1000), mV
+    prepared = prepare_many(ecgs)       # the same of each, in a fraction of the time
 
 The steps are the same for training, inference and any other use:
 
@@ -17,18 +18,23 @@ All steps need numpy alone, as `scipy.signal` would double the time that the com
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from ecgclip.ecg import ECG, LEADS, EcgclipError
 from ecgclip.peaks import RATE, cut_beats, median_of_rows, r_peaks
-from ecgclip.spikes import find_spikes, without_spikes
+from ecgclip.repair import Gap, bridge, find_runs, without_steps
+from ecgclip.spikes import find_spikes_of_many, without_spikes
 
 SAMPLING_RATE = RATE  # Hz
 WINDOW = 1000  # samples
+TOGETHER = 2**20  # bytes of the signals that are prepared at once: more of them would not stay in the processor's cache
 SHORTEST = 200  # samples; a remainder shorter than this gets no window of its own
 # Gain over frequency: within 6 % of 1 from 0.5 to 42 Hz. The AHA/ACC/HRS recommendations of 2007 (part I) let a filter
 # that does not shift phase cut at up to 0.67 Hz without harm to the ST segment; this one is at half gain at 0.35 Hz.
@@ -36,13 +42,7 @@ HIGHPASS = 0.35  # Hz, half gain
 HIGHPASS_STEEPNESS = 8  # that of a Butterworth filter of fourth order run forwards and backwards
 LOWPASS = (42.0, 49.0)  # Hz: gain 1 and gain 0; removes 50 Hz mains, and makes records of all rates alike
 WIDEST = (140.0, 150.0)  # Hz: what an encoder of 500 Hz sees; to 150 Hz, the same recommendations ask of a recorder
-# Where there is no signal
-LARGEST = 1e6  # mV: larger values are not a cardiac signal
-GAP = 0.1  # s: a shorter gap is interpolated and counts as signal
-FLAT = 2.0  # s: a value held for longer is not a cardiac signal (a noiseless simulated pause may be shorter)
-EDGE = 0.2  # s: a value held for longer at either end of a recording is the device starting or stopping
-# An extreme value, held for longer than EDGE and so far off the others, is the end of the recorder's range
-RAIL = 1.0  # mV
+# Which leads have a signal
 FLAT_STD = 0.005  # mV
 USABLE = 0.8  # the part of a window in which a lead must have a signal
 LARGEST_TYPICAL = 5  # mV: a larger typical amplitude means a wrong unit
@@ -50,10 +50,6 @@ LARGEST_TYPICAL = 5  # mV: a larger typical amplitude means a wrong unit
 SILENCE = 2.0  # s: no diastole is so long
 BLOCK = 20  # samples, 200 ms: in each, a lead rests or shows a wave
 LIVE = 0.1  # of the blocks: a lead with waves in fewer is not used to detect silence
-# Steps of the baseline. A QRS complex or a pacing spike comes back, so medians on either side must differ as well.
-STEP = 1.0  # mV: a baseline that jumps by so much within 20 ms, and stays there for a second, is not a heartbeat
-JUMP = 0.7  # of STEP: smaller jumps are not looked at
-AGREEMENT = (0.8, 1.25)  # how far the medians before and after may differ from the step, as a ratio
 # Leads that are disconnected
 SMALL = 0.25  # of the usual standard deviation: only leads below may be disconnected; true ones are seldom so small
 PEAKED, PEAKED_QUANTILE = 4, 0.995  # standard deviations that this quantile exceeds in a lead with heartbeats
@@ -132,48 +128,161 @@ def prepare(ecg: ECG, sampling_rate: int = SAMPLING_RATE) -> Prepared:
     EcgclipError
         No lead has a signal in any window. Electrical silence is a signal.
     """
-    raw, present = _bridge(ecg.signal, ecg.sampling_rate)
-    raw, notes = _without_steps(ecg, raw)
-    spikes, height = find_spikes(raw, ecg.sampling_rate)
-    heart = without_spikes(raw, ecg.sampling_rate, spikes) if len(spikes) else raw
-    signal, valid = _rows(ecg, heart, present, SAMPLING_RATE)
-    starts, length = _windows(signal.shape[1])
-    silent = _silent(signal, valid)
-    silence = tuple((float(a) / SAMPLING_RATE, float(b) / SAMPLING_RATE) for a, b in find_runs(silent, 0))
-    notes += _remainder_notes(signal.shape[1] - starts[-1] - WINDOW)
-    notes += [f"no electrical activity from {a:.1f} to {b:.1f} s, electrodes on" for a, b in silence]
+    (prepared,) = prepare_many([ecg], sampling_rate)
+    if isinstance(prepared, EcgclipError):
+        raise prepared
+    return prepared
 
+
+def prepare_many(ecgs: Sequence[ECG], sampling_rate: int = SAMPLING_RATE) -> list[Prepared | EcgclipError]:
+    """Prepare several recordings; one without a usable signal does not stop the others.
+
+    Returns
+    -------
+    list
+        For each recording what `prepare` returns, or the error that it raises.
+    """
+    alike: dict[tuple[tuple[str, ...], float, int], list[int]] = {}
+    for i, ecg in enumerate(ecgs):
+        alike.setdefault((ecg.leads, ecg.sampling_rate, ecg.signal.shape[1]), []).append(i)
+    prepared: dict[int, Prepared | EcgclipError] = {}
+    for rows in alike.values():
+        most = max(1, TOGETHER // ecgs[rows[0]].signal.nbytes)
+        for part in (rows[k : k + most] for k in range(0, len(rows), most)):
+            prepared.update(zip(part, _prepare_alike([ecgs[i] for i in part], sampling_rate), strict=True))
+    return [prepared[i] for i in range(len(ecgs))]
+
+
+@dataclass(frozen=True, eq=False)
+class _Raw:
+    """n recordings with the same leads, sampling rate and number of samples, mended.
+
+    signal: float32 (n, leads, samples), mV
+    gaps: where there is none
+    """
+
+    leads: tuple[str, ...]
+    rate: float
+    signal: np.ndarray
+    gaps: list[Gap]
+
+    def of(self, recordings: list[int]) -> _Raw:
+        """Some of the recordings."""
+        gaps = [gap._replace(recording=i) for i, k in enumerate(recordings) for gap in self.gaps if gap.recording == k]
+        return replace(self, signal=self.signal[recordings], gaps=gaps)
+
+
+@dataclass(frozen=True, eq=False)
+class _Leads:
+    """What is known of the leads in each window of n recordings, or of one.
+
+    recorded: bool (n, windows, 12), leads with a signal of their own
+    disconnected: bool (n, windows, 12), leads with noise alone
+    resting: bool (n, windows), windows without a usable lead because the heart rests
+    """
+
+    recorded: np.ndarray
+    disconnected: np.ndarray
+    resting: np.ndarray
+
+    def of(self, recording: int) -> _Leads:
+        return _Leads(self.recorded[recording], self.disconnected[recording], self.resting[recording])
+
+
+def _prepare_alike(ecgs: Sequence[ECG], sampling_rate: int) -> Iterator[Prepared | EcgclipError]:
+    """Prepare n recordings with the same leads, sampling rate and number of samples."""
+    names, rate = ecgs[0].leads, ecgs[0].sampling_rate
+    signal, gaps = bridge(np.stack([ecg.signal for ecg in ecgs]), rate)
+    signal, steps = without_steps(signal, names, rate)
+    spikes = find_spikes_of_many(signal, rate)
+    raw = _Raw(names, rate, signal, gaps)
+    heart = replace(raw, signal=_heart(signal, spikes, rate))
+
+    signal, valid = _rows(heart, SAMPLING_RATE)
+    samples = signal.shape[2]
+    starts, length = _windows(samples)
+    silent = _silent(signal, valid)
     signal, valid = (_cut_windows(x, starts, length[0]) for x in (signal, valid))
-    leads = _judge_leads(signal, valid, _cut_windows(silent[None], starts, length[0])[:, 0])
-    notes += _unit_notes(signal[leads.recorded]) + _lead_notes(ecg.leads, leads)
+    leads = _judge_leads(signal, valid, _cut_windows(silent[:, None], starts, length[0])[:, :, 0])
     mask = _derive(signal, valid, leads.recorded)
-    keep = np.any(mask, axis=1)
+    signal = _masked(signal, mask, SAMPLING_RATE)
+    others = [i for i, (at, _) in enumerate(spikes) if sampling_rate != SAMPLING_RATE or len(at)]
+    fine = _encoder_signals(raw, others, starts, length[0], leads.recorded, mask, sampling_rate)
+    for i, ecg in enumerate(ecgs):
+        one = _One(steps[i], spikes[i], silent[i], leads.of(i), mask[i], signal[i], fine.get(i))
+        yield _put_together(ecg, one, samples)
+
+
+class _One(NamedTuple):
+    """What has been found of one recording.
+
+    steps: notes about steps of the baseline
+    spikes: samples and heights of the pacing spikes
+    silent: bool (samples,), at 100 Hz
+    leads: what is known of the leads
+    mask: bool (windows, 12), the usable leads
+    signal: float32 (windows, 12, 1000)
+    encoder_signal: the same at the encoder's rate, with the spikes; None where it is `signal` itself
+    """
+
+    steps: list[str]
+    spikes: tuple[np.ndarray, np.ndarray]
+    silent: np.ndarray
+    leads: _Leads
+    mask: np.ndarray
+    signal: np.ndarray
+    encoder_signal: np.ndarray | None
+
+
+def _put_together(ecg: ECG, one: _One, samples: int) -> Prepared | EcgclipError:
+    """The windows of a recording that have a usable lead, and the notes; samples: of the recording, at 100 Hz."""
+    starts, length = _windows(samples)
+    keep = one.mask.any(axis=1)
     if not keep.any():
         where = f"{ecg.source}: " if ecg.source else ""
-        raise EcgclipError(f"{where}every lead ({', '.join(ecg.leads)}) is flat (under 5 µV) or missing")
-    dropped = ~(keep | leads.resting)
-    notes += [f"no lead has a signal in {_share(dropped)}: dropped"] if dropped.any() else []
-
-    coarse = fine = _masked(signal, mask, SAMPLING_RATE)[keep]
-    if sampling_rate != SAMPLING_RATE or len(spikes):
-        at, samples = (np.rint(x * sampling_rate / SAMPLING_RATE).astype(int) for x in (starts, length[0]))
-        signal, valid = (_cut_windows(x, at, int(samples)) for x in _rows(ecg, raw, present, sampling_rate))
-        _derive(signal, valid, leads.recorded)
-        fine = _masked(signal, mask, sampling_rate)[keep]
+        return EcgclipError(f"{where}every lead ({', '.join(ecg.leads)}) is flat (under 5 µV) or missing")
+    silence = tuple((a / SAMPLING_RATE, b / SAMPLING_RATE) for a, b in find_runs(one.silent, 0).tolist())
+    notes = one.steps + _remainder_notes(samples - starts[-1] - WINDOW) + _silence_notes(silence)
+    notes += _unit_notes(one.signal[..., : length[0]], one.leads.recorded) + _lead_notes(ecg.leads, one.leads)
+    notes += _dropped_notes(~(keep | one.leads.resting))
+    signal = one.signal[keep]
     return Prepared(
-        signal=coarse,
-        encoder_signal=fine,
-        mask=mask[keep],
+        signal=signal,
+        encoder_signal=signal if one.encoder_signal is None else one.encoder_signal[keep],
+        mask=one.mask[keep],
         length=length[keep],
         start_s=starts[keep] / SAMPLING_RATE,
-        derived=tuple(LEADS[i] for i in np.flatnonzero((mask & ~leads.recorded).any(0))),
+        derived=tuple(LEADS[k] for k in np.flatnonzero((one.mask & ~one.leads.recorded).any(axis=0))),
         notes=tuple(notes),
         silence=silence,
         seconds=ecg.seconds,
         used_s=_used_seconds(starts[keep], length[keep], ecg.seconds),
-        spikes_s=spikes / ecg.sampling_rate,
-        spike_height=height,
+        spikes_s=one.spikes[0] / ecg.sampling_rate,
+        spike_height=one.spikes[1],
     )
+
+
+def _heart(signal: np.ndarray, spikes: list[tuple[np.ndarray, np.ndarray]], rate: float) -> np.ndarray:
+    """(n, leads, samples) without the pacing spikes; the same array where there are none."""
+    paced = [i for i, (at, _) in enumerate(spikes) if len(at)]
+    if not paced:
+        return signal
+    signal = signal.copy()
+    for i in paced:
+        signal[i] = without_spikes(signal[i], rate, spikes[i][0])
+    return signal
+
+
+def _encoder_signals(
+    raw: _Raw, recordings: list[int], starts: np.ndarray, length: int, recorded: np.ndarray, mask: np.ndarray, rate: int
+) -> dict[int, np.ndarray]:
+    """The windows of some recordings at the encoder's rate, with the pacing spikes: each (windows, 12, 10 * rate)."""
+    if not recordings:
+        return {}
+    at, samples = (np.rint(x * rate / SAMPLING_RATE).astype(int) for x in (starts, length))
+    signal, valid = (_cut_windows(x, at, int(samples)) for x in _rows(raw.of(recordings), rate))
+    _derive(signal, valid, recorded[recordings])
+    return dict(zip(recordings, _masked(signal, mask[recordings], rate), strict=True))
 
 
 def _used_seconds(starts: np.ndarray, length: np.ndarray, seconds: float) -> float:
@@ -183,20 +292,24 @@ def _used_seconds(starts: np.ndarray, length: np.ndarray, seconds: float) -> flo
 
 
 def _masked(signal: np.ndarray, mask: np.ndarray, rate: float) -> np.ndarray:
-    """(windows, 12, samples) at `rate`, zero where masked, padded to 10 s."""
-    padding = round(WINDOW * rate / SAMPLING_RATE) - signal.shape[-1]
-    return np.pad(np.where(mask[..., None], signal, 0), ((0, 0), (0, 0), (0, padding)))
+    """(n, windows, 12, samples) at `rate`, zero, in place, where masked; padded to 10 s."""
+    signal[~mask] = 0
+    padding = round(WINDOW * rate / SAMPLING_RATE) - signal.shape[3]
+    return np.pad(signal, ((0, 0), (0, 0), (0, 0), (0, padding))) if padding else signal
 
 
-def _rows(ecg: ECG, raw: np.ndarray, present: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
-    """The twelve rows (12, samples) at `rate`, filtered, zero without a signal; and bool, True = has signal."""
-    rows = [LEADS.index(lead) for lead in ecg.leads]
-    resampled = _filter(resample(raw, ecg.sampling_rate, rate), rate)
-    n = resampled.shape[1]
-    nearest = np.minimum(np.rint(np.arange(n) * (ecg.sampling_rate / rate)).astype(int), raw.shape[1] - 1)
-    signal, valid = np.zeros((12, n), np.float32), np.zeros((12, n), bool)
-    signal[rows], valid[rows] = resampled, present[:, nearest]
-    signal[~valid] = 0
+def _rows(raw: _Raw, rate: float) -> tuple[np.ndarray, np.ndarray]:
+    """The twelve rows (n, 12, samples) at `rate`, filtered, zero without a signal; and bool, True = has signal."""
+    rows = [LEADS.index(lead) for lead in raw.leads]
+    resampled = _filter(resample(raw.signal, raw.rate, rate), rate)
+    shape = len(resampled), 12, resampled.shape[2]
+    signal, valid = np.zeros(shape, np.float32), np.zeros(shape, bool)
+    signal[:, rows], valid[:, rows] = resampled, True
+    nearest = np.minimum(np.rint(np.arange(shape[2]) * (raw.rate / rate)).astype(int), raw.signal.shape[2] - 1)
+    for gap in raw.gaps:
+        start, stop = np.searchsorted(nearest, (gap.start, gap.stop))
+        for x in (signal, valid):
+            x[gap.recording, rows[gap.lead], start:stop] = 0
     return signal, valid
 
 
@@ -209,18 +322,27 @@ def _remainder_notes(samples: int) -> list[str]:
     return [f"the last {samples / SAMPLING_RATE:.1f} s are too short for a window"] if samples > 0 else []
 
 
-def _unit_notes(signal: np.ndarray) -> list[str]:
-    typical = median_of_rows(np.abs(signal).ravel()) if signal.size else 0
+def _silence_notes(silence: Sequence[tuple[float, float]]) -> list[str]:
+    return [f"no electrical activity from {a:.1f} to {b:.1f} s, electrodes on" for a, b in silence]
+
+
+def _unit_notes(signal: np.ndarray, recorded: np.ndarray) -> list[str]:
+    """signal: (windows, 12, samples); recorded: bool (windows, 12)"""
+    if signal.max() <= LARGEST_TYPICAL and signal.min() >= -LARGEST_TYPICAL or not recorded.any():
+        return []
+    typical = median_of_rows(np.abs(signal[recorded]).ravel())
     if typical > LARGEST_TYPICAL:
         return [f"the typical amplitude is {typical:.0f} mV: is the unit in the header right?"]
     return []
 
 
 def _lead_notes(names: tuple[str, ...], leads: _Leads) -> list[str]:
+    rows = [LEADS.index(name) for name in names]
+    if leads.recorded[:, rows].all():
+        return []
     notes = []
     flat = ~(leads.recorded | leads.disconnected | leads.resting[:, None])
-    for name in names:
-        i = LEADS.index(name)
+    for name, i in zip(names, rows, strict=True):
         if flat[:, i].any():
             notes.append(f"{name} is flat or missing in {_share(flat[:, i])}")
         if leads.disconnected[:, i].any():
@@ -229,136 +351,12 @@ def _lead_notes(names: tuple[str, ...], leads: _Leads) -> list[str]:
     return notes
 
 
+def _dropped_notes(dropped: np.ndarray) -> list[str]:
+    return [f"no lead has a signal in {_share(dropped)}: dropped"] if dropped.any() else []
+
+
 def _share(windows: np.ndarray) -> str:
     return "the whole record" if windows.all() else f"{windows.sum()} of {len(windows)} windows"
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Stretches without a signal, at the recording's own rate
-
-
-def _bridge(signal: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
-    """Fill stretches without a signal with straight lines: float32 (leads, samples), and bool, True = has signal."""
-    present = np.ones(signal.shape, bool)
-    finite = np.abs(signal) < LARGEST  # False for NaN
-    broken = ~finite.all(axis=1) | _may_be_held(signal, rate)
-    filled = (signal - median_of_rows(signal)[:, None]).astype(np.float32)  # small numbers keep float32 exact
-    for lead in np.flatnonzero(broken):
-        values = signal[lead]
-        good = finite[lead] & ~_held(values, rate)
-        if not good.any():
-            filled[lead], present[lead] = 0, False
-            continue
-        at = np.arange(values.size)
-        filled[lead] = np.interp(at, at[good], values[good] - np.median(values[good]))
-        for start, stop in find_runs(~good, GAP * rate):
-            present[lead, start:stop] = False
-    return filled, present
-
-
-def _may_be_held(signal: np.ndarray, rate: float) -> np.ndarray:
-    """In which of (leads, samples) one value lasts for longer than `EDGE`, bool (leads,)."""
-    leads, samples = signal.shape
-    changes = np.ones((leads, samples + 1), bool)
-    changes[:, 1:-1] = signal[:, 1:] != signal[:, :-1]
-    at = np.flatnonzero(changes)
-    held = np.zeros(leads, bool)
-    held[at[:-1][np.diff(at) - 1 > EDGE * rate] // (samples + 1)] = True
-    return held
-
-
-def _held(values: np.ndarray, rate: float) -> np.ndarray:
-    """Mark, in (samples,), where one value is held for too long to be signal."""
-    same = np.diff(values) == 0
-    changes = np.flatnonzero(~same)
-    out = np.zeros(values.size, bool)
-    if not changes.size:
-        return ~out
-    for start, stop in find_runs(same, EDGE * rate):
-        out[start : stop + 1] = stop - start > FLAT * rate or _at_the_rail(values, values[start])
-    if changes[0] > EDGE * rate:
-        out[: changes[0] + 1] = True
-    if values.size - 1 - changes[-1] > EDGE * rate:
-        out[changes[-1] + 1 :] = True
-    return out
-
-
-def _at_the_rail(values: np.ndarray, value: float) -> bool:
-    """Whether a value is the highest or the lowest of (samples,), and far from the usual of the others."""
-    others = values[(np.abs(values) < LARGEST) & (values != value)]
-    if not len(others) or others.min() < value < others.max():
-        return False
-    return abs(np.median(others) - value) > RAIL
-
-
-def find_runs(flags: np.ndarray, longer_than: float) -> np.ndarray:
-    """Starts and stops, int (runs, 2), of the runs of True that are longer than so many samples."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], flags, [False])))).reshape(-1, 2)
-    return edges[edges[:, 1] - edges[:, 0] > longer_than]
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Steps of the baseline
-
-
-def _without_steps(ecg: ECG, raw: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """(leads, samples) without the steps of the baseline, which the filter would spread over seconds; and notes."""
-    moved = _moved(raw, ecg.sampling_rate)
-    if not moved.any():
-        return raw, []
-    raw, notes = raw.copy(), []
-    limb = [i for i, lead in enumerate(ecg.leads) if lead in LEADS[:6]]
-    for lead in np.flatnonzero(moved).tolist():
-        # limb leads share their electrodes: what one loses, all lose in their proportion
-        rows = limb if lead in limb else [lead]
-        for at_s, millivolts in _take_out_steps(raw, lead, rows, ecg.sampling_rate):
-            notes.append(f"a step of {abs(millivolts):.1f} mV in {ecg.leads[lead]} at {at_s:.1f} s was taken out")
-    return raw, notes
-
-
-def _moved(signal: np.ndarray, rate: float) -> np.ndarray:
-    """Which of (leads, samples) may hold a step: bool (leads,), by the medians of half seconds."""
-    half = max(1, round(0.5 * rate))
-    blocks = signal.shape[1] // half
-    coarse = signal[:, : blocks * half].reshape(len(signal), blocks, half)[..., :: max(1, round(rate / 50))]
-    usual = median_of_rows(coarse)
-    return np.abs(usual[:, 2:] - usual[:, :-2]).max(axis=1, initial=0) > STEP / 2
-
-
-def _take_out_steps(signal: np.ndarray, lead: int, rows: list[int], rate: float) -> list[tuple[float, float]]:
-    """Take the steps of a lead out of `rows` of (leads, samples), in place; when (s) and how high (mV) each was."""
-    half, brief, gap, sharp = (max(1, round(s * rate)) for s in (0.5, 0.1, 0.05, 0.01))
-    x = signal[lead]
-    steps = []
-    jump = np.abs(x[2 * sharp :] - x[: -2 * sharp])
-    for i in np.flatnonzero(jump > JUMP * STEP):
-        if jump[i] < jump[max(i - gap, 0) : i + gap].max():
-            continue
-        at = int(i) + sharp
-        if min(at - gap, x.size - at - gap) < half:
-            continue
-        height = _step_height(x, at, sharp)
-        if abs(height) < STEP:
-            continue
-        levels = (np.median(x[at + gap :][:n]) - np.median(x[: at - gap][-n:]) for n in (brief, half, 2 * half))
-        if not all(AGREEMENT[0] < level / height < AGREEMENT[1] for level in levels):
-            continue
-        for row in rows:
-            _take_out(signal[row], at, sharp)
-        steps.append((at / rate, height))
-    return steps
-
-
-def _step_height(x: np.ndarray, at: int, sharp: int) -> float:
-    """The step of (samples,) at a sample, mV, less what the slope just before and after it accounts for."""
-    slope = (x[at - sharp] - x[at - 2 * sharp] + x[at + 2 * sharp] - x[at + sharp]) / 2
-    return float(x[at + sharp] - x[at - sharp] - 2 * slope)
-
-
-def _take_out(x: np.ndarray, at: int, sharp: int) -> None:
-    """Take the step at a sample out of (samples,), in place."""
-    x[at + sharp :] -= _step_height(x, at, sharp)
-    x[at - sharp : at + sharp + 1] = np.linspace(x[at - sharp], x[at + sharp], 2 * sharp + 1)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -370,7 +368,7 @@ def resample(signal: np.ndarray, rate: float, to: float = SAMPLING_RATE) -> np.n
 
     Parameters
     ----------
-    signal : float32 (leads, samples)
+    signal : float32 (..., samples)
     rate, to : float
         The sampling rate before and after, Hz.
     """
@@ -378,15 +376,61 @@ def resample(signal: np.ndarray, rate: float, to: float = SAMPLING_RATE) -> np.n
     up, down = ratio.numerator, ratio.denominator
     if up == down:
         return signal
-    # Output m sits at m * down on the upsampled grid, where only each up-th sample is not zero.
-    n = -(-signal.shape[1] * up // down)
-    reach, phases = _polyphase(up, down)
-    padded = np.pad(signal, ((0, 0), (reach, reach + 1 + 2 * down)), mode="symmetric")
-    out = np.empty((signal.shape[0], n), np.float32)
-    for first in range(min(up, n)):
-        position, phase = divmod(first * down, up)
-        out[:, first::up] = _weigh(padded[:, position:], phases[phase], down, len(range(first, n, up)))
+    reach, blocks = _blocks(up, down)
+    n = -(-signal.shape[-1] * up // down)
+    period = sum(block.weights.shape[1] for block in blocks)
+    periods, hop = -(-n // period), period * down // up  # so many samples go into a period
+    wide = _mirrored(signal, reach, periods * hop + max(len(block.weights) for block in blocks))
+    out = np.empty((*signal.shape[:-1], periods, period), np.float32)
+    for block in (block for block in blocks if block.first < n):
+        size, made = block.weights.shape
+        around = sliding_window_view(wide[..., block.start :], size, axis=-1)[..., ::hop, :][..., :periods, :]
+        out[..., block.first : block.first + made] = np.ascontiguousarray(around) @ block.weights
+    return out.reshape(*signal.shape[:-1], -1)[..., :n]
+
+
+def _mirrored(signal: np.ndarray, reach: int, samples: int) -> np.ndarray:
+    """(..., n) behind and before its mirror image, `reach` samples of it, and then zeros: (..., samples)."""
+    n = signal.shape[-1]
+    out = np.zeros((*signal.shape[:-1], samples), np.float32)
+    out[..., reach : reach + n] = signal
+    out[..., :reach] = signal[..., reach - 1 :: -1]
+    out[..., reach + n : 2 * reach + n] = signal[..., : -reach - 1 : -1]
     return out
+
+
+class _Block(NamedTuple):
+    """Samples behind each other that are made of one stretch of the recording, by one matrix product.
+
+    first: the first of them
+    start: where the stretch begins
+    weights: float32 (stretch, samples)
+    """
+
+    first: int
+    start: int
+    weights: np.ndarray
+
+
+@lru_cache(maxsize=8)
+def _blocks(up: int, down: int) -> tuple[int, list[_Block]]:
+    """How far the filter reaches to either side, in samples; and the blocks of a period, after which all comes again.
+
+    A block is as long as the filter: with longer ones more of the weights would be zero, with shorter ones the
+    stretches would overlap more.
+    """
+    reach, phases = _polyphase(up, down)
+    taps = phases.shape[1]
+    size = max(1, taps * up // down)
+    period = size // up * up or up
+    blocks = []
+    for first in range(0, period, min(size, period)):
+        position, phase = np.divmod(np.arange(first, min(first + size, period)) * down, up)
+        weights = np.zeros((position[-1] - position[0] + taps, len(position)), np.float32)
+        for column, at, k in zip(weights.T, position - position[0], phase, strict=True):
+            column[at : at + taps] = phases[k]
+        blocks.append(_Block(first, int(position[0]), weights))
+    return reach, blocks
 
 
 @lru_cache(maxsize=8)
@@ -404,33 +448,34 @@ def _polyphase(up: int, down: int) -> tuple[int, np.ndarray]:
     return reach, np.where(inside, taps[np.clip(index, 0, 2 * half)], 0).astype(np.float32)
 
 
-def _weigh(x: np.ndarray, weights: np.ndarray, step: int, count: int) -> np.ndarray:
-    """The weighted sums of (leads, samples) over windows that begin at each `step`-th sample: (leads, count).
-
-    The windows overlap: each block of `step` samples is weighed once for each place that it has in one.
-    """
-    blocks = -(-len(weights) // step)
-    by_place = np.zeros((blocks, step), np.float32)
-    by_place.flat[: len(weights)] = weights
-    parts = x[:, : (count + blocks - 1) * step].reshape(len(x), -1, step) @ by_place.T
-    total: np.ndarray = parts[:, :count, 0].copy()
-    for place in range(1, blocks):
-        total += parts[:, place : place + count, place]
-    return total
-
-
 def _filter(signal: np.ndarray, rate: float) -> np.ndarray:
-    """Zero-phase band-pass of (leads, samples) at `rate`.
+    """Zero-phase band-pass of (..., samples) at `rate`.
 
     The line through the recording is taken away first and the rest continued by its mirror image, so that neither the
-    ends nor a drift leave a step there.
+    ends nor a drift leave a step there. Such a signal is a sum of cosines, whose heights are the real and the imaginary
+    parts of a Fourier transform of the samples without the image, in another order (Makhoul 1980).
     """
-    n = signal.shape[1]
+    n = signal.shape[-1]
     t = np.linspace(-1, 1, n, dtype=np.float32)
-    signal = signal - signal.mean(1, keepdims=True)
-    signal = signal - (signal @ t / (t @ t))[:, None] * t
-    spectrum = np.fft.rfft(np.concatenate((signal, signal[:, ::-1]), axis=1), axis=1)
-    return np.fft.irfft(spectrum * _gain(2 * n, rate), 2 * n, axis=1)[:, :n].astype(np.float32)
+    signal = signal - signal.mean(axis=-1, keepdims=True)
+    signal -= (signal @ t / (t @ t))[..., None] * t
+    gain, turn = _gain(2 * n, rate), _turn(n)
+    ordered = np.concatenate((signal[..., ::2], signal[..., 1::2][..., ::-1]), axis=-1)
+    cosines = np.fft.rfft(ordered, norm="ortho")  # by default NumPy would transform in double precision
+    cosines *= turn
+    cosines.real *= gain[: len(turn)]
+    cosines.imag *= gain[::-1][: len(turn)]
+    cosines *= turn.conj()
+    ordered = np.fft.irfft(cosines, n, norm="ortho")
+    half = (n + 1) // 2
+    signal[..., ::2], signal[..., 1::2] = ordered[..., :half], ordered[..., half:][..., ::-1]
+    return signal
+
+
+@lru_cache(maxsize=8)
+def _turn(samples: int) -> np.ndarray:
+    """What turns a Fourier transform of so many samples, half of them in reverse order, to the one of cosines."""
+    return np.exp(-0.5j * np.pi * np.arange(samples // 2 + 1) / samples).astype(np.complex64)
 
 
 @lru_cache(maxsize=8)
@@ -458,61 +503,58 @@ def _windows(n: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _cut_windows(signal: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
-    """(12, samples) → (windows, 12, length); behind the end, which rounding may reach, the last sample is repeated."""
-    at = np.minimum(starts[:, None] + np.arange(length), signal.shape[1] - 1)
-    return signal[:, at].swapaxes(0, 1)
-
-
-@dataclass(frozen=True)
-class _Leads:
-    """What is known of the leads in each window.
-
-    recorded: bool (windows, 12), leads with a signal of their own
-    disconnected: bool (windows, 12), leads with noise alone
-    resting: bool (windows,), windows without a usable lead because the heart rests
-    """
-
-    recorded: np.ndarray
-    disconnected: np.ndarray
-    resting: np.ndarray
+    """(n, rows, samples) → (n, windows, rows, length); beyond the end it repeats the last sample."""
+    beyond = max(0, int(starts[-1]) + length - signal.shape[2])
+    signal = np.pad(signal, ((0, 0), (0, 0), (0, beyond)), "edge") if beyond else signal
+    return np.stack([signal[..., start : start + length] for start in starts.tolist()], axis=1)
 
 
 def _judge_leads(signal: np.ndarray, valid: np.ndarray, silent: np.ndarray) -> _Leads:
-    """signal, valid: (windows, 12, samples); silent: bool (windows, samples), electrical silence."""
-    recorded = _usable(signal, valid)
-    disconnected = _disconnected(signal, recorded)
+    """signal, valid: (n, windows, 12, samples); silent: bool (n, windows, samples), electrical silence."""
+    size = _deviation(signal)
+    recorded = _usable(signal, valid, size)
+    disconnected = _disconnected(signal, recorded, size)
     recorded &= ~disconnected
-    resting = ~recorded.any(1) & (silent.mean(1) >= USABLE)
-    if resting.any() and not recorded.any():  # the whole recording is silent: its first window stands for it
-        first = int(np.argmax(resting))
-        recorded[first], resting[first] = valid[first].mean(1) >= USABLE, False
+    resting = ~recorded.any(axis=2) & (silent.mean(axis=2) >= USABLE)
+    # the whole recording is silent: its first window stands for it
+    for i in np.flatnonzero(resting.any(axis=1) & ~recorded.any(axis=(1, 2))):
+        first = int(np.argmax(resting[i]))
+        recorded[i, first], resting[i, first] = valid[i, first].mean(axis=1) >= USABLE, False
     return _Leads(recorded, disconnected, resting)
 
 
-def _usable(signal: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """Which leads of (windows, leads, samples) have enough signal that is not flat: bool (windows, leads)."""
-    share = valid.mean(2)
-    total = np.maximum(valid.sum(2), 1)
-    mean = signal.sum(2) / total
-    std = np.sqrt((np.where(valid, signal - mean[..., None], 0) ** 2).sum(2) / total)
-    return (share >= USABLE) & (std >= FLAT_STD)
+def _deviation(signal: np.ndarray) -> np.ndarray:
+    """The standard deviation of (..., samples), (...); as `np.std`, in less time."""
+    away = signal - signal.mean(axis=-1, keepdims=True)
+    return np.sqrt(np.einsum("...t,...t->...", away, away) / signal.shape[-1])
 
 
-def _disconnected(signal: np.ndarray, usable: np.ndarray) -> np.ndarray:
-    """Which leads have noise alone where others show beats: bool (windows, leads) for (windows, leads, samples)."""
+def _usable(signal: np.ndarray, valid: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Which leads of (..., samples) have enough signal that is not flat: bool (...); size: their `_deviation`."""
+    whole = valid.all(axis=-1)
+    usable = whole & (size >= FLAT_STD)
+    for at in zip(*np.nonzero(valid.any(axis=-1) & ~whole), strict=True):
+        usable[at] = valid[at].mean() >= USABLE and signal[at][valid[at]].std() >= FLAT_STD
+    return usable
+
+
+def _disconnected(signal: np.ndarray, usable: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Which leads have noise alone where others show beats: bool (n, windows, leads).
+
+    signal: (n, windows, leads, samples); usable, size: of each lead, (n, windows, leads)
+    """
     disconnected = np.zeros_like(usable)
-    size = signal.std(axis=2)
-    middle = (np.maximum(usable.sum(1, keepdims=True), 1) - 1) // 2
-    usual = np.take_along_axis(np.sort(np.where(usable, size, np.inf), axis=1), middle, axis=1)  # their lower median
+    middle = (np.maximum(usable.sum(axis=2, keepdims=True), 1) - 1) // 2
+    usual = np.take_along_axis(np.sort(np.where(usable, size, np.inf), axis=2), middle, axis=2)  # their lower median
     doubtful = usable & (size < SMALL * usual)
     if doubtful.any():  # heartbeats stand out from the signal between them
         highest = np.quantile(np.abs(signal[doubtful]), PEAKED_QUANTILE, axis=1)
         doubtful[doubtful] = highest < PEAKED * size[doubtful]
-    for w in np.flatnonzero(doubtful.any(1)):
-        sure = usable[w] & ~doubtful[w]
-        shown = _shown_beat(signal[w], r_peaks(signal[w], sure))
+    for at in zip(*np.nonzero(doubtful.any(axis=2)), strict=True):
+        sure = usable[at] & ~doubtful[at]
+        shown = _shown_beat(signal[at], r_peaks(signal[at], sure))
         if shown is not None and np.median(shown[sure]) > 2 * NO_BEAT:
-            disconnected[w] = doubtful[w] & (shown < NO_BEAT)
+            disconnected[at] = doubtful[at] & (shown < NO_BEAT)
     return disconnected
 
 
@@ -529,35 +571,47 @@ def _shown_beat(signal: np.ndarray, peaks: np.ndarray) -> np.ndarray | None:
 
 
 def _silent(signal: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """Where (leads, samples) is silent, bool (samples,): all leads that are on rest, for 2 s at least."""
-    n, blocks = signal.shape[1], signal.shape[1] // BLOCK
-    parts = signal[:, : blocks * BLOCK].reshape(len(signal), blocks, BLOCK)
-    line = np.linspace(-1, 1, BLOCK, dtype=np.float32)
-    parts = parts - parts.mean(axis=2, keepdims=True)  # without what is left of the wander
-    parts -= (parts @ line / (line @ line))[..., None] * line
-    on = valid[:, : blocks * BLOCK].reshape(parts.shape).all(axis=2)
-    rests = parts.std(axis=2) < FLAT_STD
-    live = (on & ~rests).mean(axis=1) > LIVE
-    on &= live[:, None] if live.any() else True  # a lead that never shows a wave is not counted, unless none does
-    at_rest = on.any(axis=0) & (rests | ~on).all(axis=0)
-    silent = np.zeros(n, bool)
-    for start, stop in find_runs(at_rest, SILENCE * SAMPLING_RATE / BLOCK - 1):
-        silent[start * BLOCK : n if stop == blocks else stop * BLOCK] = True
+    """Where (n, leads, samples) are silent, bool (n, samples): all leads that are on rest, for 2 s at least."""
+    n, leads, samples = signal.shape
+    blocks = samples // BLOCK
+    parts = signal[..., : blocks * BLOCK].reshape(n, leads, blocks, BLOCK)
+    away = parts.reshape(-1, BLOCK) @ _without_line()
+    rests = np.einsum("bt,bt->b", away, away).reshape(n, leads, blocks) < BLOCK * FLAT_STD**2
+    on = valid[..., : blocks * BLOCK].reshape(parts.shape).all(axis=3)
+    live = (on & ~rests).mean(axis=2) > LIVE
+    on &= (live | ~live.any(axis=1, keepdims=True))[
+        ..., None
+    ]  # a lead without waves does not count, if others have any
+    at_rest = on.any(axis=1) & (rests | ~on).all(axis=1)
+    silent = np.zeros((n, samples), bool)
+    for i in np.flatnonzero(at_rest.any(axis=1)):
+        for start, stop in find_runs(at_rest[i], SILENCE * SAMPLING_RATE / BLOCK - 1):
+            silent[i, start * BLOCK : samples if stop == blocks else stop * BLOCK] = True
     return silent
 
 
+@lru_cache(maxsize=1)
+def _without_line() -> np.ndarray:
+    """The matrix that takes the line through each block away, which is left of the wander: float32 (BLOCK, BLOCK)."""
+    line = np.linspace(-1, 1, BLOCK)
+    return (np.eye(BLOCK) - 1 / BLOCK - np.outer(line, line) / (line @ line)).astype(np.float32)
+
+
 def _derive(signal: np.ndarray, valid: np.ndarray, recorded: np.ndarray) -> np.ndarray:
-    """Compute, in place, missing limb leads from two recorded ones; returns the usable leads, bool (windows, 12)."""
+    """Compute, in place, missing limb leads from two recorded ones; returns the usable leads, bool (n, windows, 12).
+
+    signal, valid: (n, windows, 12, samples)
+    """
     mask = recorded.copy()
-    for w in range(len(signal)):
-        available = np.flatnonzero(recorded[w, :6])
-        if len(available) < 2 or len(available) == 6:
-            continue
-        pair = available[:2]
-        for lead in np.flatnonzero(~recorded[w, :6]):
-            weights = np.linalg.solve(LIMB[pair].T, LIMB[lead])
-            both = valid[w, pair].all(0)
-            signal[w, lead] = np.where(both, weights @ signal[w, pair], 0)
-            valid[w, lead] = both
-            mask[w, lead] = _usable(signal[w, lead][None, None], both[None, None])[0, 0]
+    limb = recorded[..., :6]
+    some = (limb.sum(axis=2) >= 2) & ~limb.all(axis=2)
+    for kind in {tuple(leads) for leads in limb[some].tolist()}:
+        pair, missing = np.flatnonzero(kind)[:2], np.flatnonzero(~np.array(kind))
+        i, w = np.nonzero(some & (limb == kind).all(axis=2))
+        both = valid[i, w][:, pair].all(axis=1, keepdims=True)
+        weights = np.linalg.solve(LIMB[pair].T, LIMB[missing].T).T
+        derived = np.where(both, weights @ signal[i, w][:, pair], 0).astype(np.float32)
+        at = i[:, None], w[:, None], missing
+        signal[at], valid[at] = derived, both
+        mask[at] = _usable(derived, valid[at], _deviation(derived))
     return mask

@@ -9,10 +9,11 @@ faster than any wave of the heart, out of a quiet stretch, and it comes back sev
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from ecgclip.peaks import RATE, cut_beats, median_of_rows
 
@@ -66,18 +67,24 @@ def find_spikes(signal: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray
     height : float (spikes,)
         Of each, in times the noise, root mean square over the leads.
     """
-    live = signal[np.ptp(signal, axis=1) > 0]
-    found, heights = [np.empty(0, int)], [np.empty(0)]
-    if rate >= LOWEST_RATE and len(live):
-        margin, count = round(0.2 * rate), max(1, int(live.shape[1] / (BLOCK_S * rate)))
-        edges = np.linspace(0, live.shape[1], count + 1).astype(int)
+    return find_spikes_of_many(signal[None], rate)[0]
+
+
+def find_spikes_of_many(signals: np.ndarray, rate: float) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Find pacing spikes in (n, leads, samples): for each of the recordings what `find_spikes` returns."""
+    found: list[list[np.ndarray]] = [[np.empty(0, int)] for _ in signals]
+    heights: list[list[np.ndarray]] = [[np.empty(0)] for _ in signals]
+    if rate >= LOWEST_RATE:
+        live = np.ptp(signals, axis=2) > 0
+        margin, samples = round(0.2 * rate), signals.shape[2]
+        edges = np.linspace(0, samples, max(1, int(samples / (BLOCK_S * rate))) + 1).astype(int)
         for start, stop in zip(edges[:-1], edges[1:], strict=True):
             first = max(start - margin, 0)
-            at, height = _in_block(live[:, first : stop + margin], rate)
-            inside = (at + first >= start) & (at + first < stop)
-            found.append(at[inside] + first)
-            heights.append(height[inside])
-    return np.concatenate(found), np.concatenate(heights)
+            for i, at, height in _in_block(signals[..., first : stop + margin], live, rate):
+                inside = (at + first >= start) & (at + first < stop)
+                found[i].append(at[inside] + first)
+                heights[i].append(height[inside])
+    return [(np.concatenate(at), np.concatenate(height)) for at, height in zip(found, heights, strict=True)]
 
 
 def without_spikes(signal: np.ndarray, rate: float, at: np.ndarray) -> np.ndarray:
@@ -103,72 +110,118 @@ def without_spikes(signal: np.ndarray, rate: float, at: np.ndarray) -> np.ndarra
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def _in_block(x: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
-    """The spikes of one block, (leads, samples), and their heights."""
-    samples = lambda seconds: max(1, round(seconds * rate))
-    near, far = _rise(x, max(2, samples(NEAR_S))), _rise(x, max(4, samples(FAR_S)))
-    noise = np.maximum(1.5 * median_of_rows(np.abs(near))[:, None], MIN_NOISE)
-    near /= noise
-    height, wide = _over_leads(near), _over_leads(far / noise)
-    maxima = _maxima(height, samples(APART_S))
-    seen = (np.abs(near[:, maxima]) > VISIBLE).mean(axis=0) >= LEADS_SHARE
-    at = maxima[seen & (height[maxima] > MIN_HEIGHT) & (height[maxima] > SHARP * wide[maxima])]
-    if len(at) < MIN_SPIKES:
-        return at[:0], height[:0]
-    reach = samples(AFTER_S[1])
-    padded = np.pad(x / noise, ((0, 0), (reach, reach)), "edge")
+def _in_block(x: np.ndarray, live: np.ndarray, rate: float) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Recordings of (n, leads, samples) that may have spikes: which one, the spikes of this block, and their heights.
+
+    live: bool (n, leads), False where a lead is flat
+    """
+    near = _rise(x, max(2, _samples(NEAR_S, rate)))
+    noise = np.maximum(1.5 * median_of_rows(np.abs(near)), MIN_NOISE)
+    height = _over_leads(near, noise, live)
+    maxima = _maxima(height, _samples(APART_S, rate))
+    which, at = np.nonzero(maxima & (height > MIN_HEIGHT))
+    seen = (np.abs(near[which, :, at]) > VISIBLE * noise[which]).sum(axis=1) >= LEADS_SHARE * live[which].sum(axis=1)
+    which, at = which[seen], at[seen]
+    sharp = height[which, at] > SHARP * _wide(x, noise, live, which, at, rate)
+    which, at = which[sharp], at[sharp]
+    for i in np.flatnonzero(np.bincount(which, minlength=len(x)) >= MIN_SPIKES).tolist():
+        others = np.flatnonzero(maxima[i])
+        wide = _wide(x, noise, live, np.full(len(others), i), others, rate)
+        surely = others[height[i, others] > SURELY_SHARP * wide]
+        own = noise[i, live[i], None]
+        yield i, *_of_one(x[i, live[i]] / own, near[i, live[i]] / own, height[i], at[which == i], surely, rate)
+
+
+def _of_one(
+    x: np.ndarray, near: np.ndarray, height: np.ndarray, at: np.ndarray, surely: np.ndarray, rate: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """The spikes of one block of a recording, and their heights.
+
+    Parameters
+    ----------
+    x, near : float (leads, samples)
+        The signal and its height over 8 ms, in times the noise.
+    height : float (samples,)
+        The root mean square of `near`.
+    at, surely : int (maxima,)
+        The maxima that may be spikes, and all that are as sharp as a spike surely is.
+    """
     shown = np.abs(near[:, at]) >= SHOWN * np.abs(near[:, at]).max(axis=0)
-    around = zip(at, shown.T, strict=True)
-    before, after = np.array([_surroundings(padded[leads, i : i + 2 * reach], samples) for i, leads in around]).T
-    sharp = height[at] > SURELY_SHARP * wide[at]
+    before, after = _surroundings(x, at, shown, rate)
+    sharp = np.isin(at, surely)
     spike = (sharp & (before < QUIET)) | ((before < SURELY_QUIET) & (after > FOLLOWED * height[at]))
     spike[spike] = _come_back(near[:, at[spike]].T)
-    second = sharp & ~spike & _soon_after(at, at[spike], samples(PAIR_S))
+    second = sharp & ~spike & _soon_after(at, at[spike], _samples(PAIR_S, rate))
     second[second] = _come_back(near[:, at[second]].T)
     at = at[spike | second]
     # Noise has sharp maxima of all heights, spikes stand alone
-    sharp = maxima[height[maxima] > SURELY_SHARP * wide[maxima]]
-    others = np.setdiff1d(sharp[height[sharp] > OTHERS * np.median(height[at])], at) if len(at) else at
+    others = np.setdiff1d(surely[height[surely] > OTHERS * np.median(height[at])], at) if len(at) else at
     at = at if len(others) < len(at) else at[:0]
     return at, height[at]
 
 
+def _samples(seconds: float, rate: float) -> int:
+    return max(1, round(seconds * rate))
+
+
 def _rise(x: np.ndarray, reach: int) -> np.ndarray:
-    """How high each sample of (leads, samples) stands over the line between those `reach` before and after."""
-    first, last = (np.repeat(x[:, end : end + 1 or None], reach, axis=1) for end in (0, -1))
-    beside = np.concatenate([first, x[:, :-reach]], axis=1)
-    beside += np.concatenate([x[:, reach:], last], axis=1)
-    beside /= -2
-    beside += x
-    return beside
+    """How high each sample of (..., samples) stands over the line between those `reach` before and after."""
+    out = np.empty_like(x)
+    np.add(x[..., : -2 * reach], x[..., 2 * reach :], out=out[..., reach:-reach])
+    np.add(x[..., :1], x[..., reach : 2 * reach], out=out[..., :reach])  # beyond the ends, the last sample
+    np.add(x[..., -2 * reach : -reach], x[..., -1:], out=out[..., -reach:])
+    out *= -0.5
+    out += x
+    return out
 
 
-def _over_leads(x: np.ndarray) -> np.ndarray:
-    """Root mean square over the leads of (leads, samples)."""
-    return np.sqrt((x**2).mean(axis=0))
+def _wide(
+    x: np.ndarray, noise: np.ndarray, live: np.ndarray, which: np.ndarray, at: np.ndarray, rate: float
+) -> np.ndarray:
+    """The height over 16 ms at some samples, root mean square over the leads, in times the noise: (maxima,).
+
+    x: (n, leads, samples); noise, live: (n, leads); which, at: int (maxima,), the recording and the sample of each
+    """
+    reach = max(4, _samples(FAR_S, rate))
+    before, after = x[which, :, np.maximum(at - reach, 0)], x[which, :, np.minimum(at + reach, x.shape[2] - 1)]
+    far = x[which, :, at] - (before + after) / 2
+    return _over_leads(far[..., None], noise[which], live[which])[:, 0]
+
+
+def _over_leads(x: np.ndarray, noise: np.ndarray, live: np.ndarray) -> np.ndarray:
+    """Root mean square over the leads of (n, leads, samples), in times the noise, (n, samples).
+
+    noise: (n, leads); live: bool (n, leads), the leads that count
+    """
+    weights = live / (noise**2 * np.maximum(live.sum(axis=1, keepdims=True), 1))
+    return np.sqrt((weights.astype(x.dtype)[:, None] @ x**2)[:, 0])
 
 
 def _maxima(height: np.ndarray, apart: int) -> np.ndarray:
-    """Where (samples,) is highest among its neighbours."""
-    around, size = np.pad(height, apart), 1
+    """Where each row of (n, samples) is highest among its neighbours, bool (n, samples)."""
+    around, size = np.pad(height, ((0, 0), (apart, apart))), 1
     while size <= 2 * apart:  # each step widens the window that the maximum is taken over
         step = min(size, 2 * apart + 1 - size)
-        around = np.maximum(around[:-step], around[step:])
+        around = np.maximum(around[:, :-step], around[:, step:])
         size += step
-    return np.flatnonzero((height == around) & (height > 0))
+    return (height == around) & (height > 0)
 
 
-def _surroundings(x: np.ndarray, samples: Callable[[float], int]) -> tuple[float, float]:
-    """The steepest slope before a maximum, of its own; and how far the leads go after it.
+def _surroundings(x: np.ndarray, at: np.ndarray, shown: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
+    """The steepest slope before maxima, of their own; and how far the leads go after them, both (maxima,).
 
-    x: (leads, samples), with the maximum in the middle.
+    x: (leads, samples); at: int (maxima,); shown: bool (leads, maxima), the leads that count
     """
-    at, rise, near = x.shape[1] // 2, samples(RISE_S), samples(NEAR_S)
-    begin, end = (at - samples(s) for s in BEFORE_S)
-    slope = _over_leads(x[:, begin : at + near] - x[:, begin - rise : at + near - rise])
-    level = np.median(x[:, begin:end], axis=1, keepdims=True)
-    after = np.sqrt(((x[:, at + samples(AFTER_S[0]) :] - level) ** 2).mean())
-    return slope[: end - begin].max() / max(slope[-2 * near :].max(), 1e-9), after
+    rise, near = _samples(RISE_S, rate), _samples(NEAR_S, rate)
+    (first, last), (follows, reach) = ([_samples(s, rate) for s in times] for times in (BEFORE_S, AFTER_S))
+    wide = np.pad(x, ((0, 0), (reach, reach)), "edge")
+    around = sliding_window_view(wide, 2 * reach, axis=1)[:, at]  # (leads, maxima, 2 reach), the maximum in the middle
+    part = lambda start, stop: around[..., reach + start : reach + stop]
+    share = (shown / shown.sum(axis=0))[..., None]
+    slope = np.sqrt(((part(-first, near) - part(-first - rise, near - rise)) ** 2 * share).sum(axis=0))
+    level = median_of_rows(part(-first, -last))[..., None]
+    after = np.sqrt((((part(follows, reach) - level) ** 2).mean(axis=2, keepdims=True) * share).sum(axis=0)[:, 0])
+    return slope[:, : first - last].max(axis=1) / np.maximum(slope[:, -2 * near :].max(axis=1), 1e-9), after
 
 
 def _soon_after(at: np.ndarray, spikes: np.ndarray, within: int) -> np.ndarray:

@@ -23,7 +23,7 @@ LAYERS = (
     "model",
     "networks knowledge",
     "measure",
-    "prepare simulate io peaks spikes",
+    "prepare repair simulate io peaks spikes",
     "blas ecg files lazy processes",
 )
 PACKAGES = sorted(p.parent.name for p in (ROOT / PACKAGE).glob("*/__init__.py"))

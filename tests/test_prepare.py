@@ -3,6 +3,8 @@
 import os
 import time
 import warnings
+from dataclasses import fields
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 from ecgclip.ecg import ECG, LEADS, EcgclipError
 from ecgclip.io.read import read_ecg
 from ecgclip.io.records import find_records
-from ecgclip.prepare import LIMB, SAMPLING_RATE, WINDOW, prepare, resample
+from ecgclip.prepare import LIMB, SAMPLING_RATE, TOGETHER, WINDOW, prepare, prepare_many, resample
 from ecgclip.simulate import simulate
 
 DATA = os.environ.get("ECGCLIP_DATA")
@@ -452,6 +454,102 @@ def test_it_is_fast():
         prepare(ecg)
         times.append(time.perf_counter() - start)
     assert min(times) < 0.03  # 5 ms here; a loaded machine is slower
+
+
+# --- many at once
+
+
+KINDS = ("plain", "step", "flat", "missing", "bridge", "held", "disconnected", "silent", "paced", "unit", "none")
+
+
+@lru_cache
+def of_kind(kind, rate, leads, seconds):
+    """An ECG with something the matter with it, in its second lead or in all."""
+    rng = np.random.default_rng(len(kind))
+    ecg = simulate("paced" if kind == "paced" else "normal", seed=rate, seconds=seconds, sampling_rate=rate)
+    signal = ecg.signal[[LEADS.index(lead) for lead in leads]].copy()
+    n, second = signal.shape[1], signal[min(1, len(leads) - 1)]
+    middle = slice(n // 2, n // 2 + rate)
+    if kind == "step":
+        second[n // 2 :] += 4
+    elif kind == "flat":
+        second[:] = 0.3
+    elif kind == "missing":
+        second[n // 4 :] = np.nan
+    elif kind == "bridge":
+        second[middle] = np.nan
+    elif kind == "held":
+        second[middle] = second.max() + 3
+    elif kind == "disconnected":
+        second[:] = rng.normal(0, 0.01, n)
+    elif kind == "silent":
+        signal[:, n // 3 :] = rng.normal(0, 0.002, (len(leads), n - n // 3))
+    elif kind == "unit":
+        signal *= 1000
+    elif kind == "none":
+        signal[:] = np.nan
+    return ECG(signal, rate, leads, source=kind)
+
+
+def alone(ecg, sampling_rate):
+    try:
+        return prepare(ecg, sampling_rate)
+    except EcgclipError as error:
+        return error
+
+
+def assert_same(found, expected):
+    if isinstance(expected, EcgclipError):
+        assert (type(found), str(found)) == (EcgclipError, str(expected))
+        return
+    for name in (field.name for field in fields(expected)):
+        x, y = getattr(found, name), getattr(expected, name)
+        if isinstance(y, np.ndarray) and y.dtype.kind == "f":
+            assert x.dtype == y.dtype
+            np.testing.assert_allclose(x, y, rtol=1e-6, atol=1e-6 * np.abs(y).max(initial=1))
+        else:
+            np.testing.assert_array_equal(x, y)
+    assert (found.encoder_signal is found.signal) == (expected.encoder_signal is expected.signal)
+
+
+ANY_ECG = st.builds(
+    of_kind, st.sampled_from(KINDS), st.sampled_from([100, 257, 500]),
+    st.sampled_from([LEADS, ("II",), ("V1", "II", "I"), LEADS[::-1]]), st.sampled_from([4, 10, 23]),
+)  # fmt: skip
+
+
+@settings(max_examples=25, deadline=None)
+@given(ecgs=st.lists(ANY_ECG, max_size=9), sampling_rate=st.sampled_from([100, 250]))
+def test_a_batch_gives_what_each_gives_alone(ecgs, sampling_rate):
+    together = prepare_many(ecgs, sampling_rate)
+    for found, ecg in zip(together, ecgs, strict=True):
+        assert_same(found, alone(ecg, sampling_rate))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_in_a_batch_none_disturbs_its_neighbours(kind):
+    plain = of_kind("plain", 500, LEADS, 10)
+    before, among, after = prepare_many([plain, of_kind(kind, 500, LEADS, 10), plain])
+    assert_same(among, alone(of_kind(kind, 500, LEADS, 10), 100))
+    for one in (before, after):
+        assert_same(one, prepare(plain))
+
+
+def test_a_bad_one_stands_in_its_place_and_stops_no_other():
+    good, bad = heart_ecg(rate=100), ECG(np.full((12, 1000), np.nan), 100, LEADS, source="bad")
+    found = prepare_many([bad, good, good, bad, good])
+    assert [isinstance(one, EcgclipError) for one in found] == [True, False, False, True, False]
+    assert str(found[0]).startswith("bad: every lead (I, II, ")
+    assert prepare_many([]) == []
+
+
+def test_large_batches_are_prepared_in_parts_and_each_owns_its_arrays():
+    ecgs = [heart_ecg(rate=500, beats_per_minute=60 + i) for i in range(TOGETHER // (12 * 5000 * 4) + 3)]
+    given = [ecg.signal.copy() for ecg in ecgs]
+    for found, ecg, signal in zip(prepare_many(ecgs), ecgs, given, strict=True):
+        assert found.signal.base is None  # a batch does not stay in memory for one of its ECGs
+        assert_same(found, prepare(ecg))
+        np.testing.assert_array_equal(ecg.signal, signal)
 
 
 @pytest.mark.parametrize("rate, passed, stopped", [(100, 40, 49.5), (250, 100, 124), (500, 135, 160)])

@@ -24,7 +24,7 @@ import numpy as np
 from ecgclip.blas import one_blas_thread
 from ecgclip.data.beats import BEAT_CONCEPTS, match_beats
 from ecgclip.data.cases import UNKNOWN, Case
-from ecgclip.ecg import EcgclipError
+from ecgclip.ecg import ECG, EcgclipError
 from ecgclip.files import write_atomic
 from ecgclip.io.read import read_ecg
 from ecgclip.io.records import record_stamp
@@ -34,15 +34,15 @@ from ecgclip.measure.beats import find_beats_of_many
 from ecgclip.measure.guideline import finding_texts, findings
 from ecgclip.measure.measurement import Measurement, measure_many, windows_of
 from ecgclip.measure.vector import features_of
-from ecgclip.prepare import SAMPLING_RATE, prepare
+from ecgclip.prepare import SAMPLING_RATE, Prepared, prepare_many
 
 MAX_BEATS = 40  # in a 10 s window: 240 beats a minute
 VARIANTS = 8  # lead subsets of a window in which it is measured for training
 LIMB = slice(0, 6)  # of the twelve leads
 # modules besides those of io/ and measure/ on which the arrays depend
 PREPARATION = (
-    "ecg.py", "peaks.py", "prepare.py", "data/beats.py", "data/windows.py", "knowledge/criteria/quantities.py",
-    "knowledge/criteria/readings.py",
+    "ecg.py", "peaks.py", "prepare.py", "repair.py", "spikes.py", "data/beats.py", "data/windows.py",
+    "knowledge/criteria/quantities.py", "knowledge/criteria/readings.py",
 )  # fmt: skip
 CHUNK = 32  # cases that a process prepares and measures together
 BLOCK = 1024  # cases whose rows are written at once; an interruption costs no more
@@ -131,12 +131,18 @@ def case_windows(
     """
     rows: list[list[dict[str, np.ndarray]]] = [[] for _ in cases]
     failed: dict[int, EcgclipError] = {}
-    read_cases = {}
+    ecgs: dict[int, ECG] = {}
     for i, case in enumerate(cases):
         try:
-            read_cases[i] = prepare(read_ecg(case.path).between(case.start_s, case.stop_s), sampling_rate)
+            ecgs[i] = read_ecg(case.path).between(case.start_s, case.stop_s)
         except EcgclipError as error:
             failed[i] = error
+    read_cases: dict[int, Prepared] = {}
+    for i, prepared in zip(ecgs, prepare_many(list(ecgs.values()), sampling_rate), strict=True):
+        if isinstance(prepared, EcgclipError):
+            failed[i] = prepared
+        else:
+            read_cases[i] = prepared
     beats = find_beats_of_many(list(read_cases.values()))
     shown = [
         _Shown(i, k, window, _lead_subsets(cases[i], k, window.mask, variants))

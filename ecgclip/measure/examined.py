@@ -18,7 +18,7 @@ from ecgclip.ecg import ECG, EcgclipError
 from ecgclip.measure.beats import Beats, find_beats_of_many
 from ecgclip.measure.measurement import Measurement, measure_many, windows_of
 from ecgclip.measure.recording import Recording, observe
-from ecgclip.prepare import SAMPLING_RATE, Prepared, prepare
+from ecgclip.prepare import SAMPLING_RATE, Prepared, prepare_many
 
 SLOWEST, FASTEST = 20, 320  # beats/min that a heart has over a whole recording; beyond them the time is misread
 
@@ -101,11 +101,11 @@ def examine_many(ecgs: Sequence[ECG], sampling_rate: int = SAMPLING_RATE) -> lis
     """
     prepared: dict[int, Prepared] = {}
     failed: dict[int, EcgclipError] = {}
-    for i, ecg in enumerate(ecgs):
-        try:
-            prepared[i] = prepare(ecg, sampling_rate)
-        except EcgclipError as error:
-            failed[i] = error
+    for i, one in enumerate(prepare_many(ecgs, sampling_rate)):
+        if isinstance(one, EcgclipError):
+            failed[i] = one
+        else:
+            prepared[i] = one
     beats = dict(zip(prepared, find_beats_of_many(list(prepared.values())), strict=True))
     windows = [window for i in prepared for window in windows_of(prepared[i], beats[i])]
     measured = iter(measure_many(windows))
