@@ -38,7 +38,7 @@ from ecgclip.measure.beats import find_beats_of_many
 from ecgclip.measure.measurement import measure_many, windows_of
 from ecgclip.measure.vector import features_of
 from ecgclip.model.clip import ECGCLIP
-from ecgclip.prepare import prepare_many
+from ecgclip.prepare import Prepared, prepare_many
 from ecgclip.processes import cores
 from ecgclip.simulate import simulate
 
@@ -111,7 +111,7 @@ def figures(times: dict[str, list[float]], suffix: str) -> dict[str, float]:
 
 def whole_path(model: ECGCLIP, baseline: nn.Module, ecgs: list[ECG], folder: Path) -> dict[str, float]:
     """From signals in memory to vectors, by its parts and as a whole, over the ResNet."""
-    prepared = prepare_many(ecgs)
+    prepared = [one for one in prepare_many(ecgs) if isinstance(one, Prepared)]
     examined = [model.examine(ecg) for ecg in ecgs]
     long = torch.randn(len(ecgs), 12, 5000)
     paths = sorted(folder.glob("*.hea"))

@@ -28,13 +28,13 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from ecgclip.ecg import ECG, LEADS, EcgclipError
-from ecgclip.peaks import RATE, cut_beats, median_of_rows, r_peaks
+from ecgclip.peaks import RATE, cut_beats, median_of_rows, r_peaks_of_many
 from ecgclip.repair import Gap, bridge, find_runs, without_steps
 from ecgclip.spikes import find_spikes_of_many, without_spikes
 
 SAMPLING_RATE = RATE  # Hz
 WINDOW = 1000  # samples
-TOGETHER = 2**20  # bytes of the signals that are prepared at once: more of them would not stay in the processor's cache
+TOGETHER = 2**21  # bytes of the signals that are prepared at once: more of them would not stay in the processor's cache
 SHORTEST = 200  # samples; a remainder shorter than this gets no window of its own
 # Gain over frequency: within 6 % of 1 from 0.5 to 42 Hz. The AHA/ACC/HRS recommendations of 2007 (part I) let a filter
 # that does not shift phase cut at up to 0.67 Hz without harm to the ST segment; this one is at half gain at 0.35 Hz.
@@ -241,7 +241,8 @@ def _put_together(ecg: ECG, one: _One, samples: int) -> Prepared | EcgclipError:
     if not keep.any():
         where = f"{ecg.source}: " if ecg.source else ""
         return EcgclipError(f"{where}every lead ({', '.join(ecg.leads)}) is flat (under 5 µV) or missing")
-    silence = tuple((a / SAMPLING_RATE, b / SAMPLING_RATE) for a, b in find_runs(one.silent, 0).tolist())
+    silent = find_runs(one.silent, 0).tolist() if one.silent.any() else []
+    silence = tuple((start / SAMPLING_RATE, stop / SAMPLING_RATE) for start, stop in silent)
     notes = one.steps + _remainder_notes(samples - starts[-1] - WINDOW) + _silence_notes(silence)
     notes += _unit_notes(one.signal[..., : length[0]], one.leads.recorded) + _lead_notes(ecg.leads, one.leads)
     notes += _dropped_notes(~(keep | one.leads.resting))
@@ -550,12 +551,22 @@ def _disconnected(signal: np.ndarray, usable: np.ndarray, size: np.ndarray) -> n
     if doubtful.any():  # heartbeats stand out from the signal between them
         highest = np.quantile(np.abs(signal[doubtful]), PEAKED_QUANTILE, axis=1)
         doubtful[doubtful] = highest < PEAKED * size[doubtful]
-    for at in zip(*np.nonzero(doubtful.any(axis=2)), strict=True):
-        sure = usable[at] & ~doubtful[at]
-        shown = _shown_beat(signal[at], r_peaks(signal[at], sure))
-        if shown is not None and np.median(shown[sure]) > 2 * NO_BEAT:
+    sure = usable & ~doubtful
+    windows = list(zip(*np.nonzero(doubtful.any(axis=2)), strict=True))
+    for at, peaks in zip(windows, _peaks_of_each([signal[at][sure[at]] for at in windows]), strict=True):
+        shown = _shown_beat(signal[at], peaks)
+        if shown is not None and np.median(shown[sure[at]]) > 2 * NO_BEAT:
             disconnected[at] = doubtful[at] & (shown < NO_BEAT)
     return disconnected
+
+
+def _peaks_of_each(windows: list[np.ndarray]) -> list[np.ndarray]:
+    """The R peaks of each of some windows, (leads, samples); those with as many leads are searched at once."""
+    peaks: dict[int, np.ndarray] = {}
+    for count in {len(window) for window in windows}:
+        rows = [i for i, window in enumerate(windows) if len(window) == count]
+        peaks.update(zip(rows, r_peaks_of_many(np.stack([windows[i] for i in rows])), strict=True))
+    return [peaks[i] for i in range(len(windows))]
 
 
 def _shown_beat(signal: np.ndarray, peaks: np.ndarray) -> np.ndarray | None:
