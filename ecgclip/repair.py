@@ -97,7 +97,7 @@ def _row_of_true(flags: np.ndarray, length: int) -> np.ndarray:
     """Which rows of (..., n) have so many True behind each other, bool (...)."""
     for _ in range(length - 1):
         flags = flags[..., 1:] & flags[..., :-1]
-    return flags.any(axis=-1)
+    return np.asarray(flags.any(axis=-1))
 
 
 def _held(values: np.ndarray, rate: float) -> np.ndarray:
