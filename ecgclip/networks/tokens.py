@@ -13,7 +13,7 @@ def token_samples(sampling_rate: int) -> int:
     return round(sampling_rate * TOKEN_S)
 
 
-def token_mask(tokens: Tensor, length: Tensor | None, sampling_rate: int) -> Tensor:
+def token_mask(tokens: Tensor, length: Tensor | None, sampling_rate: int, patch: int = 1) -> Tensor:
     """Return which tokens stand for signal.
 
     Parameters
@@ -23,6 +23,8 @@ def token_mask(tokens: Tensor, length: Tensor | None, sampling_rate: int) -> Ten
         Samples before the padding; None if there is no padding.
     sampling_rate
         In Hz.
+    patch
+        Duration of a token in TOKEN_S.
 
     Returns
     -------
@@ -32,7 +34,7 @@ def token_mask(tokens: Tensor, length: Tensor | None, sampling_rate: int) -> Ten
     if length is None:
         return torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
     steps = torch.arange(tokens.shape[1], device=tokens.device)
-    return steps < (length[:, None] / token_samples(sampling_rate)).ceil()
+    return steps < (length[:, None] / (patch * token_samples(sampling_rate))).ceil()
 
 
 def recorded(signal: Tensor, mask: Tensor, length: Tensor | None = None) -> Tensor:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 # Name in a recipe and in config.json → module and class
 BACKBONES = {
     "conv-transformer": "conv_transformer:ConvTransformer",
+    "resnet": "resnet:ResNet",
+    "vit": "vit:ViT",
+    "scalogram": "scalogram:Scalogram",
 }
 
 

@@ -37,7 +37,7 @@ class ConvTransformerSizes:
 
 
 class ConvTransformer(nn.Module):
-    """Tokens of convolutions over 0.9 s, related to each other by attention.
+    """Tokens of convolutions, each over 0.8 s on both sides, related to each other by attention.
 
     The gates average over the whole signal, so that how much padding there is shows in every token, if not what stands
     in it.
