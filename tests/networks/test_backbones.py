@@ -205,7 +205,7 @@ def test_a_sine_shows_at_its_frequency_with_its_amplitude_and_a_constant_nowhere
     wavelets = Wavelets(rate, 24, 4.0)
     frequencies = np.geomspace(1, 40, 24)
     t = torch.arange(10 * rate, dtype=torch.float64) / rate
-    for row in (0, 12, 23):
+    for row in (0, 12, 20):  # the highest lie near half of 100 Hz, and see their mirror images
         sine = (0.5 * torch.sin(2 * torch.pi * frequencies[row] * t) + 2).float().expand(1, 12, -1)
         real, magnitude = wavelets(sine)[0, :, :, 200:300].unflatten(0, (2, 12)).sinh() * FLOOR_MV
         assert magnitude.mean((0, 2)).argmax() == row

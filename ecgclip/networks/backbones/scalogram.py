@@ -4,8 +4,8 @@
                                ──residual blocks──▶ (b, channels, a few rows, one column each 80 ms) ──▶ tokens
 
 The wavelets are Morlet's, fixed, at frequencies of equal ratios from 1 to 40 Hz: Torrence & Compo, "A practical guide
-to wavelet analysis" (Bulletin of the American Meteorological Society, 1998). Convolutions over scalograms of ECGs: Byeon
-et al., "Intelligent deep models based on scalograms of electrocardiogram signals for biometrics" (Sensors, 2019).
+to wavelet analysis" (Bulletin of the American Meteorological Society, 1998). Convolutions over scalograms of ECGs:
+Byeon et al., "Intelligent deep models based on scalograms of electrocardiogram signals for biometrics" (Sensors, 2019).
 Magnitudes alone, as there, do not tell an inverted wave from an upright one; the real part beside them does.
 """
 
@@ -139,8 +139,8 @@ def morlets(frequencies: Tensor, sampling_rate: int, omega: float) -> Tensor:
     Returns
     -------
     Tensor
-        float32 (2 k, 1, taps): the real parts, then the imaginary ones. A sine of 1 mV and a wavelet's frequency gives a
-        magnitude of 1 mV, a constant gives 0.
+        float32 (2 k, 1, taps): the real parts, then the imaginary ones. A sine of 1 mV and a wavelet's frequency gives
+        a magnitude of 1 mV, a constant gives 0.
     """
     sd = omega / (2 * math.pi * frequencies)[:, None]  # s
     half = math.ceil(REACH * sd.max().item() * sampling_rate)
