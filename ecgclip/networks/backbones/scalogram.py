@@ -113,15 +113,16 @@ class Wavelets(nn.Module):
         Returns
         -------
         Tensor
-            (b, 24, frequencies, ⌈samples / hop⌉): of each lead the real part, then of each the magnitude, both as the
-            inverse hyperbolic sine of mV / FLOOR_MV.
+            (b, 24, frequencies, ⌈samples / hop⌉): of each lead the real part, then of each the magnitude, both as
+            the logarithm of 1 + |mV| / FLOOR_MV with the sign.
         """
         rows = signal.flatten(0, 1)[:, None]
         filters = [self.get_buffer(f"filters{i}") for i in range(self.octaves)]
         parts = [F.conv1d(rows, f, stride=self.hop, padding=f.shape[-1] // 2).unflatten(1, (2, -1)) for f in filters]
         real, imaginary = torch.cat(parts, 2).unflatten(0, signal.shape[:2]).unbind(2)  # each (b, 12, frequencies, n)
         magnitude = (real.square() + imaginary.square() + 1e-8).sqrt()  # else without a gradient at 0
-        return torch.asinh(torch.cat([real, magnitude], 1) / FLOOR_MV)
+        images = torch.cat([real, magnitude], 1)
+        return images.sign() * (images.abs() / FLOOR_MV).log1p()
 
 
 def morlets(frequencies: Tensor, sampling_rate: int, omega: float) -> Tensor:
