@@ -50,7 +50,7 @@ def leads(rows=2, *masked):
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_the_default_sizes_have_about_a_million_parameters(backbone):
     count = sum(p.numel() for p in build_backbone(ECGConfig(backbone=backbone)).parameters())
-    assert 4e5 < count < 1.5e6
+    assert 2e5 < count < 1.5e6
 
 
 @every
@@ -119,11 +119,11 @@ def test_all_parameters_get_finite_gradients_also_from_one_lead(name, masked):
 
 @pytest.fixture(scope="module")
 def rhythms():
-    """Two rhythms: training and test signals (n, 12, 1000) mV with 0 for the one and 1 for the other."""
+    """Two rhythms: training and test signals (n, 12, 400) mV with 0 for the one and 1 for the other."""
     parts = []
-    for seeds in (range(8), range(8, 12)):
+    for seeds in (range(6), range(6, 10)):
         ecgs = [simulate(kind, seed=s, sampling_rate=100) for kind in ("normal", "vt") for s in seeds]
-        x = torch.from_numpy(np.stack([ecg.signal for ecg in ecgs])).float()
+        x = torch.from_numpy(np.stack([ecg.signal[:, :400] for ecg in ecgs])).float()
         parts.append((x, torch.arange(2).repeat_interleave(len(seeds))))
     return parts
 
