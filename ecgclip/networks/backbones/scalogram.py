@@ -120,7 +120,7 @@ class Wavelets(nn.Module):
         filters = [self.get_buffer(f"filters{i}") for i in range(self.octaves)]
         parts = [F.conv1d(rows, f, stride=self.hop, padding=f.shape[-1] // 2).unflatten(1, (2, -1)) for f in filters]
         real, imaginary = torch.cat(parts, 2).unflatten(0, signal.shape[:2]).unbind(2)  # each (b, 12, frequencies, n)
-        magnitude = (real.square() + imaginary.square() + 1e-8).sqrt()  # else without a gradient at 0
+        magnitude = (real.square() + imaginary.square()).clamp(min=1e-8).sqrt()  # at 0 its gradient is not finite
         images = torch.cat([real, magnitude], 1)
         return images.sign() * (images.abs() / FLOOR_MV).log1p()
 
