@@ -31,7 +31,7 @@ def tiny_model(tmp_path_factory):
     torch.manual_seed(0)
     kb = KnowledgeBase.load()
     text = TextConfig(vocabulary=400, width=32, layers=1, heads=4, max_tokens=24, dim=32)
-    ecg = ECGConfig(width=32, channels=(8, 16, 24), heads=4, dim=32)
+    ecg = ECGConfig(width=32, sizes={"channels": (8, 16, 24)}, heads=4, dim=32)
     tokenizer = SentencePieceTokenizer.train([p.text for p in kb.passages], text)
     model = ECGCLIP(ModelConfig(ecg, text, floor=2.0), tokenizer, kb).eval()
     model.build_text()

@@ -14,8 +14,9 @@ from ecgclip.data.splits import divide, load
 from ecgclip.ecg import EcgclipError
 from ecgclip.io import find_records, formats, read_ecg
 from ecgclip.knowledge.base import KnowledgeBase
-from ecgclip.networks import encoder as encoders
+from ecgclip.networks.backbones import BACKBONES
 from ecgclip.networks.config import MAX_TOKENS, ECGConfig
+from ecgclip.networks.encoder import ECGEncoder
 from ecgclip.train.objectives.base import Encoded
 
 PAGE = (Path(__file__).parents[1] / "docs" / "extending.md").read_text(encoding="utf-8")
@@ -64,9 +65,11 @@ def test_a_data_set(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("rate", [100, 250])
 def test_a_backbone(rate, monkeypatch):
-    monkeypatch.setattr(encoders, "Stem", example("A backbone").Patches)
-    config = ECGConfig(sampling_rate=rate, width=32, heads=4, dim=16)
-    encoder = encoders.ECGEncoder(config).eval()
+    row = re.search(r'"(patches)": "(patches:Patches)",`', PAGE)
+    monkeypatch.setitem(BACKBONES, *row.groups())
+    monkeypatch.setitem(sys.modules, "ecgclip.networks.backbones.patches", example("A backbone"))
+    config = ECGConfig(sampling_rate=rate, width=32, heads=4, dim=16, backbone="patches", sizes={"hidden": 64})
+    encoder = ECGEncoder(config).eval()
     signal, mask = torch.randn(2, 12, 10 * rate), torch.ones(2, 12, dtype=torch.bool)
     mask[:, 3] = False
     tokens, _ = encoder.tokens(signal, mask)

@@ -59,7 +59,7 @@ class ModelConfig:
         """Read what `dataclasses.asdict` made; older versions stored less."""
         untrained, simulated, witnesses = (stored.get(key) for key in ("untrained", "simulated", "witnesses"))
         return cls(
-            ecg=ECGConfig(**{**stored["ecg"], "channels": tuple(stored["ecg"]["channels"])}),
+            ecg=ECGConfig.from_dict(stored["ecg"]),
             text=TextConfig.from_dict(stored["text"]),
             calibration=Calibration.from_dict(stored["calibration"]),
             untrained=Calibration.from_dict(untrained) if untrained else None,

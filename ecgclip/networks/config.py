@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ecgclip.ecg import EcgclipError
@@ -17,6 +17,7 @@ MAX_TOKENS = round(WINDOW_S / TOKEN_S)  # of a window
 BEAT_OFFSETS_S = (-0.24, -0.16, -0.08, 0.0, 0.08, 0.16, 0.24, 0.32, 0.40)  # P wave to the end of T
 BEAT_BEFORE_S, BEAT_AFTER_S = 0.32, 0.48  # the part of the median beat before and after R
 MEDIAN_BEATS = 16  # the median is over the first beats, at most so many
+CONV_TRANSFORMER = "conv-transformer"  # the backbone of the shipped weights
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,10 @@ class ECGConfig:
         Of the signals, in Hz.
     width
         Width of a token.
-    channels
-        Channels of the stem's three stages before the last.
-    layers
-        Number of transformer blocks over the tokens.
+    backbone
+        What turns a signal into tokens: a name of networks.backbones.
+    sizes
+        Sizes of that backbone, where they differ from its defaults.
     beat_layers
         Number of transformer blocks over the beats.
     heads
@@ -56,8 +57,8 @@ class ECGConfig:
 
     sampling_rate: int = 100
     width: int = 128
-    channels: tuple[int, ...] = (32, 64, 96)
-    layers: int = 1
+    backbone: str = CONV_TRANSFORMER
+    sizes: dict[str, Any] = field(default_factory=dict)
     beat_layers: int = 1
     heads: int = 4
     beat_queries: int = 4
@@ -71,8 +72,22 @@ class ECGConfig:
             raise EcgclipError(f"ecg.sampling_rate {self.sampling_rate}: give a multiple of 50 Hz, 100 or more")
         if self.members < 1:
             raise EcgclipError(f"ecg.members {self.members}: give 1 or more")
-        if len(self.channels) != 3:
-            raise EcgclipError(f"ecg.channels {self.channels}: give three, of the stem's stages before the last")
+        if not isinstance(self.sizes, dict):
+            raise EcgclipError(f"ecg.sizes {self.sizes!r}: give names and values, such as {{layers: 1}}")
+        object.__setattr__(self, "sizes", {k: tuple(v) if isinstance(v, list) else v for k, v in self.sizes.items()})
+
+    @classmethod
+    def from_dict(cls, stored: dict[str, Any]) -> ECGConfig:
+        """Return the configuration of a recipe or of a stored model.
+
+        Until version 0.7 `channels` and `layers` of the conv-transformer, then the only backbone, stood among the rest.
+        """
+        fields = dict(stored)
+        if fields.get("backbone", CONV_TRANSFORMER) == CONV_TRANSFORMER:
+            older = {name: fields.pop(name) for name in ("channels", "layers") if name in fields}
+            if older:
+                fields["sizes"] = older | fields.get("sizes", {})
+        return cls(**fields)
 
 
 @dataclass(frozen=True)

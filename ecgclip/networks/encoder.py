@@ -1,26 +1,30 @@
 """The ECG encoder: a prepared window becomes tokens, heartbeats and one rhythm vector.
 
-    signal (b, 12, 1000) mV + lead mask ──stem──▶ tokens (b, 125, width)
-                                                    ├─ beat head ───▶ beats (b, n, dim), one for each R peak
-                                                    └─ rhythm head ─▶ rhythm (b, dim), from tokens, beats and intervals
-    measurements of the window ──────── branch ──────────────────── + rhythm (b, dim): the two are weighted and added
+    signal (b, 12, 1000) mV + lead mask ──backbone──▶ tokens (b, 125, width)
+                                                        ├─ beat head ───▶ beats (b, n, dim), one for each R peak
+                                                        └─ rhythm head ─▶ rhythm (b, dim), of tokens, beats, intervals
+    measurements of the window ────────── branch ──────────────────────  + rhythm (b, dim): both are weighted and added
 
 The three scales are those of MELP (Wang et al., ICML 2025); its beats are learned queries, ours are real heartbeats.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ecgclip.networks.backbone import Stem, TransformerBlock
-from ecgclip.networks.config import MAX_TOKENS, TOKEN_S, ECGConfig, ECGFeatures
+from ecgclip.networks.backbones import build_backbone
+from ecgclip.networks.config import ECGConfig, ECGFeatures
 from ecgclip.networks.heads import AttentionPool, BeatHead, MedianBeat
 from ecgclip.networks.intervals import STATISTICS, rr_statistics
 from ecgclip.networks.measurements import MeasurementBranch
+from ecgclip.networks.tokens import token_mask
 
 POOL_HEADS = 8
+OLDER_PARTS = ("stem.", "position", "layers.")
 
 
 class ECGEncoder(nn.Module):
@@ -32,9 +36,7 @@ class ECGEncoder(nn.Module):
         super().__init__()
         self.config = config
         width = config.width
-        self.stem = Stem(config)
-        self.position = nn.Parameter(torch.randn(MAX_TOKENS, width) * 0.02)
-        self.layers = nn.ModuleList(TransformerBlock(width, config.heads, config.dropout) for _ in range(config.layers))
+        self.backbone = build_backbone(config)
         self.beat_head = BeatHead(config)
         self.beat_out = nn.Linear(width, config.dim)
         self.token_pool, self.beat_pool = AttentionPool(width, POOL_HEADS), AttentionPool(width, POOL_HEADS)
@@ -44,6 +46,7 @@ class ECGEncoder(nn.Module):
         self.norm, self.rhythm_out = nn.LayerNorm(4 * width + 64), nn.Linear(4 * width + 64, config.dim)
         self.measured = MeasurementBranch(config) if config.measured else None
         self.register_buffer("signal_weight", torch.ones(()))  # of the signal beside the measurements
+        self.register_load_state_dict_pre_hook(_rename_older)
 
     def forward(
         self,
@@ -93,12 +96,12 @@ class ECGEncoder(nn.Module):
         views : list of float32 (b, dim)
             More rhythm vectors, each under its own dropout of the pooled features.
         """
-        tokens, token_mask = self.tokens(signal, mask, length)
-        beats, beat_mask = self.beat_head(tokens, token_mask, r_peaks)
-        mean = (tokens * token_mask[..., None]).sum(1) / token_mask.sum(1, keepdim=True).clamp(min=1)
+        tokens, is_signal = self.tokens(signal, mask, length)
+        beats, beat_mask = self.beat_head(tokens, is_signal, r_peaks)
+        mean = (tokens * is_signal[..., None]).sum(1) / is_signal.sum(1, keepdim=True).clamp(min=1)
         statistics = self.statistics(rr_statistics(r_peaks).to(tokens.dtype))
         median_beat = self.average_beat(signal, mask, r_peaks)
-        pooled = [self.token_pool(tokens, token_mask), mean, self.beat_pool(beats, beat_mask), median_beat, statistics]
+        pooled = [self.token_pool(tokens, is_signal), mean, self.beat_pool(beats, beat_mask), median_beat, statistics]
         rhythm, *others = self._rhythm_vectors(pooled, measurements, 1 + views)
         unit_beats = F.normalize(self.beat_out(beats).float(), dim=-1)
         return ECGFeatures(unit_beats, beat_mask, rhythm), others
@@ -113,16 +116,8 @@ class ECGEncoder(nn.Module):
         token_mask : bool (b, t)
             True = signal, False = padding.
         """
-        tokens = self.stem(signal, mask)
-        if length is None:
-            token_mask = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
-        else:
-            steps = torch.arange(tokens.shape[1], device=tokens.device)
-            token_mask = steps < (length[:, None] / (self.config.sampling_rate * TOKEN_S)).ceil()
-        tokens = tokens + self.position[: tokens.shape[1]]
-        for layer in self.layers:
-            tokens = layer(tokens, token_mask)
-        return tokens, token_mask
+        tokens = self.backbone(signal, mask, length)
+        return tokens, token_mask(tokens, length, self.config.sampling_rate)
 
     def _rhythm_vectors(self, pooled: list[Tensor], measurements: Tensor | None, count: int) -> list[Tensor]:
         """Pooled features, each (b, its width) → `count` unit vectors (b, dim), each under its own dropout."""
@@ -132,3 +127,9 @@ class ECGEncoder(nn.Module):
             return vectors
         by_measurements = self.measured(measurements)
         return [F.normalize(by_measurements + self.signal_weight * vector, dim=-1) for vector in vectors]
+
+
+def _rename_older(module: nn.Module, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
+    """Until version 0.7 the parts of the conv-transformer, then the only backbone, were parts of the encoder."""
+    for name in [name for name in state if name.startswith(tuple(prefix + part for part in OLDER_PARTS))]:
+        state[f"{prefix}backbone.{name.removeprefix(prefix)}"] = state.pop(name)

@@ -6,7 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ecgclip.networks.backbone import MASKED_SCORE, TransformerBlock, masked_attention
 from ecgclip.networks.config import (
     BEAT_AFTER_S,
     BEAT_BEFORE_S,
@@ -16,6 +15,7 @@ from ecgclip.networks.config import (
     ECGConfig,
 )
 from ecgclip.networks.intervals import BEAT_FEATURES, rr_features
+from ecgclip.networks.transformer import MASKED_SCORE, TransformerBlock, masked_attention
 
 
 class BeatHead(nn.Module):

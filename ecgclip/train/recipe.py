@@ -11,6 +11,7 @@ from ecgclip.data.splits import check_data
 from ecgclip.ecg import EcgclipError
 from ecgclip.files import parse_yaml
 from ecgclip.knowledge.base import KnowledgeBase
+from ecgclip.networks.backbones import backbone_sizes
 from ecgclip.networks.config import ECGConfig, TextConfig
 from ecgclip.train.objectives import OBJECTIVES
 
@@ -61,7 +62,7 @@ class Recipe:
 
     def _check(self) -> None:
         """Raises TypeError or EcgclipError for what cannot be built."""
-        _ = self.ecg_config, self.text_config
+        _ = backbone_sizes(self.ecg_config), self.text_config
         self._check_measured()
         named = self.losses.keys() | self.locked["losses"].keys()
         if strange := named - OBJECTIVES.keys():
@@ -91,8 +92,7 @@ class Recipe:
 
     @property
     def ecg_config(self) -> ECGConfig:
-        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in self.ecg.items()}
-        return ECGConfig(**fields)
+        return ECGConfig.from_dict(self.ecg)
 
     @property
     def text_config(self) -> TextConfig:

@@ -37,7 +37,7 @@ def test_a_config_comes_back_as_it_was_saved(tiny_model):
     stored = json.loads((tiny_model / "config.json").read_text())
     config = load_model(tiny_model).config
     assert ModelConfig.from_dict(stored) == config
-    assert config.ecg.channels == (8, 16, 24)
+    assert config.ecg.sizes == {"channels": (8, 16, 24)}
     assert config.floor == 2
     del stored["threshold"]
     changed = {"floor": 0.7, "training": {"concepts": ["atrial-fibrillation"]}}
@@ -52,7 +52,7 @@ def test_rounded_matrices_are_stored_in_half_precision_and_others_as_they_are(ti
     model.save(tmp_path)
     stored = load_file(tmp_path / "model.safetensors")
     assert {stored[name].dtype for name in names} == {torch.float16}
-    assert stored["ecg.stem.norm.running_var"].dtype == torch.float32, "one dimension"
+    assert stored["ecg.backbone.stem.norm.running_var"].dtype == torch.float32, "one dimension"
     again = load_model(tmp_path)
     assert all(p.dtype == torch.float32 for p in again.parameters())
     again.save(tmp_path / "copy")

@@ -12,7 +12,7 @@ from ecgclip.networks.encoder import ECGEncoder
 from ecgclip.networks.intervals import rr_features, rr_statistics
 
 NAN = float("nan")
-SIZES = {"width": 32, "channels": (8, 16, 24), "heads": 4, "dim": 16}
+SIZES = {"width": 32, "sizes": {"channels": (8, 16, 24)}, "heads": 4, "dim": 16}
 
 
 @pytest.fixture(scope="module")
@@ -143,12 +143,13 @@ def test_tokens_after_the_end_take_no_part(encoder):
     with torch.inference_mode():
         short, whole = encoder(x, ALL, beats, torch.tensor([500])), encoder(x, ALL, beats)
         assert not torch.allclose(short.rhythm, whole.rhythm), "silence is not the end of a recording"
-        encoder.position.data, original = encoder.position.data.clone(), encoder.position.data
-        encoder.position.data[70:] += 5.0  # whatever stands in the tokens of the padding
+        position = encoder.backbone.position
+        position.data, original = position.data.clone(), position.data
+        position.data[70:] += 5.0  # whatever stands in the tokens of the padding
         try:
             torch.testing.assert_close(encoder(x, ALL, beats, torch.tensor([500])).rhythm, short.rhythm)
         finally:
-            encoder.position.data = original
+            position.data = original
 
 
 def test_each_record_of_a_batch_stands_alone(encoder):

@@ -32,4 +32,4 @@ def test_every_loss_reaches_what_it_should_train(batches, untrained, loss, part)
     aligner.train()(batches(0), {loss: 1})[loss].backward()
     moved = [n for n, p in aligner.model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0]
     assert any(n.startswith(part) for n in moved)
-    assert any(n.startswith("ecg.stem") for n in moved)
+    assert any(n.startswith("ecg.backbone.stem") for n in moved)

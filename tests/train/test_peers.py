@@ -30,7 +30,7 @@ def test_the_peers_recipes_train_on_a_folder_in_mimics_layout_and_are_measured(t
         epochs=1,
         data={"mimic-iv-ecg": {"path": "mimic-iv-ecg", "per_step": 6}},
         validation_part=3,
-        ecg={**plan.ecg, "width": 48, "heads": 3, "channels": [8, 8, 16], "layers": 1, "dim": 32},
+        ecg={**plan.ecg, "width": 48, "heads": 3, "sizes": {"channels": [8, 8, 16]}, "dim": 32},
         text=recipe().text,
         pretraining=recipe().pretraining,
     )

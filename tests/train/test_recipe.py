@@ -31,6 +31,8 @@ def test_a_bad_recipe_is_one_line(tmp_path, text):
     [
         ({"ecg": {"sampling_rate": 257}}, "multiple of 50 Hz"),
         ({"ecg": {"wide": 1}}, "wide"),
+        ({"ecg": {"backbone": "lstm"}}, "no ecg.backbone 'lstm'"),
+        ({"ecg": {"backbone": "vit", "sizes": {"depth": 3}}}, "ecg.sizes.depth: vit has none"),
         ({"measured": {"epochs": 0}}, "untrained"),
         ({"text": {"tall": 1}}, "tall"),
         ({"ecg": {"members": 0}}, "members 0"),
