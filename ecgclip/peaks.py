@@ -104,10 +104,14 @@ def _in_visible(band: np.ndarray, swing: np.ndarray, active: np.ndarray, beating
     return _refine(chosen, np.mean(band / np.maximum(swing, SMALLEST_QRS_MV / 2), axis=1))
 
 
-def median_of_rows(x: np.ndarray) -> np.ndarray:
-    """The median of each row of (..., n), none of it NaN. `np.median` seeks two places at once, which is slow."""
+def median_of_rows(x: np.ndarray, spare: bool = False) -> np.ndarray:
+    """The median of each row of (..., n), none of it NaN. `np.median` seeks two places at once, which is slow.
+
+    spare: x is not needed any more, and may be put in another order
+    """
     half = x.shape[-1] // 2
-    x = np.partition(x, half, axis=-1)
+    x = x if spare else x.copy()
+    x.partition(half, axis=-1)
     return x[..., half] if x.shape[-1] % 2 else (x[..., :half].max(axis=-1) + x[..., half]) / 2
 
 

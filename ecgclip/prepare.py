@@ -34,8 +34,10 @@ from ecgclip.spikes import find_spikes_of_many, without_spikes
 
 SAMPLING_RATE = RATE  # Hz
 WINDOW = 1000  # samples
-TOGETHER = 2**21  # bytes of the signals that are prepared at once: more of them would not stay in the processor's cache
 SHORTEST = 200  # samples; a remainder shorter than this gets no window of its own
+# Bytes of the recordings that are prepared at once. What is made of more does not stay in the processor's cache, and
+# the C library gives its memory back each time and asks for it anew.
+TOGETHER = 2**20
 # Gain over frequency: within 6 % of 1 from 0.5 to 42 Hz. The AHA/ACC/HRS recommendations of 2007 (part I) let a filter
 # that does not shift phase cut at up to 0.67 Hz without harm to the ST segment; this one is at half gain at 0.35 Hz.
 HIGHPASS = 0.35  # Hz, half gain

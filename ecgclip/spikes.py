@@ -116,7 +116,7 @@ def _in_block(x: np.ndarray, live: np.ndarray, rate: float) -> Iterator[tuple[in
     live: bool (n, leads), False where a lead is flat
     """
     near = _rise(x, max(2, _samples(NEAR_S, rate)))
-    noise = np.maximum(1.5 * median_of_rows(np.abs(near)), MIN_NOISE)
+    noise = np.maximum(1.5 * median_of_rows(np.abs(near), spare=True), MIN_NOISE)
     height = _over_leads(near, noise, live)
     maxima = _maxima(height, _samples(APART_S, rate))
     which, at = np.nonzero(maxima & (height > MIN_HEIGHT))
