@@ -121,7 +121,8 @@ class Block(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(width)
         self.enter, self.leave = nn.Linear(width, 2 * width), nn.Linear(width, width)
-        self.trend, self.season = Head(width, state, seasonal=False), Head(width, state // 2, seasonal=True)
+        self.trend = Head(width, state, seasonal=False)
+        self.season = Head(width, max(1, state // 2), seasonal=True)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
