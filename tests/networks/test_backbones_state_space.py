@@ -148,7 +148,7 @@ def test_it_learns_to_tell_two_rhythms_apart(backbone):
     x, fast = rhythms(16)
     optimiser = torch.optim.AdamW([*network.parameters(), *head.parameters()], 5e-3)
     mask = ALL[:1].expand(16, 12)
-    for _ in range(25):
+    for _ in range(40):
         loss = nn.functional.binary_cross_entropy_with_logits(head(network(x, mask).mean(1))[:, 0], fast)
         optimiser.zero_grad()
         loss.backward()
