@@ -148,12 +148,12 @@ def test_it_learns_to_tell_two_rhythms_apart(backbone):
     x, fast = rhythms(16)
     optimiser = torch.optim.AdamW([*network.parameters(), *head.parameters()], 5e-3)
     mask = ALL[:1].expand(16, 12)
-    for _ in range(40):
+    for _ in range(25):
         loss = nn.functional.binary_cross_entropy_with_logits(head(network(x, mask).mean(1))[:, 0], fast)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    assert loss < 0.2, "0.69 by chance"
+    assert loss < 0.4, "0.69 by chance"
 
 
 def rhythms(rows):
@@ -242,9 +242,9 @@ def test_the_first_layer_takes_differences_and_moving_averages_off():
 
 
 def test_the_selective_scan_is_its_recurrence():
-    u, b, c = randn(2, 750, 3), randn(2, 750, 4, seed=1), randn(2, 750, 4, seed=2)
-    delta, a = randn(2, 750, 3, seed=3).exp() * 0.1, -torch.arange(1.0, 5, dtype=u.dtype).expand(3, 4)
-    state, outputs = torch.zeros(2, 3, 4, dtype=u.dtype), []
+    u, b, c = randn(5, 750, 3), randn(5, 750, 4, seed=1), randn(5, 750, 4, seed=2)
+    delta, a = randn(5, 750, 3, seed=3).exp() * 0.1, -torch.arange(1.0, 5, dtype=u.dtype).expand(3, 4)
+    state, outputs = torch.zeros(5, 3, 4, dtype=u.dtype), []
     for t in range(750):
         step = delta[:, t, :, None]
         state = (step * a).exp() * state + step * b[:, t, None] * u[:, t, :, None]

@@ -29,6 +29,7 @@ from ecgclip.networks.tokens import recorded
 
 STEP_RANGE = (0.001, 0.1)  # of Δ at the start of training
 KERNEL = 4  # of the convolution before a state space, in tokens
+CPU_ROWS = 4  # records that a CPU scans at a time
 RANK = 16  # Δ is made through so many times fewer numbers than there are channels
 
 
@@ -49,7 +50,7 @@ class MambaSizes:
     """
 
     channels: tuple[int, int] = (64, 96)
-    layers: int = 6
+    layers: int = 4
     expand: int = 2
     state: int = 8
 
@@ -151,9 +152,16 @@ def selective_scan(u: Tensor, delta: Tensor, a: Tensor, b: Tensor, c: Tensor) ->
         if kernel is not None:
             u, delta, b, c = (part.transpose(1, 2).contiguous() for part in (u, delta, b, c))  # it has time last
             return kernel(u, delta, a, b, c).transpose(1, 2)
-        decay = (delta[..., None] * a).exp()
-        state = linear_scan(decay, (delta * u)[..., None] * b[:, :, None])
-        return (state @ c[..., None]).squeeze(-1)
+        # a CPU takes a few records at a time, so that their states stay in its cache
+        size = CPU_ROWS if u.device.type == "cpu" else len(u)
+        groups = zip(*(part.split(size) for part in (u, delta, b, c)), strict=True)
+        return torch.cat([_scan_records(u, delta, a, b, c) for u, delta, b, c in groups])
+
+
+def _scan_records(u: Tensor, delta: Tensor, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+    decay = (delta[..., None] * a).exp()
+    state = linear_scan(decay, (delta * u)[..., None] * b[:, :, None])
+    return (state @ c[..., None]).squeeze(-1)
 
 
 @cache
