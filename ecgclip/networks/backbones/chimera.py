@@ -53,10 +53,10 @@ class ChimeraSizes:
     """
 
     channels: tuple[int, int] = (16, 32)
-    lead_width: int = 64
+    lead_width: int = 32
     layers: int = 2
     state: int = 4
-    hidden: int = 1024
+    hidden: int = 1536
 
 
 class Chimera(nn.Module):
