@@ -25,6 +25,9 @@ BACKBONES = {
     "resnet": "resnet:ResNet",
     "vit": "vit:ViT",
     "scalogram": "scalogram:Scalogram",
+    "spacetime": "spacetime:SpaceTime",
+    "mamba": "mamba:Mamba",
+    "chimera": "chimera:Chimera",
 }
 
 
