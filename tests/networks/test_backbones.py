@@ -21,6 +21,7 @@ SMALL = {
     "vit": ("vit", {"layers": 2}),
     "vit of one lead": ("vit", {"leads": "one", "patch": 5, "layers": 1}),
     "scalogram": ("scalogram", {"frequencies": 9, "channels": (8, 8, 16, 16)}),
+    "chimera": ("chimera", {"channels": (4, 8), "lead_width": 8, "layers": 1, "hidden": 32}),
 }
 SMALL |= {name: (name, {}) for name in BACKBONES.keys() - {backbone for backbone, _ in SMALL.values()}}
 every = pytest.mark.parametrize("name", sorted(SMALL))

@@ -141,30 +141,6 @@ def test_the_cost_grows_linearly_with_length(backbone):
     assert long < 8 * short, "4 times the length; a cost that grows with its square would be 16 times"
 
 
-@backbones
-def test_it_learns_to_tell_two_rhythms_apart(backbone):
-    torch.manual_seed(0)
-    network, head = make(backbone).train(), nn.Linear(WIDTH, 1)
-    x, fast = rhythms(16)
-    optimiser = torch.optim.AdamW([*network.parameters(), *head.parameters()], 5e-3)
-    mask = ALL[:1].expand(16, 12)
-    for _ in range(25):
-        loss = nn.functional.binary_cross_entropy_with_logits(head(network(x, mask).mean(1))[:, 0], fast)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-    assert loss < 0.4, "0.69 by chance"
-
-
-def rhythms(rows):
-    """Return 4 s at 100 Hz of QRS complexes 1.0 or 0.6 s apart, from a random start, in noise; and which are faster."""
-    fast = (torch.arange(rows) % 2).float()
-    interval = 1.0 - 0.4 * fast
-    phase = torch.rand(rows, generator=torch.Generator().manual_seed(1))
-    since = (torch.arange(400) / 100 + phase[:, None]).remainder(interval[:, None]) - 0.3
-    return (-((since / 0.03) ** 2)).exp()[:, None] + 0.05 * signal(400, rows), fast
-
-
 # --- the scan ---------------------------------------------------------------------------------------------------------
 
 
