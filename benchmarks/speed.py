@@ -189,7 +189,6 @@ import statistics, sys, time
 from pathlib import Path
 from ecgclip import read_ecg
 from ecgclip.prepare import prepare
-from ecgclip.processes import cores
 from ecgclip.measure import features, measure_windows
 try:
     from ecgclip.measure import find_beats
