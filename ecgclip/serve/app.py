@@ -22,13 +22,13 @@ from ecgclip.explain.answers import TOP
 from ecgclip.io.recording import reading_options
 from ecgclip.knowledge.concepts import CATEGORIES
 from ecgclip.plot.marks import layers_of
+from ecgclip.plot.paper import DISCLAIMER
 from ecgclip.serve import answers
 from ecgclip.serve.desk import Desk, Named
 from ecgclip.serve.examples import EXAMPLES
 from ecgclip.serve.limits import Limits
 from ecgclip.serve.refusal import Answer, Refusal, failure
 
-DISCLAIMER = "Research software, not a medical device."
 PAGE = Path(str(resources.files("ecgclip.serve"))) / "page"
 MEDIA = {"svg": "image/svg+xml", "png": "image/png", "pdf": "application/pdf", "html": "text/html; charset=utf-8"}
 

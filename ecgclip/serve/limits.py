@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
+
+from ecgclip.processes import cores
 
 MB = 1 << 20
 
@@ -38,7 +39,7 @@ class Limits:
 
     max_mb: int = 64
     time_s: float = 30
-    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    workers: int = field(default_factory=cores)
     files: int = 32
     records: int = 100
     labels: int = 100

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ecgclip.blas import one_blas_thread
 from ecgclip.ecg import EcgclipError
+from ecgclip.processes import cores
 from ecgclip.serve.limits import Limits
 
 LOCAL = ("localhost", "127.0.0.1", "::1")
@@ -68,7 +69,7 @@ def serve(
     with _listening(host, port) as listener:
         desk = Desk(model, index, limits, knowledge_base)
         guard = Guard(make_app(desk), limits, frozenset() if token else frozenset({host, *LOCAL}), token)
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) - limits.workers))  # the worker processes have the others
+        torch.set_num_threads(max(1, cores() - limits.workers))  # the worker processes have the others
         logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # a damaged form is answered, not logged
         try:
             started(address(host, listener.getsockname()[1], token))
