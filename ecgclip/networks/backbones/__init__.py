@@ -50,14 +50,26 @@ def backbone_sizes(config: ECGConfig) -> Any:
     EcgclipError
         There is no such backbone, or it has no such size.
     """
-    sizes = _class(config, "Sizes")
-    defaults = {field.name: field.default for field in fields(sizes)}
-    for name, value in config.sizes.items():
+    return sizes_of(_class(config, "Sizes"), config.sizes, "ecg.sizes", config.backbone)
+
+
+def sizes_of(sizes: type[Any], chosen: dict[str, Any], field: str, owner: str) -> Any:
+    """Make a dataclass of sizes: its defaults, overruled by what is chosen.
+
+    field: of the recipe, and owner: of the sizes, for the message
+
+    Raises
+    ------
+    EcgclipError
+        There is no such size, or its value is of another kind than the default.
+    """
+    defaults = {size.name: size.default for size in fields(sizes)}
+    for name, value in chosen.items():
         if name not in defaults:
-            raise EcgclipError(f"ecg.sizes.{name}: {config.backbone} has none; there are {', '.join(defaults)}")
+            raise EcgclipError(f"{field}.{name}: {owner} has none; there are {', '.join(defaults)}")
         if not _is_like(value, defaults[name]):
-            raise EcgclipError(f"ecg.sizes.{name} {value!r}: give such a value as {defaults[name]!r}")
-    return sizes(**config.sizes)
+            raise EcgclipError(f"{field}.{name} {value!r}: give such a value as {defaults[name]!r}")
+    return sizes(**chosen)
 
 
 def _class(config: ECGConfig, ending: str) -> type[Any]:
