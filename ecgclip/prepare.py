@@ -27,9 +27,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from ecgclip.ecg import ECG, LEADS, EcgclipError
+from ecgclip.ecg import ECG, LEADS, MIN_SECONDS, EcgclipError
 from ecgclip.peaks import RATE, cut_beats, median_of_rows, r_peaks_of_many
-from ecgclip.repair import Gap, bridge, find_runs, without_steps
+from ecgclip.repair import Gap, bridge, find_runs, stretches, without_steps
 from ecgclip.spikes import find_spikes_of_many, without_spikes
 
 SAMPLING_RATE = RATE  # Hz
@@ -47,6 +47,8 @@ WIDEST = (140.0, 150.0)  # Hz: what an encoder of 500 Hz sees; to 150 Hz, the sa
 # Which leads have a signal
 FLAT_STD = 0.005  # mV
 USABLE = 0.8  # the part of a window in which a lead must have a signal
+PART = 200  # samples: a stretch of a lead in a window, such as the column of a printout, is measured from here on
+SAME_COLUMN = 0.2  # s: leads that begin and end so near each other are of one column
 LARGEST_TYPICAL = 5  # mV: a larger typical amplitude means a wrong unit
 # Electrical silence
 SILENCE = 2.0  # s: no diastole is so long
@@ -94,6 +96,10 @@ class Prepared:
         When the recording has pacing spikes; empty where none is seen.
     spike_height : float (spikes,)
         Of each, in times the noise; from 6 up.
+    parts : float32 (windows, 12, 1000), mV at 100 Hz, optional
+        The leads that are masked, as they are there for a part of a window, 2 s at least, while another lead runs
+        through, as on a printout; NaN where they are not. An encoder does not see them, but they are measured. None:
+        there are no such leads.
     """
 
     signal: np.ndarray = field(repr=False)
@@ -108,6 +114,12 @@ class Prepared:
     used_s: float = 0.0
     spikes_s: np.ndarray = field(default_factory=lambda: np.empty(0))
     spike_height: np.ndarray = field(default_factory=lambda: np.empty(0))
+    parts: np.ndarray | None = field(default=None, repr=False)
+
+    @property
+    def measured(self) -> np.ndarray:
+        """Which leads of each window are measured: those of `mask` and of `parts`, bool (windows, 12)."""
+        return self.mask if self.parts is None else self.mask | np.isfinite(self.parts).any(axis=2)
 
     def spikes_in(self, window: int) -> np.ndarray:
         """The pacing spikes in a window and half a second around it: (spikes, 2), samples from its start, height."""
@@ -152,7 +164,54 @@ def prepare_many(ecgs: Sequence[ECG], sampling_rate: int = SAMPLING_RATE) -> lis
         most = max(1, TOGETHER // ecgs[rows[0]].signal.nbytes)
         for part in (rows[k : k + most] for k in range(0, len(rows), most)):
             prepared.update(zip(part, _prepare_alike([ecgs[i] for i in part], sampling_rate), strict=True))
+    for i in [i for i, found in prepared.items() if isinstance(found, EcgclipError)]:
+        columns = [(start, ecg, prepare_many([ecg], sampling_rate)[0]) for start, ecg in _columns(ecgs[i])]
+        usable = [(start, ecg, found) for start, ecg, found in columns if isinstance(found, Prepared)]
+        if usable:
+            prepared[i] = _side_by_side(ecgs[i], usable)
     return [prepared[i] for i in range(len(ecgs))]
+
+
+def _columns(ecg: ECG) -> list[tuple[float, ECG]]:
+    """Stretches of a recording in which no lead runs through, each with the leads that it has; and its start, s."""
+    _, gaps = bridge(ecg.signal[None], ecg.sampling_rate)
+    samples, near = ecg.signal.shape[1], SAME_COLUMN * ecg.sampling_rate
+    columns: list[tuple[int, int, list[int]]] = []
+    for (_, start, stop), leads in sorted(stretches(gaps, samples, MIN_SECONDS * ecg.sampling_rate).items()):
+        if columns and start - columns[-1][0] < near and abs(stop - columns[-1][1]) < near:
+            start, stop, leads = max(start, columns[-1][0]), min(stop, columns[-1][1]), columns.pop()[2] + leads
+        columns.append((start, stop, leads))
+    return [
+        (
+            start / ecg.sampling_rate,
+            replace(ecg, signal=ecg.signal[leads, start:stop], leads=tuple(ecg.leads[k] for k in leads)),
+        )
+        for start, stop, leads in columns
+        if stop - start < samples and stop - start >= MIN_SECONDS * ecg.sampling_rate
+    ]
+
+
+def _side_by_side(ecg: ECG, columns: list[tuple[float, ECG, Prepared]]) -> Prepared:
+    """The columns of a recording, prepared by themselves, as its windows; start in s, recording and windows of each."""
+    starts, of, found = zip(*columns, strict=True)
+    joined = {name: np.concatenate([getattr(p, name) for p in found]) for name in ("mask", "length", "spike_height")}
+    joined |= {name: np.concatenate([getattr(p, name) for p in found]) for name in ("signal", "encoder_signal")}
+    joined |= {
+        name: np.concatenate([getattr(p, name) + start for start, p in zip(starts, found, strict=True)])
+        for name in ("start_s", "spikes_s")
+    }
+    seconds = ", ".join(
+        f"{' '.join(part.leads)} {start:.1f} to {start + part.seconds:.1f} s" for start, part, _ in columns
+    )
+    notes = [f"no lead runs through, so that each column is scored apart: {seconds}"]
+    return Prepared(
+        **joined,
+        derived=tuple(lead for lead in LEADS if any(lead in p.derived for p in found)),
+        notes=tuple(dict.fromkeys([*notes, *(note for p in found for note in p.notes)])),
+        silence=tuple((a + start, b + start) for start, p in zip(starts, found, strict=True) for a, b in p.silence),
+        seconds=ecg.seconds,
+        used_s=sum(p.used_s for p in found),
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,8 +269,9 @@ def _prepare_alike(ecgs: Sequence[ECG], sampling_rate: int) -> Iterator[Prepared
     signal = _masked(signal, mask, SAMPLING_RATE)
     others = [i for i, (at, _) in enumerate(spikes) if sampling_rate != SAMPLING_RATE or len(at)]
     fine = _encoder_signals(raw, others, starts, length[0], leads.recorded, mask, sampling_rate)
+    parts = _parts(heart, mask, starts, length[0])
     for i, ecg in enumerate(ecgs):
-        one = _One(steps[i], spikes[i], silent[i], leads.of(i), mask[i], signal[i], fine.get(i))
+        one = _One(steps[i], spikes[i], silent[i], leads.of(i), mask[i], signal[i], fine.get(i), parts.get(i))
         yield _put_together(ecg, one, samples)
 
 
@@ -225,6 +285,7 @@ class _One(NamedTuple):
     mask: bool (windows, 12), the usable leads
     signal: float32 (windows, 12, 1000)
     encoder_signal: the same at the encoder's rate, with the spikes; None where it is `signal` itself
+    parts: as of `Prepared`
     """
 
     steps: list[str]
@@ -234,6 +295,7 @@ class _One(NamedTuple):
     mask: np.ndarray
     signal: np.ndarray
     encoder_signal: np.ndarray | None
+    parts: np.ndarray | None
 
 
 def _put_together(ecg: ECG, one: _One, samples: int) -> Prepared | EcgclipError:
@@ -246,7 +308,9 @@ def _put_together(ecg: ECG, one: _One, samples: int) -> Prepared | EcgclipError:
     silent = find_runs(one.silent, 0).tolist() if one.silent.any() else []
     silence = tuple((start / SAMPLING_RATE, stop / SAMPLING_RATE) for start, stop in silent)
     notes = one.steps + _remainder_notes(samples - starts[-1] - WINDOW) + _silence_notes(silence)
-    notes += _unit_notes(one.signal[..., : length[0]], one.leads.recorded) + _lead_notes(ecg.leads, one.leads)
+    parts = None if one.parts is None else one.parts[keep]
+    notes += _unit_notes(one.signal[..., : length[0]], one.leads.recorded)
+    notes += _part_notes(one.mask[keep], parts) + _lead_notes(ecg.leads, one.leads, one.parts)
     notes += _dropped_notes(~(keep | one.leads.resting))
     signal = one.signal[keep]
     return Prepared(
@@ -262,6 +326,7 @@ def _put_together(ecg: ECG, one: _One, samples: int) -> Prepared | EcgclipError:
         used_s=_used_seconds(starts[keep], length[keep], ecg.seconds),
         spikes_s=one.spikes[0] / ecg.sampling_rate,
         spike_height=one.spikes[1],
+        parts=parts,
     )
 
 
@@ -286,6 +351,30 @@ def _encoder_signals(
     signal, valid = (_cut_windows(x, at, int(samples)) for x in _rows(raw.of(recordings), rate))
     _derive(signal, valid, recorded[recordings])
     return dict(zip(recordings, _masked(signal, mask[recordings], rate), strict=True))
+
+
+def _parts(heart: _Raw, mask: np.ndarray, starts: np.ndarray, length: int) -> dict[int, np.ndarray]:
+    """Of the recordings that have any, the leads that are there for a part of a window: each (windows, 12, 1000).
+
+    Each stretch is filtered by itself: across its edges, a filter would spread what is not there.
+    """
+    parts: dict[int, np.ndarray] = {}
+    alone = np.any(~mask & mask.any(axis=2, keepdims=True), axis=1)
+    gaps = [gap for gap in heart.gaps if alone[gap.recording, LEADS.index(heart.leads[gap.lead])]]
+    for (i, start, stop), leads in stretches(gaps, heart.signal.shape[2], PART * heart.rate / SAMPLING_RATE).items():
+        cut = replace(heart, leads=tuple(heart.leads[k] for k in leads), gaps=[])
+        cut = replace(cut, signal=heart.signal[i : i + 1, leads, start:stop])
+        rows = [LEADS.index(lead) for lead in cut.leads]
+        signal, first = _rows(cut, SAMPLING_RATE)[0][0, rows], round(start * SAMPLING_RATE / heart.rate)
+        for w in np.flatnonzero(mask[i].any(axis=1)).tolist():
+            low, high = max(first, starts[w]), min(first + signal.shape[1], starts[w] + length)
+            for row, x in zip(rows, signal[:, low - first : high - first], strict=True):
+                if not mask[i, w, row] and high - low >= PART and x.std() >= FLAT_STD:
+                    part = parts.setdefault(i, np.full((len(starts), 12, WINDOW), np.nan, np.float32))[w, row]
+                    if high - low > np.isfinite(part).sum():  # the longest of several
+                        part[:] = np.nan
+                        part[low - starts[w] : high - starts[w]] = x
+    return parts
 
 
 def _used_seconds(starts: np.ndarray, length: np.ndarray, seconds: float) -> float:
@@ -339,12 +428,29 @@ def _unit_notes(signal: np.ndarray, recorded: np.ndarray) -> list[str]:
     return []
 
 
-def _lead_notes(names: tuple[str, ...], leads: _Leads) -> list[str]:
+def _part_notes(mask: np.ndarray, parts: np.ndarray | None) -> list[str]:
+    """mask: bool (windows, 12); parts: (windows, 12, 1000), or None"""
+    if parts is None:
+        return []
+    there = np.isfinite(parts).sum(axis=2)
+    shown = [LEADS[k] for k in np.flatnonzero(there.any(axis=0))]
+    through = [LEADS[k] for k in np.flatnonzero(mask[there.any(axis=1)].any(axis=0))]
+    seconds = sorted({round(float(n) / SAMPLING_RATE, 1) for n in there[there > 0]})
+    span = f"{seconds[0]:g}" if len(seconds) == 1 else f"{seconds[0]:g} to {seconds[-1]:g}"
+    return [
+        f"{' '.join(shown)} {'is' if len(shown) == 1 else 'are'} there for {span} s alone: measured there, "
+        f"the rhythm and the signal network see {' '.join(through)}"
+    ]
+
+
+def _lead_notes(names: tuple[str, ...], leads: _Leads, parts: np.ndarray | None) -> list[str]:
     rows = [LEADS.index(name) for name in names]
     if leads.recorded[:, rows].all():
         return []
     notes = []
     flat = ~(leads.recorded | leads.disconnected | leads.resting[:, None])
+    if parts is not None:
+        flat &= ~np.isfinite(parts).any(axis=2)
     for name, i in zip(names, rows, strict=True):
         if flat[:, i].any():
             notes.append(f"{name} is flat or missing in {_share(flat[:, i])}")

@@ -32,12 +32,18 @@ AGREEMENT = (0.8, 1.25)  # how far the medians before and after may differ from 
 
 
 class Gap(NamedTuple):
-    """A stretch of a lead without a signal: which recording, which lead of it, and the samples from start to stop."""
+    """A stretch of a lead without a signal.
+
+    recording, lead: which recording, and which lead of it
+    start, stop: its samples
+    missing: whether nothing was recorded at all (NaN), as beside the column of a printout; not an electrode that is off
+    """
 
     recording: int
     lead: int
     start: int
     stop: int
+    missing: bool
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -70,7 +76,8 @@ def bridge(signal: np.ndarray, rate: float) -> tuple[np.ndarray, list[Gap]]:
         if not good.all():
             filled[i, lead] = _bridged(values, good)
             runs = find_runs(~good, GAP * rate) if good.any() else np.array([[0, values.size]])
-            gaps += [Gap(i, lead, start, stop) for start, stop in runs.tolist()]
+            missing = np.isnan(values)
+            gaps += [Gap(i, lead, a, b, bool(missing[a:b].all())) for a, b in runs.tolist()]
     return filled, gaps
 
 
@@ -128,6 +135,27 @@ def find_runs(flags: np.ndarray, longer_than: float) -> np.ndarray:
     """Starts and stops, int (runs, 2), of the runs of True that are longer than so many samples."""
     edges = np.flatnonzero(np.diff(np.concatenate(([False], flags, [False])))).reshape(-1, 2)
     return edges[edges[:, 1] - edges[:, 0] > longer_than]
+
+
+def stretches(gaps: Sequence[Gap], samples: int, least: float) -> dict[tuple[int, int, int], list[int]]:
+    """What is there of leads that are missing for some time, in recordings of so many samples.
+
+    A lead with an electrode that came off is not among them: what is left of it may be an artefact.
+
+    Returns
+    -------
+    dict
+        Recording, start and stop of each stretch of `least` samples or more → the leads with just this one.
+    """
+    there: dict[tuple[int, int], np.ndarray] = {}
+    off = {(gap.recording, gap.lead) for gap in gaps if not gap.missing}
+    for gap in (gap for gap in gaps if (gap.recording, gap.lead) not in off):
+        there.setdefault((gap.recording, gap.lead), np.ones(samples, bool))[gap.start : gap.stop] = False
+    found: dict[tuple[int, int, int], list[int]] = {}
+    for (recording, lead), signal in sorted(there.items()):
+        for start, stop in find_runs(signal, least - 1).tolist():
+            found.setdefault((recording, start, stop), []).append(lead)
+    return found
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecgclip.ecg import ECG, LEADS, EcgclipError
+from ecgclip.evaluate.robustness import perturb
 from ecgclip.io.read import read_ecg
 from ecgclip.io.records import find_records
 from ecgclip.prepare import LIMB, SAMPLING_RATE, TOGETHER, WINDOW, prepare, prepare_many, resample
@@ -411,6 +412,61 @@ def test_a_lead_at_the_end_of_the_recorders_range_is_masked():
     out = prepare(ECG(signal, 500, LEADS))
     assert np.flatnonzero(~out.mask[0]).tolist() == [6]
     assert any("V1" in note for note in out.notes)
+
+
+def printed(layout, seed=1):
+    """A simulated ECG as a printout shows it: what is not on the paper is missing."""
+    return perturb(simulate("normal", seed=seed), layout=layout)
+
+
+def test_the_columns_of_a_printout_are_parts_beside_the_strip():
+    prepared = prepare(printed("3x4+II"))
+    assert [LEADS[k] for k in np.flatnonzero(prepared.mask[0])] == ["II"]
+    there = np.isfinite(prepared.parts[0])
+    assert there.sum(axis=1).tolist() == [0 if lead == "II" else 250 for lead in LEADS]
+    assert [int(np.flatnonzero(there[LEADS.index(lead)])[0]) for lead in ("I", "aVR", "V1", "V6")] == [0, 250, 500, 750]
+    assert prepared.measured.all()
+    assert (prepared.signal[0][~prepared.mask[0]] == 0).all(), "an encoder does not see them"
+    (note,) = prepared.notes
+    assert note.startswith("I III aVR aVL aVF V1 V2 V3 V4 V5 V6 are there for 2.5 s alone")
+    assert note.endswith("see II")
+
+
+@pytest.mark.parametrize("at_edge_mv", [0.0, 1.5, -1.0])
+def test_the_edge_of_a_column_bends_nothing(at_edge_mv):
+    """A column may begin in the middle of a QRS complex: a filter over its edge would spread that over seconds."""
+    whole = simulate("normal", seed=1)
+    paper = printed("3x4+II")
+    signal = paper.signal.copy()
+    row = LEADS.index("V2")
+    first = np.flatnonzero(np.isfinite(signal[row]))[0]
+    signal[row, first : first + 3] += at_edge_mv
+    part = prepare(ECG(signal, paper.sampling_rate, LEADS)).parts[0, row]
+    there = np.flatnonzero(np.isfinite(part))[20:-20]
+    assert np.abs((part - prepare(whole).signal[0, row])[there]).max() < 0.15
+
+
+def test_a_lead_with_a_loose_electrode_is_no_part():
+    ecg = simulate("normal", seed=1)
+    signal = ecg.signal.copy()
+    signal[LEADS.index("V3"), 2000:] = signal[LEADS.index("V3"), 2000]
+    prepared = prepare(ECG(signal, ecg.sampling_rate, LEADS))
+    assert prepared.parts is None
+    assert prepared.notes == ("V3 is flat or missing in the whole record",)
+
+
+def test_columns_without_a_strip_are_windows():
+    ecg = printed("6x2+0")
+    prepared = prepare(ecg)
+    assert prepared.start_s.tolist() == [0, 5]
+    assert prepared.length.tolist() == [500, 500]
+    assert prepared.used_s == prepared.seconds == 10
+    assert [[LEADS[k] for k in np.flatnonzero(mask)] for mask in prepared.mask] == [list(LEADS[:6]), list(LEADS[6:])]
+    assert "each column is scored apart" in prepared.notes[0]
+    alone = prepare(ECG(ecg.signal[6:, 2500:], ecg.sampling_rate, LEADS[6:]))
+    np.testing.assert_array_equal(prepared.signal[1], alone.signal[0])
+    fine = prepare(ecg, 500)
+    assert fine.encoder_signal.shape == (2, 12, 5000)
 
 
 def test_a_wrong_unit_is_pointed_out():

@@ -81,7 +81,7 @@ def _reading_lines(ecg: ECG) -> Iterator[str]:
 
 
 def _preparation_lines(prepared: Prepared) -> Iterator[str]:
-    masked = [lead for lead, windows in zip(LEADS, prepared.mask.T, strict=True) if not windows.all()]
+    masked = [lead for lead, windows in zip(LEADS, prepared.measured.T, strict=True) if not windows.all()]
     yield row("derived", " ".join(prepared.derived) or "no lead")
     yield row("masked", " ".join(masked) or "no lead")
 

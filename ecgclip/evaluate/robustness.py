@@ -1,4 +1,4 @@
-"""How much scores change with the gain, a shift and fewer leads."""
+"""How much scores change with the gain, a shift, fewer leads, and leads that follow each other as on a printout."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ from ecgclip.model.calibration import logit
 from ecgclip.model.clip import ECGCLIP
 from ecgclip.model.prompts import Prompt
 from ecgclip.model.store import load_model
+from ecgclip.plot.layout import arrange
 from ecgclip.prepare import prepare
 
+SPEED = 25  # mm/s of a printout
 PERTURBATIONS: dict[str, dict[str, Any]] = {
     "gain +20 %": {"gain": 1.2},
     "gain -20 %": {"gain": 0.8},
@@ -30,6 +32,10 @@ PERTURBATIONS: dict[str, dict[str, Any]] = {
     "limb leads": {"leads": LEADS[:6]},
     "leads II, V5": {"leads": ("II", "V5")},
     "lead II": {"leads": ("II",)},
+    "printed, 3 × 4 with II, V1, V5": {"layout": "3x4+3"},
+    "printed, 3 × 4 with II": {"layout": "3x4+1"},
+    "printed, 3 × 4": {"layout": "3x4+0"},
+    "printed, 6 × 2": {"layout": "6x2"},
 }
 
 
@@ -111,8 +117,24 @@ def _scores(model: ECGCLIP, prompts: Sequence[Prompt], ecgs: Sequence[ECG], chan
     return np.array([[score.probability for score in result.scores] for result in results])
 
 
-def perturb(ecg: ECG, gain: float = 1.0, shift_s: float = 0.0, leads: Sequence[str] | None = None) -> ECG:
-    """The ECG multiplied by `gain`, begun `shift_s` seconds later, and with only these leads (None: all)."""
+def perturb(
+    ecg: ECG,
+    gain: float = 1.0,
+    shift_s: float = 0.0,
+    leads: Sequence[str] | None = None,
+    layout: str | None = None,
+) -> ECG:
+    """The ECG multiplied by `gain`, begun `shift_s` seconds later, with only these leads (None: all).
+
+    layout: of a printout, as of `ecgclip plot`: what it does not show is missing
+    """
     ecg = select_leads(ecg, leads) if leads else ecg
     first = round(shift_s * ecg.sampling_rate)
-    return ECG(ecg.signal[:, first:] * np.float32(gain), ecg.sampling_rate, ecg.leads, ecg.metadata, ecg.source)
+    signal = ecg.signal[:, first:] * np.float32(gain)
+    if layout:
+        shown = np.zeros(signal.shape, bool)
+        for strip in arrange(layout, ecg.leads, 0, ecg.seconds, ecg.seconds, SPEED):
+            start, stop = (round(s * ecg.sampling_rate) for s in (strip.first, strip.first + strip.seconds))
+            shown[ecg.leads.index(strip.lead), start:stop] = True
+        signal = np.where(shown, signal, np.float32(np.nan))
+    return ECG(signal, ecg.sampling_rate, ecg.leads, ecg.metadata, ecg.source)

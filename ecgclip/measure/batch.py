@@ -38,6 +38,8 @@ class Window(NamedTuple):
         From where to where there is a recording around the window without a gap; the window itself if None.
     spikes : float (spikes, 2)
         Pacing spikes that were found in the raw recording, as of `Prepared.spikes_in`.
+    parts : float (12, samples), mV, optional
+        Leads that are there for a part of the window, as of `Prepared.parts`.
     """
 
     signal: np.ndarray
@@ -46,6 +48,7 @@ class Window(NamedTuple):
     around: Bounds | np.ndarray = (NAN, NAN)
     recorded: Bounds | np.ndarray | None = None
     spikes: np.ndarray = NO_SPIKES
+    parts: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +65,8 @@ class Batch:
     around, recorded : float (n, 2)
         As of a `Window`.
     spikes : n times float (spikes, 2)
+    parts : float (n, 12, samples), mV, optional
+        As of a `Window`.
     """
 
     signal: np.ndarray
@@ -70,6 +75,7 @@ class Batch:
     around: np.ndarray
     recorded: np.ndarray
     spikes: Sequence[np.ndarray]
+    parts: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.signal)
@@ -133,7 +139,8 @@ class Batch:
             return self  # with what is known of it
         peaks = [self.peaks[i] for i in rows] if peaks is None else peaks
         spikes = [self.spikes[i] for i in rows]
-        return Batch(self.signal[rows], self.mask, peaks, self.around[rows], self.recorded[rows], spikes)
+        parts = None if self.parts is None else self.parts[rows]
+        return Batch(self.signal[rows], self.mask, peaks, self.around[rows], self.recorded[rows], spikes, parts)
 
 
 def once(function: Callable[[Batch], T]) -> Callable[[Batch], T]:
@@ -151,9 +158,10 @@ def once(function: Callable[[Batch], T]) -> Callable[[Batch], T]:
 
 def batches(windows: Sequence[Window], most: int) -> list[tuple[np.ndarray, Batch]]:
     """Windows by length and leads, `most` at a time: which ones, int (m,), and these as a batch."""
-    groups: dict[tuple[int, bytes], list[int]] = {}
+    groups: dict[tuple[int, bytes, bool], list[int]] = {}
     for i, window in enumerate(windows):
-        groups.setdefault((window.signal.shape[1], np.asarray(window.mask, bool).tobytes()), []).append(i)
+        leads = np.asarray(window.mask, bool).tobytes()
+        groups.setdefault((window.signal.shape[1], leads, window.parts is None), []).append(i)
     parts = [rows[i : i + most] for rows in groups.values() for i in range(0, len(rows), most)]
     return [(np.array(rows), _batch([windows[i] for i in rows])) for rows in parts]
 
@@ -167,6 +175,7 @@ def _batch(windows: Sequence[Window]) -> Batch:
         np.array([w.around for w in windows], float).reshape(-1, 2),
         np.array([whole if w.recorded is None else w.recorded for w in windows], float).reshape(-1, 2),
         [w.spikes for w in windows],
+        None if windows[0].parts is None else np.array([w.parts for w in windows], np.float64),
     )
 
 

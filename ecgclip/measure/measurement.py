@@ -22,6 +22,7 @@ from ecgclip.measure.beat_table import BeatTable, tabulate
 from ecgclip.measure.beats import Beats, dominant
 from ecgclip.measure.course import measure_course
 from ecgclip.measure.p_train import Atria, measure_atria
+from ecgclip.measure.parts import measure_waves_and_parts
 from ecgclip.measure.quality import measure_quality
 from ecgclip.measure.rhythm import measure_rhythm
 from ecgclip.measure.shape import Shape, no_shape
@@ -122,13 +123,16 @@ def measure_windows(prepared: Prepared, beats: Beats) -> list[Measurement]:
 
 def windows_of(prepared: Prepared, beats: Beats) -> list[Window]:
     """The windows of a recording; beats as of `find_beats`."""
-    parts = zip(
+    columns = zip(
         prepared.signal, prepared.mask, prepared.length, beats.windows, beats.around, beats.recorded, strict=True
     )
-    return [
+    windows = [
         Window(signal[:, :length], mask, peaks, around, recorded, prepared.spikes_in(i))
-        for i, (signal, mask, length, peaks, around, recorded) in enumerate(parts)
+        for i, (signal, mask, length, peaks, around, recorded) in enumerate(columns)
     ]
+    if prepared.parts is None:
+        return windows
+    return [w._replace(parts=x[:, : w.signal.shape[1]]) for w, x in zip(windows, prepared.parts, strict=True)]
 
 
 def measure_many(windows: Sequence[Window]) -> list[Measurement]:
@@ -145,7 +149,7 @@ def _measure_batch(batch: Batch) -> list[Measurement]:
     rr = np.array([np.median(rr) if len(rr) else DEFAULT_RR for rr in values["rr_ms"]])
     beating = np.flatnonzero(batch.counts) if batch.mask.any() else np.empty(0, int)
     if len(beating):
-        put(values, beating, measure_waves(batch.of(beating), rr[beating]))
+        put(values, beating, measure_waves_and_parts(batch.of(beating), rr[beating]))
     tables = tabulate(batch, values)
     _usual_beats_of_runs(batch, tables, rr, values)
     classes = _classes(batch, tables, rr)
@@ -166,7 +170,7 @@ def _measure_batch(batch: Batch) -> list[Measurement]:
         table = replace(table, classes=of_classes)
         measurements.append(
             Measurement(
-                mask=batch.mask,
+                mask=batch.mask if batch.parts is None else batch.mask | ~np.isnan(of_window["qrs_pp_mv"]),
                 beats=int(batch.counts[i]),
                 spikes=spikes[i],
                 shape=shape,
@@ -187,7 +191,7 @@ def _usual_beats_of_runs(batch: Batch, tables: Sequence[BeatTable], rr: np.ndarr
     if again:
         rows = np.array(again)
         usual = [batch.peaks[i][tables[i].kind == "usual"] for i in again]
-        put(values, rows, measure_waves(batch.of(rows, usual), rr[rows]))
+        put(values, rows, measure_waves_and_parts(batch.of(rows, usual), rr[rows]))
 
 
 def _classes(batch: Batch, tables: Sequence[BeatTable], rr: np.ndarray) -> list[dict[str, Measurement]]:

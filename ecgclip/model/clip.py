@@ -421,13 +421,13 @@ class ECGCLIP(Encoders):
             The mean over the windows, of many over `SPREAD` that are spread evenly; NaN for a lead that is masked
             anyway, or is the only one.
         """
-        mask = embedding.prepared.mask
+        mask, whole = embedding.prepared.measured, embedding.prepared.mask
         evidence = np.full((len(prompts), mask.shape[1]), np.nan, np.float32)
         windows = np.unique(np.linspace(0, len(mask) - 1, SPREAD).round().astype(int))
         asked: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # by lead: windows, and their masks without it
         for lead in range(mask.shape[1]):
             others = mask & (np.arange(mask.shape[1]) != lead)
-            rows = windows[mask[windows, lead] & others[windows].any(1)]
+            rows = windows[mask[windows, lead] & (others & whole)[windows].any(1)]
             if len(rows):
                 asked[lead] = rows, others[rows]
         if not asked:
@@ -444,12 +444,15 @@ class ECGCLIP(Encoders):
         return evidence
 
     def _rhythm_with(self, embedding: Embedding, rows: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        """Embed windows (rows) once more, measured with the leads of another mask, bool (rows, 12)."""
+        """Embed windows (rows) once more, with the leads of another mask alone, bool (rows, 12)."""
         prepared, beats = embedding.prepared, embedding.heartbeats.of(rows)
+        parts = prepared.parts
+        if parts is not None:
+            parts = np.where(mask[..., None], parts[rows], np.float32(np.nan))
         columns: dict[str, Any] = {
             name: getattr(prepared, name)[rows] for name in ("signal", "encoder_signal", "length", "start_s")
         }
-        masked = replace(prepared, mask=mask, **columns)
+        masked = replace(prepared, mask=mask & prepared.mask[rows], parts=parts, **columns)
         return self.embed_prepared(masked, beats.windows, measure_windows(masked, beats))[0]
 
     # --- likeness -----------------------------------------------------------------------------------------------------

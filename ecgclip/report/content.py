@@ -169,7 +169,7 @@ class Reporter:
             conditions=self._conditions(embedding, result, said, hits),
             cases=hits,
             quality=quality_rows(measurements),
-            masked=[lead for lead in ecg.leads if not prepared.mask[:, LEADS.index(lead)].all()],
+            masked=[lead for lead in ecg.leads if not prepared.measured[:, LEADS.index(lead)].all()],
             derived=prepared.derived,
             notes=[note.replace(folder + os.sep, "") if folder else note for note in dict.fromkeys(embedding.notes)],
             sources={key: str(source) for key, source in {**self.model.kb.sources, **OTHER_SOURCES}.items()},

@@ -41,7 +41,7 @@ def opened(case: Case, start: float, seconds: float) -> Json:
     examined, ecg = case.examined, signal_of(case)
     values, measurements = summary(examined.measurements), examined.measurements
     patient = ecg.metadata["age"], ecg.metadata["sex"]
-    mask = examined.prepared.mask
+    measured = examined.prepared.measured
     return {
         "record": case.name,
         "leads": list(ecg.leads),
@@ -55,7 +55,7 @@ def opened(case: Case, start: float, seconds: float) -> Json:
         "measured": [_row(row) for row in measured_rows(values, measurements, *patient)],
         "st": {lead: _row(row) for lead, row in st_rows(values, *patient).items()},
         "quality": [_row(row) for row in quality_rows(measurements)],
-        "masked": [lead for lead in ecg.leads if not mask[:, LEADS.index(lead)].all()],
+        "masked": [lead for lead in ecg.leads if not measured[:, LEADS.index(lead)].all()],
         "derived": list(examined.prepared.derived),
     }
 

@@ -13,6 +13,9 @@ def test_perturbed_copies():
     assert np.allclose(perturb(ecg, gain=1.2).signal, ecg.signal * 1.2)
     assert np.array_equal(perturb(ecg, shift_s=1.0).signal, ecg.signal[:, 500:])
     assert perturb(ecg, leads=("V1", "II")).leads == ("II", "V1")
+    shown = np.isfinite(perturb(ecg, layout="3x4+II").signal)
+    assert shown.sum(axis=1).tolist() == [5000 if lead == "II" else 1250 for lead in ecg.leads]
+    assert np.isfinite(perturb(ecg, layout="6x2").signal).sum() == 12 * 2500
     with pytest.raises(EcgclipError, match="none of the leads"):
         perturb(perturb(ecg, leads=("I",)), leads=("V1",))
 
