@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ecgclip.ecg import EcgclipError
+from ecgclip.evaluate.robustness import perturb
 from ecgclip.explain.sentences import choose_statements, consistent, describe
 from ecgclip.io.read import read_ecg
 from ecgclip.knowledge.base import KnowledgeBase
@@ -150,6 +151,18 @@ def test_the_shipped_model_says_what_was_simulated(record, concept, unsaid):
     german = {s.concept: s.text for s in describe(shipped, EXAMPLES / record, language="de")}
     assert german.keys() == said.keys()
     assert german[meant[0]] == shipped.kb.concepts[meant[0]].report_de[0]
+
+
+@needs_weights
+@pytest.mark.parametrize("layout", ["3x4+II", "6x2+0"])
+@pytest.mark.parametrize("record, concept", [("inferior-stemi", "inferior-myocardial-infarction"), ("lbbb", "lbbb")])
+def test_a_printout_is_read_as_the_whole_ecg_is(record, concept, layout):
+    """Each of its leads is there for 2.5 or 5 s: from a strip of lead II alone, neither could be told."""
+    shipped, ecg = shipped_model(), read_ecg(EXAMPLES / record)
+    meant = shipped.prompt(concept).concept.id
+    said = {s.concept for s in describe(shipped, perturb(ecg, layout=layout))}
+    assert any(meant in {c} | shipped.kb.ancestors(c) for c in said)
+    assert "normal-ecg" not in said
 
 
 @cache

@@ -61,17 +61,13 @@ def test_a_premature_beat_in_a_column_is_not_its_usual_beat():
 
 
 def test_a_lead_that_shows_no_beat_is_not_measured():
-    ecg = simulate("complete-av-block", seed=1)  # its beats are further apart than 1.5 s
+    ecg = simulate("sinus-arrest", seed=0)  # a pause of 4 s
     peaks = find_beats(prepare(ecg)).times_s
-    apart = np.argmax(np.diff(peaks))
-    start, stop = peaks[apart] + 0.01, peaks[apart + 1] - 0.01
-    signal = ecg.signal.copy()
-    at = np.arange(signal.shape[1]) / ecg.sampling_rate
-    signal[V1, (at < start) | (at > max(stop, start + 2.1))] = np.nan
+    before = peaks[np.argmax(np.diff(peaks))]
+    signal, at = ecg.signal.copy(), np.arange(ecg.signal.shape[1]) / ecg.sampling_rate
+    signal[V1, (at < before + 0.3) | (at > before + 3)] = np.nan  # T and the next P are in it
     prepared = prepare(ECG(signal, ecg.sampling_rate, ecg.leads, ecg.metadata))
-    there = np.flatnonzero(np.isfinite(prepared.parts[0, V1])) / 100
-    if ((peaks > there[0]) & (peaks < there[-1])).any():
-        pytest.skip("this patient's beats are too near each other")
+    assert np.isfinite(prepared.parts[0, V1]).any()
     m = measure_windows(prepared, find_beats(prepared))[0]
     assert np.isnan(m.st_mv[V1])
     assert not m.mask[V1]

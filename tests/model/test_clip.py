@@ -7,7 +7,8 @@ import pytest
 import torch
 from toy import some_leads
 
-from ecgclip.ecg import EcgclipError
+from ecgclip.ecg import LEADS, EcgclipError
+from ecgclip.evaluate.robustness import perturb
 from ecgclip.model.store import load_model
 from ecgclip.networks.config import ECGFeatures
 
@@ -81,6 +82,14 @@ def test_lead_evidence_is_what_is_lost_without_a_lead(model, af):
     lost = (embedding.rhythm[0] - without) @ np.stack([p.vector for p in prompts]).T
     assert np.allclose(evidence[:, 6], lost, atol=0.05), "V1, as if it had not been recorded"
     assert np.isnan(model.lead_evidence(model.embed(some_leads(af, ["II"])), prompts)).all()
+
+
+def test_a_printouts_columns_have_lead_evidence_and_its_only_strip_none(model, af):
+    prompts = [model.prompt("AF")]
+    (evidence,) = model.lead_evidence(model.embed(perturb(af, layout="3x4+II")), prompts)
+    assert np.isfinite(evidence).tolist() == [lead != "II" for lead in LEADS]
+    (evidence,) = model.lead_evidence(model.embed(perturb(af, layout="3x4+II,V1")), prompts)
+    assert np.isfinite(evidence).all()
 
 
 def test_a_lead_that_speaks_for_a_label_has_positive_evidence(tiny_model, records, monkeypatch):
