@@ -100,6 +100,8 @@ class Prepared:
         The leads that are masked, as they are there for a part of a window, 2 s at least, while another lead runs
         through, as on a printout; NaN where they are not. An encoder does not see them, but they are measured. None:
         there are no such leads.
+    columns : bool
+        The windows are the columns of a printout on which no lead runs through: each is measured in the leads of all.
     """
 
     signal: np.ndarray = field(repr=False)
@@ -115,10 +117,13 @@ class Prepared:
     spikes_s: np.ndarray = field(default_factory=lambda: np.empty(0))
     spike_height: np.ndarray = field(default_factory=lambda: np.empty(0))
     parts: np.ndarray | None = field(default=None, repr=False)
+    columns: bool = False
 
     @property
     def measured(self) -> np.ndarray:
-        """Which leads of each window are measured: those of `mask` and of `parts`, bool (windows, 12)."""
+        """Which leads of each window are measured, those of parts and of other columns as well: bool (windows, 12)."""
+        if self.columns:
+            return np.broadcast_to(self.mask.any(axis=0), self.mask.shape)
         return self.mask if self.parts is None else self.mask | np.isfinite(self.parts).any(axis=2)
 
     def spikes_in(self, window: int) -> np.ndarray:
@@ -203,7 +208,7 @@ def _side_by_side(ecg: ECG, columns: list[tuple[float, ECG, Prepared]]) -> Prepa
     seconds = ", ".join(
         f"{' '.join(part.leads)} {start:.1f} to {start + part.seconds:.1f} s" for start, part, _ in columns
     )
-    notes = [f"no lead runs through, so that each column is scored apart: {seconds}"]
+    notes = [f"no lead runs through, so that each column is a window, measured with the others' leads: {seconds}"]
     return Prepared(
         **joined,
         derived=tuple(lead for lead in LEADS if any(lead in p.derived for p in found)),
@@ -211,6 +216,7 @@ def _side_by_side(ecg: ECG, columns: list[tuple[float, ECG, Prepared]]) -> Prepa
         silence=tuple((a + start, b + start) for start, p in zip(starts, found, strict=True) for a, b in p.silence),
         seconds=ecg.seconds,
         used_s=sum(p.used_s for p in found),
+        columns=True,
     )
 
 

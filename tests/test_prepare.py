@@ -462,7 +462,9 @@ def test_columns_without_a_strip_are_windows():
     assert prepared.length.tolist() == [500, 500]
     assert prepared.used_s == prepared.seconds == 10
     assert [[LEADS[k] for k in np.flatnonzero(mask)] for mask in prepared.mask] == [list(LEADS[:6]), list(LEADS[6:])]
-    assert "each column is scored apart" in prepared.notes[0]
+    assert prepared.columns
+    assert prepared.measured.all()
+    assert prepared.notes[0].startswith("no lead runs through, so that each column is a window")
     alone = prepare(ECG(ecg.signal[6:, 2500:], ecg.sampling_rate, LEADS[6:]))
     np.testing.assert_array_equal(prepared.signal[1], alone.signal[0])
     fine = prepare(ecg, 500)

@@ -6,9 +6,10 @@ list of what may be None or of unequal length.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, wraps
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
@@ -17,6 +18,7 @@ from ecgclip.measure.arrays import NAN, cut_beats, padded, split, usable
 
 Bounds: TypeAlias = tuple[float, float]
 Columns: TypeAlias = dict[str, Any]
+Parts: TypeAlias = Mapping[int, tuple[np.ndarray, np.ndarray | None]]
 T = TypeVar("T")
 BEFORE, AFTER = 46, 66  # samples around R that are cut out: 460 ms before R hold the P wave of a long PR interval
 NO_SPIKES = np.empty((0, 2))
@@ -38,8 +40,9 @@ class Window(NamedTuple):
         From where to where there is a recording around the window without a gap; the window itself if None.
     spikes : float (spikes, 2)
         Pacing spikes that were found in the raw recording, as of `Prepared.spikes_in`.
-    parts : float (12, samples), mV, optional
-        Leads that are there for a part of the window, as of `Prepared.parts`.
+    parts : dict
+        Masked leads that are measured nevertheless → their signal (samples,), NaN where there is none, and its R peaks,
+        int (beats,); None: those of the window.
     """
 
     signal: np.ndarray
@@ -48,7 +51,7 @@ class Window(NamedTuple):
     around: Bounds | np.ndarray = (NAN, NAN)
     recorded: Bounds | np.ndarray | None = None
     spikes: np.ndarray = NO_SPIKES
-    parts: np.ndarray | None = None
+    parts: Parts = MappingProxyType({})
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +68,7 @@ class Batch:
     around, recorded : float (n, 2)
         As of a `Window`.
     spikes : n times float (spikes, 2)
-    parts : float (n, 12, samples), mV, optional
+    parts : n times dict
         As of a `Window`.
     """
 
@@ -75,7 +78,7 @@ class Batch:
     around: np.ndarray
     recorded: np.ndarray
     spikes: Sequence[np.ndarray]
-    parts: np.ndarray | None = None
+    parts: Sequence[Parts]
 
     def __len__(self) -> int:
         return len(self.signal)
@@ -139,7 +142,7 @@ class Batch:
             return self  # with what is known of it
         peaks = [self.peaks[i] for i in rows] if peaks is None else peaks
         spikes = [self.spikes[i] for i in rows]
-        parts = None if self.parts is None else self.parts[rows]
+        parts = [self.parts[i] for i in rows]
         return Batch(self.signal[rows], self.mask, peaks, self.around[rows], self.recorded[rows], spikes, parts)
 
 
@@ -158,10 +161,9 @@ def once(function: Callable[[Batch], T]) -> Callable[[Batch], T]:
 
 def batches(windows: Sequence[Window], most: int) -> list[tuple[np.ndarray, Batch]]:
     """Windows by length and leads, `most` at a time: which ones, int (m,), and these as a batch."""
-    groups: dict[tuple[int, bytes, bool], list[int]] = {}
+    groups: dict[tuple[int, bytes], list[int]] = {}
     for i, window in enumerate(windows):
-        leads = np.asarray(window.mask, bool).tobytes()
-        groups.setdefault((window.signal.shape[1], leads, window.parts is None), []).append(i)
+        groups.setdefault((window.signal.shape[1], np.asarray(window.mask, bool).tobytes()), []).append(i)
     parts = [rows[i : i + most] for rows in groups.values() for i in range(0, len(rows), most)]
     return [(np.array(rows), _batch([windows[i] for i in rows])) for rows in parts]
 
@@ -175,7 +177,7 @@ def _batch(windows: Sequence[Window]) -> Batch:
         np.array([w.around for w in windows], float).reshape(-1, 2),
         np.array([whole if w.recorded is None else w.recorded for w in windows], float).reshape(-1, 2),
         [w.spikes for w in windows],
-        None if windows[0].parts is None else np.array([w.parts for w in windows], np.float64),
+        [w.parts for w in windows],
     )
 
 

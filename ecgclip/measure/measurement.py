@@ -17,7 +17,7 @@ import numpy as np
 
 from ecgclip.measure.arrays import NAN
 from ecgclip.measure.atrial import measure_atrial_waves
-from ecgclip.measure.batch import NO_SPIKES, Batch, Bounds, Columns, Window, batches, put, row
+from ecgclip.measure.batch import NO_SPIKES, Batch, Bounds, Columns, Parts, Window, batches, put, row
 from ecgclip.measure.beat_table import BeatTable, tabulate
 from ecgclip.measure.beats import Beats, dominant
 from ecgclip.measure.course import measure_course
@@ -28,8 +28,9 @@ from ecgclip.measure.rhythm import measure_rhythm
 from ecgclip.measure.shape import Shape, no_shape
 from ecgclip.measure.spikes import Spikes, measure_spikes
 from ecgclip.measure.waves import measure_waves
-from ecgclip.prepare import Prepared
+from ecgclip.prepare import SAMPLING_RATE, Prepared
 
+STEP_MS = 1000 // SAMPLING_RATE
 DEFAULT_RR = 800.0  # ms, where no interval was measured
 # With intervals as irregular as in atrial fibrillation, P waves must be at least this consistent to count as present.
 CHAOTIC, SURE_P = 0.09, 0.93
@@ -130,9 +131,39 @@ def windows_of(prepared: Prepared, beats: Beats) -> list[Window]:
         Window(signal[:, :length], mask, peaks, around, recorded, prepared.spikes_in(i))
         for i, (signal, mask, length, peaks, around, recorded) in enumerate(columns)
     ]
+    if prepared.columns:
+        after_onset = [_r_after_onset(window) for window in windows]
+        return [window._replace(parts=_of_others(windows, i, after_onset)) for i, window in enumerate(windows)]
     if prepared.parts is None:
         return windows
-    return [w._replace(parts=x[:, : w.signal.shape[1]]) for w, x in zip(windows, prepared.parts, strict=True)]
+    return [window._replace(parts=_of_part(x)) for window, x in zip(windows, prepared.parts, strict=True)]
+
+
+def _of_part(signal: np.ndarray) -> Parts:
+    """The leads of (12, samples), NaN where there is none, that have some."""
+    return {lead: (signal[lead], None) for lead in np.flatnonzero(np.isfinite(signal).any(axis=1)).tolist()}
+
+
+def _of_others(windows: Sequence[Window], i: int, after_onset: Sequence[int]) -> Parts:
+    """The leads that a window lacks and others have, each from the longest of these, with peaks as far from the onset.
+
+    after_onset: of each window, the samples from the onset of QRS to R: in other leads, R is elsewhere
+    """
+    parts: dict[int, tuple[np.ndarray, np.ndarray | None]] = {}
+    for k in sorted(range(len(windows)), key=lambda k: windows[k].signal.shape[1]):
+        peaks = windows[k].peaks - after_onset[k] + after_onset[i]
+        for lead in np.flatnonzero(windows[k].mask & ~windows[i].mask).tolist():
+            parts[lead] = windows[k].signal[lead], peaks
+    return parts
+
+
+def _r_after_onset(window: Window) -> int:
+    """Samples from the onset of QRS to R; 0 without a beat."""
+    if not len(window.peaks):
+        return 0
+    ((_, batch),) = batches([window], 1)
+    rr = np.array([np.median(np.diff(window.peaks)) * STEP_MS if len(window.peaks) > 1 else DEFAULT_RR])
+    return round(float(measure_waves(batch, rr)["r_after_onset_ms"][0]) / STEP_MS)
 
 
 def measure_many(windows: Sequence[Window]) -> list[Measurement]:
@@ -170,7 +201,7 @@ def _measure_batch(batch: Batch) -> list[Measurement]:
         table = replace(table, classes=of_classes)
         measurements.append(
             Measurement(
-                mask=batch.mask if batch.parts is None else batch.mask | ~np.isnan(of_window["qrs_pp_mv"]),
+                mask=batch.mask | ~np.isnan(of_window["qrs_pp_mv"]) if batch.parts[i] else batch.mask,
                 beats=int(batch.counts[i]),
                 spikes=spikes[i],
                 shape=shape,

@@ -421,23 +421,25 @@ class ECGCLIP(Encoders):
             The mean over the windows, of many over `SPREAD` that are spread evenly; NaN for a lead that is masked
             anyway, or is the only one.
         """
-        mask, whole = embedding.prepared.measured, embedding.prepared.mask
+        prepared = embedding.prepared
+        mask = prepared.measured
         evidence = np.full((len(prompts), mask.shape[1]), np.nan, np.float32)
         windows = np.unique(np.linspace(0, len(mask) - 1, SPREAD).round().astype(int))
+        windows = np.arange(len(mask)) if prepared.columns else windows
         asked: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # by lead: windows, and their masks without it
         for lead in range(mask.shape[1]):
             others = mask & (np.arange(mask.shape[1]) != lead)
-            rows = windows[mask[windows, lead] & (others & whole)[windows].any(1)]
+            seen = (others & prepared.mask).any(1)
+            rows = windows[mask[windows, lead] & (seen.all() if prepared.columns else seen[windows])]
             if len(rows):
                 asked[lead] = rows, others[rows]
         if not asked:
             return evidence
         rows, masks = (np.concatenate(parts) for parts in zip(*asked.values(), strict=True))
         labels = leaf_vectors(prompts)
-        with_lead, without = (
-            combine(prompts, rhythm @ labels.T, whole=0)
-            for rhythm in (embedding.rhythm[rows], self._rhythm_with(embedding, rows, masks))
-        )
+        together = asked.values() if prepared.columns else [(rows, masks)]  # columns are measured with one another
+        without = np.concatenate([self._rhythm_with(embedding, *some) for some in together])
+        with_lead, without = (combine(prompts, x @ labels.T, whole=0) for x in (embedding.rhythm[rows], without))
         ends = np.cumsum([len(rows) for rows, _ in asked.values()])
         for lead, lost in zip(asked, np.split(with_lead - without, ends[:-1]), strict=True):
             evidence[:, lead] = lost.mean(0)

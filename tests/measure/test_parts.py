@@ -33,6 +33,21 @@ def test_the_waves_of_all_leads_are_those_of_the_whole_ecg(condition, layout):
     assert paper.axis_deg == pytest.approx(whole.axis_deg, abs=8)
 
 
+@pytest.mark.parametrize("layout, columns", [("6x2+0", 2), ("3x4+0", 4)])
+@pytest.mark.parametrize("condition", ["inferior-stemi", "lbbb"])
+def test_without_a_strip_each_column_is_measured_with_the_leads_of_all(condition, layout, columns):
+    """Each column has its R peaks elsewhere in a wide QRS complex."""
+    ecg = simulate(condition, seed=5)
+    whole, prepared = measured(ecg), prepare(perturb(ecg, layout=layout))
+    windows = measure_windows(prepared, find_beats(prepared))
+    assert len(windows) == columns
+    for m in windows:
+        assert m.mask.all()
+        assert np.abs(m.st_mv - whole.st_mv).max() < 0.1
+        assert m.axis_deg == pytest.approx(whole.axis_deg, abs=12)
+        assert m.qrs_ms == pytest.approx(whole.qrs_ms, abs=12)
+
+
 def test_beats_that_stand_for_others_do_not_make_a_p_wave():
     whole, paper = printed("af")
     assert whole.p_present is False

@@ -88,8 +88,9 @@ def test_a_printouts_columns_have_lead_evidence_and_its_only_strip_none(model, a
     prompts = [model.prompt("AF")]
     (evidence,) = model.lead_evidence(model.embed(perturb(af, layout="3x4+II")), prompts)
     assert np.isfinite(evidence).tolist() == [lead != "II" for lead in LEADS]
-    (evidence,) = model.lead_evidence(model.embed(perturb(af, layout="3x4+II,V1")), prompts)
-    assert np.isfinite(evidence).all()
+    for layout in ("3x4+II,V1", "6x2+0"):
+        (evidence,) = model.lead_evidence(model.embed(perturb(af, layout=layout)), prompts)
+        assert np.isfinite(evidence).all(), layout
 
 
 def test_a_lead_that_speaks_for_a_label_has_positive_evidence(tiny_model, records, monkeypatch):
