@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made import EMPTY, concept, measure_simulated, measured
 
-from ecgclip.knowledge.criteria import FEATURES, Judge, Readings, weigh
+from ecgclip.knowledge.criteria import FEATURES, Judge, Readings, answer, weigh
 from ecgclip.knowledge.criteria.evidence import HIGHEST
 from ecgclip.knowledge.criteria.judge import tree_of
 from ecgclip.knowledge.criteria.readings import columns, read
@@ -232,3 +232,12 @@ def test_what_only_asks_for_itself_is_unknown_and_else_what_is_known_stands():
     for name in "ab":
         low, _ = judge_of(a, b, heart_rate=130.0).condition(name)
         assert low == pytest.approx(4)
+
+
+def test_what_has_to_be_absent_is_said_together_and_as_what_it_is():
+    """ "not lbbb: unmet" would read as if LBBB were there."""
+    wide, fast = concept("wide", ("required", "QRS >= 120")), concept("fast", ("required", "rate > 100"))
+    slow = concept("slow", ("required", "rate < 60"))
+    judge = judge_of(wide, fast, slow, qrs_ms=90.0, heart_rate=130.0)
+    said = answer(judge, "QRS < 100 and not is wide and not is fast and not is slow").value
+    assert said == "QRS 90 ms (< 100), and wide, slow: unmet (not met), and fast: met (not met)"

@@ -41,7 +41,9 @@ def _say(judge: Judge, test: Test, leads: Sequence[str | None], negated: bool) -
     if isinstance(test, And | Or):
         word = ", and " if isinstance(test, And) else ", or "
         parts = _shown_parts(judge, test, leads) if isinstance(test, Or) and not negated else test.tests
-        text = word.join(dict.fromkeys(_say(judge, part, leads, False) for part in parts))
+        unwanted = [p.test.concept for p in parts if isinstance(p, Not) and isinstance(p.test, Is)]
+        others = [p for p in parts if not (isinstance(p, Not) and isinstance(p.test, Is))]
+        text = word.join(dict.fromkeys([*(_say(judge, p, leads, False) for p in others), *_absent(judge, unwanted)]))
         return f"not ({text})" if negated else text
     if isinstance(test, Not):
         return _say(judge, test.test, leads, not negated)
@@ -50,11 +52,21 @@ def _say(judge: Judge, test: Test, leads: Sequence[str | None], negated: bool) -
     if isinstance(test, Where):
         return _say(judge, test.test, _shown_leads(judge, test), negated)
     if isinstance(test, Is):
-        return f"{'not ' * negated}{test.concept}: {verdict(*both_ends(judge.condition(test.concept)))}"
+        if negated:
+            return ", ".join(_absent(judge, [test.concept]))
+        return f"{test.concept}: {verdict(*both_ends(judge.condition(test.concept)))}"
     leads = leads if needs_lead(test) else (None,)
     if isinstance(test, Fact):
         return _fact(judge, test, leads)
     return _comparison(judge, test, leads, negated)
+
+
+def _absent(judge: Judge, concepts: Sequence[str]) -> list[str]:
+    """Conditions that a criterion wants unmet, by what they are: ["lbbb, wpw: unmet (not met)"]."""
+    by_verdict: dict[str, list[str]] = {}
+    for concept in concepts:
+        by_verdict.setdefault(verdict(*both_ends(judge.condition(concept))), []).append(concept)
+    return [f"{', '.join(named)}: {found} (not met)" for found, named in by_verdict.items()]
 
 
 def _shown_parts(judge: Judge, test: Or, leads: Sequence[str | None]) -> Sequence[Test]:
