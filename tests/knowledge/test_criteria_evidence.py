@@ -236,8 +236,8 @@ def test_what_only_asks_for_itself_is_unknown_and_else_what_is_known_stands():
 
 def test_what_has_to_be_absent_is_said_together_and_as_what_it_is():
     """ "not lbbb: unmet" would read as if LBBB were there."""
-    wide, fast = concept("wide", ("required", "QRS >= 120")), concept("fast", ("required", "rate > 100"))
-    slow = concept("slow", ("required", "rate < 60"))
+    wide, fast = concept("wide", ("required", "QRS >= 120 ms")), concept("fast", ("required", "rate > 100 /min"))
+    slow = concept("slow", ("required", "rate < 60 /min"))
     judge = judge_of(wide, fast, slow, qrs_ms=90.0, heart_rate=130.0)
-    said = answer(judge, "QRS < 100 and not is wide and not is fast and not is slow").value
+    said = answer(judge, "QRS < 100 ms and not is wide and not is fast and not is slow").value
     assert said == "QRS 90 ms (< 100), and wide, slow: unmet (not met), and fast: met (not met)"
