@@ -69,10 +69,10 @@ class Heartbeats(Task):
         width, samples = config.width, _samples(BEAT_BEFORE_S, config) + _samples(BEAT_AFTER_S, config)
         self.vocabulary = Vocabulary(samples, sizes.codes, sizes.code_width, sizes.hidden)
         self.near = nn.Linear(len(BEAT_OFFSETS_S) * width, width)
-        self.lead = nn.Parameter(torch.randn(12, width) * 0.02)  # the lead that is asked for
+        self.lead = nn.Parameter(torch.randn(12, width))  # the lead that is asked for
         self.masked = nn.Linear(12, width, bias=False)  # a mask token for each lead in which the beat is hidden
         self.guess = nn.Sequential(
-            nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, sizes.code_width)
+            nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Linear(width, sizes.codes)
         )
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
@@ -82,11 +82,9 @@ class Heartbeats(Task):
         with torch.autocast(signal.device.type, enabled=False):  # which code is nearest is a matter of small angles
             words, losses = self.vocabulary(beats[at.there], inside[at.there])
         hidden = self.choose(at.there)
-        guessed = self.guesses(batch, hide(signal, at, hidden), hidden)
+        score = self.guesses(batch, hide(signal, at, hidden), hidden).float()
         wanted = torch.zeros_like(at.there, dtype=torch.long).masked_scatter(at.there, words)[hidden]
-        with torch.autocast(signal.device.type, enabled=False):
-            score = guessed.float() @ self.vocabulary.codes.T  # (hidden beats, codes)
-            wrong = F.cross_entropy(score, wanted, reduction="sum") / max(1, len(score))
+        wrong = F.cross_entropy(score, wanted, reduction="sum") / max(1, len(score))
         return {"masked_beats": wrong, **losses}
 
     def choose(self, there: Tensor) -> Tensor:
@@ -96,16 +94,13 @@ class Heartbeats(Task):
         return there & (in_all[..., None] | alone)
 
     def guesses(self, batch: Batch, signal: Tensor, hidden: Tensor) -> Tensor:
-        """What the hidden beats of a batch may be.
+        """Guess the hidden beats, bool (b, n, 12), of a batch.
 
-        signal : float32 (b, 12, samples), mV, without them
-        hidden : bool (b, n, 12)
-
-        Returns (hidden beats, code_width), whose products with the codes are the words' scores.
+        signal: float32 (b, 12, samples), mV, without them; returns the score of each word, (hidden beats, codes)
         """
         tokens = self.backbone(signal, batch["mask"], batch["length"])
         beats = self.near(tokens_around(tokens, batch["r_peaks"])) + self.masked(hidden.to(tokens.dtype))
-        asked = beats[:, :, None] + self.lead  # (b, n, 12, width)
+        asked = beats[:, :, None] + self.lead.to(beats.dtype)  # (b, n, 12, width)
         return self.guess(asked[hidden])
 
     @torch.no_grad()
