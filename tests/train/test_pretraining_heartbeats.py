@@ -62,7 +62,7 @@ def training(ecgs):
     task, batch = task_of(), batch_of(ecgs)
     optimiser = torch.optim.AdamW(task.parameters(), 3e-3)
     log = []
-    signal, at = task._placed(batch)
+    signal, at = task.placed(batch)
     beats, inside = (part[at.there] for part in cut_beats(signal, at))
     for _ in range(WORDS_ALONE):  # a long training has as many steps; here the backbone would take too long
         optimiser.zero_grad()
@@ -136,7 +136,7 @@ def test_beats_are_as_long_at_any_sampling_rate():
 
 def test_codes_tell_beats_far_better_than_their_mean_does(training, batch):
     task, _ = training
-    signal, at = task._placed(batch)
+    signal, at = task.placed(batch)
     beats = cut_beats(signal, at)[0][at.there]
     told = vocabulary_beats(task)[0][task.words(batch)[at.there]]
     inside = cut_beats(signal, at)[1][at.there]
@@ -160,7 +160,7 @@ def test_the_gradient_passes_the_codes():
     vocabulary = task_of().vocabulary.eval()
     beats = torch.randn(len(vocabulary.used), 80)
     with torch.no_grad():  # a code for each beat: none of the loss is their distance
-        vocabulary.sums.copy_(vocabulary._vectors(beats))
+        vocabulary.sums.copy_(vocabulary.vectors(beats))
     loss = vocabulary(beats, torch.ones_like(beats, dtype=torch.bool))[1]["vocabulary"]
     loss.backward()
     assert vocabulary.encoder[0].weight.grad.abs().max() > 1e-4
@@ -180,10 +180,10 @@ def test_codes_that_stand_for_no_beat_begin_anew_at_beats_of_the_batch(batch):
     beats = torch.randn(200, 80)
     inside = torch.ones_like(beats, dtype=torch.bool)
     vocabulary(beats, inside)
-    vocabulary.sums[8:] = -vocabulary._vectors(beats).mean(0).detach()
+    vocabulary.sums[8:] = -vocabulary.vectors(beats).mean(0).detach()
     vocabulary.used[8:] = 0
     vocabulary(beats, inside)
-    near = vocabulary.codes @ vocabulary._vectors(beats).detach().T
+    near = vocabulary.codes @ vocabulary.vectors(beats).detach().T
     assert near.amax(1)[8:].min() > 0.98
 
 
@@ -265,14 +265,14 @@ def test_hidden_beats_are_zero_and_all_else_is_as_it_was():
     assert left[left != 0].equal(signal[left != 0])
 
 
-def test_the_guess_does_not_see_what_is_hidden(training, batch):
-    task, _ = training
-    seen = []
-    signal, at = task._placed(batch)
+def test_the_backbone_does_not_see_what_is_hidden(batch, monkeypatch):
+    task, seen = task_of(), []
+    signal, at = task.placed(batch)
     hidden = task.choose(at.there)
-    for content in (signal, signal + 1 - hide(torch.ones_like(signal), at, hidden)):
-        seen.append(task.guesses(batch, hide(content, at, hidden), hidden))
-    assert hidden.any() and seen[0].equal(seen[1])
+    monkeypatch.setattr(task, "choose", lambda there: hidden)
+    task.backbone.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+    task(batch)
+    assert seen[0].equal(hide(signal, at, hidden)) and not seen[0].equal(signal)
 
 
 def test_beats_are_hidden_in_all_leads_and_in_some():

@@ -77,7 +77,7 @@ class Heartbeats(Task):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """batch: the columns that it reads; `masked_beats`, and while words are learnt `vocabulary`: see there."""
-        signal, at = self._placed(batch)
+        signal, at = self.placed(batch)
         beats, inside = cut_beats(signal, at)
         with torch.autocast(signal.device.type, enabled=False):  # which code is nearest is a matter of small angles
             words, losses = self.vocabulary(beats[at.there], inside[at.there])
@@ -86,6 +86,11 @@ class Heartbeats(Task):
         wanted = torch.zeros_like(at.there, dtype=torch.long).masked_scatter(at.there, words)[hidden]
         wrong = F.cross_entropy(score, wanted, reduction="sum") / max(1, len(score))
         return {"masked_beats": wrong, **losses}
+
+    def placed(self, batch: Batch) -> tuple[Tensor, Places]:
+        """Return a batch's signal, float32 (b, 12, samples), mV, zero where nothing is recorded, and its beats."""
+        signal = recorded(batch["signal"], batch["mask"], batch["length"]).float()
+        return signal, places(batch["r_peaks"], batch["mask"], batch["length"], self.config)
 
     def choose(self, there: Tensor) -> Tensor:
         """there bool (b, n, 12), the single-lead beats; bool (b, n, 12), those of them that are hidden."""
@@ -106,7 +111,7 @@ class Heartbeats(Task):
     @torch.no_grad()
     def words(self, batch: Batch) -> Tensor:
         """batch: the columns that it reads; int (b, n, 12), the code of each single-lead beat, -1 = no whole beat."""
-        signal, at = self._placed(batch)
+        signal, at = self.placed(batch)
         words = self.vocabulary.words(cut_beats(signal, at)[0][at.there])
         return torch.full_like(at.there, -1, dtype=torch.long).masked_scatter(at.there, words)
 
@@ -123,11 +128,6 @@ class Heartbeats(Task):
         beats, rate = vocabulary_beats(self)
         state = {f"vocabulary.{name}": part for name, part in self.vocabulary.state_dict().items()}
         return {"beats": beats, "sampling_rate": torch.tensor(rate), **state}
-
-    def _placed(self, batch: Batch) -> tuple[Tensor, Places]:
-        """The signal, float32 (b, 12, samples), zero where nothing is recorded, and where its beats are."""
-        signal = recorded(batch["signal"], batch["mask"], batch["length"]).float()
-        return signal, places(batch["r_peaks"], batch["mask"], batch["length"], self.config)
 
 
 def vocabulary_beats(task: Heartbeats) -> tuple[Tensor, int]:

@@ -68,7 +68,7 @@ class Vocabulary(nn.Module):
             words = self.words(beats)
             self._follow(words)
             return words, {}
-        vectors = self._vectors(beats)
+        vectors = self.vectors(beats)
         self._revive(vectors.detach())
         words, codes = self._nearest(vectors), self.codes
         chosen = codes[words]
@@ -78,10 +78,14 @@ class Vocabulary(nn.Module):
         self._follow(words, vectors.detach())
         return words, {"vocabulary": lost + COMMITMENT * away}
 
+    def vectors(self, beats: Tensor) -> Tensor:
+        """float32 (m, samples), mV, zero where they end → float32 (m, width), of unit length."""
+        return F.normalize(self.encoder(beats), dim=-1)
+
     @torch.no_grad()
     def words(self, beats: Tensor) -> Tensor:
         """float32 (m, samples), mV, zero where they end → int (m,), indices of codes."""
-        return self._nearest(self._vectors(beats))
+        return self._nearest(self.vectors(beats))
 
     @torch.no_grad()
     def beats(self) -> Tensor:
@@ -92,9 +96,6 @@ class Vocabulary(nn.Module):
         """Return the number of codes in use, as many as would be if all these were used alike; 0 before training."""
         share = self.used / self.used.sum().clamp(min=1e-9)
         return float(torch.special.entr(share).sum().exp()) if share.any() else 0.0
-
-    def _vectors(self, beats: Tensor) -> Tensor:
-        return F.normalize(self.encoder(beats), dim=-1)
 
     def _nearest(self, vectors: Tensor) -> Tensor:
         return (vectors @ self.codes.T).argmax(-1)
