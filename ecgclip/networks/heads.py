@@ -52,7 +52,7 @@ class BeatHead(nn.Module):
         beat_mask : bool (b, n + queries)
             True for a beat; for the queries only where a window has no R peak.
         """
-        beats = self.near(_tokens_around(tokens, r_peaks)) + self.intervals(rr_features(r_peaks).to(tokens.dtype))
+        beats = self.near(tokens_around(tokens, r_peaks)) + self.intervals(rr_features(r_peaks).to(tokens.dtype))
         beats = torch.cat([beats, self.query_pool(self.queries, tokens, token_mask).to(beats.dtype)], 1)
         is_beat = ~r_peaks.isnan()
         without_beats = ~is_beat.any(1, keepdim=True)
@@ -62,7 +62,7 @@ class BeatHead(nn.Module):
         return beats, beat_mask
 
 
-def _tokens_around(tokens: Tensor, r_peaks: Tensor) -> Tensor:
+def tokens_around(tokens: Tensor, r_peaks: Tensor) -> Tensor:
     """tokens (b, t, width), r_peaks (b, n) seconds → tokens interpolated at BEAT_OFFSETS_S, (b, n, offsets · width)."""
     at = r_peaks.nan_to_num()[..., None] + torch.tensor(BEAT_OFFSETS_S, device=tokens.device)  # (b, n, offsets)
     position = (at / TOKEN_S - 0.5).clamp(0, tokens.shape[1] - 1)
