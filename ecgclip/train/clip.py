@@ -77,7 +77,7 @@ def train_clip(
     if not (text / "text.json").exists():
         raise EcgclipError(f"{text}: no text encoder here; make one with `ecgclip train text`")
     if recipe.ecg_pretraining and not ecg:
-        raise EcgclipError(f"the recipe {recipe.name} has ecg_pretraining: give --ecg, what `ecgclip train ecg` wrote")
+        raise EcgclipError(f"the recipe {recipe.name} has ecg_pretraining: give what `ecgclip train ecg` wrote (--ecg)")
     pretrained = load_pretrained(ecg, recipe) if ecg else None
     started, version = time.time(), code_version()
     accelerator = Accelerator(kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)])

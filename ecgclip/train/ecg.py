@@ -63,9 +63,9 @@ def train_ecg(recipe: Recipe, data: Path, out: Path, threads: int | None = None)
         Where the recipe has no `ecg_pretraining`, several processes run, data cannot be read, `out`/last is a
         checkpoint of another recipe, or a loss is no longer a number.
     """
-    prepare_training(threads)
     if not recipe.ecg_pretraining:
         raise EcgclipError(f"the recipe {recipe.name} has no ecg_pretraining (docs/training.md)")
+    prepare_training(threads)
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
         raise EcgclipError("pretrain the backbone by one process, and `train clip` by many")
     version, kb = code_version(), KnowledgeBase.load()
