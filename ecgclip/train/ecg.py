@@ -47,8 +47,9 @@ def train_ecg(recipe: Recipe, data: Path, out: Path, threads: int | None = None)
     data : Path
         The folder of the recipe's data sets.
     out : Path
-        Gets ecg.safetensors and ecg.json, log.csv and last/. The log has, beside the losses, the effective rank of the
-        mean tokens of held-out windows and their spread: both fall where the backbone collapses.
+        Gets ecg.safetensors and ecg.json, of some tasks task.safetensors (`Task.extras`), log.csv and last/. The log
+        has, beside the losses, the effective rank of the mean tokens of held-out windows and their spread: both fall
+        where the backbone collapses.
     threads : int, optional
         CPU threads; None: torch's choice.
 
@@ -77,7 +78,7 @@ def train_ecg(recipe: Recipe, data: Path, out: Path, threads: int | None = None)
     options = recipe.ecg_pretraining
     task = build_task(options["task"], backbone, recipe.ecg_config, options.get("sizes", {}))
     averaged = pretrain(task, recipe, splits, held_out, out)
-    save_pretrained(averaged, task.sizes, recipe, splits, data, out, version)
+    save_pretrained(averaged, task, recipe, splits, data, out, version)
     return out
 
 
@@ -108,7 +109,7 @@ def pretrain(task: Task, recipe: Recipe, splits: Splits, held_out: Splits, out: 
 
     def watch() -> dict[str, float]:
         means = mean_tokens(averaged, windows, rows, recipe.ecg_config.sampling_rate)
-        return {"rank": rank(means), "spread": spread(means)}
+        return {"rank": rank(means), "spread": spread(means), **task.watched()}
 
     weights: dict[str, float] = defaultdict(lambda: 1.0)  # a task weighs its losses itself
     loop.run([Stage(options["epochs"], [options["lr"]] * 2, weights, validate=watch, validate_every=1)])

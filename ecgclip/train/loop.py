@@ -81,7 +81,7 @@ class MovingAverage:
 class Journal:
     """What a training leaves in its folder: a row of log.csv and a checkpoint for each epoch.
 
-    columns : of log.csv, after epoch and seconds; None: all figures of an epoch, the same ones in each
+    columns : of log.csv, after epoch and seconds; None: all figures that any epoch has
     """
 
     folder: Path
@@ -94,15 +94,18 @@ class Journal:
 
     def log(self, epoch: int, figures: dict[str, float]) -> None:
         """Add a row; rows that an interruption left behind the last checkpoint are replaced."""
-        path, rows = self.folder / "log.csv", []
-        columns = list(figures) if self.columns is None else self.columns
+        path, rows, known = self.folder / "log.csv", [], ["epoch", "seconds"]
         if path.exists():
             with path.open(newline="") as file:
-                rows = [row for row in list(csv.reader(file))[1:] if int(row[0]) < epoch]
-        row = [f"{figures[column]:.4f}" if column in figures else "" for column in columns]
-        rows.append([str(epoch), str(round(time.time() - self.started)), *row])
+                table = csv.DictReader(file)
+                known, rows = list(table.fieldnames or known), [row for row in table if int(row["epoch"]) < epoch]
+        columns = [*known, *figures] if self.columns is None else ["epoch", "seconds", *self.columns]
+        row = {"epoch": str(epoch), "seconds": str(round(time.time() - self.started))}
+        rows.append(row | {name: f"{figure:.4f}" for name, figure in figures.items()})
         with replacing(path) as partial, partial.open("w", newline="") as file:
-            csv.writer(file).writerows([["epoch", "seconds", *columns], *rows])
+            writer = csv.DictWriter(file, list(dict.fromkeys(columns)), extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(rows)
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """A pretrained backbone on disk: `train ecg` writes it, `train clip --ecg` begins with it.
 
-ecg.safetensors: the weights; ecg.json: the configuration of the encoder that it is of, and how it was trained.
+ecg.safetensors: the weights; ecg.json: the configuration of the encoder that it is of, and how it was trained;
+task.safetensors: what some tasks keep, such as a vocabulary of heartbeats.
 """
 
 from __future__ import annotations
@@ -18,22 +19,23 @@ from ecgclip.files import file_sha256, replacing, write_json
 from ecgclip.networks.backbones import backbone_sizes
 from ecgclip.networks.config import ECGConfig
 from ecgclip.networks.encoder import ECGEncoder
+from ecgclip.train.pretraining.base import Task
 from ecgclip.train.recipe import Recipe
 from ecgclip.train.sources import Splits, data_hash, split_records
 
-WEIGHTS, ABOUT = "ecg.safetensors", "ecg.json"
+WEIGHTS, EXTRAS, ABOUT = "ecg.safetensors", "task.safetensors", "ecg.json"
 
 
 def save_pretrained(
-    backbone: nn.Module, sizes: Any, recipe: Recipe, splits: Splits, data: Path, out: Path, version: str
+    backbone: nn.Module, task: Task, recipe: Recipe, splits: Splits, data: Path, out: Path, version: str
 ) -> None:
     """Write a backbone and what is to be known of it.
 
     Parameters
     ----------
     backbone : nn.Module
-    sizes
-        Of the task, a dataclass.
+    task : Task
+        That trained it.
     recipe : Recipe
     splits : dict
         The windows that it was trained on.
@@ -44,11 +46,13 @@ def save_pretrained(
     """
     from safetensors.torch import save_file
 
-    with replacing(out / WEIGHTS) as partial:
-        save_file({k: v.cpu().contiguous() for k, v in backbone.state_dict().items()}, partial)
+    for name, tensors in ((WEIGHTS, backbone.state_dict()), (EXTRAS, task.extras())):
+        if tensors:
+            with replacing(out / name) as partial:
+                save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, partial)
     about = {
         "ecg": asdict(recipe.ecg_config),
-        "task": {"name": recipe.ecg_pretraining["task"], "sizes": asdict(sizes)},
+        "task": {"name": recipe.ecg_pretraining["task"], "sizes": asdict(task.sizes)},
         "recipe": asdict(recipe),
         "code_version": version,
         "data_sha256": data_hash(recipe, data),

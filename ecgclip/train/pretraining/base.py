@@ -51,3 +51,11 @@ class Task(nn.Module):
 
     def after_step(self, step: int, steps: int) -> None:
         """Called behind each step of the optimiser, step out of `steps`."""
+
+    def watched(self) -> dict[str, float]:
+        """Return figures for log.csv, by name, beside the losses."""
+        return {}
+
+    def extras(self) -> dict[str, Tensor]:
+        """Return what is kept beside the backbone when the training is over, by name."""
+        return {}
