@@ -18,6 +18,13 @@ def make_task(**sizes):
     return build_task("reconstruct", build_backbone(CONFIG), CONFIG, sizes)
 
 
+def make_partly_trained():
+    """Its predictions depend on its tokens, as they do from the first step on."""
+    task = make_task()
+    torch.nn.init.normal_(task.decoder.weight, std=0.1)
+    return task.eval()
+
+
 def leads(n=8, samples=400):
     """Two sources of waves with their own times and heights, mixed into twelve leads, float32 (n, 12, samples) mV."""
     draw = torch.Generator().manual_seed(1)
@@ -49,8 +56,8 @@ def test_it_learns_and_its_tokens_do_not_collapse():
         loss.backward()
         optimiser.step()
         losses.append(loss.item())
-    first, last = losses[0], sum(losses[-10:]) / 10
-    assert last < 0.5 * min(first, 1.0), "1 is what the mean of each lead gives"
+    assert losses[0] < 1.5
+    assert sum(losses[-10:]) / 10 < 0.5, "1 is what the mean of each lead gives"
     with torch.no_grad():
         means = task.eval().backbone(signal, ALL, None).mean(1)
     assert rank(means) > 1.5
@@ -82,7 +89,7 @@ def test_the_error_is_that_of_the_mean_for_the_mean_and_none_for_the_signal():
 
 
 def test_hidden_leads_are_not_looked_at_and_only_they_are_in_the_loss(monkeypatch):
-    task, signal = make_task().eval(), leads(4)
+    task, signal = make_partly_trained(), leads(4)
     shown = torch.zeros(4, 12, dtype=torch.bool)
     shown[:, [0, 6]] = True
     other = torch.where(shown[..., None], signal, signal.flip(-1) + 1)
@@ -95,7 +102,7 @@ def test_hidden_leads_are_not_looked_at_and_only_they_are_in_the_loss(monkeypatc
 
 
 def test_what_is_masked_or_padding_changes_nothing():
-    task, signal = make_task().eval(), leads(4)
+    task, signal = make_partly_trained(), leads(4)
     mask, length = (
         torch.rand(4, 12, generator=torch.Generator().manual_seed(3)) < 0.7,
         torch.tensor([400, 320, 240, 399]),
@@ -111,7 +118,7 @@ def test_what_is_masked_or_padding_changes_nothing():
 
 @pytest.mark.parametrize("leads_there", [0, 1, 12])
 def test_gradients_are_finite_whatever_is_recorded(leads_there):
-    task, mask = make_task(), torch.arange(12).expand(3, 12) < leads_there
+    task, mask = make_partly_trained().train(), torch.arange(12).expand(3, 12) < leads_there
     inputs = batch(leads(3), mask, torch.tensor([400, 0, 8]))
     with torch.autocast("cpu", torch.bfloat16):
         loss = task(inputs)["reconstruction"]

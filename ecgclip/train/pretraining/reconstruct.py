@@ -51,6 +51,8 @@ class Reconstruct(Task):
     def __init__(self, backbone: nn.Module, config: ECGConfig, sizes: ReconstructSizes = ReconstructSizes()):
         super().__init__(backbone, config, sizes)
         self.decoder = nn.Linear(config.width, 12 * token_samples(config.sampling_rate))
+        for parameter in self.decoder.parameters():
+            nn.init.zeros_(parameter)  # the loss begins near 1: tokens may be large at first, and leads are small
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """batch: signal, mask and length; the loss is 1 where every hidden lead is predicted as its mean."""
