@@ -1,4 +1,4 @@
-"""The commands train text and train clip."""
+"""The commands train text, train ecg and train clip."""
 
 from __future__ import annotations
 
@@ -27,12 +27,32 @@ def train_text(recipe: RecipeName, data: DataFolder, output: OutputFolder, threa
     typer.echo(run(load_recipe(recipe), check_folder(data), output, threads))
 
 
+@train_app.command("ecg")
+def train_ecg(recipe: RecipeName, data: DataFolder, output: OutputFolder, threads: Threads = None) -> None:
+    """Pretrain the ECG encoder's backbone on signals without labels, by the recipe's ecg_pretraining.
+
+    The default recipe has none. It goes on where an interrupted run stopped, and prints its folder, for `train clip
+    --ecg`.
+
+    \b
+    Example:
+      ecgclip train ecg my.yaml --data ~/ecg -o runs/ecg
+    """
+    from ecgclip.train import train_ecg as run
+
+    typer.echo(run(load_recipe(recipe), check_folder(data), output, threads))
+
+
 @train_app.command("clip")
 def train_clip(
     recipe: RecipeName,
     data: DataFolder,
     text: Annotated[Path, typer.Option(metavar="DIR", help="What `ecgclip train text` wrote.")],
     output: OutputFolder,
+    ecg: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="What `ecgclip train ecg` wrote, to begin with; default: random weights."),
+    ] = None,
     threads: Threads = None,
 ) -> None:
     """Align ECGs and text; goes on where an interrupted run stopped. Prints the folder of the model.
@@ -40,8 +60,10 @@ def train_clip(
     \b
     Example:
       ecgclip train clip default --data ~/ecg --text runs/text -o runs/clip
+      ecgclip train clip my.yaml --data ~/ecg --text runs/text --ecg runs/ecg -o runs/clip
       torchrun --nproc-per-node 2 -m ecgclip train clip default --data ~/ecg --text runs/text -o runs/clip
     """
     from ecgclip.train import train_clip as run
 
-    typer.echo(run(load_recipe(recipe), check_folder(data), check_folder(text), output, threads))
+    pretrained = check_folder(ecg) if ecg else None
+    typer.echo(run(load_recipe(recipe), check_folder(data), check_folder(text), output, threads, pretrained))

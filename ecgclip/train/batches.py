@@ -40,10 +40,14 @@ class Sampler:
         """Indices of this process's windows of a source."""
         count, take = len(self.splits[source].windows), self.recipe.data[source]["per_step"]
         first = (step * self.world + self.rank) * take
-        seed = [self.recipe.seed, *source.encode()]
-        cycles = range(first // count, (first + take - 1) // count + 1)
-        order = np.concatenate([np.random.default_rng([*seed, c]).permutation(count) for c in cycles])
-        return order[first - cycles[0] * count :][:take]
+        return slice_of_permutations(count, first, take, [self.recipe.seed, *source.encode()])
+
+
+def slice_of_permutations(count: int, first: int, take: int, seed: list[int]) -> np.ndarray:
+    """Elements `first` to `first + take` of an endless sequence of permutations of `count` indices."""
+    cycles = range(first // count, (first + take - 1) // count + 1)
+    order = np.concatenate([np.random.default_rng([*seed, c]).permutation(count) for c in cycles])
+    return order[first - cycles[0] * count :][:take]
 
 
 class Reports:
@@ -146,7 +150,7 @@ class Batches:
             known = {**self.targets.columns(source, windows, rows), **self.weak.columns(source, rows)}
             self.weak.hide_unshown(known, windows.leads[rows][variant], windows.mask[rows])
             parts.append({"measured": measured, **known})
-        batch = {k: torch.from_numpy(v) for k, v in _joined(parts).items()}
+        batch = {k: torch.from_numpy(v) for k, v in joined(parts).items()}
         self.questions.ask(batch, rng)
         return batch
 
@@ -167,10 +171,11 @@ class Batches:
                     **self.weak.columns(source, indices),
                 }
             )
-        return _joined(parts)
+        return joined(parts)
 
 
-def _joined(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+def joined(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Concatenate the rows of batches that have the same columns."""
     return {k: np.concatenate([part[k] for part in parts]) for k in parts[0]}
 
 

@@ -18,9 +18,14 @@ OPTIMISER = "optimiser"
 
 
 def save_checkpoint(
-    folder: Path, recipe: Recipe, modules: dict[str, nn.Module], optimiser: torch.optim.Optimizer, step: int
+    folder: Path,
+    recipe: Recipe,
+    modules: dict[str, nn.Module],
+    optimiser: torch.optim.Optimizer,
+    step: int,
+    begins_with: str = "",
 ) -> None:
-    """Write `modules`, the optimiser and the step into one file of `folder`.
+    """Write `modules`, the optimiser and the step into one file of `folder`; begins_with: names the first weights.
 
     However a run ends, the file is that of the checkpoint before or of this one, whole.
     """
@@ -32,17 +37,22 @@ def save_checkpoint(
     tensors = {f"{name}.{k}": v for name, module in modules.items() for k, v in module.state_dict().items()}
     for i, state in optimiser.state_dict()["state"].items():
         tensors |= {f"{OPTIMISER}.{i}.{k}": v for k, v in state.items()}
-    metadata = {"step": str(step), "recipe": json.dumps(asdict(recipe))}
+    metadata = {"step": str(step), "recipe": json.dumps(asdict(recipe)), "begins_with": begins_with}
     with replacing(folder / STATE) as partial:
         save_file({k: v.contiguous().clone() for k, v in tensors.items()}, partial, metadata)
 
 
 def load_checkpoint(
-    folder: Path, recipe: Recipe, modules: dict[str, nn.Module], optimiser: torch.optim.Optimizer
+    folder: Path,
+    recipe: Recipe,
+    modules: dict[str, nn.Module],
+    optimiser: torch.optim.Optimizer,
+    begins_with: str = "",
 ) -> int:
     """Load what `save_checkpoint` wrote into `modules` and the optimiser.
 
-    Returns the step; 0 where there is no checkpoint. Raises EcgclipError if another recipe made it.
+    Returns the step; 0 where there is no checkpoint. Raises EcgclipError if another recipe made it, or if its training
+    began with other weights.
     """
     from safetensors import safe_open
 
@@ -52,6 +62,8 @@ def load_checkpoint(
         metadata = stored.metadata() or {}
         if metadata.get("recipe") != json.dumps(asdict(recipe)):
             raise EcgclipError(f"{folder}: was made by another recipe; give another -o or remove it")
+        if metadata.get("begins_with", "") != begins_with:
+            raise EcgclipError(f"{folder}: began with another pretrained backbone; give another -o or remove it")
         tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118 - no dict
     for name, module in modules.items():
         prefix = f"{name}."

@@ -1,4 +1,7 @@
-"""Alignment of both encoders, then of the measurements' branch: from a text encoder and ECGs to a model."""
+"""Alignment of both encoders, then of the measurements' branch: from a text encoder and ECGs to a model.
+
+The backbone of the ECG encoder may be pretrained (`train_ecg`).
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,7 @@ from ecgclip.train.batches import Batches
 from ecgclip.train.finish import finish
 from ecgclip.train.loop import Journal, Loop, MovingAverage, Stage, parameter_groups, prepare_training
 from ecgclip.train.measured import train_measured
+from ecgclip.train.pretrained import Pretrained, load_pretrained
 from ecgclip.train.recipe import LOGGED, Recipe
 from ecgclip.train.sources import Splits, load_split
 from ecgclip.train.validation import validation_auroc
@@ -33,7 +37,9 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 
-def train_clip(recipe: Recipe, data: Path, text: Path, out: Path, threads: int | None = None) -> Path:
+def train_clip(
+    recipe: Recipe, data: Path, text: Path, out: Path, threads: int | None = None, ecg: Path | None = None
+) -> Path:
     """Train a model: both encoders together, then the ECG encoder alone, then the measurements' branch.
 
     Goes on from `out`/last where an interrupted training left it. Several processes (torchrun) share each step.
@@ -49,6 +55,9 @@ def train_clip(recipe: Recipe, data: Path, text: Path, out: Path, threads: int |
         Gets model/, ready for `load_model`, log.csv and last/.
     threads : int, optional
         CPU threads; None: torch's choice.
+    ecg : Path, optional
+        What `train_ecg` wrote: the backbone that the ECG encoder begins with, here and where it begins anew with the
+        text encoder locked. None: random weights.
 
     Returns
     -------
@@ -58,14 +67,18 @@ def train_clip(recipe: Recipe, data: Path, text: Path, out: Path, threads: int |
     Raises
     ------
     EcgclipError
-        Where `text` has no text encoder, data cannot be read, `out`/last is a checkpoint of another recipe, or a loss
-        is no longer a number.
+        Where `text` has no text encoder, `ecg` no backbone of the recipe or one that was trained on patients that the
+        recipe keeps for validation or testing, the recipe has a pretraining and `ecg` is not given, data cannot be
+        read, `out`/last is a checkpoint of another recipe or backbone, or a loss is no longer a number.
     """
     prepare_training(threads)
     from accelerate import Accelerator, DistributedDataParallelKwargs
 
     if not (text / "text.json").exists():
         raise EcgclipError(f"{text}: no text encoder here; make one with `ecgclip train text`")
+    if recipe.ecg_pretraining and not ecg:
+        raise EcgclipError(f"the recipe {recipe.name} has ecg_pretraining: give what `ecgclip train ecg` wrote (--ecg)")
+    pretrained = load_pretrained(ecg, recipe) if ecg else None
     started, version = time.time(), code_version()
     accelerator = Accelerator(kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)])
     out.mkdir(parents=True, exist_ok=True)
@@ -73,17 +86,19 @@ def train_clip(recipe: Recipe, data: Path, text: Path, out: Path, threads: int |
     # one process prepares, the others wait and find it: no collective, which would time out on a large archive
     splits = load_split(recipe, data, kb, validation=False)
     held_out = load_split(recipe, data, kb, validation=True)
-    model = build_model(recipe, splits, text, kb)
+    model = build_model(recipe, splits, text, kb, pretrained)
     batches = Batches(recipe, splits, model, accelerator.process_index, accelerator.num_processes)
-    averaged = align(model, batches, recipe, accelerator, Journal(out, LOGGED, started), held_out)
+    averaged = align(model, batches, recipe, accelerator, Journal(out, LOGGED, started), held_out, pretrained)
     if accelerator.is_main_process:  # the rest runs in one process
         train_measured(averaged, batches.for_one_process(), recipe)
-        finish(averaged, recipe, splits, held_out, data, out, time.time() - started, version)
+        finish(averaged, recipe, splits, held_out, data, out, time.time() - started, version, pretrained)
     return out / "model"
 
 
-def build_model(recipe: Recipe, splits: Splits, text: Path, kb: KnowledgeBase) -> ECGCLIP:
-    """The model that training begins with: the text encoder in `text`, and a random ECG encoder.
+def build_model(
+    recipe: Recipe, splits: Splits, text: Path, kb: KnowledgeBase, pretrained: Pretrained | None = None
+) -> ECGCLIP:
+    """The model that training begins with: the text encoder in `text`, and an ECG encoder, random but for `pretrained`.
 
     Its knowledge base is without the recipe's unseen concepts, its measurements' branch has their scale.
     """
@@ -93,6 +108,8 @@ def build_model(recipe: Recipe, splits: Splits, text: Path, kb: KnowledgeBase) -
     torch.manual_seed(recipe.seed)
     model = ECGCLIP(ModelConfig(recipe.ecg_config, config), load_tokenizer(text, config), kb.without(recipe.unseen))
     model.build_text().load_state_dict(load_file(text / "text.safetensors"))
+    if pretrained:
+        pretrained.put_into(model.ecg)
     if model.ecg.measured is not None:
         features = np.concatenate([split.windows.features[:, 0] for split in splits.values()])
         model.ecg.measured.fit(torch.from_numpy(features))
@@ -106,6 +123,7 @@ def align(
     accelerator: Accelerator,
     journal: Journal,
     held_out: Splits,
+    pretrained: Pretrained | None = None,
 ) -> ECGCLIP:
     """Train both encoders together, then the ECG encoder with the text encoder locked; the moving average of both."""
     aligner = Aligner(model, recipe)
@@ -124,13 +142,14 @@ def align(
         MovingAverage(averaged, aligner.model, recipe.average),
         journal,
         accelerator=accelerator,
+        begins_with=pretrained.record["weights_sha256"] if pretrained else "",
     )
 
     def validation(measured: bool) -> Callable[[], dict[str, float]]:
         return lambda: {"validation_auroc": validation_auroc(averaged, held_out, measured=measured)}
 
     locked, rates = recipe.locked, [group["lr"] for group in optimiser.param_groups]
-    begin = _lock(aligner, averaged, batches, recipe)
+    begin = _lock(aligner, averaged, batches, recipe, pretrained)
     locked_rates = [locked["lr"]] * len(rates)
     both = Stage(recipe.epochs, rates, recipe.losses, validate=validation(measured=True))
     ecg_alone = Stage(locked["epochs"], locked_rates, locked["losses"], begin, validation(measured=False))
@@ -149,7 +168,9 @@ def _parameter_groups(aligner: Aligner, recipe: Recipe) -> list[dict[str, Any]]:
     ]
 
 
-def _lock(aligner: Aligner, averaged: ECGCLIP, batches: Batches, recipe: Recipe) -> Callable[[bool], None]:
+def _lock(
+    aligner: Aligner, averaged: ECGCLIP, batches: Batches, recipe: Recipe, pretrained: Pretrained | None
+) -> Callable[[bool], None]:
     """How the locked stage begins (LiT, Zhai et al. 2022): averaged texts stay fixed, and ECGs move towards them."""
 
     def begin(first: bool) -> None:
@@ -158,6 +179,8 @@ def _lock(aligner: Aligner, averaged: ECGCLIP, batches: Batches, recipe: Recipe)
                 batches.whiten(averaged, recipe.locked["whiten"])
             # few ECGs are soon overfitted: the ECG encoder starts anew, and its branches are trained one by one
             averaged.ecg.load_state_dict(random_encoder(averaged, recipe.seed).ecg.state_dict())
+            if pretrained:
+                pretrained.put_into(averaged.ecg)
             aligner.model.load_state_dict(averaged.state_dict())
             aligner.lock(recipe.locked["scale"])
         batches.lock(averaged)

@@ -27,6 +27,7 @@ from ecgclip.train.calibrate import (
 )
 from ecgclip.train.floor import choose_floor
 from ecgclip.train.loop import device_of
+from ecgclip.train.pretrained import Pretrained
 from ecgclip.train.recipe import Recipe
 from ecgclip.train.sources import Split, Splits, data_hash, split_records, trained_concepts
 from ecgclip.train.validation import embed_windows, encode_windows, macro_auroc, validation_auroc, validation_prompts
@@ -45,6 +46,7 @@ def finish(
     out: Path,
     seconds: float,
     version: str,
+    pretrained: Pretrained | None = None,
 ) -> None:
     """Fit what a trained model needs to answer, and save it to `out`/model.
 
@@ -59,13 +61,15 @@ def finish(
         Training and validation windows.
     seconds, version
         How long training took, and the version of the code that did it.
+    pretrained : Pretrained, optional
+        The backbone that training began with.
     """
     model.eval()
     model.round_matrices()  # before anything is fitted: these are the weights that will be loaded
     figures = weigh_signal(model, held_out)
     model.set_knowledge(model.kb)
     model.reference = _reference_bank(model, splits[recipe.main], recipe.seed)
-    training = {
+    training: dict[str, Any] = {
         "recipe": asdict(recipe),
         "code_version": version,
         "seconds": round(seconds),
@@ -73,6 +77,9 @@ def finish(
         "split": split_records(recipe, splits, held_out),
         "concepts": sorted(trained_concepts(splits) & model.kb.concepts.keys()),
     }
+    if pretrained:
+        split = pretrained.merged(training["split"])
+        training |= {"ecg_pretraining": pretrained.record, "split": split}
     model.config = replace(model.config, training=training)  # prompts depend on it, and calibration on prompts
     calibrate_model(model, splits, held_out, figures)
     model.save(out / "model")

@@ -1,7 +1,7 @@
 """The training loop of all stages.
 
 for each step:  seed ─▶ (first step of a stage: begin) ─▶ learning rates ─▶ batch ─▶ losses ─▶ gradients, clipped
-                ─▶ optimiser ─▶ moving average
+                ─▶ optimiser ─▶ (after_step) ─▶ moving average
 for each epoch: (validation) ─▶ a row of log.csv ─▶ checkpoint, from which an interrupted training goes on
 """
 
@@ -46,6 +46,8 @@ class Stage:
         Called before the first step: with True, or with False where an interrupted training goes on within the stage.
     validate : callable, optional
         Gives further figures for log.csv, every few epochs.
+    validate_every : int
+        How many.
     """
 
     epochs: int
@@ -53,6 +55,7 @@ class Stage:
     weights: dict[str, float]
     begin: Callable[[bool], None] | None = None
     validate: Callable[[], dict[str, float]] | None = None
+    validate_every: int = VALIDATED_EVERY
 
 
 @dataclass
@@ -78,11 +81,11 @@ class MovingAverage:
 class Journal:
     """What a training leaves in its folder: a row of log.csv and a checkpoint for each epoch.
 
-    columns : of log.csv, after epoch and seconds
+    columns : of log.csv, after epoch and seconds; None: all figures that any epoch has
     """
 
     folder: Path
-    columns: Sequence[str]
+    columns: Sequence[str] | None
     started: float = field(default_factory=time.time)
 
     @property
@@ -91,14 +94,18 @@ class Journal:
 
     def log(self, epoch: int, figures: dict[str, float]) -> None:
         """Add a row; rows that an interruption left behind the last checkpoint are replaced."""
-        path, rows = self.folder / "log.csv", []
+        path, rows, known = self.folder / "log.csv", [], ["epoch", "seconds"]
         if path.exists():
             with path.open(newline="") as file:
-                rows = [row for row in list(csv.reader(file))[1:] if int(row[0]) < epoch]
-        row = [f"{figures[column]:.4f}" if column in figures else "" for column in self.columns]
-        rows.append([str(epoch), str(round(time.time() - self.started)), *row])
+                table = csv.DictReader(file)
+                known, rows = list(table.fieldnames or known), [row for row in table if int(row["epoch"]) < epoch]
+        columns = [*known, *figures] if self.columns is None else ["epoch", "seconds", *self.columns]
+        row = {"epoch": str(epoch), "seconds": str(round(time.time() - self.started))}
+        rows.append(row | {name: f"{figure:.4f}" for name, figure in figures.items()})
         with replacing(path) as partial, partial.open("w", newline="") as file:
-            csv.writer(file).writerows([["epoch", "seconds", *self.columns], *rows])
+            writer = csv.DictWriter(file, list(dict.fromkeys(columns)), extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(rows)
 
 
 @dataclass
@@ -129,6 +136,10 @@ class Loop:
         Where several processes train together.
     mixed : bool
         Whether the model computes in bfloat16 where the processor has it.
+    after_step : callable, optional
+        Called behind each step of the optimiser, with the step and the number of all steps.
+    begins_with : str
+        What names weights that the training begins with, so that a checkpoint that began with others is refused.
     """
 
     name: str
@@ -144,6 +155,8 @@ class Loop:
     share_of: Callable[[Batch], float] | None = None
     accelerator: Accelerator | None = None
     mixed: bool = True
+    after_step: Callable[[int, int], None] | None = None
+    begins_with: str = ""
 
     def __post_init__(self) -> None:
         self.forward = self.accelerator.prepare(self.model) if self.accelerator else self.model
@@ -154,11 +167,13 @@ class Loop:
     def run(self, stages: Sequence[Stage]) -> None:
         """Train through all stages, from the checkpoint on where there is one.
 
-        Raises EcgclipError where another recipe made the checkpoint, or where a loss is no longer a number.
+        Raises EcgclipError where another recipe or other first weights made the checkpoint, or where a loss is no
+        longer a number.
         """
         step = 0
         if self.journal:
-            step = load_checkpoint(self.journal.checkpoint, self.recipe, self._modules, self.optimiser)
+            folder = self.journal.checkpoint
+            step = load_checkpoint(folder, self.recipe, self._modules, self.optimiser, self.begins_with)
         steps = sum(stage.epochs for stage in stages) * self.steps_per_epoch
         if step >= steps:
             return
@@ -183,6 +198,8 @@ class Loop:
             self._set_rates(stage, step - first)
             batch = {k: v.to(self.device) for k, v in self.draw(step).items()}
             losses = self._train_on(batch, stage.weights, step)
+            if self.after_step:
+                self.after_step(step, steps)
             if self.average:
                 self.average.update(step - first)
             share = self.share_of(batch) if self.share_of else 1 / self.steps_per_epoch
@@ -219,10 +236,11 @@ class Loop:
         """Validate, log and save after `done` steps; processes wait for the one that does."""
         epoch = done // self.steps_per_epoch
         if self.main and self.journal:
-            if stage.validate and (epoch % VALIDATED_EVERY == 0 or done == steps):
+            if stage.validate and (epoch % stage.validate_every == 0 or done == steps):
                 means = means | stage.validate()
             self.journal.log(epoch, means)
-            save_checkpoint(self.journal.checkpoint, self.recipe, self._modules, self.optimiser, done)
+            folder = self.journal.checkpoint
+            save_checkpoint(folder, self.recipe, self._modules, self.optimiser, done, self.begins_with)
         if self.accelerator:
             self.accelerator.wait_for_everyone()
 

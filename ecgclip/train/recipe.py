@@ -14,8 +14,12 @@ from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.networks.backbones import backbone_sizes
 from ecgclip.networks.config import ECGConfig, TextConfig
 from ecgclip.train.objectives import OBJECTIVES
+from ecgclip.train.pretraining import task_sizes
 
 LOGGED = (*OBJECTIVES, "validation_auroc")  # columns of log.csv
+
+# An example of the options of `ecg_pretraining`
+ECG_PRETRAINING: dict[str, Any] = {"task": "masked", "epochs": 20, "batch": 64, "lr": 1e-3, "sizes": {}}
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ class Recipe:
     losses: dict[str, float]
     augment: dict[str, float]
     test_part: dict[str, int] = field(default_factory=dict)  # source → one patient in so many is kept for testing
+    ecg_pretraining: dict[str, Any] = field(default_factory=dict)  # of the backbone, by `train ecg`; {}: none
     ecg: dict[str, Any] = field(default_factory=dict)
     text: dict[str, Any] = field(default_factory=dict)
     reports: float = 0.5  # how often the text of an ECG is its real report, where there is one
@@ -64,6 +69,7 @@ class Recipe:
         """Raises TypeError or EcgclipError for what cannot be built."""
         _ = backbone_sizes(self.ecg_config), self.text_config
         self._check_measured()
+        self._check_ecg_pretraining()
         named = self.losses.keys() | self.locked["losses"].keys()
         if strange := named - OBJECTIVES.keys():
             raise TypeError(f"no loss {sorted(strange)[0]!r}; there are {', '.join(OBJECTIVES)}")
@@ -80,6 +86,22 @@ class Recipe:
             raise TypeError("ecg.measured without measured.epochs: that branch would stay untrained")
         if lacking := {"epochs", "lr", "statements", "findings", "ranking"} - self.measured.keys():
             raise TypeError(f"measured lacks {', '.join(sorted(lacking))}")
+
+    def _check_ecg_pretraining(self) -> None:
+        name, options = "ecg_pretraining", self.ecg_pretraining
+        if not isinstance(options, dict):
+            raise EcgclipError(f"{name} {options!r}: give options such as {ECG_PRETRAINING}")
+        if not options:
+            return
+        if lacking := ECG_PRETRAINING.keys() - {"sizes"} - options.keys():
+            raise EcgclipError(f"{name} lacks {', '.join(sorted(lacking))}")
+        for key, value in options.items():
+            if key not in ECG_PRETRAINING:
+                raise EcgclipError(f"{name} has no option {key!r}; there are {', '.join(ECG_PRETRAINING)}")
+            example = ECG_PRETRAINING[key]
+            if type(value) is not type(example) or (isinstance(value, int | float) and value <= 0):
+                raise EcgclipError(f"{name}.{key} {value!r}: give such a value as {example!r}")
+        task_sizes(options["task"], options.get("sizes", {}))
 
     def weighs(self, loss: str) -> bool:
         """Whether a loss has a weight above 0 in any stage."""

@@ -3,9 +3,11 @@
 import shutil
 import sys
 
+import pytest
 import torch
 from toy import recipe
 
+from ecgclip.ecg import EcgclipError
 from ecgclip.train.checkpoint import load_checkpoint, save_checkpoint
 
 INTERRUPTED = {"at": -1, "seen": 0}  # a hook cannot be taken out again, only told to do nothing
@@ -60,3 +62,13 @@ def test_a_run_that_is_killed_while_it_saves_goes_on_from_a_whole_checkpoint(tmp
     (folder / "state.safetensors.0123456789ab.partial").write_bytes(b"half")  # what kill -9 leaves behind
     save_checkpoint(folder, plan, *states[2], 2)
     assert [file.name for file in folder.iterdir()] == ["state.safetensors"]
+
+
+def test_a_checkpoint_that_began_with_other_weights_is_refused(tmp_path):
+    module = torch.nn.Linear(3, 2)
+    optimiser, plan = torch.optim.AdamW(module.parameters()), recipe()
+    save_checkpoint(tmp_path / "last", plan, {"model": module}, optimiser, 4, begins_with="one")
+    assert load_checkpoint(tmp_path / "last", plan, {"model": module}, optimiser, begins_with="one") == 4
+    for other in ("another", ""):
+        with pytest.raises(EcgclipError, match="another pretrained backbone"):
+            load_checkpoint(tmp_path / "last", plan, {"model": module}, optimiser, begins_with=other)

@@ -30,6 +30,17 @@ def test_a_row_of_the_log_replaces_those_that_an_interruption_left_behind(tmp_pa
     ]
 
 
+def test_a_log_without_given_columns_has_all_figures_that_any_epoch_has(tmp_path):
+    journal = Journal(tmp_path, columns=None)
+    journal.log(1, {"words": 1.0, "rank": 3.0})
+    journal.log(2, {"words": 0.5, "beats": 2.0, "rank": 4.0})
+    journal.log(3, {"beats": 1.0, "rank": 5.0})
+    rows = read_log(tmp_path)
+    assert list(rows[0]) == ["epoch", "seconds", "words", "rank", "beats"]
+    assert [row["beats"] for row in rows] == ["", "2.0000", "1.0000"]
+    assert rows[2]["words"] == ""
+
+
 class Line(torch.nn.Module):
     """A loss that falls, or is no number."""
 

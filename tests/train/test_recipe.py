@@ -8,6 +8,8 @@ from ecgclip.files import asset_path
 from ecgclip.train.objectives import OBJECTIVES
 from ecgclip.train.recipe import Recipe
 
+PRETRAINING = {"task": "reconstruct", "epochs": 1, "batch": 64, "lr": 1e-3}
+
 
 def test_the_shipped_recipe_is_within_its_promises():
     shipped = Recipe.load(asset_path("recipes/default.yaml"))
@@ -41,6 +43,18 @@ def test_a_bad_recipe_is_one_line(tmp_path, text):
         ({"data": {"mitdb": {"path": "x", "per_step": 1}}}, "data needs one of ptb-xl"),
         ({"captions": {"epochs": 8}}, "captions"),
         ({"losses": {"clip": 0.5, "caption": 0.25}}, "no loss 'caption'"),
+        ({"ecg_pretraining": "masked"}, "ecg_pretraining 'masked': give options such as"),
+        ({"ecg_pretraining": {"task": "reconstruct"}}, "ecg_pretraining lacks batch, epochs, lr"),
+        ({"ecg_pretraining": PRETRAINING | {"task": "guess"}}, "no ecg_pretraining.task 'guess'"),
+        ({"ecg_pretraining": PRETRAINING | {"epochs": 0}}, "ecg_pretraining.epochs 0"),
+        ({"ecg_pretraining": PRETRAINING | {"batch": True}}, "ecg_pretraining.batch True"),
+        ({"ecg_pretraining": PRETRAINING | {"lr": "1e-3"}}, "ecg_pretraining.lr '1e-3'"),
+        ({"ecg_pretraining": PRETRAINING | {"size": {}}}, "ecg_pretraining has no option 'size'"),
+        (
+            {"ecg_pretraining": PRETRAINING | {"sizes": {"depth": 3}}},
+            "sizes.depth: reconstruct has none",
+        ),
+        ({"ecg_pretraining": PRETRAINING | {"sizes": {"shown": "all"}}}, "ecg_pretraining.sizes.shown 'all'"),
         ({"data": None}, "recipe"),
         ({"unseen": "left-bundle-branch-block"}, "not a list of concepts"),
         ({"unseen": 7}, "not a list of concepts"),

@@ -46,14 +46,15 @@ def build_task(name: str, backbone: nn.Module, config: ECGConfig, options: dict[
 
 
 def task_sizes(name: str, options: dict[str, Any]) -> Any:
-    """Return the sizes of a task, a dataclass: its defaults, overruled by `options`.
+    """Return the sizes of a task, a dataclass: its defaults, overruled by `options`, in which tuples may be lists.
 
     Raises
     ------
     EcgclipError
         There is no such task, or it has no such size.
     """
-    return sizes_of(_class(name, "Sizes"), options, "ecg_pretraining.sizes", name)
+    chosen = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
+    return sizes_of(_class(name, "Sizes"), chosen, "ecg_pretraining.sizes", name)
 
 
 def task_class(name: str) -> type[Task]:

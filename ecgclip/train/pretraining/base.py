@@ -26,7 +26,8 @@ class Task(nn.Module):
     """What a backbone learns from signals alone: `forward(batch)` returns losses by name, which are added.
 
     The batch is not augmented but by gain: a task makes its own views. Random numbers are torch's, whose generator the
-    training seeds at each step.
+    training seeds at each step. What a task keeps from step to step, such as a teacher, is among its modules and
+    buffers, as the checkpoint has these alone.
 
     Parameters
     ----------
