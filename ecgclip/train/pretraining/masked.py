@@ -170,17 +170,9 @@ class Prototypes(nn.Module):
         self.directions = nn.Parameter(torch.randn(count, EMBEDDED))
 
     def forward(self, seen: Tensor, whole: Tensor) -> Tensor:
-        """Return how well the assignments of wholes are told by what is seen of them.
+        """Return how well the assignments of wholes are told by what is seen of them, a cross-entropy.
 
-        Parameters
-        ----------
-        seen, whole : float32 (n, dim)
-            Embeddings, at any length; n may be 0.
-
-        Returns
-        -------
-        Tensor
-            Cross-entropy, a scalar.
+        seen, whole : float32 (n, dim), embeddings of any length; n may be 0
         """
         seen, whole = seen - seen.mean(0), whole - whole.mean(0)  # what all have in common tells none apart
         directions = F.normalize(self.directions, dim=1)
@@ -194,15 +186,7 @@ def balanced(similarity: Tensor) -> Tensor:
 
     Without this, one prototype for all embeddings would be the easiest to tell.
 
-    Parameters
-    ----------
-    similarity : float32 (n, prototypes)
-        Cosines.
-
-    Returns
-    -------
-    Tensor
-        float32 (n, prototypes), each row sums to 1.
+    similarity : float32 (n, prototypes), cosines → float32 (n, prototypes), each row sums to 1
     """
     log = similarity / SHARPNESS
     for _ in range(ROUNDS):
