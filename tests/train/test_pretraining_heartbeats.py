@@ -16,7 +16,7 @@ from ecgclip.train.pretraining.heartbeats import Heartbeats, cut_beats, hide, pl
 CONFIG = ECGConfig(width=32, sizes={"channels": (8, 16, 24)}, heads=4, dim=32, dropout=0.0)
 SIZES = {"codes": 48, "code_width": 8, "hidden": 32, "learning": 0.5}
 V1 = 6
-WORDS_ALONE, STEPS = 150, 80  # steps that teach the vocabulary alone, and those of a training
+WORDS_ALONE, STEPS = 150, 60  # steps that teach the vocabulary alone, and those of a training
 
 
 def batch_of(ecgs, columns=16):

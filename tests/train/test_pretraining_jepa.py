@@ -11,7 +11,7 @@ from ecgclip.train.pretraining.jepa import JEPA, JEPASizes
 @pytest.fixture(scope="module")
 def trained():
     """A task before and after training, and its batch."""
-    batch, task = simulated(), make(JEPA, JEPASizes())
+    batch, task = simulated(6), make(JEPA, JEPASizes())
     start = losses(task, batch)["jepa"], rank_and_spread(task.backbone, batch)
     train(task, batch, 60)
     return start, task, batch
