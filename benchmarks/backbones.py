@@ -45,9 +45,9 @@ from ecgclip.model.store import load_model
 from ecgclip.networks.encoder import ECGEncoder
 from ecgclip.processes import cores
 from ecgclip.train.clip import train_clip
-from ecgclip.train.finish import REFERENCE, weigh_signal
+from ecgclip.train.finish import REFERENCE
 from ecgclip.train.recipe import Recipe
-from ecgclip.train.sources import Split, Splits, load_split
+from ecgclip.train.sources import Split, load_split
 from ecgclip.train.validation import encode_windows, validation_auroc
 
 FILE = Path(__file__).with_suffix(".yaml")
@@ -211,7 +211,7 @@ def score(data: Path, out: Path, folder: Path, plan: Plan) -> None:
         {k: row.training[k] for k in ("seconds", "code_version")}
         | {"pretraining_seconds": json.loads(seconds.read_text()) if seconds.exists() else 0}
         | {"records_sha256": ablations.records_hash(sets), "validation": validation}
-        | {"validation_measured": round(row.figures["auroc"], 4), "signal_weight": float(row.beside.ecg.signal_weight)}
+        | {"validation_measured": round(weighed["auroc"], 4), "signal_weight": float(row.beside.ecg.signal_weight)}
         | {"epochs": plan.recipe.locked["epochs"], "pretraining_epochs": plan.pretraining.get("epochs", 0)}
         | {"scoring_seconds": round(time.time() - started)},
     )
@@ -223,21 +223,21 @@ class Row:
     Attributes
     ----------
     beside
-        The shipped model with the row's signal branch, whose weight is chosen anew on the validation split.
+        The shipped model with the row's signal branch.
     alone
         The same encoder, asked in the way of what the row was trained on.
-    training, figures
-        What the row's config says of its training, and what the choice of the weight measured.
+    training
+        What the row's config says of its training.
     """
 
-    def __init__(self, beside: ECGCLIP, training: dict[str, Any], figures: dict[str, Any]):
-        self.beside, self.training, self.figures = beside, training, figures
+    def __init__(self, beside: ECGCLIP, training: dict[str, Any]):
+        self.beside, self.training = beside, training
         self.alone = copy.copy(beside)
         known = beside.config.training | {"concepts": training["concepts"]}
         self.alone.config = replace(beside.config, training=known)
 
     @classmethod
-    def load(cls, shipped: ECGCLIP, folder: Path, held_out: Splits) -> Row:
+    def load(cls, shipped: ECGCLIP, folder: Path) -> Row:
         """Put the signal branch in `folder` into the shipped model."""
         config = ModelConfig.from_dict(json.loads((folder / "config.json").read_text()))
         branch = shipped.config.ecg
@@ -251,7 +251,7 @@ class Row:
         measured = {k: v for k, v in shipped.ecg.state_dict().items() if k.startswith("measured.")}
         encoder.load_state_dict(signal | measured)
         beside._modules = {**shipped._modules, "ecg": encoder.eval()}
-        return cls(beside, config.training, weigh_signal(beside, held_out))
+        return cls(beside, config.training)
 
     def signal(self, windows: Windows) -> np.ndarray:
         """The signal's vectors of windows, (n, dim)."""
