@@ -45,7 +45,7 @@ from ecgclip.model.store import load_model
 from ecgclip.networks.encoder import ECGEncoder
 from ecgclip.processes import cores
 from ecgclip.train.clip import train_clip
-from ecgclip.train.finish import REFERENCE
+from ecgclip.train.finish import REFERENCE, weigh_signal
 from ecgclip.train.recipe import Recipe
 from ecgclip.train.sources import Split, load_split
 from ecgclip.train.validation import encode_windows, validation_auroc
@@ -197,7 +197,8 @@ def score(data: Path, out: Path, folder: Path, plan: Plan) -> None:
     sets = every_set(shipped, data, out)
     held_out = load_split(plan.recipe, data, shipped.kb, validation=True)
     training = load_split(replace(plan.recipe, unseen=[]), data, shipped.kb, validation=False)[plan.recipe.main]
-    row = Row.load(shipped, folder / "model", held_out)
+    row = Row.load(shipped, folder / "model")
+    weighed = weigh_signal(row.beside, held_out)
     validation = round(validation_auroc(row.alone, held_out, measured=False), 4)
     of_training = row.signal(training.windows)
     chosen = np.random.default_rng(plan.recipe.seed).permutation(len(of_training))[:REFERENCE]
