@@ -11,6 +11,7 @@ from toy import few_simulated, recipe, write_dx, write_ptb_xl, write_simulated
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 ROW = "conv-transformer"
+TINY = {"width": 32, "sizes": {"channels": [8, 16, 24]}, "heads": 4, "dim": 32}
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +132,7 @@ def toy(modules, tiny_model, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(root / "cache"))
         few_simulated(patch)
-        patch.setattr(modules.ablations.Recipe, "load", lambda path: recipe())
+        patch.setattr(modules.ablations.Recipe, "load", lambda path: recipe(ecg=TINY))
         patch.setattr(modules.ablations, "test_sets", lambda *a: {k: (*s[:3], 1) for k, s in sets(*a).items()})
         patch.setattr(modules.backbones, "settings", lambda: said)
         patch.setattr(modules.backbones, "load_model", lambda: load_model(tiny_model))
