@@ -155,11 +155,10 @@ def pretrain(recipe: Recipe, data: Path, folder: Path, threads: int) -> Path:
 
 def every_set(shipped: ECGCLIP, data: Path, runs: Path) -> dict[str, Set]:
     """What every row is scored on, by name; without the hidden conditions, which are a set of their own."""
-    sets, hidden = ablations.test_sets(shipped, data), settings()["hidden"]
+    sets, hidden = ablations.whole_sets(shipped, data), settings()["hidden"]
     families = set(shipped.kb.concepts) - shipped.kb.without(hidden).concepts.keys()
     cases, windows, everything, least = sets["fold 9, all statements"]
-    names = [name for name, s in sets.items() if s[1] is windows or s[0] is not cases]  # lead I is shown below
-    chosen = {name: (*sets[name][:2], without(sets[name][2], families), sets[name][3]) for name in names}
+    chosen = {name: (*s[:2], without(s[2], families), s[3]) for name, s in sets.items()}
     chosen[EIGHT] = (cases, windows, without(everything, set(everything.concepts) - set(hidden)), least)
     five = chosen[FOLD][2]
     return chosen | {name: (cases, part, five, least) for name, part in changed(windows, data, runs).items()}

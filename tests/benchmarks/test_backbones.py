@@ -128,12 +128,12 @@ def toy(modules, tiny_model, tmp_path_factory):
         (root / name).mkdir()
     write_data(root)
     said = modules.backbones.settings() | {"minutes": 1, "epoch_s": 60, "hidden": ["left-bundle-branch-block"]}
-    sets, rng = modules.ablations.test_sets, np.random.default_rng(0)
+    sets, rng = modules.ablations.whole_sets, np.random.default_rng(0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(root / "cache"))
         few_simulated(patch)
         patch.setattr(modules.ablations.Recipe, "load", lambda path: recipe(ecg=TINY))
-        patch.setattr(modules.ablations, "test_sets", lambda *a: {k: (*s[:3], 1) for k, s in sets(*a).items()})
+        patch.setattr(modules.ablations, "whole_sets", lambda *a: {k: (*s[:3], 1) for k, s in sets(*a).items()})
         patch.setattr(modules.backbones, "settings", lambda: said)
         patch.setattr(modules.backbones, "load_model", lambda: load_model(tiny_model))
         patch.setattr(modules.changed, "noise_sources", lambda data: {})
