@@ -162,9 +162,7 @@ def test_a_row_is_scored_on_every_set_and_stands_in_the_table(toy, modules, back
     assert list(modules.table.backbones(toy.root)) == ["Not measured yet."]
 
 
-def test_the_signal_is_that_of_the_trained_row_and_joins_the_measurements_as_in_the_encoder(
-    toy, backbones, monkeypatch
-):
+def test_the_signal_is_that_of_the_row_and_joins_the_measurements_as_in_the_encoder(toy, backbones, monkeypatch):
     from ecgclip.model.store import load_model
     from ecgclip.train.validation import embed_windows
 
