@@ -1,7 +1,8 @@
 """benchmarks/backbones.py: rows of equal time, scored as a model with that signal branch would score, and a table."""
 
+import json
 import sys
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -39,7 +40,7 @@ def test_every_row_has_a_recipe_that_can_be_built_and_about_the_same_time(backbo
     said, rows, folders = backbones.settings(), backbones.every_row(), set()
     for row, options in rows.items():
         plan = backbones.plan_of(row, 1)
-        plan.recipe._check()
+        replace(plan.recipe, ecg_pretraining=plan.pretraining)._check()
         assert plan.recipe.epochs == 0, "the text encoder is locked"
         assert plan.recipe.unseen == said["hidden"]
         assert plan.recipe.ecg_config.measured == 0
@@ -162,12 +163,16 @@ def test_a_row_is_scored_on_every_set_and_stands_in_the_table(toy, modules, back
     assert list(modules.table.backbones(toy.root)) == ["Not measured yet."]
 
 
-def test_the_signal_is_that_of_the_row_and_joins_the_measurements_as_in_the_encoder(toy, backbones, monkeypatch):
-    from ecgclip.model.store import load_model
+def test_the_signal_is_that_of_the_row_and_joins_the_measurements_as_in_the_encoder(toy, backbones):
+    from safetensors.torch import load_file
+
+    from ecgclip.model.clip import ECGCLIP
+    from ecgclip.model.config import ModelConfig
     from ecgclip.train.validation import embed_windows
 
-    monkeypatch.setattr(type(toy.shipped), "set_knowledge", lambda model, kb: None)  # of no matter here, and slow
-    own, windows = load_model(toy.folder / "model"), toy.sets[backbones.FOLD][1]
+    stored, windows = json.loads((toy.folder / "model/config.json").read_text()), toy.sets[backbones.FOLD][1]
+    own = ECGCLIP(ModelConfig.from_dict(stored), toy.shipped.tokenizer, toy.shipped.kb).eval()
+    own.load_stored_state(load_file(toy.folder / "model/model.safetensors"))
     row = backbones.Row.load(toy.shipped, toy.folder / "model")
     row.beside.ecg.signal_weight.fill_(0.5)
     signal = row.signal(windows)
@@ -214,9 +219,7 @@ def test_a_row_without_its_base_has_no_difference_and_draws_of_a_probe_are_one_f
     monkeypatch.setattr(backbones, "widen", lambda entries, names: None)
     for row in ("b", "c"):
         (tmp_path / f"{row}-0").mkdir()
-        (tmp_path / f"{row}-0/row.json").write_text(
-            backbones.json.dumps({"records_sha256": "x"} | dict.fromkeys(extra, 1))
-        )
+        (tmp_path / f"{row}-0/row.json").write_text(json.dumps({"records_sha256": "x"} | dict.fromkeys(extra, 1)))
         np.savez(tmp_path / f"{row}-0/scores.npz", a=[1])
     entries = backbones.group_rows(Scored(), "x", ["a", "b", "c"], tmp_path)
     assert [entry["row"] for entry in entries] == ["b", "c"]
@@ -254,6 +257,5 @@ def test_costs_are_measured_beside_the_first(modules, monkeypatch, tmp_path):
     assert found["wide"]["parameters"] > found["small"]["parameters"] > 1000
     assert found["small"]["ms"] > 0
     assert modules.cost.peak_memory(small) >= 0
-    assert asdict(small)["measured"] == 0
     (tmp_path / "cost.json").write_text('{"small": {"ms": 7}}')
     assert modules.cost.costs({}, tmp_path / "cost.json") == {"small": {"ms": 7}}, "what is there is not measured again"
