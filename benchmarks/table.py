@@ -60,6 +60,14 @@ GROUPS = {
     "ECG encoder": "The ECG encoder: three epochs with the text encoder of the shipped weights, locked from the start",
     "knowledge": "What training on the criteria is worth: an epoch of the signal, and the measurements, by the vector",
 }
+BACKBONE_GROUPS = {
+    "backbones": "Backbones, the same objective",
+    "tasks": "Tasks of pretraining, half of the time, with the conv-transformer",
+}
+SHOWN_ALONE = (*SETS[:5], "1 lead", "fold 9, eight hidden")
+SHOWN_BESIDE = (*SETS[:5], "1 lead")
+CHANGES = ("6 leads", "3 leads", "2 leads", "1 lead", "24 dB", "12 dB", "6 dB", "0 dB")
+PROBES = tuple(f"probe: {share} of the labels" for share in ("1%", "10%", "100%"))
 KINDS = {
     "bare name": "vector, bare name",
     "all names and reports": "vector, all names and reports",
@@ -398,6 +406,56 @@ def ablation_cell(entry: Results, name: str) -> str:
     return f"{value} / {bold}{signed(change)}{bold}"
 
 
+# --- backbones and tasks of pretraining -------------------------------------------------------------------------------
+
+
+def backbones(folder: Path) -> Lines:
+    if not (folder / "backbones/results.json").exists():
+        yield "Not measured yet."
+        return
+    r = load(folder, "backbones")
+    for group, words in BACKBONE_GROUPS.items():
+        if group in r["groups"]:
+            yield f"\n**{words}**\n\nThe signal alone, each row trained for {r['minutes']} minutes:\n"
+            yield from backbone_tables(r["groups"][group]["rows"], r["costs"])
+
+
+def backbone_tables(entries: Sequence[Results], costs: Results) -> Lines:
+    """The tables of a group: the signal alone, the same beside the rest, what disturbs it, and what it costs."""
+    yield from head("", "seeds", "validation", *SHOWN_ALONE)
+    for entry in entries:
+        cells = [ablation_cell(entry, f"signal: {name}") for name in SHOWN_ALONE]
+        yield row(entry["row"], entry["seeds"], f"{mean(entry['validation']):.3f}", *cells)
+    yield "\nWith the shipped measurements' branch and the criteria (validation: with the measurements):\n"
+    yield from head("", "weight of the signal", "validation", *SHOWN_BESIDE)
+    for entry in entries:
+        cells = [ablation_cell(entry, f"criteria: {name}") for name in SHOWN_BESIDE]
+        weight = f"{mean(entry['signal_weight']):.2f}"
+        yield row(entry["row"], weight, f"{mean(entry['validation_measured']):.3f}", *cells)
+    yield "\nSuperclasses of fold 9 with fewer leads or noise, the signal alone / with measurements and criteria:\n"
+    yield from head("", "12 leads", *CHANGES)
+    for entry in entries:
+        pairs = [[mean(entry[f"{kind}: {name}"]) for kind in ("signal", "criteria")] for name in (SETS[0], *CHANGES)]
+        yield row(entry["row"], *(" / ".join(f"{value:.3f}" for value in pair) for pair in pairs))
+    yield "\nA linear probe of the signal's vectors by the share of the labels, and what the encoder costs:\n"
+    costing = ("parameters", "ms an ECG", "× the first", "MB", "epochs", "of pretraining", "minutes")
+    yield from head("", *(name.removeprefix("probe: ").removesuffix(" of the labels") for name in PROBES), *costing)
+    for entry in entries:
+        probes = [ablation_cell(entry, name) for name in PROBES]
+        yield row(entry["row"], *probes, *cost_cells(entry, costs))
+
+
+def cost_cells(entry: Results, costs: Results) -> list[str]:
+    """What an encoder costs, if it was measured, and the training of the row."""
+    cost = costs.get(entry["row"])
+    cells = ["–"] * 4
+    if cost:
+        cells = [f"{cost['parameters'] / 1e6:.2f} M", f"{cost['ms']}", f"{cost['ratio']}", f"{cost['memory_mb']}"]
+    seconds = mean(entry["seconds"]) + mean(entry["pretraining_seconds"])
+    epochs = [f"{mean(entry[key]):.0f}" for key in ("epochs", "pretraining_epochs")]
+    return [*cells, *epochs, f"{seconds / 60:.1f}"]
+
+
 # --- unseen: conditions that training never had -----------------------------------------------------------------------
 
 
@@ -504,7 +562,7 @@ def formats(folder: Path) -> Lines:
     )
 
 
-SECTIONS = (headline, figures, unseen, retrieval, million, describe, speed, ablations, formats)
+SECTIONS = (headline, figures, unseen, retrieval, million, describe, speed, ablations, backbones, formats)
 
 
 def main(folder: Path, files: list[Path]) -> None:
