@@ -298,7 +298,7 @@ def measured_sets(model: ECGCLIP, sets: dict[str, Set], alone: bool = False) -> 
 
 @torch.no_grad()
 def measured_vectors(model: ECGCLIP, windows: Windows) -> np.ndarray:
-    return model.ecg.measured(torch.from_numpy(windows.features[:, 0].copy())).numpy()
+    return model.ecg.measured(torch.from_numpy(windows.measured(0, model.config.ecg.demographics).copy())).numpy()
 
 
 Row = dict[str, Any]

@@ -27,7 +27,8 @@ vectors = {label["id"]: vector for label, vector in zip(constants["labels"], arr
 
 # record → windows, R peaks and measurements → vectors
 examined = examine(read_ecg(record), constants["preparation"]["sampling_rate_hz"])
-inputs = encoder_inputs(examined.prepared, examined.r_peaks, examined.measurements)
+metadata = [examined.metadata] * len(examined.measurements) if config.ecg.demographics else None
+inputs = encoder_inputs(examined.prepared, examined.r_peaks, examined.measurements, metadata)
 session = onnxruntime.InferenceSession(folder / "ecg.onnx", providers=["CPUExecutionProvider"])
 rhythm, beats = session.run(["rhythm", "beats"], inputs)
 

@@ -34,6 +34,7 @@ from ecgclip.measure.beats import find_beats_of_many
 from ecgclip.measure.guideline import finding_texts, findings
 from ecgclip.measure.measurement import Measurement, measure_many, windows_of
 from ecgclip.measure.vector import features_of
+from ecgclip.networks.demographics import demographics
 from ecgclip.prepare import SAMPLING_RATE, Prepared, prepare_many
 
 MAX_BEATS = 40  # in a 10 s window: 240 beats a minute
@@ -74,6 +75,8 @@ class Windows:
         Kind of the beat at each R peak, as an index into `beat_concepts`; -1 unknown.
     case : int (n,)
         Index into the cases.
+    demographics : float32 (n, 2)
+        Age and sex of the patient, as of `ecgclip.networks.demographics`; NaN is unknown.
     finding_keys : tuple of str
         Names of the findings.
     beat_concepts : tuple of str
@@ -90,11 +93,17 @@ class Windows:
     findings: np.ndarray
     beats: np.ndarray
     case: np.ndarray
+    demographics: np.ndarray
     finding_keys: tuple[str, ...]
     beat_concepts: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.case)
+
+    def measured(self, variant: int = 0, demographics: bool = False) -> np.ndarray:
+        """The measurements in a lead subset, float32 (n, …), with age and sex behind them if they are wanted."""
+        features = self.features[:, variant]
+        return np.concatenate([features, self.demographics], 1) if demographics else features
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -285,7 +294,8 @@ def load_windows(
                 _write(folder, cases, (keys, sampling_rate, variants), workers)
     table = json.loads((folder / "columns.json").read_text())["columns"]
     columns = {k: np.memmap(folder / k, np.dtype(kind), "r", shape=tuple(shape)) for k, (kind, shape) in table.items()}
-    return Windows(**columns, finding_keys=keys, beat_concepts=BEAT_CONCEPTS)
+    who = demographics([c.age for c in cases], [c.sex for c in cases])[columns["case"]]
+    return Windows(**columns, demographics=who, finding_keys=keys, beat_concepts=BEAT_CONCEPTS)
 
 
 def _digest(cases: Iterable[Case], settings: list[Any]) -> str:

@@ -56,12 +56,22 @@ def _zeroshot(results: dict[str, Any]) -> Iterator[Table]:
     yield _macro_table(results)
     yield _label_table(results)
     yield _calibration_table(results["calibration"])
-    yield Table(
-        "Subgroups: each over the labels with enough positives in it",
-        ("by", "group", "records", "labels", "macro AUROC"),
+    yield _group_table("Groups: macro AUROC over the labels with enough positives in each", results["subgroups"])
+    yield _group_table("Worst groups, by how far the same labels are below the other groups", results["worst_groups"])
+
+
+def _group_table(title: str, groups: list[dict[str, Any]]) -> Table:
+    return Table(
+        title,
+        ("by", "group", "records", "labels", "macro AUROC", "labels compared", "below the other groups"),
         [
-            (g["by"], g["group"], str(g["records"]), str(g["labels"]), interval(g["auroc"]))
-            for g in results["subgroups"]
+            (
+                *(str(g[key]) for key in ("by", "group", "records", "labels")),
+                interval(g["auroc"]),
+                str(g["compared"]),
+                signed(g["gap"]),
+            )
+            for g in groups
         ],
     )
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from ecgclip.data.cases import Case
 from ecgclip.ecg import LEADS, EcgclipError
-from ecgclip.evaluate.groups import subgroups
+from ecgclip.evaluate.groups import subgroups, worst_groups
 from ecgclip.evaluate.metrics import Labels, calibration, label_table
 from ecgclip.evaluate.results import provenance, save
 from ecgclip.evaluate.scores import score_columns
@@ -177,12 +177,14 @@ def _figures(model: ECGCLIP, scored: _Scored, min_positives: int, seed: int) -> 
     for row in rows:
         row["trained"] = None if trained is None else row["concept"] in trained
     calibrated = calibration(scored.probability, truth, patients, seed)
+    groups = subgroups(scored.probability, truth, scored.cases, labels, min_positives, seed)
     return {
         "macro": {"auroc": None, **macro, "ece": calibrated["ece"][0], "brier": calibrated["brier"][0]},
         "alone": {"vector": macro_of(scored.vector), "criteria": _criteria_alone(scored, min_positives, seed)},
         "random_encoder": macro_of(scored.random_similarity),
         "calibration": calibrated,
-        "subgroups": subgroups(scored.probability, truth, scored.cases, labels, min_positives, seed),
+        "subgroups": groups,
+        "worst_groups": worst_groups(groups),
         "labels": rows,
     }
 

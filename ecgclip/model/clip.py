@@ -455,7 +455,8 @@ class ECGCLIP(Encoders):
             name: getattr(prepared, name)[rows] for name in ("signal", "encoder_signal", "length", "start_s")
         }
         masked = replace(prepared, mask=mask & prepared.mask[rows], parts=parts, **columns)
-        return self.embed_prepared(masked, beats.windows, measure_windows(masked, beats))[0]
+        metadata = [embedding.metadata] * len(rows)
+        return self.embed_prepared(masked, beats.windows, measure_windows(masked, beats), metadata)[0]
 
     # --- likeness -----------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ text ─tokenizer─▶ tokens ─text encoder─▶ vector
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import fields, replace
 from pathlib import Path
@@ -211,7 +211,8 @@ class Encoders(nn.Module):
         }
         peaks = [p for e in examined for p in e.r_peaks]
         measurements = [m for e in examined for m in e.measurements]
-        rhythm, beats = self.embed_prepared(replace(examined[0].prepared, **arrays), peaks, measurements)
+        metadata = [e.metadata for e in examined for _ in e.measurements]
+        rhythm, beats = self.embed_prepared(replace(examined[0].prepared, **arrays), peaks, measurements, metadata)
         embeddings, end = [], 0
         for e in examined:
             start, end = end, end + len(e.measurements)
@@ -220,7 +221,11 @@ class Encoders(nn.Module):
         return embeddings
 
     def embed_prepared(
-        self, prepared: Prepared, peaks: Sequence[np.ndarray], measurements: Sequence[Measurement]
+        self,
+        prepared: Prepared,
+        peaks: Sequence[np.ndarray],
+        measurements: Sequence[Measurement],
+        metadata: Sequence[Mapping[str, Any]],
     ) -> tuple[np.ndarray, list[np.ndarray]]:
         """Embed prepared windows.
 
@@ -232,6 +237,8 @@ class Encoders(nn.Module):
             R peaks of each window, samples at 100 Hz.
         measurements
             Measurements of each window.
+        metadata
+            Metadata of each window's ECG; only a model that reads age and sex looks at them.
 
         Returns
         -------
@@ -242,7 +249,8 @@ class Encoders(nn.Module):
         """
         batches = [slice(i, i + BATCH) for i in range(0, len(peaks), BATCH)]
         rhythm, beats = [], []
-        inputs = tuple(encoder_inputs(prepared, peaks, measurements).values())
+        known = metadata if self.config.ecg.demographics else None
+        inputs = tuple(encoder_inputs(prepared, peaks, measurements, known).values())
         for rows, features in zip(batches, self.encode_windows(inputs, batches), strict=True):
             rhythm.append(features.rhythm.float().cpu().numpy())
             padded = features.beats.float().cpu().numpy()
@@ -260,7 +268,7 @@ class Encoders(nn.Module):
         inputs
             Arrays with a row for each window: signal (n, 12, samples), mV at the encoder's rate; lead mask bool
             (n, 12); R peaks (n, beats), s, padded with NaN; length int (n,), samples; and, if they are to be used,
-            measurements (n, values) as of `ecgclip.measure.features`.
+            measurements (n, values) as of `ecgclip.networks.measurements.input_names`.
         batches
             Rows of each batch.
 

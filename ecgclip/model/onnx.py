@@ -28,11 +28,11 @@ from torch import Tensor, nn
 from ecgclip import prepare
 from ecgclip.ecg import LEADS, EcgclipError
 from ecgclip.files import code_version, write_atomic, write_json
-from ecgclip.measure.vector import feature_names
 from ecgclip.model.clip import ECGCLIP
 from ecgclip.model.prompts import prompt_settings
 from ecgclip.networks.config import ECGConfig
 from ecgclip.networks.encoder import ECGEncoder
+from ecgclip.networks.measurements import input_names
 from ecgclip.networks.tokenizer import BEGIN, END
 
 OPSET = 18
@@ -43,7 +43,7 @@ ECG_ARRAYS = {
     "mask": "bool (batch, 12): true where a lead is usable",
     "r_peaks": "float32 (batch, beats): s from the window's start, NaN is padding; at least one column",
     "length": "int64 (batch): samples before the padding",
-    "measured": "float32 (batch, features): in the order of `features`; NaN is unknown",
+    "measured": "float32 (batch, features): in the order of `features` (age: years; male: 1, female 0); NaN is unknown",
     "rhythm": "float32 (batch, dim): one vector of unit length for each window",
     "beats": "float32 (batch, beats, dim): one for each R peak, of unit length; to be ignored where r_peaks is NaN",
 }
@@ -113,7 +113,7 @@ def _constants(model: ECGCLIP, concepts: list[str]) -> dict[str, Any]:
         "templates": prompt_settings()["plain"],
         "config": asdict(model.config),
         "labels": [{"id": c, "name": kb.concepts[c].name, "known": model.config.known(c)} for c in concepts],
-        "features": feature_names(),
+        "features": input_names(ecg),
     }
 
 
@@ -162,7 +162,7 @@ def _ecg_bytes(model: ECGCLIP) -> bytes:
         torch.ones(windows, len(LEADS), dtype=torch.bool),
         torch.arange(1.0, 1 + beats).repeat(windows, 1),
         torch.full((windows,), samples),
-        torch.zeros(windows, len(feature_names())),
+        torch.zeros(windows, len(input_names(model.config.ecg))),
     )
     batch, beat = torch.export.Dim("batch", min=1), torch.export.Dim("beats", min=1)
     axes = ({0: batch}, {0: batch}, {0: batch, 1: beat}, {0: batch}, {0: batch})

@@ -46,6 +46,8 @@ class ECGConfig:
         Width of the branch over measurements; 0 leaves it out.
     members
         Number of networks in that branch; they share their hidden layers.
+    demographics
+        Whether that branch also reads the age and the sex of the patient, where they are known.
     dropout
         Dropout rate of the blocks; other layers use multiples of it.
 
@@ -65,6 +67,7 @@ class ECGConfig:
     dim: int = 256
     measured: int = 256
     members: int = 1
+    demographics: bool = False
     dropout: float = 0.1
 
     def __post_init__(self):

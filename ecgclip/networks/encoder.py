@@ -69,7 +69,7 @@ class ECGEncoder(nn.Module):
         length : int (b,)
             Samples before the padding; None if there is no padding.
         measurements : float32 (b, measurements)
-            In the order of measure.vector, NaN = unknown; None for the signal alone.
+            In the order of measurements.input_names, NaN = unknown; None for the signal alone.
 
         Returns
         -------

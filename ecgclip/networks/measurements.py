@@ -1,4 +1,4 @@
-"""The branch of the ECG encoder that reads the measurements of a window: its numbers and findings."""
+"""The branch of the ECG encoder that reads the measurements of a window: its numbers and findings, and who it is of."""
 
 from __future__ import annotations
 
@@ -10,9 +10,15 @@ from torch import Tensor, nn
 
 from ecgclip.measure.vector import feature_names
 from ecgclip.networks.config import ECGConfig
+from ecgclip.networks.demographics import DEMOGRAPHICS
 
 BINS = 8  # parts of a measurement's range, equally frequent
 MAX_SD = 4.0  # a scaled measurement is clipped to as many standard deviations
+
+
+def input_names(config: ECGConfig) -> tuple[str, ...]:
+    """The names of what the branch reads, in order: those of measure.vector, then age and sex where it reads them."""
+    return (*feature_names(), *(DEMOGRAPHICS if config.demographics else ()))
 
 
 class MeasurementBranch(nn.Module):
@@ -23,6 +29,9 @@ class MeasurementBranch(nn.Module):
     (piecewise linear encoding, Gorishniy et al., NeurIPS 2022). Members share the hidden layers, but neither the signs
     of what enters (±1 at first, then learnt) nor the last layer. They make different errors, so that their mean errs
     less (TabM-mini, Gorishniy et al., ICLR 2025).
+
+    `measurements` are columns in the order of `input_names`. A branch that reads age and sex takes them as unknown
+    where these last columns are left out.
     """
 
     mean: Tensor
@@ -31,7 +40,7 @@ class MeasurementBranch(nn.Module):
 
     def __init__(self, config: ECGConfig):
         super().__init__()
-        count = len(feature_names())
+        count = len(input_names(config))
         self.register_buffer("mean", torch.zeros(count))
         self.register_buffer("sd", torch.ones(count))
         self.register_buffer("edges", torch.linspace(-2, 2, BINS + 1).repeat(count, 1))
@@ -68,6 +77,8 @@ class MeasurementBranch(nn.Module):
 
     def _encoded(self, measurements: Tensor) -> Tensor:
         """(b, measurements) → (b, (2 + BINS) · measurements): scaled, whether unknown, and parts of the range."""
+        if left_out := len(self.edges) - measurements.shape[1]:
+            measurements = F.pad(measurements, (0, left_out), value=torch.nan)
         low = self.edges[:, :-1]
         # a value that is as frequent as a whole part leaves that part empty
         size = (self.edges[:, 1:] - low).clamp(min=1e-6)

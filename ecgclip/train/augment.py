@@ -36,7 +36,7 @@ def augment(
         lead subset leads bool (b, variants, 12) and features (b, variants, …). Other columns stay.
     strength
         drop_leads and crop: the chance of a window; gain: standard deviation of its logarithm; noise, wander and mains:
-        twice the mean amplitude, mV.
+        twice the mean amplitude, mV. drop_demographics, the chance of an age and of a sex, is for `Batches`.
 
     Returns
     -------

@@ -128,6 +128,7 @@ class Batches:
             self.reports.add(texts, rows, rng)
         windows = self._windows(rows)
         arrays = augment(windows, self.recipe.augment, rng)
+        arrays["measured"] = self._with_demographics(arrays["measured"], rows, rng)
         self.weak.hide_unshown(arrays, arrays["mask"], windows["leads"][:, 0])
         if self.locked:  # from here on, the signal learns alone
             del arrays["measured"]
@@ -147,12 +148,23 @@ class Batches:
             variant = draw_variant(windows.leads[rows], self.recipe.augment["drop_leads"], rng)
             measured = windows.features[rows][variant]
             measured[:, IN_MV] *= np.exp(rng.normal(0, self.recipe.augment["gain"], (len(rows), 1)))
+            measured = self._with_demographics(measured, {source: rows}, rng)
             known = {**self.targets.columns(source, windows, rows), **self.weak.columns(source, rows)}
             self.weak.hide_unshown(known, windows.leads[rows][variant], windows.mask[rows])
             parts.append({"measured": measured, **known})
         batch = {k: torch.from_numpy(v) for k, v in joined(parts).items()}
         self.questions.ask(batch, rng)
         return batch
+
+    def _with_demographics(
+        self, measured: np.ndarray, rows: dict[str, np.ndarray], rng: np.random.Generator
+    ) -> np.ndarray:
+        """The measurements (b, …) with age and sex behind them where the branch reads these, some made unknown."""
+        if not self.recipe.ecg_config.demographics:
+            return measured
+        who = np.concatenate([self.splits[source].windows.demographics[indices] for source, indices in rows.items()])
+        hidden = rng.random(who.shape) < self.recipe.augment.get("drop_demographics", 0.0)
+        return np.concatenate([measured, np.where(hidden, np.float32(np.nan), who)], 1)
 
     def _windows(self, rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The windows of all sources as they lie on disk, with their targets."""

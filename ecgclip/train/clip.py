@@ -111,7 +111,8 @@ def build_model(
     if pretrained:
         pretrained.put_into(model.ecg)
     if model.ecg.measured is not None:
-        features = np.concatenate([split.windows.features[:, 0] for split in splits.values()])
+        read = recipe.ecg_config.demographics
+        features = np.concatenate([split.windows.measured(0, read) for split in splits.values()])
         model.ecg.measured.fit(torch.from_numpy(features))
     return model
 

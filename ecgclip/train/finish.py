@@ -180,7 +180,8 @@ def weighted_similarity(model: ECGCLIP, held_out: Splits) -> tuple[np.ndarray, n
     for variant in range(windows.leads.shape[1]):
         of_variant = replace(windows, mask=windows.leads[:, variant])
         signal = encode_windows(model, of_variant, measured=False).rhythm
-        measured = branch(torch.tensor(windows.features[:, variant], device=device_of(model))).cpu()
+        inputs = windows.measured(variant, model.config.ecg.demographics)
+        measured = branch(torch.tensor(inputs, device=device_of(model))).cpu()
         for i, weight in enumerate(SIGNAL_WEIGHTS):
             similarity[i, variant] = F.normalize(measured + weight * signal, dim=-1).numpy() @ prompts.T
     return similarity, truth

@@ -72,7 +72,7 @@ class Targets:
         self.truth = {source: targets(s.cases, s.windows, self.concepts) for source, s in splits.items()}
         self.soft = {source: np.full(t.shape, np.nan, np.float32) for source, t in self.truth.items()}
         if recipe.teacher["share"]:
-            features = splits[recipe.main].windows.features[:, 0]
+            features = splits[recipe.main].windows.measured(0, recipe.ecg_config.demographics)
             trees = recipe.teacher["trees"]
             self.soft[recipe.main] = opinions(features, self.truth[recipe.main], trees, recipe.seed)
         self.trained = trained_concepts(splits)

@@ -28,7 +28,7 @@ def encode_windows(
     model.eval()
     inputs = [windows.signal, windows.mask, windows.r_peaks, windows.length]
     if measured:
-        inputs.append(windows.features[:, 0])
+        inputs.append(windows.measured(0, model.config.ecg.demographics))
     return ECGFeatures.cat(list(model.encode_windows(inputs, np.array_split(rows, max(1, len(rows) // 64)))))
 
 

@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+import torch
 from toy import some_leads
 
 from ecgclip.ecg import ECG, EcgclipError
@@ -12,6 +13,7 @@ from ecgclip.io.read import read_ecg
 from ecgclip.model.prompts import prompt_settings
 from ecgclip.model.store import load_model
 from ecgclip.networks.encoder import ECGEncoder
+from ecgclip.networks.measurements import input_names
 
 
 def test_ecgs_become_unit_vectors_in_the_space_of_texts(model, records, af):
@@ -141,3 +143,40 @@ def test_a_label_is_put_into_the_templates_of_its_language(model):
     english = model.plain_vectors(["atrial fibrillation"])
     assert np.allclose(english, found[1:], atol=1e-5), "the language if none is given"
     assert len(model.plain_vectors([])) == 0
+
+
+def informed(model):
+    """The tiny model with a branch that reads age and sex."""
+    config = dataclasses.replace(model.config.ecg, demographics=True)
+    other = load_model(model.folder)
+    other.config, other.ecg = dataclasses.replace(model.config, ecg=config), ECGEncoder(config).eval()
+    other.ecg.measured.fit(torch.randn(60, len(input_names(config)), generator=torch.Generator().manual_seed(0)) * 40)
+    return other
+
+
+def told(ecg, **metadata):
+    return ECG(ecg.signal, ecg.sampling_rate, ecg.leads, metadata, ecg.source)
+
+
+def test_age_and_sex_reach_a_model_that_reads_them(model, af):
+    vectors = informed(model).embed_ecg([told(af, age=30, sex="female"), told(af, age=80, sex="female"), told(af)])
+    assert not np.allclose(vectors[0], vectors[1], atol=1e-4)
+    assert not np.allclose(vectors[0], vectors[2], atol=1e-4)
+
+
+def test_unknown_age_and_sex_are_as_absent_ones(model, af):
+    strange = [told(af), told(af, age=None, sex=None), told(af, age=300), told(af, age=-1, sex="x")]
+    vectors = informed(model).embed_ecg(strange)
+    assert np.allclose(vectors, vectors[:1], atol=1e-6)
+
+
+def test_a_model_without_age_and_sex_does_not_look_at_them(model, af):
+    assert np.array_equal(model.embed_ecg(told(af, age=30, sex="male")), model.embed_ecg(told(af)))
+
+
+def test_what_a_lead_adds_is_asked_for_the_same_patient(model, af):
+    knows = informed(model)
+    embedding = knows.embed(told(af, age=80, sex="male"))
+    mask = embedding.prepared.mask
+    again = knows._rhythm_with(embedding, np.arange(len(mask)), mask)
+    assert np.allclose(again, embedding.rhythm, atol=1e-5)

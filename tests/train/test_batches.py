@@ -82,3 +82,22 @@ def test_measurements_follow_the_leads_and_the_gain(untrained, splits):
 def test_where_a_text_denies_the_ones_who_have_it_are_the_negatives():
     truth = torch.tensor([[1, 1], [0, 0], [-1, -1]])
     assert deny(truth, torch.tensor([True, False])).tolist() == [[0, 1], [1, 0], [-1, -1]]
+
+
+def test_a_branch_that_reads_age_and_sex_gets_them_and_some_are_made_unknown(untrained, splits):
+    plan = recipe(ecg={**recipe().ecg, "demographics": True}, augment={**recipe().augment, "drop_demographics": 0.5})
+    draw, plain = Batches(plan, splits, untrained), Batches(recipe(), splits, untrained)
+    split, count, known = splits["ptb-xl"], len(feature_names()), 0
+    for step in range(8):
+        whole, rows = draw(step)["measured"].numpy(), draw.sampler.rows("ptb-xl", step)
+        np.testing.assert_array_equal(whole[:, :count], plain(step)["measured"].numpy())
+        ages = np.array([split.cases[i].age for i in split.windows.case[rows]])
+        males = np.array([split.cases[i].sex == "male" for i in split.windows.case[rows]])
+        for column, truth in ((whole[:, count], ages), (whole[:, count + 1], males)):
+            shown = ~np.isnan(column)
+            np.testing.assert_array_equal(column[shown], truth[shown])
+            known += shown.sum()
+        assert whole.shape[1] == count + 2
+    assert 0.3 < known / (8 * 2 * len(rows)) < 0.7
+    draw.lock(untrained)
+    assert draw.measurements(0)["measured"].shape == (len(rows), count + 2)

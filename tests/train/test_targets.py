@@ -28,6 +28,7 @@ def windows(case, **findings):
         found,
         np.full((n, MAX_BEATS), UNKNOWN, np.int16),
         np.array(case),
+        np.full((n, 2), np.nan, np.float32),
         KEYS,
         (),
     )
