@@ -20,6 +20,7 @@ from ecgclip.ecg import EcgclipError
 from ecgclip.files import code_version
 from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.networks.backbones import build_backbone
+from ecgclip.networks.demographics import DEMOGRAPHICS, demographics
 from ecgclip.train.augment import IN_MV, draw_variant
 from ecgclip.train.batches import joined, slice_of_permutations
 from ecgclip.train.collapse import mean_tokens, rank, spread
@@ -32,7 +33,6 @@ from ecgclip.train.recipe import Recipe
 from ecgclip.train.sources import Split, Splits, load_split
 
 WATCHED = 256  # held-out windows whose tokens are watched
-MALE = {"male": 1.0, "female": 0.0}
 
 
 def train_ecg(recipe: Recipe, data: Path, out: Path, threads: int | None = None) -> Path:
@@ -172,6 +172,5 @@ class SignalBatches:
             "r_peaks": windows.r_peaks[rows],
             "measured": measured,
             "findings": windows.findings[rows],
-            "age": np.array([np.nan if c.age is None else c.age for c in cases], np.float32),
-            "male": np.array([MALE.get(c.sex or "", np.nan) for c in cases], np.float32),
+            **dict(zip(DEMOGRAPHICS, demographics([c.age for c in cases], [c.sex for c in cases]).T, strict=True)),
         }
