@@ -49,6 +49,7 @@ FLAT_STD = 0.005  # mV
 USABLE = 0.8  # the part of a window in which a lead must have a signal
 PART = 200  # samples: a stretch of a lead in a window, such as the column of a printout, is measured from here on
 SAME_COLUMN = 0.2  # s: leads that begin and end so near each other are of one column
+PRINTOUT = 60.0  # s: in a longer recording a lead that is missing for some time is no column of a printout
 LARGEST_TYPICAL = 5  # mV: a larger typical amplitude means a wrong unit
 # Electrical silence
 SILENCE = 2.0  # s: no diastole is so long
@@ -170,54 +171,88 @@ def prepare_many(ecgs: Sequence[ECG], sampling_rate: int = SAMPLING_RATE) -> lis
         for part in (rows[k : k + most] for k in range(0, len(rows), most)):
             prepared.update(zip(part, _prepare_alike([ecgs[i] for i in part], sampling_rate), strict=True))
     for i in [i for i, found in prepared.items() if isinstance(found, EcgclipError)]:
-        columns = [(start, ecg, prepare_many([ecg], sampling_rate)[0]) for start, ecg in _columns(ecgs[i])]
-        usable = [(start, ecg, found) for start, ecg, found in columns if isinstance(found, Prepared)]
-        if usable:
-            prepared[i] = _side_by_side(ecgs[i], usable)
+        columns = [_Column(start, ecg, prepare_many([ecg], sampling_rate)[0]) for start, ecg in _columns(ecgs[i])]
+        if any(isinstance(column.prepared, Prepared) for column in columns):
+            prepared[i] = _side_by_side(ecgs[i], columns)
     return [prepared[i] for i in range(len(ecgs))]
 
 
+class _Column(NamedTuple):
+    """A column of a printout: when it begins in the recording, s; the leads that it shows; and these prepared."""
+
+    start: float
+    ecg: ECG
+    prepared: Prepared | EcgclipError
+
+
 def _columns(ecg: ECG) -> list[tuple[float, ECG]]:
-    """Stretches of a recording in which no lead runs through, each with the leads that it has; and its start, s."""
+    """When each column of a recording begins in which no lead runs through, s, and the leads that it shows."""
+    if ecg.seconds > PRINTOUT:
+        return []
     _, gaps = bridge(ecg.signal[None], ecg.sampling_rate)
-    samples, near = ecg.signal.shape[1], SAME_COLUMN * ecg.sampling_rate
-    columns: list[tuple[int, int, list[int]]] = []
-    for (_, start, stop), leads in sorted(stretches(gaps, samples, MIN_SECONDS * ecg.sampling_rate).items()):
-        if columns and start - columns[-1][0] < near and abs(stop - columns[-1][1]) < near:
-            start, stop, leads = max(start, columns[-1][0]), min(stop, columns[-1][1]), columns.pop()[2] + leads
-        columns.append((start, stop, leads))
-    return [
-        (
-            start / ecg.sampling_rate,
-            replace(ecg, signal=ecg.signal[leads, start:stop], leads=tuple(ecg.leads[k] for k in leads)),
-        )
-        for start, stop, leads in columns
-        if stop - start < samples and stop - start >= MIN_SECONDS * ecg.sampling_rate
-    ]
+    samples, near, least = ecg.signal.shape[1], SAME_COLUMN * ecg.sampling_rate, MIN_SECONDS * ecg.sampling_rate
+    places: list[tuple[int, int, list[int]]] = []
+    for (_, start, stop), leads in sorted(stretches(gaps, samples, least).items()):
+        if places and start - places[-1][0] < near and abs(stop - places[-1][1]) < near:
+            start, stop, leads = max(start, places[-1][0]), min(stop, places[-1][1]), places.pop()[2] + leads
+        places.append((start, stop, leads))
+    columns = []
+    for start, stop, leads in places:
+        if least <= stop - start < samples:
+            part = replace(ecg, signal=ecg.signal[leads, start:stop], leads=tuple(ecg.leads[k] for k in leads))
+            # beats are counted from whole samples at 100 Hz
+            columns.append((round(start * SAMPLING_RATE / ecg.sampling_rate) / SAMPLING_RATE, part))
+    return columns
 
 
-def _side_by_side(ecg: ECG, columns: list[tuple[float, ECG, Prepared]]) -> Prepared:
-    """The columns of a recording, prepared by themselves, as its windows; start in s, recording and windows of each."""
-    starts, of, found = zip(*columns, strict=True)
-    joined = {name: np.concatenate([getattr(p, name) for p in found]) for name in ("mask", "length", "spike_height")}
-    joined |= {name: np.concatenate([getattr(p, name) for p in found]) for name in ("signal", "encoder_signal")}
-    joined |= {
-        name: np.concatenate([getattr(p, name) + start for start, p in zip(starts, found, strict=True)])
-        for name in ("start_s", "spikes_s")
+def _side_by_side(ecg: ECG, columns: Sequence[_Column]) -> Prepared:
+    """The columns of a recording as its windows; one of them has a signal at least."""
+    usable = [(column.start, column.prepared) for column in columns if isinstance(column.prepared, Prepared)]
+    arrays = {
+        name: np.concatenate([getattr(p, name) for _, p in usable])
+        for name in ("signal", "encoder_signal", "mask", "length")
     }
-    seconds = ", ".join(
-        f"{' '.join(part.leads)} {start:.1f} to {start + part.seconds:.1f} s" for start, part, _ in columns
+    spikes_s, height = (
+        np.concatenate(x) for x in zip(*((p.spikes_s + start, p.spike_height) for start, p in usable), strict=True)
     )
-    notes = [f"no lead runs through, so that each column is a window, measured with the others' leads: {seconds}"]
+    order, silence = np.argsort(spikes_s, kind="stable"), _joined_silence(usable)
     return Prepared(
-        **joined,
-        derived=tuple(lead for lead in LEADS if any(lead in p.derived for p in found)),
-        notes=tuple(dict.fromkeys([*notes, *(note for p in found for note in p.notes)])),
-        silence=tuple((a + start, b + start) for start, p in zip(starts, found, strict=True) for a, b in p.silence),
+        **arrays,
+        start_s=np.concatenate([p.start_s + start for start, p in usable]),
+        derived=tuple(lead for lead in LEADS if any(lead in p.derived for _, p in usable)),
+        notes=tuple([*_column_notes(columns), *_silence_notes(silence)]),
+        silence=silence,
         seconds=ecg.seconds,
-        used_s=sum(p.used_s for p in found),
+        used_s=min(sum(p.used_s for _, p in usable), ecg.seconds),
+        spikes_s=spikes_s[order],
+        spike_height=height[order],
         columns=True,
     )
+
+
+def _joined_silence(columns: Sequence[tuple[float, Prepared]]) -> tuple[tuple[float, float], ...]:
+    """The silences of columns, s of the recording; those that go on in the next column are one."""
+    joined: list[tuple[float, float]] = []
+    for a, b in sorted((a + start, b + start) for start, p in columns for a, b in p.silence):
+        if joined and a - joined[-1][1] <= SAME_COLUMN:
+            a, b = joined[-1][0], max(b, joined.pop()[1])
+        joined.append((a, b))
+    return tuple(joined)
+
+
+def _column_notes(columns: Sequence[_Column]) -> Iterator[str]:
+    """What the columns show and when, and what was noted of each, but for its silence."""
+    places = {c: f"{' '.join(c.ecg.leads)} {c.start:.1f} to {c.start + c.ecg.seconds:.1f} s" for c in columns}
+    yield (
+        "no lead runs through, so that each column is a window, measured with the others' leads: "
+        + ", ".join(places.values())
+    )
+    for column, place in places.items():
+        if isinstance(column.prepared, EcgclipError):
+            yield f"{place}: flat"
+        else:
+            silence = _silence_notes(column.prepared.silence)
+            yield from (f"{place}: {note}" for note in column.prepared.notes if note not in silence)
 
 
 @dataclass(frozen=True, eq=False)
@@ -275,7 +310,7 @@ def _prepare_alike(ecgs: Sequence[ECG], sampling_rate: int) -> Iterator[Prepared
     signal = _masked(signal, mask, SAMPLING_RATE)
     others = [i for i, (at, _) in enumerate(spikes) if sampling_rate != SAMPLING_RATE or len(at)]
     fine = _encoder_signals(raw, others, starts, length[0], leads.recorded, mask, sampling_rate)
-    parts = _parts(heart, mask, starts, length[0])
+    parts = _parts(heart, mask, leads.disconnected, starts, length[0])
     for i, ecg in enumerate(ecgs):
         one = _One(steps[i], spikes[i], silent[i], leads.of(i), mask[i], signal[i], fine.get(i), parts.get(i))
         yield _put_together(ecg, one, samples)
@@ -359,24 +394,31 @@ def _encoder_signals(
     return dict(zip(recordings, _masked(signal, mask[recordings], rate), strict=True))
 
 
-def _parts(heart: _Raw, mask: np.ndarray, starts: np.ndarray, length: int) -> dict[int, np.ndarray]:
+def _parts(
+    heart: _Raw, mask: np.ndarray, disconnected: np.ndarray, starts: np.ndarray, length: int
+) -> dict[int, np.ndarray]:
     """Of the recordings that have any, the leads that are there for a part of a window: each (windows, 12, 1000).
 
     Each stretch is filtered by itself: across its edges, a filter would spread what is not there.
     """
     parts: dict[int, np.ndarray] = {}
-    alone = np.any(~mask & mask.any(axis=2, keepdims=True), axis=1)
-    gaps = [gap for gap in heart.gaps if alone[gap.recording, LEADS.index(heart.leads[gap.lead])]]
-    for (i, start, stop), leads in stretches(gaps, heart.signal.shape[2], PART * heart.rate / SAMPLING_RATE).items():
+    samples = heart.signal.shape[2]
+    if samples > PRINTOUT * heart.rate:
+        return parts
+    wanted = ~mask & ~disconnected & mask.any(axis=2, keepdims=True)
+    gaps = [gap for gap in heart.gaps if wanted[gap.recording, :, LEADS.index(heart.leads[gap.lead])].any()]
+    for (i, start, stop), leads in stretches(gaps, samples, PART * heart.rate / SAMPLING_RATE).items():
         cut = replace(heart, leads=tuple(heart.leads[k] for k in leads), gaps=[])
         cut = replace(cut, signal=heart.signal[i : i + 1, leads, start:stop])
         rows = [LEADS.index(lead) for lead in cut.leads]
         signal, first = _rows(cut, SAMPLING_RATE)[0][0, rows], round(start * SAMPLING_RATE / heart.rate)
-        for w in np.flatnonzero(mask[i].any(axis=1)).tolist():
+        for w in range(len(starts)):
             low, high = max(first, starts[w]), min(first + signal.shape[1], starts[w] + length)
             for row, x in zip(rows, signal[:, low - first : high - first], strict=True):
-                if not mask[i, w, row] and high - low >= PART and x.std() >= FLAT_STD:
-                    part = parts.setdefault(i, np.full((len(starts), 12, WINDOW), np.nan, np.float32))[w, row]
+                if wanted[i, w, row] and high - low >= PART and x.std() >= FLAT_STD:
+                    if i not in parts:
+                        parts[i] = np.full((len(starts), 12, WINDOW), np.nan, np.float32)
+                    part = parts[i][w, row]
                     if high - low > np.isfinite(part).sum():  # the longest of several
                         part[:] = np.nan
                         part[low - starts[w] : high - starts[w]] = x

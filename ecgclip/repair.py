@@ -36,7 +36,8 @@ class Gap(NamedTuple):
 
     recording, lead: which recording, and which lead of it
     start, stop: its samples
-    missing: whether nothing was recorded at all (NaN), as beside the column of a printout; not an electrode that is off
+    missing: whether most of it was not recorded at all (NaN), as beside the column of a printout; else an electrode is
+        off
     """
 
     recording: int
@@ -77,7 +78,7 @@ def bridge(signal: np.ndarray, rate: float) -> tuple[np.ndarray, list[Gap]]:
             filled[i, lead] = _bridged(values, good)
             runs = find_runs(~good, GAP * rate) if good.any() else np.array([[0, values.size]])
             missing = np.isnan(values)
-            gaps += [Gap(i, lead, a, b, bool(missing[a:b].all())) for a, b in runs.tolist()]
+            gaps += [Gap(i, lead, a, b, bool(missing[a:b].mean() > 0.5)) for a, b in runs.tolist()]
     return filled, gaps
 
 
@@ -140,7 +141,7 @@ def find_runs(flags: np.ndarray, longer_than: float) -> np.ndarray:
 def stretches(gaps: Sequence[Gap], samples: int, least: float) -> dict[tuple[int, int, int], list[int]]:
     """What is there of leads that are missing for some time, in recordings of so many samples.
 
-    A lead with an electrode that came off is not among them: what is left of it may be an artefact.
+    A lead is not among them whose electrode came off for `least` samples: what is left of it may be an artefact.
 
     Returns
     -------
@@ -148,8 +149,9 @@ def stretches(gaps: Sequence[Gap], samples: int, least: float) -> dict[tuple[int
         Recording, start and stop of each stretch of `least` samples or more → the leads with just this one.
     """
     there: dict[tuple[int, int], np.ndarray] = {}
-    off = {(gap.recording, gap.lead) for gap in gaps if not gap.missing}
-    for gap in (gap for gap in gaps if (gap.recording, gap.lead) not in off):
+    missing = {(gap.recording, gap.lead) for gap in gaps if gap.missing}
+    missing -= {(gap.recording, gap.lead) for gap in gaps if not gap.missing and gap.stop - gap.start >= least}
+    for gap in (gap for gap in gaps if (gap.recording, gap.lead) in missing):
         there.setdefault((gap.recording, gap.lead), np.ones(samples, bool))[gap.start : gap.stop] = False
     found: dict[tuple[int, int, int], list[int]] = {}
     for (recording, lead), signal in sorted(there.items()):

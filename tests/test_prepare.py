@@ -16,6 +16,8 @@ from ecgclip.ecg import ECG, LEADS, EcgclipError
 from ecgclip.evaluate.robustness import perturb
 from ecgclip.io.read import read_ecg
 from ecgclip.io.records import find_records
+from ecgclip.measure.beats import find_beats
+from ecgclip.plot.signals import filtered_signals
 from ecgclip.prepare import LIMB, SAMPLING_RATE, TOGETHER, WINDOW, prepare, prepare_many, resample
 from ecgclip.simulate import simulate
 
@@ -453,6 +455,60 @@ def test_a_lead_with_a_loose_electrode_is_no_part():
     prepared = prepare(ECG(signal, ecg.sampling_rate, LEADS))
     assert prepared.parts is None
     assert prepared.notes == ("V3 is flat or missing in the whole record",)
+
+
+def missing(ecg, **seconds):
+    """The ECG without a stretch of some leads, which is missing: V1=(2, 5)."""
+    signal = ecg.signal.copy()
+    for lead, (start, stop) in seconds.items():
+        signal[LEADS.index(lead), round(start * ecg.sampling_rate) : round(stop * ecg.sampling_rate)] = np.nan
+    return ECG(signal, ecg.sampling_rate, LEADS, ecg.metadata)
+
+
+def test_a_disconnected_lead_is_no_part_for_a_short_dropout():
+    ecg = simulate("normal", seed=1)
+    ecg.signal[LEADS.index("V1")] = np.random.default_rng(1).normal(0, 0.02, ecg.signal.shape[1])
+    assert "V1 shows no beats" in prepare(ecg).notes[0]
+    assert prepare(missing(ecg, V1=(2, 2.15))).parts is None
+
+
+def test_a_long_recording_has_no_parts():
+    """In a Holter they would take much memory to measure little."""
+    assert prepare(missing(simulate("normal", seed=1, seconds=30), V1=(2, 5))).parts is not None
+    assert prepare(missing(simulate("normal", seed=1, seconds=70), V1=(2, 5))).parts is None
+
+
+def test_a_printed_asystole_is_one_silence():
+    flat = 0.002 * np.random.default_rng(0).standard_normal((12, 5000)).astype(np.float32)
+    prepared = prepare(perturb(ECG(flat, 500, LEADS), layout="3x4+0"))
+    assert prepared.silence == ((0, 10),)
+    assert [note for note in prepared.notes if "electrical" in note] == [
+        "no electrical activity from 0.0 to 10.0 s, electrodes on"
+    ]
+
+
+def test_what_is_noted_of_a_column_says_of_which():
+    ecg = printed("6x2+0")
+    ecg.signal[LEADS.index("V3"), 3500:] += 5
+    assert any(
+        note.startswith("V1 V2 V3 V4 V5 V6 5.0 to 10.0 s: ") and "V3" in note[30:] for note in prepare(ecg).notes
+    )
+
+
+def test_columns_that_overlap_keep_their_beats():
+    ecg = simulate("normal", seed=1)
+    gaps = {lead: (5, 10) for lead in LEADS[:6]} | {lead: (0, 5) for lead in LEADS[6:]}
+    whole = prepare(missing(ecg, **gaps))
+    signal = missing(ecg, **gaps).signal
+    signal[LEADS.index("V1"), 3700:3800] = np.nan  # two stretches of V1 within the column of the others
+    prepared = prepare(ECG(signal, 500, LEADS))
+    assert prepared.used_s <= 10
+    expected = np.concatenate(find_beats(whole).windows[1:]) + 500
+    for start, beats in zip(prepared.start_s, find_beats(prepared).windows, strict=True):
+        at = beats + round(start * 100)
+        assert all(np.abs(at[at > 520][:, None] - expected).min(axis=1) < 12)
+    drawn = filtered_signals(prepared, prepared.signal, range(len(prepared.signal)), "")
+    assert np.isfinite(drawn.rows["V2"]).sum() > 480
 
 
 def test_columns_without_a_strip_are_windows():

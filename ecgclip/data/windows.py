@@ -181,7 +181,7 @@ def _measured(shown: Sequence[_Shown]) -> list[list[Measurement]]:
         for subset in one.leads[1:]:
             if (subset != one.leads[0]).any():
                 signal = one.window.signal * subset[:, None]
-                parts.setdefault((i, subset.tobytes()), one.window._replace(signal=signal, mask=subset))
+                parts.setdefault((i, subset.tobytes()), one.window._replace(signal=signal, mask=subset, parts={}))
     found = dict(zip(parts, measure_many(list(parts.values())), strict=True))
     return [[found.get((i, subset.tobytes()), whole[i]) for subset in one.leads] for i, one in enumerate(shown)]
 

@@ -112,13 +112,16 @@ class _Stretch(NamedTuple):
 def _stretches(recording: int, prepared: Prepared) -> Iterator[_Stretch]:
     """The stretches of a recording, of ten minutes at most."""
     starts, stops, silence = _samples(prepared)
-    margin = 0 if prepared.columns else MARGIN  # beside a column, its leads are missing
     first = 0
     for i in range(1, len(starts) + 1):
         goes_on = i < len(starts) and starts[i] <= stops[i - 1] and (prepared.mask[i] == prepared.mask[first]).all()
         if not goes_on or stops[i] - starts[first] > LONGEST:
             low, high = starts[first], stops[i - 1]
-            begin, signal = _joined(prepared.signal, starts, stops, low - margin, high + margin)
+            if prepared.columns:  # beside a column, its leads are missing
+                own = slice(first, i)
+                begin, signal = _joined(prepared.signal[own], starts[own], stops[own], low, high)
+            else:
+                begin, signal = _joined(prepared.signal, starts, stops, low - MARGIN, high + MARGIN)
             active = np.ones(signal.shape[1], bool)
             for start, stop in silence:
                 active[max(start + SILENCE_MARGIN - begin, 0) : max(stop - SILENCE_MARGIN - begin, 0)] = False

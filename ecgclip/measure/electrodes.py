@@ -39,8 +39,8 @@ def find_exchange(ecg: ECG, prepared: Prepared, measurements: Sequence[Measureme
     """Judge whether the limb electrodes are in the right place; measurements of each window."""
     usable = np.flatnonzero(prepared.mask[:, :6].all(axis=0)).tolist()
     recorded = [i for i in usable if LEADS[i] in ecg.leads and LEADS[i] not in prepared.derived]
-    if len(recorded) < 2:
-        return Exchange()
+    if len(recorded) < 2:  # on a printout, other leads may be measured
+        return _mirrored(measurements) if prepared.columns or prepared.parts is not None else Exchange()
     limb = prepared.signal[:, recorded].swapaxes(0, 1).reshape(len(recorded), -1).astype(float)
     limb = limb - limb.mean(axis=1, keepdims=True)
     words = _inconsistent(limb @ limb.T, recorded) or _flat_lead(limb, recorded, measurements)

@@ -20,7 +20,7 @@ from ecgclip.measure.waves import measure_waves
 # What compares beats with each other: beats that stand for others would all look alike
 OF_MANY_BEATS = ("p_present", "p_consistency", "p_height_mv", "p_duration_ms", "pr_ms")
 # How much of the part there is around R in the beats that stand for all, samples: of these the first that some beat has
-ROOM = ((BEFORE, AFTER), (WHOLE_BEFORE, WHOLE_AFTER), (0, 1))
+ROOM = ((BEFORE, AFTER), (WHOLE_BEFORE, WHOLE_AFTER), (15, 20))  # at least the level before a wide QRS, and ST
 
 
 def measure_waves_and_parts(batch: Batch, rr_ms: np.ndarray) -> Columns:

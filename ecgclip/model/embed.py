@@ -209,6 +209,7 @@ class Encoders(nn.Module):
             name: np.concatenate([getattr(e.prepared, name) for e in examined])
             for name in ("encoder_signal", "mask", "length")
         }
+        arrays |= {"parts": None, "columns": False}  # what is measured has them
         peaks = [p for e in examined for p in e.r_peaks]
         measurements = [m for e in examined for m in e.measurements]
         metadata = [e.metadata for e in examined for _ in e.measurements]

@@ -78,11 +78,12 @@ def filtered_signals(
     begin: when, in s, the recording that was prepared begins
     """
     starts = np.rint(prepared.start_s * SAMPLING_RATE).astype(int)
-    low, high = starts[windows[0]], starts[windows[-1]] + prepared.length[windows[-1]]
+    low, high = starts[windows[0]], max(starts[i] + prepared.length[i] for i in windows)
     rows = np.full((12, high - low), np.nan, np.float32)
     for i in windows:
         # exactly zero where there is no signal: a line there would look like asystole
         part = np.where(signal[i] == 0, np.nan, signal[i])[:, : prepared.length[i]]
-        rows[:, starts[i] - low :][:, : part.shape[1]] = part
+        there = np.isfinite(part)  # columns of a printout may overlap
+        rows[:, starts[i] - low :][:, : part.shape[1]][there] = part[there]
     leads = {lead: row for lead, row in zip(LEADS, rows, strict=True) if np.isfinite(row).any()}
     return Signals(leads, SAMPLING_RATE, begin + float(low) / SAMPLING_RATE, prepared.derived, words)

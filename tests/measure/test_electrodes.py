@@ -5,6 +5,7 @@ import pytest
 from ecgs import observed, resting
 
 from ecgclip.ecg import ECG, LEADS
+from ecgclip.evaluate.robustness import perturb
 from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.measure.electrodes import FLAT_BY
 from ecgclip.prepare import LIMB
@@ -58,6 +59,12 @@ def test_exchanged_arms_are_told_from_a_heart_on_the_right(seed):
     assert {"arm-lead-reversal", "limb-lead-reversal"} <= set(arms.decides())
     assert arms.decides()["normal-ecg"].probability < 0.1
     assert set(right.decides()) == {"dextrocardia", "normal-ecg"}
+
+
+@pytest.mark.parametrize("layout", ["3x4+II", "6x2+0"])
+def test_exchanged_arms_are_told_on_a_printout(layout):
+    assert "arm-lead-reversal" in observed(perturb(connected("arms"), layout=layout)).decides()
+    assert not observed(perturb(connected("as they should be"), layout=layout)).exchange
 
 
 LIMB_NOISE = np.zeros((12, 5000))

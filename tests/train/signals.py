@@ -28,10 +28,10 @@ def simulated(count=10, seconds=10):
     }
 
 
-def make(task, sizes, config=CONFIG):
-    """The task over a backbone with random weights, always the same."""
+def make(task, sizes, config=CONFIG, backbone=None):
+    """The task over a backbone with random weights, always the same; by default the conv-transformer."""
     torch.manual_seed(0)
-    return task(build_backbone(config), config, sizes)
+    return task(backbone or build_backbone(config), config, sizes)
 
 
 def train(task, batch, steps, lr=3e-3):

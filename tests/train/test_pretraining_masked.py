@@ -17,6 +17,7 @@ from signals import (
     with_other_padding,
 )
 from torch import nn
+from toy_beats import tiny_backbone
 
 from ecgclip.train.pretraining.masked import Masked, MaskedSizes, Prototypes, balanced, grains
 
@@ -27,7 +28,7 @@ SIZES = MaskedSizes(frequencies=4, grains=(8, 6, 4))
 def trained():
     """A task and its batch, the losses before the training, when a flat line is what is rebuilt, and those after it."""
     batch = simulated(seconds=4)
-    task = make(Masked, replace(SIZES, share=0.3, stretch=2, leads=0.5, grains=(16, 12, 8)))
+    task = make(Masked, replace(SIZES, share=0.3, stretch=2, leads=0.5, grains=(16, 12, 8)), backbone=tiny_backbone())
     start, apart = losses(task, batch), rank_and_spread(task.backbone, batch)
     train(task, batch, 80, lr=1e-2)
     return start, losses(task, batch), apart, rank_and_spread(task.backbone, batch)
