@@ -38,8 +38,9 @@ def main() -> None:
         name="folder",
         data={"folder": {"path": folder.name, "per_step": 32}},
         pretraining={"epochs": 1, "batch": 64, "lr": 1e-3},
-        epochs=10,
-        locked={**default.locked, "epochs": 10},
+        epochs=5,
+        locked={**default.locked, "epochs": 5},
+        measured={**default.measured, "epochs": 10},
         text={"vocabulary": 2000, "layers": 1, "width": 64},
         ecg={"channels": [16, 32, 48], "width": 64},
     )
