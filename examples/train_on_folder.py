@@ -37,7 +37,6 @@ def main() -> None:
         default,
         name="folder",
         data={"folder": {"path": folder.name, "per_step": 32}},
-        pretraining={"epochs": 1, "batch": 64, "lr": 1e-3},
         epochs=5,
         locked={**default.locked, "epochs": 5},
         measured={**default.measured, "epochs": 10},
