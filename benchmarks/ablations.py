@@ -443,22 +443,25 @@ def like_cases(model: ECGCLIP, held_out: dict[str, Split]) -> dict[str, float]:
     return precision
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def command_line(
+    doc: str | None, train: Callable[..., list[str]], table: Callable[..., None], seeds: int, results: str
+) -> None:
+    """Run `train` or `table` as the command line says; seeds: unless it names them; results: an example of a folder."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("do", choices=("train", "table"))
     parser.add_argument("data", type=Path)
     parser.add_argument("runs", type=Path)
     parser.add_argument("rest", nargs="*", help="train: rows or groups, by default all; table: a folder")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=seeds)
     parser.add_argument("--jobs", type=int, default=1)
     args = parser.parse_intermixed_args()
     if args.do == "train":
         sys.exit(1 if train(args.data, args.runs, args.rest, args.seeds, max(1, args.jobs)) else 0)
     elif len(args.rest) != 1:
-        parser.error("table needs one folder for its results, such as results/ablations")
+        parser.error(f"table needs one folder for its results, such as {results}")
     else:
         table(args.data, args.runs, Path(args.rest[0]))
 
 
 if __name__ == "__main__":
-    main()
+    command_line(__doc__, train, table, 3, "results/ablations")

@@ -12,7 +12,6 @@ compares each that is there with the first row of its group, on the same records
 
 from __future__ import annotations
 
-import argparse
 import copy
 import json
 import sys
@@ -398,22 +397,5 @@ def merged(entry: dict[str, Any]) -> dict[str, Any]:
     return rest
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("do", choices=("train", "table"))
-    parser.add_argument("data", type=Path)
-    parser.add_argument("runs", type=Path)
-    parser.add_argument("rest", nargs="*", help="train: rows or groups, by default all; table: a folder")
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--jobs", type=int, default=1)
-    args = parser.parse_intermixed_args()
-    if args.do == "train":
-        sys.exit(1 if train(args.data, args.runs, args.rest, args.seeds, max(1, args.jobs)) else 0)
-    elif len(args.rest) != 1:
-        parser.error("table needs one folder for its results, such as results/backbones")
-    else:
-        table(args.data, args.runs, Path(args.rest[0]))
-
-
 if __name__ == "__main__":
-    main()
+    ablations.command_line(__doc__, train, table, 1, "results/backbones")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -77,8 +78,12 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="what `ecgclip train ecg` wrote")
     parser.add_argument("-o", "--output", type=Path, default=Path("heartbeats.png"), help=".png, .svg or .pdf")
     options = parser.parse_args()
+    try:
+        vocabulary = read_vocabulary(options.run)
+    except EcgclipError as error:
+        sys.exit(f"error: {error}")
     with own_settings(), pages_of(options.output) as add:
-        add(draw_vocabulary(*read_vocabulary(options.run)))
+        add(draw_vocabulary(*vocabulary))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ averaged backbone ─▶ ecg.safetensors, ecg.json, which `train clip --ecg` beg
 from __future__ import annotations
 
 import copy
-import os
 from collections import defaultdict
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from ecgclip.networks.demographics import DEMOGRAPHICS, demographics
 from ecgclip.train.augment import IN_MV, draw_variant
 from ecgclip.train.batches import joined, slice_of_permutations
 from ecgclip.train.collapse import mean_tokens, rank, spread
-from ecgclip.train.loop import Journal, Loop, MovingAverage, Stage, parameter_groups, prepare_training
+from ecgclip.train.loop import Journal, Loop, MovingAverage, Stage, need_one_process, parameter_groups, prepare_training
 from ecgclip.train.objectives.base import Batch
 from ecgclip.train.pretrained import save_pretrained
 from ecgclip.train.pretraining import build_task
@@ -67,8 +66,7 @@ def train_ecg(recipe: Recipe, data: Path, out: Path, threads: int | None = None)
     if not recipe.ecg_pretraining:
         raise EcgclipError(f"the recipe {recipe.name} has no ecg_pretraining (docs/training.md)")
     prepare_training(threads)
-    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
-        raise EcgclipError("pretrain the backbone by one process, and `train clip` by many")
+    need_one_process("pretrain the backbone by one process, and `train clip` by many")
     version, kb = code_version(), KnowledgeBase.load()
     out.mkdir(parents=True, exist_ok=True)
     splits = load_split(recipe, data, kb, validation=False)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -286,6 +287,12 @@ def prepare_training(threads: int | None) -> None:
         raise EcgclipError(f'training needs {error.name}: pip install "ecgclip[train]"') from None
     if threads:
         torch.set_num_threads(threads)
+
+
+def need_one_process(problem: str) -> None:
+    """Raise EcgclipError, with what to do, where several processes run (torchrun)."""
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        raise EcgclipError(problem)
 
 
 def _progress() -> Progress:

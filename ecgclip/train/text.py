@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,13 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ecgclip.ecg import EcgclipError
 from ecgclip.files import replacing, write_atomic
 from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.networks.config import TextConfig
 from ecgclip.networks.text import TextEncoder
 from ecgclip.networks.tokenizer import MASK, HuggingFaceTokenizer, SentencePieceTokenizer, Tokenizer
-from ecgclip.train.loop import Journal, Loop, Stage, prepare_training
+from ecgclip.train.loop import Journal, Loop, Stage, need_one_process, prepare_training
 from ecgclip.train.objectives.base import Batch
 from ecgclip.train.recipe import Recipe
 from ecgclip.train.sources import corpus
@@ -58,8 +56,7 @@ def train_text(recipe: Recipe, data: Path, out: Path, threads: int | None = None
         Where several processes run, data cannot be read, or `out`/last is a checkpoint of another recipe.
     """
     prepare_training(threads)
-    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
-        raise EcgclipError("the text encoder is small: train it by one process, and `train clip` by many")
+    need_one_process("the text encoder is small: train it by one process, and `train clip` by many")
     torch.manual_seed(recipe.seed)
     config = recipe.text_config
     texts = [] if config.hf_model else corpus(recipe, data, KnowledgeBase.load())
