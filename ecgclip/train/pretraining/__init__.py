@@ -30,6 +30,7 @@ TASKS = {
     "risk": "risk:Risk",
     "tolerant": "tolerant:Tolerant",
     "reconstruct": "reconstruct:Reconstruct",
+    "measurements": "measurements:Measurements",
 }
 
 
