@@ -10,6 +10,7 @@ which something may be wrong, and only these are looked at one by one.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -36,8 +37,8 @@ class Gap(NamedTuple):
 
     recording, lead: which recording, and which lead of it
     start, stop: its samples
-    missing: whether most of it was not recorded at all (NaN), as beside the column of a printout; else an electrode is
-        off
+    missing: whether it is beside the column of a printout, or else most of it was not recorded at all (NaN); False: an
+        electrode is off
     """
 
     recording: int
@@ -79,7 +80,35 @@ def bridge(signal: np.ndarray, rate: float) -> tuple[np.ndarray, list[Gap]]:
             runs = find_runs(~good, GAP * rate) if good.any() else np.array([[0, values.size]])
             missing = np.isnan(values)
             gaps += [Gap(i, lead, a, b, bool(missing[a:b].mean() > 0.5)) for a, b in runs.tolist()]
-    return filled, gaps
+    return filled, _with_columns(gaps, signal.shape[2], GAP * rate)
+
+
+def _with_columns(gaps: list[Gap], samples: int, near: float) -> list[Gap]:
+    """The gaps, those beside the columns of a printout as missing: some files have zeros there instead of NaN.
+
+    Electrodes do not come off so that leads are there one group after the other. A group are two leads or more that
+    begin and end together, within `near` samples.
+    """
+    there: dict[tuple[int, int], np.ndarray] = {}
+    for gap in gaps:
+        there.setdefault((gap.recording, gap.lead), np.ones(samples, bool))[gap.start : gap.stop] = False
+    found: dict[int, list[tuple[int, int, int]]] = {}  # of each recording start, stop and lead
+    for (recording, lead), signal in there.items():
+        runs = find_runs(signal, near).tolist()
+        if len(runs) == 1:
+            found.setdefault(recording, []).append((*runs[0], lead))
+    beside = set()
+    for recording, leads in found.items():
+        groups: list[list[tuple[int, int, int]]] = []
+        for start, stop, lead in sorted(leads):
+            if not groups or max(abs(start - groups[-1][0][0]), abs(stop - groups[-1][0][1])) > near:
+                groups.append([])
+            groups[-1].append((start, stop, lead))
+        columns = [group for group in groups if len(group) > 1]
+        in_turn = all(before[0][1] < after[0][0] + near for before, after in pairwise(columns))
+        if len(columns) > 1 and in_turn:
+            beside |= {(recording, lead) for column in columns for _, _, lead in column}
+    return [gap._replace(missing=True) if gap[:2] in beside else gap for gap in gaps]
 
 
 def _bridged(values: np.ndarray, good: np.ndarray) -> np.ndarray:

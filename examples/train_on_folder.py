@@ -22,7 +22,7 @@ DX = {"normal": "426783006", "af": "164889003", "lbbb": "733534002", "sinus-tach
 def toy_folder(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for condition, code in DX.items():
-        for seed in range(24):
+        for seed in range(16):
             header = Path(write_record(simulate(condition, seed), folder / f"{condition}{seed}"))
             header.write_text(header.read_text() + f"#Dx: {code}\n")
     return folder
@@ -40,6 +40,7 @@ def main() -> None:
         epochs=5,
         locked={**default.locked, "epochs": 5},
         measured={**default.measured, "epochs": 10},
+        teacher={**default.teacher, "trees": 20},
         text={"vocabulary": 2000, "layers": 1, "width": 64},
         ecg={"channels": [16, 32, 48], "width": 64},
     )

@@ -10,6 +10,13 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 import numpy as np
 import pytest
 
+LONG = ("train", "test_examples.py")
+
+
+def pytest_collection_modifyitems(items):
+    """Files that take long come first: begun last, they would keep one worker busy while the others are done."""
+    items.sort(key=lambda item: not set(LONG) & set(item.path.parts))
+
 
 def unit_vectors(n, dim=32):
     vectors = np.random.default_rng(n).standard_normal((n, dim)).astype(np.float32)

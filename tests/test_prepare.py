@@ -527,6 +527,31 @@ def test_columns_without_a_strip_are_windows():
     assert fine.encoder_signal.shape == (2, 12, 5000)
 
 
+@pytest.mark.parametrize("layout", ["3x4+II", "3x4+3", "3x4+0", "6x2+II", "6x2+0"])
+@pytest.mark.parametrize("fill", [0.0, -0.3])
+def test_a_printout_may_have_zeros_beside_its_columns(layout, fill):
+    missing = printed(layout)
+    filled = ECG(np.nan_to_num(missing.signal, nan=fill), missing.sampling_rate, missing.leads)
+    expected, found = prepare(missing), prepare(filled)
+    assert found.notes == expected.notes
+    np.testing.assert_array_equal(found.mask, expected.mask)
+    np.testing.assert_array_equal(found.signal, expected.signal)
+    assert (found.parts is None) == (expected.parts is None)
+    if expected.parts is not None:
+        np.testing.assert_array_equal(found.parts, expected.parts)
+
+
+@pytest.mark.parametrize("off", [["V4", "V5"], ["I", "II", "aVR", "aVL", "aVF"]])
+def test_electrodes_that_come_off_together_are_no_printout(off):
+    ecg = simulate("normal", seed=1)
+    signal = ecg.signal.copy()
+    signal[[LEADS.index(lead) for lead in off], 1200:] = 0
+    signal[LEADS.index("V2"), :2000] = 0  # and another one, at its own time
+    prepared = prepare(ECG(signal, ecg.sampling_rate, LEADS))
+    assert prepared.parts is None
+    assert set(prepared.notes) >= {f"{lead} is flat or missing in the whole record" for lead in off}
+
+
 def test_a_wrong_unit_is_pointed_out():
     out = prepare(ECG(heart(500, 10) * 1000, 500, LEADS))
     assert any("unit" in note for note in out.notes)

@@ -20,7 +20,7 @@ from ecgclip.data.windows import Windows
 from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.knowledge.criteria import FEATURES, Judge, Readings, weigh
 from ecgclip.knowledge.criteria.evidence import logistic
-from ecgclip.measure.examined import Examined, examine
+from ecgclip.measure.examined import Examined, examine_many
 from ecgclip.model.calibration import Mix, Witnesses, logit
 from ecgclip.prepare import SAMPLING_RATE
 from ecgclip.simulate import CONDITIONS, simulate
@@ -110,7 +110,9 @@ class Simulated:
     ) -> Simulated:
         """Each of some conditions of the simulator, None: all, with every seed; sampling_rate: of the encoder, Hz."""
         ecgs = [simulate(condition, seed) for condition in conditions or CONDITIONS for seed in seeds]
-        return cls([examine(ecg, sampling_rate) for ecg in ecgs], [ecg.metadata["truth"] for ecg in ecgs])
+        examined = [e for e in examine_many(ecgs, sampling_rate) if isinstance(e, Examined)]
+        assert len(examined) == len(ecgs), "each simulated ECG has a signal"
+        return cls(examined, [ecg.metadata["truth"] for ecg in ecgs])
 
     def concepts(self, kb: KnowledgeBase) -> tuple[str, ...]:
         """The conditions that any of them has."""

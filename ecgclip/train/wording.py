@@ -101,8 +101,11 @@ class Bank:
     @torch.inference_mode()
     def vectors(self, encode: Callable[[Tensor, Tensor], Tensor], device: torch.device, batch: int = 256) -> Tensor:
         """The vectors (texts, dim) of all texts, on the CPU; encode: ids, mask → vectors."""
-        parts = np.array_split(np.arange(len(self.texts)), max(1, len(self.texts) // batch))
-        return torch.cat([encode(*(x.to(device) for x in self.tokens(part))).cpu() for part in parts])
+        # texts of a length together, so that few are padded
+        order = np.argsort([len(tokens) for tokens in self.texts], kind="stable")
+        parts = np.array_split(order, max(1, len(order) // batch))
+        vectors = torch.cat([encode(*(x.to(device) for x in self.tokens(part))).cpu() for part in parts])
+        return vectors[torch.from_numpy(np.argsort(order))]
 
 
 class Composer:
