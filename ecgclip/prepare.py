@@ -170,11 +170,20 @@ def prepare_many(ecgs: Sequence[ECG], sampling_rate: int = SAMPLING_RATE) -> lis
         most = max(1, TOGETHER // ecgs[rows[0]].signal.nbytes)
         for part in (rows[k : k + most] for k in range(0, len(rows), most)):
             prepared.update(zip(part, _prepare_alike([ecgs[i] for i in part], sampling_rate), strict=True))
-    for i in [i for i, found in prepared.items() if isinstance(found, EcgclipError)]:
-        columns = [_Column(start, ecg, prepare_many([ecg], sampling_rate)[0]) for start, ecg in _columns(ecgs[i])]
-        if any(isinstance(column.prepared, Prepared) for column in columns):
-            prepared[i] = _side_by_side(ecgs[i], columns)
+    for i, whole in list(prepared.items()):
+        if isinstance(whole, EcgclipError) or not whole.mask.all(axis=0).any():
+            parts = _columns(ecgs[i])
+            if isinstance(whole, Prepared) and _as_many_leads(whole, parts):
+                continue
+            columns = [_Column(start, ecg, prepare_many([ecg], sampling_rate)[0]) for start, ecg in parts]
+            if any(isinstance(column.prepared, Prepared) for column in columns):
+                prepared[i] = _side_by_side(ecgs[i], columns)
     return [prepared[i] for i in range(len(ecgs))]
+
+
+def _as_many_leads(whole: Prepared, columns: list[tuple[float, ECG]]) -> bool:
+    """Whether a window of the whole recording has as many leads as its columns have together."""
+    return bool(whole.mask.sum(axis=1).max() >= len({lead for _, ecg in columns for lead in ecg.leads}))
 
 
 class _Column(NamedTuple):

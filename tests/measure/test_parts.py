@@ -48,6 +48,32 @@ def test_without_a_strip_each_column_is_measured_with_the_leads_of_all(condition
         assert m.qrs_ms == pytest.approx(whole.qrs_ms, abs=12)
 
 
+@pytest.mark.parametrize("seconds", [8, 10, 12])
+def test_groups_of_leads_that_were_recorded_in_turn_are_measured_with_the_leads_of_all(seconds):
+    """A window of 10 s holds one group or parts of two, and that group's leads are not all there are."""
+    ecg = simulate("inferior-stemi", seed=5, seconds=4 * seconds)
+    signal, samples = np.full_like(ecg.signal, np.nan), seconds * int(ecg.sampling_rate)
+    for k in range(4):
+        group = slice(3 * k, 3 * k + 3), slice(k * samples, (k + 1) * samples)
+        signal[group] = ecg.signal[group]
+    prepared = prepare(ECG(signal, ecg.sampling_rate, ecg.leads))
+    assert prepared.columns
+    whole = measured(ecg)
+    for m in measure_windows(prepared, find_beats(prepared)):
+        assert m.mask.all()
+        assert np.abs(m.st_mv - whole.st_mv).max() < 0.1
+
+
+@pytest.mark.parametrize("leads", [("I",), ("II", "V5")])
+def test_a_gap_of_all_leads_makes_no_columns(leads):
+    ecg = simulate("normal", seed=5, seconds=20)
+    signal = ecg.signal[[ecg.leads.index(lead) for lead in leads]].copy()
+    signal[:, 4000:6000] = np.nan
+    prepared = prepare(ECG(signal, ecg.sampling_rate, leads))
+    assert not prepared.columns
+    assert prepared.start_s.tolist() == [0, 10]
+
+
 def test_beats_that_stand_for_others_do_not_make_a_p_wave():
     whole, paper = printed("af")
     assert whole.p_present is False
