@@ -29,7 +29,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from ecgclip.ecg import ECG, LEADS, MIN_SECONDS, EcgclipError
 from ecgclip.peaks import RATE, cut_beats, median_of_rows, r_peaks_of_many
-from ecgclip.repair import Gap, bridge, find_runs, stretches, without_steps
+from ecgclip.repair import PRINTOUT, Gap, bridge, find_runs, stretches, without_steps
 from ecgclip.spikes import find_spikes_of_many, without_spikes
 
 SAMPLING_RATE = RATE  # Hz
@@ -49,7 +49,6 @@ FLAT_STD = 0.005  # mV
 USABLE = 0.8  # the part of a window in which a lead must have a signal
 PART = 200  # samples: a stretch of a lead in a window, such as the column of a printout, is measured from here on
 SAME_COLUMN = 0.2  # s: leads that begin and end so near each other are of one column
-PRINTOUT = 60.0  # s: in a longer recording a lead that is missing for some time is no column of a printout
 LARGEST_TYPICAL = 5  # mV: a larger typical amplitude means a wrong unit
 # Electrical silence
 SILENCE = 2.0  # s: no diastole is so long

@@ -25,6 +25,7 @@ FLAT = 2.0  # s: a value held for longer is not a cardiac signal (a noiseless si
 EDGE = 0.2  # s: a value held for longer at either end of a recording is the device starting or stopping
 # An extreme value, held for longer than EDGE and so far off the others, is the end of the recorder's range
 RAIL = 1.0  # mV
+PRINTOUT = 60.0  # s: in a longer recording a lead that is missing for some time is no column of a printout
 SAMPLED = 8  # a value held for EDGE is seen by a look at each eighth of this time
 # Steps of the baseline. A QRS complex or a pacing spike comes back, so medians on either side must differ as well.
 STEP = 1.0  # mV: a baseline that jumps by so much within 20 ms, and stays there for a second, is not a heartbeat
@@ -80,7 +81,8 @@ def bridge(signal: np.ndarray, rate: float) -> tuple[np.ndarray, list[Gap]]:
             runs = find_runs(~good, GAP * rate) if good.any() else np.array([[0, values.size]])
             missing = np.isnan(values)
             gaps += [Gap(i, lead, a, b, bool(missing[a:b].mean() > 0.5)) for a, b in runs.tolist()]
-    return filled, _with_columns(gaps, signal.shape[2], GAP * rate)
+    samples = signal.shape[2]
+    return filled, _with_columns(gaps, samples, GAP * rate) if samples <= PRINTOUT * rate else gaps
 
 
 def _with_columns(gaps: list[Gap], samples: int, near: float) -> list[Gap]:
