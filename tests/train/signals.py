@@ -35,7 +35,8 @@ def make(task, sizes, config=CONFIG, backbone=None):
 
 
 def train(task, batch, steps, lr=3e-3):
-    """Train on one batch."""
+    """Train on one batch; the loss of each step."""
+    found = []
     optimiser = torch.optim.AdamW([p for p in task.parameters() if p.requires_grad], lr=lr)
     for step in range(steps):
         torch.manual_seed(step)
@@ -45,6 +46,8 @@ def train(task, batch, steps, lr=3e-3):
         torch.nn.utils.clip_grad_norm_(task.parameters(), 1.0)
         optimiser.step()
         task.after_step(step, steps)
+        found.append(loss.item())
+    return found
 
 
 @torch.no_grad()

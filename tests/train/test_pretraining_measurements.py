@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from signals import train
 
 from ecgclip.measure.vector import feature_names
 from ecgclip.networks.backbones import build_backbone
@@ -38,15 +39,7 @@ def make_batch(samples=400):
 
 def test_it_learns_what_is_measured_and_its_tokens_do_not_collapse():
     task, batch = make_task(), make_batch()
-    optimiser = torch.optim.AdamW(task.parameters(), 3e-3)
-    losses = []
-    for step in range(80):
-        torch.manual_seed(step)
-        loss = task(batch)["measured"]
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        losses.append(loss.item())
+    losses = train(task, batch, 80)
     assert sum(losses[-10:]) < 0.5 * sum(losses[:10])
     with torch.no_grad():
         means = mean_token(task.eval().backbone, batch["signal"], batch["mask"], batch["length"], 100)

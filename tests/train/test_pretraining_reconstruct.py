@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from signals import train
 
 from ecgclip.networks.backbones import build_backbone
 from ecgclip.networks.config import ECGConfig
@@ -47,15 +48,7 @@ def batch(signal, mask=None, length=None):
 
 def test_it_learns_and_its_tokens_do_not_collapse():
     task, signal = make_task(), leads()
-    optimiser = torch.optim.AdamW(task.parameters(), 1e-2)
-    losses = []
-    for step in range(40):
-        torch.manual_seed(step)
-        loss = task(batch(signal))["reconstruction"]
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        losses.append(loss.item())
+    losses = train(task, batch(signal), 40, lr=1e-2)
     assert losses[0] < 1.5
     assert sum(losses[-10:]) / 10 < 0.5, "1 is what the mean of each lead gives"
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Prediction of what `measure` finds in the whole clean ECG, from a part of it or with noise.
+"""Prediction of what `measure` finds in a clean ECG, from a part of its leads or with noise.
 
     ECG ──measure──▶ numbers and findings (b, measurements) ──scaled──▶ target ┐
       │ leads lost, noise                                                      ├─▶ Huber loss of those that are known
@@ -21,11 +21,11 @@ from torch import Tensor, nn
 
 from ecgclip.measure.vector import feature_names
 from ecgclip.networks.config import ECGConfig
+from ecgclip.networks.measurements import MAX_SD
 from ecgclip.networks.tokens import token_mask
 from ecgclip.train.pretraining.base import Batch, Task
-from ecgclip.train.pretraining.views import add_noise, lose_leads, shown, uniform
+from ecgclip.train.pretraining.views import add_noise, lose_leads, mean_of, shown, uniform
 
-MAX_SD = 4.0  # a target is clipped to as many standard deviations
 SAME = 1e-6  # standard deviation below which a measurement is the same in all ECGs
 
 
@@ -84,10 +84,9 @@ class Measurements(Task):
         signal (b, 12, samples) mV, mask bool (b, 12), length int (b,)
         """
         tokens = self.backbone(signal, mask, length).float()
-        there = token_mask(tokens, length, self.config.sampling_rate)[..., None]
-        mean = tokens.masked_fill(~there, 0.0).sum(1) / there.sum(1).clamp(min=1)
-        largest = tokens.masked_fill(~there, -math.inf).amax(1)
-        return self.predictor(self.norm(torch.cat([mean, largest], 1))).float()
+        there = token_mask(tokens, length, self.config.sampling_rate)
+        largest = tokens.masked_fill(~there[..., None], -math.inf).amax(1)
+        return self.predictor(self.norm(torch.cat([mean_of(tokens, there), largest], 1))).float()
 
     def scaled(self, measured: Tensor) -> Tensor:
         """Measurements (b, measurements) in standard deviations from the mean of what was seen; 0 where unknown."""

@@ -89,5 +89,10 @@ def mean_token(backbone: nn.Module, signal: Tensor, mask: Tensor, length: Tensor
     signal (b, 12, samples) mV, mask bool (b, 12), length int (b,)
     """
     tokens = backbone(signal, mask, length)
-    there = token_mask(tokens, length, sampling_rate)[..., None]
+    return mean_of(tokens, token_mask(tokens, length, sampling_rate))
+
+
+def mean_of(tokens: Tensor, there: Tensor) -> Tensor:
+    """Tokens (b, t, width), there bool (b, t) → the mean of those that are there, float32 (b, width), 0 for none."""
+    there = there[..., None]
     return tokens.float().masked_fill(~there, 0.0).sum(1) / there.sum(1).clamp(min=1)
