@@ -37,8 +37,8 @@ WATCHED = 256  # held-out windows whose tokens are watched
 def train_ecg(recipe: Recipe, data: Path, out: Path, threads: int | None = None) -> Path:
     """Train the recipe's backbone on signals without labels, by the task of its `ecg_pretraining`.
 
-    It sees the training windows of all sources of the recipe, whatever their leads, and no patient of a validation or
-    test part. Goes on from `out`/last where an interrupted training left it.
+    It sees the training windows of all sources of the recipe, or of those that its `data` names, whatever their leads,
+    and no patient of a validation or test part. Goes on from `out`/last where an interrupted training left it.
 
     Parameters
     ----------
@@ -69,11 +69,11 @@ def train_ecg(recipe: Recipe, data: Path, out: Path, threads: int | None = None)
     need_one_process("pretrain the backbone by one process, and `train clip` by many")
     version, kb = code_version(), KnowledgeBase.load()
     out.mkdir(parents=True, exist_ok=True)
-    splits = load_split(recipe, data, kb, validation=False)
+    splits, options = load_split(recipe, data, kb, validation=False), recipe.ecg_pretraining
+    splits = {source: split for source, split in splits.items() if source in options.get("data", recipe.data)}
     held_out = load_split(recipe, data, kb, validation=True)
     torch.manual_seed(recipe.seed)
     backbone = build_backbone(recipe.ecg_config)
-    options = recipe.ecg_pretraining
     task = build_task(options["task"], backbone, recipe.ecg_config, options.get("sizes", {}))
     averaged = pretrain(task, recipe, splits, held_out, out)
     save_pretrained(averaged, task, recipe, splits, data, out, version)

@@ -33,7 +33,7 @@ from ecgclip.train.sources import Split, Splits, data_hash, split_records, train
 from ecgclip.train.validation import embed_windows, encode_windows, macro_auroc, validation_auroc, validation_prompts
 from ecgclip.train.witnesses import Simulated, all_real_evidences, fit_criteria
 
-SIGNAL_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)  # tried
+SIGNAL_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)  # tried
 REFERENCE = 512  # windows of the reference bank
 
 

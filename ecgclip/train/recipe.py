@@ -18,8 +18,15 @@ from ecgclip.train.pretraining import task_sizes
 
 LOGGED = (*OBJECTIVES, "validation_auroc")  # columns of log.csv
 
-# An example of the options of `ecg_pretraining`
-ECG_PRETRAINING: dict[str, Any] = {"task": "masked", "epochs": 20, "batch": 64, "lr": 1e-3, "sizes": {}}
+# An example of the options of `ecg_pretraining`; the last two may be left out
+ECG_PRETRAINING: dict[str, Any] = {
+    "task": "masked",
+    "epochs": 20,
+    "batch": 64,
+    "lr": 1e-3,
+    "data": ["ptb-xl"],  # the sources that it sees; without it, all of the recipe
+    "sizes": {},
+}
 
 
 @dataclass(frozen=True)
@@ -69,7 +76,6 @@ class Recipe:
         """Raises TypeError or EcgclipError for what cannot be built."""
         _ = backbone_sizes(self.ecg_config), self.text_config
         self._check_measured()
-        self._check_ecg_pretraining()
         named = self.losses.keys() | self.locked["losses"].keys()
         if strange := named - OBJECTIVES.keys():
             raise TypeError(f"no loss {sorted(strange)[0]!r}; there are {', '.join(OBJECTIVES)}")
@@ -80,6 +86,7 @@ class Recipe:
         check_data(self.data, self.test_part)
         if not self.data.keys() & set(MAIN):
             raise EcgclipError(f"data needs one of {', '.join(MAIN)}, the sources with a full list of statements")
+        self._check_ecg_pretraining()
 
     def _check_measured(self) -> None:
         if self.ecg_config.measured and not self.measured["epochs"]:
@@ -93,14 +100,16 @@ class Recipe:
             raise EcgclipError(f"{name} {options!r}: give options such as {ECG_PRETRAINING}")
         if not options:
             return
-        if lacking := ECG_PRETRAINING.keys() - {"sizes"} - options.keys():
+        if lacking := ECG_PRETRAINING.keys() - {"data", "sizes"} - options.keys():
             raise EcgclipError(f"{name} lacks {', '.join(sorted(lacking))}")
         for key, value in options.items():
             if key not in ECG_PRETRAINING:
                 raise EcgclipError(f"{name} has no option {key!r}; there are {', '.join(ECG_PRETRAINING)}")
             example = ECG_PRETRAINING[key]
-            if type(value) is not type(example) or (isinstance(value, int | float) and value <= 0):
+            if type(value) is not type(example) or (isinstance(value, int | float) and value <= 0) or value == []:
                 raise EcgclipError(f"{name}.{key} {value!r}: give such a value as {example!r}")
+        if strange := [source for source in options.get("data", []) if source not in self.data]:
+            raise EcgclipError(f"{name}.data has {strange[0]!r}; the recipe's data are {', '.join(self.data)}")
         task_sizes(options["task"], options.get("sizes", {}))
 
     def weighs(self, loss: str) -> bool:

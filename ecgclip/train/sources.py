@@ -56,7 +56,9 @@ def source_parts(recipe: Recipe, source: str, data: Path, kb: KnowledgeBase, sig
 
 def split_records(recipe: Recipe, *splits: Splits) -> dict[str, dict[str, Any]]:
     """The `split_record` of each source, which a model's config keeps so that `eval` knows what it was trained on."""
-    cases = {source: [c for part in splits if source in part for c in part[source].cases] for source in recipe.data}
+    cases: dict[str, list[Case]] = {}
+    for source, split in (pair for part in splits for pair in part.items()):
+        cases.setdefault(source, []).extend(split.cases)
     return {source: split_record(source, c, recipe.test_part.get(source, 0)) for source, c in cases.items()}
 
 

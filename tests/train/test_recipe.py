@@ -50,6 +50,9 @@ def test_a_bad_recipe_is_one_line(tmp_path, text):
         ({"ecg_pretraining": PRETRAINING | {"batch": True}}, "ecg_pretraining.batch True"),
         ({"ecg_pretraining": PRETRAINING | {"lr": "1e-3"}}, "ecg_pretraining.lr '1e-3'"),
         ({"ecg_pretraining": PRETRAINING | {"size": {}}}, "ecg_pretraining has no option 'size'"),
+        ({"ecg_pretraining": PRETRAINING | {"data": "ptb-xl"}}, "ecg_pretraining.data 'ptb-xl'"),
+        ({"ecg_pretraining": PRETRAINING | {"data": []}}, "ecg_pretraining.data"),
+        ({"ecg_pretraining": PRETRAINING | {"data": ["mimic-iv-ecg"]}}, "ecg_pretraining.data has 'mimic-iv-ecg'"),
         (
             {"ecg_pretraining": PRETRAINING | {"sizes": {"depth": 3}}},
             "sizes.depth: reconstruct has none",

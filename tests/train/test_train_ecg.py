@@ -14,6 +14,7 @@ from toy import read_log, recipe
 
 from ecgclip.ecg import EcgclipError
 from ecgclip.model.store import load_model
+from ecgclip.train import ecg
 from ecgclip.train.aligner import Aligner
 from ecgclip.train.clip import _lock, train_clip
 from ecgclip.train.ecg import SignalBatches, train_ecg
@@ -155,6 +156,18 @@ def test_an_epoch_shows_the_windows_of_all_sources_alike(splits):
     again = batches(0)
     assert all(torch.equal(one[k].nan_to_num(), again[k].nan_to_num()) for k in COLUMNS)
     assert SignalBatches(PLAN, splits, ("signal", "age"))(0).keys() == {"signal", "age"}
+
+
+def test_it_sees_the_sources_that_its_data_name(toy, splits, tmp_path, monkeypatch):
+    """Of two sources, one; the backbone says which."""
+    both = splits | {"challenge-2011": splits["ptb-xl"]}
+    monkeypatch.setattr(ecg, "load_split", lambda *inputs, validation: splits if validation else both)
+    seen, data = [], PLAN.data | {"challenge-2011": {"path": "ptb-xl", "per_step": 1}}
+    monkeypatch.setattr(ecg, "pretrain", lambda task, recipe, splits, *rest: seen.append([*splits]) or task.backbone)
+    for options in ({}, {"data": ["ptb-xl"]}):
+        train_ecg(recipe(data=data, ecg_pretraining=OPTIONS | options), toy, tmp_path, threads=1)
+        assert [*json.loads((tmp_path / "ecg.json").read_text())["split"]] == seen[-1]
+    assert seen == [["ptb-xl", "challenge-2011"], ["ptb-xl"]]
 
 
 def test_a_gain_changes_signal_and_measurements_alike(splits):
