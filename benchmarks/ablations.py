@@ -47,6 +47,7 @@ from ecgclip.prepare import SAMPLING_RATE
 from ecgclip.processes import cores
 from ecgclip.train import wording
 from ecgclip.train.clip import train_clip
+from ecgclip.train.ecg import train_ecg
 from ecgclip.train.recipe import Recipe
 from ecgclip.train.sources import Split, finding_words, load_split, windows_cache
 from ecgclip.train.targets import targets
@@ -183,7 +184,8 @@ def train_row(data: Path, out: Path, folder: Path, changes: dict[str, Any], row:
         name, *arguments = patch.split()
         globals()[name](*arguments)
     if not (folder / "model/config.json").exists():
-        train_clip(recipe, data, text_of(recipe, out), folder, threads)
+        ecg = train_ecg(recipe, data, folder / "ecg", threads) if recipe.ecg_pretraining else None
+        train_clip(recipe, data, text_of(recipe, out), folder, threads, ecg)
     score(data, folder, row)
 
 

@@ -59,6 +59,7 @@ GROUPS = {
     "texts": "Texts and targets: an epoch of both encoders, two with the text encoder locked, signals alone",
     "ECG encoder": "The ECG encoder: three epochs with the text encoder of the shipped weights, locked from the start",
     "knowledge": "What training on the criteria is worth: an epoch of the signal, and the measurements, by the vector",
+    "pretraining": "How long the signal is trained, and whether it learns to measure first: the signal alone",
 }
 BACKBONE_GROUPS = {
     "backbones": "Backbones, the same objective",
@@ -372,8 +373,9 @@ def retrieval(folder: Path) -> Lines:
 def ablations(folder: Path) -> Lines:
     r = load(folder, "ablations")
     for group, words in GROUPS.items():
-        yield f"\n**{words}**\n"
-        yield from ablation_table(r["groups"][group]["rows"])
+        if group in r["groups"]:
+            yield f"\n**{words}**\n"
+            yield from ablation_table(r["groups"][group]["rows"])
     yield "\nHow to search by an ECG was chosen on the validation split:\n"
     yield from head("ECG → ECG, precision at 10", "")
     for name, value in r["like_cases"].items():

@@ -5,7 +5,8 @@
 
 All statements of PTB-XL's training folds, and all labels of the sets that are scored, are divided into four groups. For
 each group the whole of recipes/default.yaml is trained without it, tokenizer and text encoder too: no text and no label
-of that training names one of its conditions, a narrower one or a namesake. What runs/unseen has already is not trained
+of that training names one of its conditions, a narrower one or a namesake. They share a pretrained backbone, as that
+saw signals without labels. What runs/unseen has already is not trained
 again, and an interrupted training goes on.
 
 Then, on the validation split alone, each condition is asked of the model that never heard of it. That gives the best
@@ -59,6 +60,7 @@ from ecgclip.processes import cores
 from ecgclip.train import calibrate
 from ecgclip.train.calibrate import Examples
 from ecgclip.train.clip import train_clip
+from ecgclip.train.ecg import train_ecg
 from ecgclip.train.finish import calibrate_model
 from ecgclip.train.recipe import Recipe
 from ecgclip.train.sources import Split, Splits, forget, load_split
@@ -126,6 +128,9 @@ def train(recipe: Recipe, data: Path, runs: Path, groups: list[list[str]], jobs:
     """Train what is not there yet, in `jobs` processes at a time; the names of what failed."""
     running: dict[int, str] = {}
     failed: list[str] = []
+    if recipe.ecg_pretraining and not (runs / "ecg/ecg.json").exists():
+        running[fork(train_ecg, recipe, data, runs / "ecg", cores())] = str(runs / "ecg")
+        failed += wait(running, 0)
     for number, group in enumerate(groups, 1):
         folder = runs / str(number)
         if not (folder / "model/config.json").exists():
@@ -144,7 +149,8 @@ def trained_groups(runs: Path) -> list[list[str]]:
 def train_one(recipe: Recipe, data: Path, folder: Path, threads: int) -> None:
     if not (folder / "text/text.json").exists():
         train_text(recipe, data, folder / "text", threads)
-    train_clip(recipe, data, folder / "text", folder, threads)
+    ecg = folder.parent / "ecg" if recipe.ecg_pretraining else None
+    train_clip(recipe, data, folder / "text", folder, threads, ecg)
 
 
 def load_unseen(folder: Path, group: list[str]) -> ECGCLIP:
