@@ -14,7 +14,7 @@ from pathlib import Path
 import ecgclip
 from ecgclip.files import asset_path
 from ecgclip.simulate import simulate, write_record
-from ecgclip.train import Recipe, train_clip, train_text
+from ecgclip.train import Recipe, train_clip, train_ecg, train_text
 
 DX = {"normal": "426783006", "af": "164889003", "lbbb": "733534002", "sinus-tachycardia": "427084000"}
 
@@ -37,6 +37,7 @@ def main() -> None:
         default,
         name="folder",
         data={"folder": {"path": folder.name, "per_step": 32}},
+        ecg_pretraining={**default.ecg_pretraining, "data": ["folder"], "epochs": 5},
         epochs=5,
         locked={**default.locked, "epochs": 5},
         measured={**default.measured, "epochs": 10},
@@ -45,7 +46,8 @@ def main() -> None:
         ecg={"channels": [16, 32, 48], "width": 64},
     )
     text = train_text(recipe, folder.parent, out / "text")
-    weights = train_clip(recipe, folder.parent, text, out / "clip")
+    ecg = train_ecg(recipe, folder.parent, out / "ecg")
+    weights = train_clip(recipe, folder.parent, text, out / "clip", ecg=ecg)
     model = ecgclip.load_model(weights)
     record = ecgclip.find_records(folder)[0]
     print(record, {s.label: round(s.probability, 2) for s in model.classify(record, ["AF", "LBBB", "STACH"]).scores})

@@ -31,12 +31,12 @@ def train_text(recipe: RecipeName, data: DataFolder, output: OutputFolder, threa
 def train_ecg(recipe: RecipeName, data: DataFolder, output: OutputFolder, threads: Threads = None) -> None:
     """Pretrain the ECG encoder's backbone on signals without labels, by the recipe's ecg_pretraining.
 
-    The default recipe has none. It goes on where an interrupted run stopped, and prints its folder, for `train clip
-    --ecg`.
+    That of the default recipe predicts what is measured in them. It goes on where an interrupted run stopped, and
+    prints its folder, for `train clip --ecg`.
 
     \b
     Example:
-      ecgclip train ecg my.yaml --data ~/ecg -o runs/ecg
+      ecgclip train ecg default --data ~/ecg -o runs/ecg
     """
     from ecgclip.train import train_ecg as run
 
@@ -59,9 +59,8 @@ def train_clip(
 
     \b
     Example:
-      ecgclip train clip default --data ~/ecg --text runs/text -o runs/clip
-      ecgclip train clip my.yaml --data ~/ecg --text runs/text --ecg runs/ecg -o runs/clip
-      torchrun --nproc-per-node 2 -m ecgclip train clip default --data ~/ecg --text runs/text -o runs/clip
+      ecgclip train clip default --data ~/ecg --text runs/text --ecg runs/ecg -o runs/clip
+      torchrun --nproc-per-node 2 -m ecgclip train clip default --data ~/ecg --text runs/text --ecg runs/ecg -o runs/clip
     """
     from ecgclip.train import train_clip as run
 

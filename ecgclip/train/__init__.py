@@ -1,7 +1,7 @@
 """Training a model: a recipe, a text encoder, alignment with ECGs, and what is fitted afterwards.
 
     Recipe ─┬▶ train_text ─▶ tokenizer and text encoder ─┬▶ train_clip ─▶ a folder for `load_model`
-            └▶ (train_ecg ─▶ pretrained backbone) ───────┘
+            └▶ train_ecg ─▶ pretrained backbone ─────────┘
 
 `loop` trains every stage, `objectives/` are the losses, `batches` what they see, `calibrate` and `finish` what follows.
 `pretraining/` are the tasks without labels.

@@ -10,7 +10,7 @@ def test_train_names_what_is_missing(run, tmp_path):
     assert_misuse(run("train", "text", "default", "--data", tmp_path / "none", "-o", tmp_path / "o"), "no such folder")
     assert_misuse(run("train", "clip", "default", *options, "--text", tmp_path / "none"), "no such folder")
     assert_misuse(run("train", "clip", "default", *options, "--text", tmp_path, "--ecg", tmp_path / "none"), "no such")
-    assert_misuse(run("train", "ecg", "default", *options), "no ecg_pretraining")
+    assert_misuse(run("train", "ecg", "merl", *options), "no ecg_pretraining")
 
 
 def test_eval_names_what_is_missing(run, tiny_model, tmp_path):
