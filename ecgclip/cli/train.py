@@ -60,7 +60,7 @@ def train_clip(
     \b
     Example:
       ecgclip train clip default --data ~/ecg --text runs/text --ecg runs/ecg -o runs/clip
-      torchrun --nproc-per-node 2 -m ecgclip train clip default --data ~/ecg --text runs/text --ecg runs/ecg -o runs/clip
+      torchrun --nproc-per-node 2 -m ecgclip train clip default --data ~/ecg --text text --ecg ecg -o clip
     """
     from ecgclip.train import train_clip as run
 
