@@ -1,29 +1,43 @@
 """A test set as it would have been recorded with fewer leads, or with noise: what the encoder sees is measured anew.
 
 windows ─leads masked, or noise added─▶ signal ─R peaks─▶ beats ─measure─▶ measurements, readings of the criteria
+
+    python benchmarks/changed.py $ECGCLIP_DATA runs/backbones results/changed
+
+scores the superclasses of fold 9 so by the shipped model.
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import noise
 import numpy as np
-from ablations import recipe_of
+from ablations import by_record, readings_by_record, recipe_of, whole_sets
+from unseen import probabilities
 
 from ecgclip.data.windows import MAX_BEATS, Windows
 from ecgclip.ecg import LEADS
+from ecgclip.evaluate.metrics import difference, label_summary, resample
+from ecgclip.evaluate.results import cases_hash
+from ecgclip.evaluate.truth import patient_numbers, truth_table
+from ecgclip.files import code_version, write_json
 from ecgclip.knowledge.base import KnowledgeBase
 from ecgclip.knowledge.criteria.readings import read
 from ecgclip.measure.batch import Window
 from ecgclip.measure.measurement import measure_many
 from ecgclip.measure.vector import features_of
+from ecgclip.model.store import load_model
 from ecgclip.peaks import r_peaks
 from ecgclip.prepare import LIMB, SAMPLING_RATE
 from ecgclip.train.sources import Splits, load_split
+from ecgclip.train.validation import embed_windows
 
 LIMB_LEADS = LEADS[: len(LIMB)]
 FEWER_LEADS = {  # two limb leads give all six, as in `prepare`
@@ -85,3 +99,35 @@ def measured_anew(windows: Windows, signal: np.ndarray, mask: np.ndarray) -> Win
     return replace(
         windows, signal=signal.astype(np.float16), mask=mask, r_peaks=peaks, features=features, readings=readings
     )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("runs", type=Path)
+    parser.add_argument("out", type=Path)
+    args = parser.parse_args()
+    model = load_model()
+    cases, windows, labels, least = whole_sets(model, args.data)["fold 9, superclasses"]
+    cases = [cases[i] for i in np.unique(windows.case)]
+    truth, patients = truth_table(cases, labels), patient_numbers(cases)
+    rows: list[dict[str, Any]] = []
+    unchanged: np.ndarray | None = None
+    for name, shown in {"none": windows, **changed(windows, args.data, args.runs)}.items():
+        vectors = by_record(shown, embed_windows(model, shown))[1]
+        score = probabilities(model, vectors, readings_by_record(shown, cases), labels).both
+        figures = label_summary(resample(score, truth, patients, 0), truth, labels, least)[1]
+        row = {"change": name, "auroc": figures["auroc"]}
+        if unchanged is None:
+            unchanged = score
+        else:
+            row["less none"] = difference(unchanged, score, truth, patients, labels, least, 0)[1]["auroc"]
+        print(row, flush=True)
+        rows.append(row)
+    results = {"task": "changed", "records": len(cases), "changes": rows, "weights_sha256": model.weights_sha256}
+    results |= {"data_sha256": cases_hash(cases), "code_version": code_version(), "command": " ".join(sys.argv)}
+    write_json(args.out / "results.json", results)
+
+
+if __name__ == "__main__":
+    main()
