@@ -253,7 +253,10 @@ def robustness(folder: Path) -> Lines:
         keys = ("mean_probability_change", "correlation")
         numbers = [f"{change[key]:.3f}" if key in change else "–" for key in keys]
         yield row(change["change"], interval(change["auroc"]), *numbers)
-    yield "\nWith real noise, and with fewer leads (6: limb leads; 3: I, II and V2; 2: II and V5; 1: I), by `benchmarks/changed.py`:\n"
+    yield (
+        "\nWith real noise, and with fewer leads (6: limb leads; 3: I, II and V2; 2: II and V5; 1: I), by "
+        "`benchmarks/changed.py`:\n"
+    )
     yield from head("change", "macro AUROC", "difference")
     for change in load(folder, "changed")["changes"]:
         difference = signed(change["less none"]) if "less none" in change else "–"
