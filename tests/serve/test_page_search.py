@@ -39,6 +39,12 @@ def test_search_by_words_and_open_a_hit(search):
     assert search.locator("#hits").is_visible() and search.locator("#hits > li").count() == 3
 
 
+def test_api_page_leads_to_the_search(page, server):
+    page.goto(f"{server.address}/api")
+    page.click("#views a[href='/#/search']")
+    page.wait_for_selector("#search-text")
+
+
 def test_hit_opens_by_its_address_alone(search, server):
     search.fill("#search-text", "LBBB")
     search.press("#search-text", "Enter")

@@ -95,7 +95,9 @@ function render() {
 startTheme();
 startLanguage(render);
 try {
-  described = await get("/api/openapi.json");
+  const [info, description] = await Promise.all([get("/api/info"), get("/api/openapi.json")]);
+  document.querySelector("#views a[href='/#/search']").hidden = !info.index;
+  described = description;
   render();
 } catch (error) {
   showError(byId("api-error"), error.message);
