@@ -375,6 +375,39 @@ def retrieval(folder: Path) -> Lines:
         yield row(label["concept"], label["positives"], label["precision_at_10"], f"{label['chance']:.3f}")
 
 
+# --- who is served worst ----------------------------------------------------------------------------------------------
+
+
+def worst(folder: Path) -> Lines:
+    """Of each kind of group the one with the largest gap on fold 9; bold where the gap's interval is above 0."""
+    yield from head(
+        "fold 9", "by", "worst group", "records", "its macro AUROC (labels)", "below the others (labels compared)"
+    )
+    for words, name in (("superclasses", "fold9-ptb-xl-super-code"), ("all statements", "fold9-ptb-xl-all-code")):
+        for group in load(folder, name)["worst_groups"]:
+            bold = "**" if group["gap"][1] > 0 else ""
+            yield row(
+                words,
+                group["by"],
+                group["group"],
+                group["records"],
+                f"{interval(group['auroc'])} ({group['labels']})",
+                f"{bold}{signed(group['gap'])}{bold} ({group['compared']})",
+            )
+
+
+def shift(folder: Path) -> Lines:
+    """The branch over the measurements with and without age and sex: the mean of the seeds, the lowest and highest."""
+    r = load(folder, "shift")
+    rows, sets = [*r["rows"]], r["sets"]
+    yield from head("", "", *rows)
+    for name, of_rows in sets.items():
+        first = of_rows[rows[0]]
+        kinds = ["macro AUROC", *(key for key in first if key.startswith("largest gap by"))]
+        for kind in kinds:
+            yield row(name, kind, *("{:.3f} ({:.3f}–{:.3f})".format(*of_rows[r][kind]) for r in rows))
+
+
 # --- ablations --------------------------------------------------------------------------------------------------------
 
 
@@ -572,7 +605,7 @@ def formats(folder: Path) -> Lines:
     )
 
 
-SECTIONS = (headline, figures, unseen, retrieval, million, describe, speed, ablations, backbones, formats)
+SECTIONS = (headline, figures, worst, shift, unseen, retrieval, million, describe, speed, ablations, backbones, formats)
 
 
 def main(folder: Path, files: list[Path]) -> None:
