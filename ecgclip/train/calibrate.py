@@ -217,7 +217,8 @@ def absent_in_normal(model: ECGCLIP, split: Split, concepts: Collection[str]) ->
     """Validation windows and concepts: absent where an ECG is annotated as normal and excludes them, else unknown."""
     found = examples(model, {"": split}, concepts, min_positives=0)
     normal = np.array([NORMAL in split.cases[i].annotated for i in split.windows.case], bool)
-    excluded = np.isin(found.evidence.concepts, list(model.kb.excluded(NORMAL)))
+    excludes = model.kb.excluded(NORMAL) if NORMAL in model.kb.concepts else ()  # it may be hidden from a training
+    excluded = np.isin(found.evidence.concepts, list(excludes))
     truth = np.where(normal[:, None] & excluded, 0, -1).astype(np.int8)
     return replace(found, evidence=replace(found.evidence, truth=truth))
 
