@@ -125,8 +125,8 @@ def main() -> None:
         print(row, flush=True)
         rows.append(row)
     results = {"task": "changed", "records": len(cases), "changes": rows, "weights_sha256": model.weights_sha256}
-    results |= {"data_sha256": cases_hash(cases), "code_version": code_version(), "command": " ".join(sys.argv)}
-    write_json(args.out / "results.json", results)
+    results |= {"data_sha256": cases_hash(cases), "code_version": code_version()}
+    write_json(args.out / "results.json", results | {"command": " ".join(["python", *sys.argv])})
 
 
 if __name__ == "__main__":

@@ -6,8 +6,7 @@
 All statements of PTB-XL's training folds, and all labels of the sets that are scored, are divided into four groups. For
 each group the whole of recipes/default.yaml is trained without it, tokenizer and text encoder too: no text and no label
 of that training names one of its conditions, a narrower one or a namesake. They share a pretrained backbone, as that
-saw signals without labels. What runs/unseen has already is not trained
-again, and an interrupted training goes on.
+saw signals without labels. What runs/unseen has already is not trained again, and an interrupted training goes on.
 
 Then, on the validation split alone, each condition is asked of the model that never heard of it. That gives the best
 `enrich_untrained` for prompts/templates.yaml, and for untrained conditions the curve, and how it mixes with the

@@ -40,6 +40,7 @@ def test_every_row_has_a_recipe_that_can_be_built_and_about_the_same_time(backbo
     said, rows, folders = backbones.settings(), backbones.every_row(), set()
     for row, options in rows.items():
         plan = backbones.plan_of(row, 1)
+        assert not plan.recipe.ecg_pretraining, "a row without a task begins with random weights"
         replace(plan.recipe, ecg_pretraining=plan.pretraining)._check()
         assert plan.recipe.epochs == 0, "the text encoder is locked"
         assert plan.recipe.unseen == said["hidden"]

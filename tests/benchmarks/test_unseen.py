@@ -72,6 +72,23 @@ def test_only_what_is_missing_is_trained_each_without_its_group(unseen, tmp_path
     assert json.loads((tmp_path / "3/model/config.json").read_text()) == ["without group 3", ["d"], recipe().epochs]
 
 
+def test_the_groups_share_one_pretrained_backbone(unseen, tmp_path, monkeypatch):
+    def ecg(plan, data, out, threads):
+        out.mkdir()
+        (out / "ecg.json").touch()
+
+    def clip(plan, data, text, out, threads, ecg):
+        (out / "model").mkdir(parents=True)
+        (out / "model/config.json").write_text(str(ecg))
+
+    monkeypatch.setattr(unseen, "train_ecg", ecg)
+    monkeypatch.setattr(unseen, "train_text", lambda *arguments: None)
+    monkeypatch.setattr(unseen, "train_clip", clip)
+    plan = recipe(ecg_pretraining={"task": "masked", "epochs": 1, "batch": 4, "lr": 1e-3})
+    assert unseen.train(plan, tmp_path, tmp_path, [["a"], ["b"]], 1) == []
+    assert {(tmp_path / n / "model/config.json").read_text() for n in "12"} == {str(tmp_path / "ecg")}
+
+
 def test_a_model_that_has_heard_of_its_group_scores_nothing(unseen, tmp_path, monkeypatch):
     training = {"recipe": {"unseen": ["a", "b"]}, "concepts": ["c"]}
     model = SimpleNamespace(config=SimpleNamespace(training=training))

@@ -20,6 +20,7 @@ from ecgclip.model.store import load_model
 from ecgclip.simulate import simulate
 from ecgclip.train.calibrate import (
     Examples,
+    absent_in_normal,
     calibrate,
     choose_threshold,
     cross_fit,
@@ -100,6 +101,17 @@ def test_what_is_unknown_counts_as_neither_present_nor_absent(tiny_model, monkey
     for i, j in present:
         absent.split["ptb-xl"].cases[i].statements[CONCEPTS[j]] = False
     assert not near(curve, curve_of(absent.model, absent.split))
+
+
+def test_of_normal_ecgs_it_is_known_what_they_lack_unless_they_are_hidden_from_training(tiny_model, monkeypatch):
+    held = Held(tiny_model, monkeypatch)
+    cases = held.split["ptb-xl"].cases
+    cases[0] = replace(cases[0], annotated=frozenset({"normal-ecg"}))
+    truth = absent_in_normal(held.model, held.split["ptb-xl"], CONCEPTS).truth
+    assert (truth[:2, :2] == 0).all(), "both windows of the normal ECG"
+    assert (truth[2:] == -1).all()
+    held.model.knowledge = SimpleNamespace(kb=held.model.kb.without(["normal-ecg"]))
+    assert (absent_in_normal(held.model, held.split["ptb-xl"], CONCEPTS).truth == -1).all()
 
 
 def test_where_nothing_can_be_fitted_the_curve_stays_as_it_was():
