@@ -139,6 +139,7 @@ def test_record_that_is_opened_at_a_time(page, server):
 
 def test_knowledge_base_is_browsed(page):
     page.click("#views a[href='#/kb']")
+    page.locator("#kb-categories a").first.wait_for()
     assert int(page.inner_text("#kb-count").split()[0]) > 200
     page.locator("#kb-filter").press_sequentially("vorhoffl")
     names = page.locator("#kb-categories a").all_inner_texts()
