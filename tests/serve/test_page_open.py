@@ -155,7 +155,8 @@ def test_back_and_forward(page, server):
     page.go_back()
     page.wait_for_selector("#kb-list")
     page.go_back()
-    assert page.locator("#paper").is_visible() and page.inner_text("#record-name") == "af"
+    page.wait_for_selector("#paper:visible")
+    assert page.inner_text("#record-name") == "af"
     page.go_forward()
     page.wait_for_selector("#kb-list")
     page.go_back()

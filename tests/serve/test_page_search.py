@@ -10,6 +10,7 @@ from person import errors, example, row_of, visit, wait_opened
 def search(page):
     """The search view."""
     page.click("#views a[href='#/search']")
+    page.wait_for_selector("#search-text:visible")
     return page
 
 
@@ -36,7 +37,8 @@ def test_search_by_words_and_open_a_hit(search):
     wait_opened(search, "af")
     assert "#/ecg/record/" in search.url
     search.go_back()
-    assert search.locator("#hits").is_visible() and search.locator("#hits > li").count() == 3
+    search.wait_for_selector("#hits:visible")
+    assert search.locator("#hits > li").count() == 3
 
 
 def test_api_page_leads_to_the_search(page, server):
@@ -92,7 +94,7 @@ def test_wrong_condition_is_one_line(search, refusals):
 
 
 def test_like_the_ecg_on_screen(search):
-    assert search.locator("#search-like").is_disabled()  # nothing is on screen
+    search.wait_for_selector("#search-like:disabled")  # nothing is on screen
     search.press("#search-text", "Enter")
     assert errors(search) == ["Type words to search for, or choose “like the ECG on screen”."]
     example(search, "rbbb")
@@ -154,7 +156,7 @@ def test_knowledge_base_is_browsed(page):
     concept.get_by_role("link", name="atrial flutter").first.click()  # a look-alike
     page.wait_for_selector("#kb-concept h1:text-is('Atrial flutter')")
     page.click("text=← All conditions")
-    assert page.locator("#kb-categories").is_visible()
+    page.wait_for_selector("#kb-categories:visible")
     page.fill("#kb-filter", "zzzz")
     assert page.inner_text("#kb-count").startswith("0 ")
 
@@ -174,4 +176,5 @@ def test_condition_that_is_not_there(page, server, refusals):
     page.wait_for_selector("#kb-error:visible")
     assert errors(page) == ["this is not in the knowledge base"]
     page.click("text=← All conditions")
-    assert page.locator("#kb-categories").is_visible() and errors(page) == []
+    page.wait_for_selector("#kb-categories:visible")
+    assert errors(page) == []
