@@ -15,6 +15,7 @@ from ecgclip.knowledge.concepts import Concept
 from ecgclip.knowledge.criteria import Judge, parse_role
 from ecgclip.knowledge.criteria.judge import tree_of, tree_of_named, verdict
 from ecgclip.knowledge.criteria.parser import leads_of
+from ecgclip.knowledge.criteria.quantities import LEADS_READ
 from ecgclip.knowledge.criteria.tree import And, Is, Named, Not, Or, Quantity, Test, Where, quantities
 from ecgclip.knowledge.criteria.words import both_ends
 from ecgclip.model.prompts import Prompt
@@ -33,22 +34,17 @@ _QUANTITIES = {
     "QT": "QT QTc",
     "TQ": "F f_share f_height atrial_rate atrial_share atrial_contrast atrial_height flat_between_P",
     "R": "rate RR RR_variation RR_irregularity RR_range pause beats alternating early_narrow early_wide late_narrow "
-    "late_wide wide_run wide_run_rate wide_run_duration beat_shapes fusion_beats period groups compensation rate_step "
-    "long_short ashman",
+    "late_wide wide_beats wide_run wide_run_rate wide_run_duration beat_shapes fusion_beats period groups "
+    "narrow_coupling compensation rate_step long_short ashman",
 }
 PARTS = {name: part for part, names in _QUANTITIES.items() for name in names.split()}
-# Of the whole ECG, but read from certain leads
-LEADS_READ = {
-    "axis": ("I", "aVF"),
-    "P_axis": ("I", "aVF"),
-    "P_terminal": ("V1",),
-    "transition": ("V1", "V2", "V3", "V4", "V5", "V6"),
-}
 # Of the whole ECG, but of certain beats
 BEATS_READ = {
     "early_narrow": "early",
     "early_wide": "wide",
+    "narrow_coupling": "early",
     "beat_shapes": "wide",
+    "wide_beats": "wide",
     "late_narrow": "late",
     "late_wide": "late",
     "wide_run": "wide",

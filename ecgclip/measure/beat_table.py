@@ -14,6 +14,7 @@ from ecgclip.measure.batch import BEFORE, Batch, Columns, row
 from ecgclip.measure.beat_classes import (
     EARLY_WIDE,
     NARROW_MS,
+    NARROW_SHAPE,
     QRS,
     Complexes,
     ahead,
@@ -23,7 +24,7 @@ from ecgclip.measure.beat_classes import (
     complexes,
 )
 from ecgclip.measure.limits import THRESHOLDS
-from ecgclip.measure.rhythm import EARLY, MIN_BEATS, intervals_of, irregularity_of, turns_taken
+from ecgclip.measure.rhythm import EARLY, LATE, MIN_BEATS, intervals_of, irregularity_of, turns_taken
 from ecgclip.peaks import RATE
 from ecgclip.prepare import find_runs
 
@@ -33,6 +34,7 @@ SAME_WIDE = 0.8  # correlation from which two wide complexes have the same shape
 PATTERN_BEATS, PATTERN_SHARE = 3, 0.6
 PATTERN_LAGS = 4  # the longest pattern, in beats
 FEW_EARLY = 0.2  # of all beats: so many early ones may stand in an otherwise regular rhythm
+BEATS_BEFORE = 3  # whose intervals an early narrow beat is compared with
 # A pause parts two groups of beats: so long, of the shorter intervals (their third tenth: every second may be a pause)
 GROUP_PAUSE, SHORTER = 1.4, 0.3
 OWN_SHAPE = 3  # so many beats of a shape are a class of their own
@@ -76,6 +78,9 @@ class BeatTable:
         An early beat every so many: 2 in bigeminy, 3 in trigeminy; 0 without a pattern.
     groups : float
         Groups of beats between pauses that no early beat explains; 0 without a pause.
+    narrow_coupling : float
+        %, the interval before the earliest beat that is not wide, of the usual ones before it and of the one after it,
+        less a tenth; NaN in a rhythm without a pattern, against which nothing is early.
     compensation : float
         %, the two intervals around an early beat of two usual ones.
     rate_step : float
@@ -106,6 +111,7 @@ class BeatTable:
     fusion_beats: float = NAN
     period: float = NAN
     groups: float = NAN
+    narrow_coupling: float = NAN
     compensation: float = NAN
     rate_step: float = NAN
     ashman: float = NAN
@@ -173,6 +179,7 @@ def _of_windows(
         "beat_shapes": _beat_shapes(beats, ectopic, values),
         "period": _period(premature),
         "groups": np.where(chaotic, 0.0, _groups(batch, beats, premature, wide)),
+        "narrow_coupling": np.where(chaotic, NAN, _narrow_coupling(beats, wide)),
         "compensation": np.where(chaotic, NAN, _compensation(beats, premature)),
         "rate_step": _rate_step(packed(*intervals_of(batch))),
         **_long_short(beats, wide, premature),
@@ -260,6 +267,22 @@ def _groups(batch: Batch, beats: Complexes, premature: np.ndarray, wide: np.ndar
     pause = (inside > GROUP_PAUSE * quantile_of_known(plain, SHORTER)[:, None]) & ~premature[:, :-1]
     together = batch.inside[:, 1:] & ~pause
     return (together & ~behind(together)).sum(axis=1) * pause.any(axis=1).astype(float)
+
+
+def _narrow_coupling(beats: Complexes, wide: np.ndarray) -> np.ndarray:
+    """The interval before the earliest narrow beat, % of the median of three before it, and of a pause after it.
+
+    Sinus arrhythmia shortens the intervals by and by, and a faster rhythm stays fast: behind a premature beat comes a
+    pause. 76 % of PTB-XL's training ECGs with atrial premature beats have 87 % or less, and 4 % of the others.
+    """
+    before = beats.before
+    edge = np.full((len(before), BEATS_BEFORE), NAN)
+    near = np.lib.stride_tricks.sliding_window_view(
+        np.concatenate((edge, before), axis=1)[:, :-1], BEATS_BEFORE, axis=1
+    )
+    share = np.fmax(before / median_of_known(near), LATE * before / beats.after)
+    asked = ~wide & ~behind(wide) & (beats.likeness > NARROW_SHAPE)
+    return 100 * np.fmin.reduce(np.where(asked, share, NAN), axis=1)
 
 
 def _compensation(beats: Complexes, premature: np.ndarray) -> np.ndarray:

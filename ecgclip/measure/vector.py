@@ -14,8 +14,9 @@ from ecgclip.measure.guideline import findings, findings_of
 from ecgclip.measure.measurement import Measurement, measure
 from ecgclip.measure.stacked import Stacked
 
-# Of a Measurement's fields: the encoder has the mask and the R peaks themselves; where R lies in QRS is for drawing
-LEFT_OUT = ("mask", "rr_ms", "r_after_onset_ms")
+# Of a Measurement's fields: the encoder has the mask and the R peaks themselves; where R lies in QRS is for drawing;
+# the shipped encoder was trained before the last was measured
+LEFT_OUT = ("mask", "rr_ms", "r_after_onset_ms", "table.narrow_coupling")
 PARTS = ("shape", "atria", "spikes", "table")  # fields with fields of their own
 
 
@@ -54,10 +55,11 @@ def feature_names() -> tuple[str, ...]:
 @lru_cache(maxsize=1)
 def _numbers() -> tuple[tuple[str, bool], ...]:
     """Each number of a measurement by its path, such as shape.j_mv, and whether it has a value for each lead."""
-    paths = [f.name for f in fields(Measurement) if f.name not in (*LEFT_OUT, *PARTS)]
+    paths = [f.name for f in fields(Measurement) if f.name not in PARTS]
     paths += [f"{part}.{f.name}" for part in PARTS for f in fields(getattr(_nothing(), part))]
     values = {path: attrgetter(path)(_nothing()) for path in paths}
-    shapes = {path: np.shape(value) for path, value in values.items() if not isinstance(value, dict)}
+    numbers = {path: value for path, value in values.items() if path not in LEFT_OUT and not isinstance(value, dict)}
+    shapes = {path: np.shape(value) for path, value in numbers.items()}
     return tuple((path, bool(shape)) for path, shape in shapes.items() if shape in ((), (len(LEADS),)))
 
 

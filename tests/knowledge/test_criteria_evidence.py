@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made import EMPTY, concept, measure_simulated, measured
+from made import EMPTY, by_lead, concept, measure_simulated, measured
 
+from ecgclip.ecg import LEADS
 from ecgclip.knowledge.criteria import FEATURES, Judge, Readings, answer, weigh
 from ecgclip.knowledge.criteria.evidence import HIGHEST
 from ecgclip.knowledge.criteria.judge import tree_of
@@ -52,7 +53,10 @@ def test_what_is_required_and_what_supports_count_apart():
     evidence = weigh_one(x, heart_rate=130.0, qrs_ms=100.0)
     fast, wide, very_fast = (130 - 100) / 7.5, (100 - 120) / 18, (130 - 200) / 7.5
     assert evidence.required == pytest.approx(min(fast, -very_fast))
-    assert evidence.overall == pytest.approx((3 + wide + 3) / 3), "a margin beyond 3 says no more"
+    assert evidence.overall == pytest.approx((3 + wide) / 3), (
+        "a margin beyond 3 says no more, nor what is not against it"
+    )
+    assert weigh_one(x, heart_rate=215.0, qrs_ms=100.0).overall == pytest.approx((3 + wide - 2) / 3)
     assert evidence.features[0] == pytest.approx([0, 0, 1, 2, 0, evidence.overall[0], 0, 0])
 
 
@@ -126,6 +130,49 @@ def test_a_value_far_from_every_threshold_is_no_matter():
         evidence = weigh_one(x, y, heart_rate=200.0)
     assert evidence.explained == 0
     assert np.isfinite(evidence.features).all()
+
+
+# --- leads that are missing -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "test, share",
+    [
+        (FAST, 1),  # any lead shows it
+        ("ST > 0.1 mV in any of II III aVF", 1 / 3),
+        ("R(V1) + S(V5) > 1 mV", 0),
+        ("axis > 90 deg", 0.5),
+        (f"{FAST} and ST > 0.1 mV in any of II III aVF", (1 + 1 / 3) / 2),
+        ("is y", 1 / 2),
+        ("is y or is x", 1 / 2),  # a circle asks for nothing more
+        ("t_inversion:lateral", 0),
+    ],
+)
+def test_criteria_count_as_far_as_the_leads_that_they_ask_for_are_there(test, share):
+    x, y = concept("x", ("required", test)), concept("y", ("required", "J > 0.1 mV in all of I II V1 V2"))
+    limbs = by_lead(np.nan, II=1.0) if "y" not in test else by_lead(np.nan, I=1.0, II=1.0)
+    all_leads, some = ({"qrs_pp_mv": height, "heart_rate": 130.0} for height in (by_lead(1.0), limbs))
+    if test.startswith("axis"):
+        some["qrs_pp_mv"] = by_lead(np.nan, I=1.0)
+    assert weigh_one(x, y, **all_leads).coverage == 1
+    assert weigh_one(x, y, **some).coverage == pytest.approx(share)
+    assert weigh_one(x, y, heart_rate=130.0).coverage == 1, "no beat says nothing of leads, as in asystole"
+
+
+def test_one_lead_says_as_much_of_a_rhythm_and_less_of_a_normal_ecg(kb):
+    twelve, one = (
+        Judge(Readings.of_record([measure_simulated("af", leads=leads)[0]]), kb.concepts) for leads in (LEADS, ["II"])
+    )
+    for name, least, most in (("atrial-fibrillation", 1, 1), ("normal-ecg", 0.3, 0.7), ("hypertrophy", 0, 0.3)):
+        covered = weigh(one, kb.concepts[name]).coverage[0]
+        assert least <= covered <= most, name
+        assert weigh(twelve, kb.concepts[name]).coverage == 1
+
+
+def test_a_condition_without_tests_asks_for_the_leads_of_its_narrower_ones():
+    wider, x = concept("w"), concept("x", ("required", "ST > 0.1 mV in any of II III aVF"), broader=["w"])
+    assert weigh_one(wider, x, qrs_pp_mv=by_lead(np.nan, II=1.0)).coverage == pytest.approx(1 / 3)
+    assert weigh_one(concept("w"), qrs_pp_mv=by_lead(np.nan, II=1.0)).coverage == 1
 
 
 # --- wider and narrower -----------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ecgclip.knowledge.criteria.coverage import coverage
 from ecgclip.knowledge.criteria.judge import Judge, midpoint
 from ecgclip.knowledge.criteria.roles import parse_role
 
@@ -37,19 +38,23 @@ class Evidence:
         The margin of all that must be met: required criteria, groups of alternatives, and what speaks against it. NaN
         where it cannot be measured.
     overall
-        The mean margin of all criteria, those against with the opposite sign, one that cannot be measured as 0: what
-        few of them say, as in one lead, says little. NaN where none can be measured.
+        The mean margin of all criteria, one that cannot be measured as 0: what few of them say, as in one lead, says
+        little. What speaks against the condition counts with the opposite sign where it is met, and as 0 where it is
+        not: most ECGs lack it. NaN where none can be measured.
     narrower
         The highest margin of what a narrower condition requires, less as far as something else explains it: a wider
         condition is at least as true. NaN where none can be measured.
     explained
         How far another condition explains what was measured, 0 to 1.
+    coverage
+        The share of the leads asked for that were recorded, 0 to 1.
     """
 
     required: np.ndarray
     overall: np.ndarray
     narrower: np.ndarray
     explained: np.ndarray
+    coverage: np.ndarray
 
     @property
     def measured(self) -> np.ndarray:
@@ -62,7 +67,9 @@ class Evidence:
 
         A margin is cut into pieces, so that a weight for each makes a curve. What is met counts less as far as
         something else explains it; what is not met is not met. A wider condition is met where a narrower one is; where
-        its own criteria cannot be measured, that a narrower one is absent says nothing.
+        its own criteria cannot be measured, that a narrower one is absent says nothing. Where leads are missing, all
+        says as much less: on validation ECGs with one lead, the log loss of the superclasses is 0.429 so, 0.438 if all
+        counts in full and 0.422 by the vector alone.
         """
         counts, overall = 1 - self.explained, np.nan_to_num(self.overall)
         own = np.where(self.required > 0, self.required.clip(max=FARTHEST) * counts, self.required)
@@ -78,7 +85,7 @@ class Evidence:
             narrower.clip(max=FARTHEST_OVERALL),
             -self.explained,
         ]
-        return np.stack(columns, axis=-1)
+        return np.stack(columns, axis=-1) * self.coverage[..., None]
 
 
 def weigh(judge: Judge, concept: Concept) -> Evidence:
@@ -94,7 +101,7 @@ def weigh(judge: Judge, concept: Concept) -> Evidence:
         kind = np.where(kind > 0, kind * (1 - np.array(doubt)), kind)
     narrower = np.fmax.reduce(kind, axis=0, initial=np.nan)
     against = [parse_role(criterion.role).kind == "against" for criterion in tests]
-    return Evidence(required, _overall(overall, against), narrower, explained(judge, concept))
+    return Evidence(required, _overall(overall, against), narrower, explained(judge, concept), coverage(judge, concept))
 
 
 def weigh_all(judge: Judge, concepts: Sequence[Concept]) -> Evidence:
@@ -128,8 +135,9 @@ def logistic(x: np.ndarray) -> np.ndarray:
 
 
 def _overall(margins: np.ndarray, against: Sequence[bool]) -> np.ndarray:
-    """The mean of margins (criteria, n), with the opposite sign where against, 0 if unknown; NaN where all are."""
+    """The mean of margins (criteria, n), less those against that are met, 0 if unknown; NaN where all are."""
     if not len(margins):
         return np.full(margins.shape[1], np.nan)
-    clipped = margins.clip(-FARTHEST, FARTHEST) * np.where(against, -1.0, 1.0)[:, None]
+    clipped = margins.clip(-FARTHEST, FARTHEST)
+    clipped = np.where(np.array(against)[:, None], -clipped.clip(min=0), clipped)
     return np.where(np.isnan(clipped).all(axis=0), np.nan, np.nan_to_num(clipped).mean(axis=0))

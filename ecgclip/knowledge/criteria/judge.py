@@ -97,6 +97,7 @@ class Judge:
         self._texts: dict[str, Margin] = {}
         self._named: dict[tuple[str, Leads], Margin] = {}
         self.explained: dict[str, np.ndarray] = {}  # kept for `evidence.explained`
+        self.lead_shares: dict[str, np.ndarray | None] = {}  # kept for `coverage.coverage`
 
     @cached_property
     def unknown(self) -> Margin:

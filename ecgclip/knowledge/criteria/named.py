@@ -25,8 +25,8 @@ _ONE_BY_ONE = {
     "irregular": "RR_variation >= rr_regular",
     "irregularly_irregular": "RR_irregularity >= rr_chaotic and RR_variation >= rr_regular",
     "long_pause": "pause >= pause_long",
-    "premature_narrow": "early_narrow >= 1 and RR_irregularity <= rr_chaotic",
-    "premature_wide": "early_wide >= 1",
+    "premature_narrow": "narrow_coupling <= 87 %",
+    "premature_wide": "wide_beats >= 1",
     "every_second_premature": "alternating",
     "flutter_waves": (
         "atrial_share >= flutter_share and atrial_contrast >= flutter_contrast and atrial_height >= flutter_mv"

@@ -23,6 +23,8 @@ PLACES = {
     "chest": LEADS[6:],
     **{name: tuple(LEADS[i] for i in leads) for name, leads in TERRITORIES.items() if len(leads) > 1},
 }
+# Of the whole ECG, but read from certain leads
+LEADS_READ = {"axis": ("I", "aVF"), "P_axis": ("I", "aVF"), "P_terminal": ("V1",), "transition": PLACES["chest"]}
 
 
 @dataclass(frozen=True)
@@ -160,6 +162,11 @@ def _shape(name: str, scale: float = 1.0, with_p: bool = False) -> Callable[[Mea
 
 def _fact(name: str) -> Callable[[Measurement], Any]:
     return lambda m: getattr(m, name)
+
+
+def _wide_beats(m: Measurement) -> float:
+    """Wide beats of another shape than the usual ones, neither paced nor late."""
+    return float(m.table.of_class("wide").sum()) if len(m.rr_ms) >= MIN_INTERVALS else NAN
 
 
 def _table(name: str) -> Callable[[Measurement], Any]:
@@ -319,6 +326,10 @@ _OF_BEATS = {
     "unclassified_beats": QuantityKind("count", "beats of no class", read=_table("unclassified_beats"), windows="sum"),
     "period": QuantityKind("count", "an early beat every so many", read=_table("period")),
     "groups": QuantityKind("count", "groups of beats between pauses", read=_table("groups"), windows="longest"),
+    "wide_beats": QuantityKind("count", "wide beats", read=_wide_beats, windows="sum"),
+    "narrow_coupling": QuantityKind(
+        "%", "R-R before the earliest narrow beat, of those beside it", 2, _table("narrow_coupling")
+    ),
     "compensation": QuantityKind("%", "intervals around an early beat of two usual ones", 3, _table("compensation")),
     "rate_step": QuantityKind("/min", "sudden change of rate", 10, _table("rate_step"), "longest"),
     "long_short": QuantityKind(

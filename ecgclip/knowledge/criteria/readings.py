@@ -165,6 +165,12 @@ class Readings:
         return self._columns[place][[LEADS.index(name or "") for name in at]]
 
     @cached_property
+    def recorded(self) -> np.ndarray:
+        """The leads in which a heartbeat was measured, bool (n, 12); all of a record without a heartbeat."""
+        found = ~np.isnan(self.rows[:, columns()[USUAL, "QRS_height"]])
+        return found | ~found.any(axis=1, keepdims=True)
+
+    @cached_property
     def _columns(self) -> np.ndarray:
         """The rows the other way round, float (columns, n)."""
         return self.rows.T.astype(float)
