@@ -117,7 +117,7 @@ def _criteria_lines(concept: Concept) -> Iterator[str]:
         yield row("criterion", f"{criterion.text} [{criterion.source}]")
         yield row("  role", criterion.role or "supporting")
         if criterion.test is None:
-            yield row("  test", "none: this cannot be computed")
+            yield row("  test", "none: this is not computed")
             continue
         yield row("  test", criterion.test)
         described = describe_test(criterion.test)
