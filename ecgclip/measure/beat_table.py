@@ -80,7 +80,7 @@ class BeatTable:
         Groups of beats between pauses that no early beat explains; 0 without a pause.
     narrow_coupling : float
         %, the interval before the earliest beat that is not wide, of the usual ones before it and of the one after it,
-        less a tenth; NaN in a rhythm without a pattern, against which nothing is early.
+        less a tenth. Fibrillation has such intervals as well: what they mean is for the criteria to say.
     compensation : float
         %, the two intervals around an early beat of two usual ones.
     rate_step : float
@@ -179,7 +179,7 @@ def _of_windows(
         "beat_shapes": _beat_shapes(beats, ectopic, values),
         "period": _period(premature),
         "groups": np.where(chaotic, 0.0, _groups(batch, beats, premature, wide)),
-        "narrow_coupling": np.where(chaotic, NAN, _narrow_coupling(beats, wide)),
+        "narrow_coupling": _narrow_coupling(beats, wide),
         "compensation": np.where(chaotic, NAN, _compensation(beats, premature)),
         "rate_step": _rate_step(packed(*intervals_of(batch))),
         **_long_short(beats, wide, premature),
@@ -273,7 +273,8 @@ def _narrow_coupling(beats: Complexes, wide: np.ndarray) -> np.ndarray:
     """The interval before the earliest narrow beat, % of the median of three before it, and of a pause after it.
 
     Sinus arrhythmia shortens the intervals by and by, and a faster rhythm stays fast: behind a premature beat comes a
-    pause. 76 % of PTB-XL's training ECGs with atrial premature beats have 87 % or less, and 4 % of the others.
+    pause. 94 % of PTB-XL's training ECGs with atrial premature beats have 87 % or less, and 4 % of those with neither
+    these nor fibrillation.
     """
     before = beats.before
     edge = np.full((len(before), BEATS_BEFORE), NAN)

@@ -1,6 +1,7 @@
 """The table that criteria are asked of: many records are each alone, and windows become a record as documented."""
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -77,13 +78,20 @@ def test_windows_become_a_record(name, field, windows, record):
 
 
 def test_every_way_of_combining_is_known_and_used():
-    assert {kind.windows for kind in QUANTITIES.values()} == {"median", "sum", "longest", "angle", "most"}
+    assert {kind.windows for kind in QUANTITIES.values()} == {"median", "sum", "longest", "shortest", "angle", "most"}
 
 
 def test_beats_that_cannot_be_counted_in_one_window_are_counted_in_the_others():
     few, enough = measured(n_premature_wide=5), measured(n_premature_wide=2, rr_ms=RHYTHM)
     assert Readings.of_record([few, enough]).value(Quantity("early_wide")) == 2
     assert np.isnan(Readings.of_record([few, few]).value(Quantity("early_wide")))
+
+
+def test_one_premature_beat_in_a_long_record_is_one():
+    windows = [
+        replace(EMPTY, table=replace(EMPTY.table, narrow_coupling=value)) for value in (98.0, 62.0, 97.0, math.nan)
+    ]
+    assert Readings.of_record(windows).value(Quantity("narrow_coupling")) == pytest.approx(62)
 
 
 def test_a_lead_is_combined_over_the_windows_that_have_it():

@@ -57,7 +57,7 @@ def combine(rows: np.ndarray) -> np.ndarray:
     """The rows of a record's windows, (windows, columns), as one: (columns,).
 
     A number is the median over the windows in which it can be measured; an axis the mean direction; a count of beats
-    the sum; a pause the longest; and yes or no what most windows say.
+    the sum; a pause the longest, the coupling of an early beat the shortest; and yes or no what most windows say.
     """
     if len(rows) == 1:
         return rows[0]
@@ -70,8 +70,8 @@ def combine(rows: np.ndarray) -> np.ndarray:
         some = known.any(axis=0)
         if how == "sum":
             row[places] = np.where(some, np.where(known, part, 0).sum(axis=0), NAN)
-        elif how == "longest":
-            row[places] = np.fmax.reduce(part, axis=0, initial=NAN)
+        elif how in ("longest", "shortest"):
+            row[places] = (np.fmax if how == "longest" else np.fmin).reduce(part, axis=0, initial=NAN)
         elif how == "angle":
             direction = np.where(known, np.exp(1j * np.deg2rad(part)), 0).sum(axis=0)
             row[places] = np.where(some, np.rad2deg(np.angle(direction)), NAN)
