@@ -143,16 +143,26 @@ def whole_path(model: ECGCLIP, baseline: nn.Module, ecgs: list[ECG], folder: Pat
         return out | figures(in_turn(archive, len(ecgs) * ARCHIVE), str(BATCH * ARCHIVE))
 
 
-def process(command: list[str], tree: Path | None = None) -> tuple[float, float]:
-    """Seconds and the largest memory, MB, of a process; tree: with the code of another version."""
+def process(command: list[str], tree: Path | None = None) -> float:
+    """Seconds of a process; tree: with the code of another version."""
     environment = os.environ | ({"PYTHONPATH": str(tree)} if tree else {})
     start = time.perf_counter()
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    child = subprocess.Popen(command, env=environment, cwd=tree, **quiet)
-    _, status, used = os.wait4(child.pid, 0)
-    if status:
+    if subprocess.run(command, env=environment, cwd=tree, capture_output=True).returncode:
         sys.exit(f"failed: {' '.join(command)}")
-    return time.perf_counter() - start, used.ru_maxrss / 1024
+    return time.perf_counter() - start
+
+
+# A process counts what its parent held when it began, so that the parent has to be a small one
+MEMORY = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+
+
+def memory(command: list[str]) -> int:
+    """The most memory that a process holds, kB."""
+    return int(subprocess.run([sys.executable, "-c", MEMORY, *command], capture_output=True, check=True).stdout)
 
 
 def starts() -> dict[str, float]:
@@ -173,12 +183,13 @@ def starts() -> dict[str, float]:
         }
         runs = [{name: process(command) for name, command in commands.items()} for _ in range(1 + ROUNDS)][1:]
     middle = lambda values: round(statistics.median(values), 2)
-    out = {f"{name}_s": middle(run[name][0] for run in runs) for name in commands}
+    out = {f"{name}_s": middle(run[name] for run in runs) for name in commands}
     for name in ("classify", "search", "words"):
-        out[f"{name}_over_import_torch"] = middle(run[name][0] / run["import_torch"][0] for run in runs)
-    out["classify_memory_over_import_torch"] = middle(run["classify"][1] / run["import_torch"][1] for run in runs)
+        out[f"{name}_over_import_torch"] = middle(run[name] / run["import_torch"] for run in runs)
+    held = {name: memory(commands[name]) for name in ("classify", "import_torch")}
+    out["classify_memory_over_import_torch"] = round(held["classify"] / held["import_torch"], 2)
     out |= {
-        f"{name}_beyond_python_s": middle(run[name][0] - run["python"][0] for run in runs)
+        f"{name}_beyond_python_s": middle(run[name] - run["python"] for run in runs)
         for name in ("info", "kb", "convert")
     }
     return out
@@ -215,8 +226,8 @@ def before(tree: Path, ecgs: list[ECG], measuring_ms: float) -> dict[str, float 
             write_record(ecgs[i % len(ecgs)], records / f"{i}")
         for k in range(3):
             build = [sys.executable, "-m", "ecgclip", "index", "build", str(records), "-o"]
-            new, _ = process([*build, f"{folder}/new-{k}"])
-            old, _ = process([*build, f"{folder}/old-{k}"], tree)
+            new = process([*build, f"{folder}/new-{k}"])
+            old = process([*build, f"{folder}/old-{k}"], tree)
             ratios.append(old / new)
         few = Path(folder, "few")
         for i, ecg in enumerate(ecgs):
