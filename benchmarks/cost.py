@@ -72,5 +72,5 @@ def peak_memory(config: ECGConfig) -> int:
 
 
 def peak_kb() -> int:
-    """The most memory that this program has held, kB; Linux. `getrusage` would tell what its parent held at the start."""
+    """The most memory that this program has held, kB, on Linux; `getrusage` begins with what its parent held."""
     return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1])  # type: ignore[index]

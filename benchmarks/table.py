@@ -493,8 +493,7 @@ def cost_cells(entry: Results, costs: Results) -> list[str]:
     cost = costs.get(entry["row"])
     cells = ["–"] * 4
     if cost:
-        memory = str(cost["memory_mb"] or "–")  # 0: the system does not tell
-        cells = [f"{cost['parameters'] / 1e6:.2f} M", f"{cost['ms']}", f"{cost['ratio']}", memory]
+        cells = [f"{cost['parameters'] / 1e6:.2f} M", f"{cost['ms']}", f"{cost['ratio']}", str(cost["memory_mb"])]
     seconds = mean(entry["seconds"]) + mean(entry["pretraining_seconds"])
     epochs = [f"{mean(entry[key]):.0f}" for key in ("epochs", "pretraining_epochs")]
     return [*cells, *epochs, f"{seconds / 60:.1f}"]
