@@ -328,7 +328,7 @@ _OF_BEATS = {
     "groups": QuantityKind("count", "groups of beats between pauses", read=_table("groups"), windows="longest"),
     "wide_beats": QuantityKind("count", "wide beats", read=_wide_beats, windows="sum"),
     "narrow_coupling": QuantityKind(
-        "%", "R-R before the earliest narrow beat, of those beside it", 2, _table("narrow_coupling"), "shortest"
+        "%", "R-R before the earliest narrow beat over those beside it", 2, _table("narrow_coupling"), "shortest"
     ),
     "compensation": QuantityKind("%", "intervals around an early beat of two usual ones", 3, _table("compensation")),
     "rate_step": QuantityKind("/min", "sudden change of rate", 10, _table("rate_step"), "longest"),
