@@ -34,7 +34,7 @@ _QUANTITIES = {
     "QT": "QT QTc",
     "TQ": "F f_share f_height atrial_rate atrial_share atrial_contrast atrial_height flat_between_P",
     "R": "rate RR RR_variation RR_irregularity RR_range pause beats alternating early_narrow early_wide late_narrow "
-    "late_wide wide_beats wide_run wide_run_rate wide_run_duration beat_shapes fusion_beats period groups "
+    "late_wide wide_run wide_run_rate wide_run_duration beat_shapes fusion_beats period groups "
     "narrow_coupling compensation rate_step long_short ashman",
 }
 PARTS = {name: part for part, names in _QUANTITIES.items() for name in names.split()}
@@ -42,9 +42,7 @@ PARTS = {name: part for part, names in _QUANTITIES.items() for name in names.spl
 BEATS_READ = {
     "early_narrow": "early",
     "early_wide": "wide",
-    "narrow_coupling": "early",
     "beat_shapes": "wide",
-    "wide_beats": "wide",
     "late_narrow": "late",
     "late_wide": "late",
     "wide_run": "wide",

@@ -85,7 +85,7 @@ _KINDS = {
     "T": _Kind("T", "mV", -4, 4, 0.1, None, bare=False),
     "T height": _Kind("T", "mV", 0.01, 4, places=f"any of {T_LEADS}", at_least=True, bare=False),
     "T inversion": _Kind("T", "mV", 0.01, 4, places=f"any of {T_LEADS}", at_least=True, downward=True, bare=False),
-    "PVC": _Kind("wide_beats", "count", 0, 60, at_least=True),
+    "PVC": _Kind("early_wide", "count", 0, 60, at_least=True),
     "PAC": _Kind("early_narrow", "count", 0, 60, at_least=True),
 }
 _LENGTH = r"(?:[- ]?(?:interval|duration|width|time|intervall|dauer|breite|zeit|strecke))?"

@@ -15,8 +15,11 @@ from ecgclip.measure.measurement import Measurement, measure
 from ecgclip.measure.stacked import Stacked
 
 # Of a Measurement's fields: the encoder has the mask and the R peaks themselves; where R lies in QRS is for drawing;
-# the shipped encoder was trained before the last was measured
-LEFT_OUT = ("mask", "rr_ms", "r_after_onset_ms", "table.narrow_coupling")
+# the shipped encoder was trained before the last four were measured
+LEFT_OUT = (
+    *("mask", "rr_ms", "r_after_onset_ms"),
+    *("table.chaotic", "table.early_narrow", "table.early_wide", "table.narrow_coupling"),
+)
 PARTS = ("shape", "atria", "spikes", "table")  # fields with fields of their own
 
 

@@ -43,7 +43,7 @@ def lines(text):
     bradycardia < 40 -> rate < 40 /min
     atrial rate > 250 -> atrial_rate > 250 /min
     P-Dauer > 120 ms -> P_duration > 120 ms
-    more than 6 PVCs -> wide_beats > 6
+    more than 6 PVCs -> early_wide > 6
 """)
 def test_a_sign_and_a_number(typed, test):
     assert str(number_test(typed)) == test
@@ -70,7 +70,7 @@ def test_a_range(typed, test):
     pause of 3 s -> pause >= 3000 ms
     3 second pause -> pause >= 3000 ms
     2 mm ST elevation in V2 -> ST >= 0.2 mV in all of V2
-    15 PVCs -> wide_beats >= 15
+    15 PVCs -> early_wide >= 15
 """)
 def test_a_number_without_a_sign_is_roughly_that_or_at_least_so_much(typed, test):
     assert str(number_test(typed)) == test

@@ -82,11 +82,16 @@ def test_the_pause_after_an_early_beat_is_compared_with_two_intervals(kind, name
         ((0.8, 0.8, 0.8, 0.5, 1.1, 0.8, 0.8, 0.8), "nnnnwnnnn", 100),  # a wide beat is none, nor the one behind it
         ((0.8, 0.8, 0.8, 0.8, 0.6, 0.6, 0.6, 0.6, 0.6), "nnnnnnnnnn", 100),  # a faster rhythm stays fast
         ((1.0, 0.96, 0.92, 0.88, 0.86, 0.88, 0.92, 0.96, 1.0), "nnnnnnnnnn", 105),  # breathing is slow
+        ((0.8, 0.8, 0.8, 0.8, 0.76, 0.72, 0.68), "nnnnnnnn", 94),  # also at the end, where no pause can be seen
+        ((0.8, 2.4, 0.8, 0.8, 0.8, 0.8), "nnnnnnn", 100),  # an arrest makes no beat before it early
+        ((0.5, 1.1, 0.8, 0.8, 0.8, 0.8, 0.8), "nnnnnnnn", 100 * 0.5 / 0.8),
     ],
 )
 def test_a_premature_narrow_beat_comes_early_and_a_pause_follows(intervals, kinds, percent):
     t = drawn(times(*intervals), kinds).table
     assert t.narrow_coupling == pytest.approx(percent, abs=3)
+    assert t.early_narrow == (percent < 87)
+    assert t.early_wide == kinds.count("w")
 
 
 @pytest.mark.parametrize("kind", ["n", "w"])

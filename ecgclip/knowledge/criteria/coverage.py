@@ -1,6 +1,6 @@
 """How many of the leads that the criteria of a condition ask for were recorded.
 
-One lead shows whether the rhythm is regular as well as twelve do, but not whether an ECG is normal.
+One lead shows atrial fibrillation as well as twelve do, but only half of what makes an ECG normal.
 """
 
 from __future__ import annotations

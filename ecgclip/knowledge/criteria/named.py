@@ -26,7 +26,7 @@ _ONE_BY_ONE = {
     "irregularly_irregular": "RR_irregularity >= rr_chaotic and RR_variation >= rr_regular",
     "long_pause": "pause >= pause_long",
     "premature_narrow": "narrow_coupling <= 87 %",
-    "premature_wide": "wide_beats >= 1",
+    "premature_wide": "early_wide >= 1",
     "every_second_premature": "alternating",
     "flutter_waves": (
         "atrial_share >= flutter_share and atrial_contrast >= flutter_contrast and atrial_height >= flutter_mv"
