@@ -21,10 +21,10 @@ def by_lead(default=0.0, **values):
 
 
 def measured(**values):
-    """A measurement with these numbers, also where they are of its shape; all else unknown."""
-    shape = {name: value for name, value in values.items() if hasattr(EMPTY.shape, name)}
+    """A measurement with these numbers, also where they are of its shape or its beats; all else unknown."""
+    shape, table = ({k: v for k, v in values.items() if hasattr(part, k)} for part in (EMPTY.shape, EMPTY.table))
     values = {name: value for name, value in values.items() if hasattr(EMPTY, name)}
-    return replace(EMPTY, shape=replace(EMPTY.shape, **shape), **values)
+    return replace(EMPTY, shape=replace(EMPTY.shape, **shape), table=replace(EMPTY.table, **table), **values)
 
 
 def measure_simulated(condition, seed=1, leads=LEADS):

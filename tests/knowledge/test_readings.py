@@ -1,7 +1,6 @@
 """The table that criteria are asked of: many records are each alone, and windows become a record as documented."""
 
 import math
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -60,7 +59,7 @@ def test_no_two_quantities_share_a_column():
         ("QRS", "qrs_ms", (100, 150), 125),
         ("axis", "axis_deg", (170, -170, math.nan), 180),
         ("axis", "axis_deg", (-10, 30), 10),
-        ("early_wide", "n_premature_wide", (2, 0, 1), 3),
+        ("early_wide", "early_wide", (2, 0, 1), 3),
         ("P_waves", "p_present", (True, True, False, None), 1),
         ("P_waves", "p_present", (False, False, True), 0),
         ("P_waves", "p_present", (True, False), math.nan),
@@ -82,16 +81,25 @@ def test_every_way_of_combining_is_known_and_used():
 
 
 def test_beats_that_cannot_be_counted_in_one_window_are_counted_in_the_others():
-    few, enough = measured(n_premature_wide=5), measured(n_premature_wide=2, rr_ms=RHYTHM)
-    assert Readings.of_record([few, enough]).value(Quantity("early_wide")) == 2
-    assert np.isnan(Readings.of_record([few, few]).value(Quantity("early_wide")))
+    few, enough = measured(early_narrow=5), measured(early_narrow=2, rr_ms=RHYTHM)
+    assert Readings.of_record([few, enough]).value(Quantity("early_narrow")) == 2
+    assert np.isnan(Readings.of_record([few, few]).value(Quantity("early_narrow")))
 
 
 def test_one_premature_beat_in_a_long_record_is_one():
-    windows = [
-        replace(EMPTY, table=replace(EMPTY.table, narrow_coupling=value)) for value in (98.0, 62.0, 97.0, math.nan)
-    ]
+    windows = [measured(narrow_coupling=value, rr_ms=RHYTHM) for value in (98.0, 62.0, 97.0, math.nan)]
     assert Readings.of_record(windows).value(Quantity("narrow_coupling")) == pytest.approx(62)
+
+
+@pytest.mark.parametrize("condition", ["af", "flutter-variable", "mobitz-1", "two-to-one-av-block"])
+def test_intervals_that_conduction_makes_are_no_premature_beats(condition):
+    windows = [measure_simulated("normal", 3)[0], measure_simulated(condition, 3)[0]]
+    record = Readings.of_record(windows)
+    assert record.value(Quantity("early_narrow")) == 0
+    assert record.value(Quantity("narrow_coupling")) > 90
+    frequent = Readings.of_record([measure_simulated("pac", 3)[0]])
+    assert frequent.value(Quantity("early_narrow")) >= 2
+    assert frequent.value(Quantity("narrow_coupling")) < 80
 
 
 def test_a_lead_is_combined_over_the_windows_that_have_it():

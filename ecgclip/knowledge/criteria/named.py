@@ -3,8 +3,8 @@
 The limits are the same, so that a name answers as the finding does, and has a margin and values besides. Some things
 differ on purpose, as the network was trained with the findings as they are: ST elevation is that of the J point
 (udmi-2018; 60 ms later 11 % of PTB-XL's normal ECGs have it in two contiguous leads, at J 2 %), a J point is no R' or
-S, and also flat and tall T must be in contiguous leads. ST depression is taken 60 ms after J, where it is horizontal or
-downsloping: at J 13 % of the normal ECGs have it, 60 ms later 1 %.
+S, premature beats are those of the table of beats, and also flat and tall T must be in contiguous leads. ST depression
+is taken 60 ms after J, where it is horizontal or downsloping: at J 13 % of the normal ECGs have it, 60 ms later 1 %.
 """
 
 from __future__ import annotations
