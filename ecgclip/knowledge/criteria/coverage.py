@@ -31,24 +31,24 @@ def coverage(judge: Judge, concept: Concept) -> np.ndarray:
     recorded = judge.readings.recorded
     if recorded.all():
         return np.ones(len(recorded))
-    shares = _of_concept(judge, concept, ())
+    if concept.id not in judge.lead_shares:
+        judge.lead_shares[concept.id] = _of_concept(judge, concept, ())
+    shares = judge.lead_shares[concept.id]
     return np.ones(len(recorded)) if shares is None else recorded @ shares[:ANY_LEAD] + shares[ANY_LEAD]
 
 
 def _of_concept(judge: Judge, concept: Concept, asking: tuple[str, ...]) -> np.ndarray | None:
-    """What each lead counts for a condition, (LEADS + 1,), in sum 1; None: nothing is asked. asking: what led here."""
-    if asking or concept.id not in judge.lead_shares:
-        here = (*asking, concept.id)
-        tests = [list(_of_test(judge, tree_of(c.test), here)) for c in concept.criteria if c.test]
-        found = [np.mean(parts, axis=0) for parts in tests if parts]
-        if not found and not asking:
-            kinds = [_of_concept(judge, kind, here) for kind in judge.narrower(concept.id)]
-            found = [shares for shares in kinds if shares is not None]
-        shares = np.mean(found, axis=0) if found else None
-        if asking:  # in a circle it depends on what was asked first
-            return shares
-        judge.lead_shares[concept.id] = shares
-    return judge.lead_shares[concept.id]
+    """What each lead counts for a condition, (LEADS + 1,), in sum 1; None: nothing is asked.
+
+    asking: the conditions whose tests led here. In a circle they are not asked again.
+    """
+    here = (*asking, concept.id)
+    tests = [list(_of_test(judge, tree_of(c.test), here)) for c in concept.criteria if c.test]
+    found = [np.mean(parts, axis=0) for parts in tests if parts]
+    if not found and not asking:
+        kinds = [_of_concept(judge, kind, here) for kind in judge.narrower(concept.id)]
+        found = [shares for shares in kinds if shares is not None]
+    return np.mean(found, axis=0) if found else None
 
 
 def _of_test(judge: Judge, test: Test, asking: tuple[str, ...]) -> Iterator[np.ndarray]:
