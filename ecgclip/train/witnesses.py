@@ -30,8 +30,8 @@ from ecgclip.train.targets import targets
 SEEDS = range(5000, 5004)  # simulated patients to fit on; tests and benchmarks have others
 # Simulated ECGs have so much of the weight of all examples. On validation, mixes fitted with 0, 0.2, 0.3, 0.4 and 0.5
 # reach macro AUROC 0.943, 0.946, 0.946, 0.944 and 0.942 (by the vector alone 0.941), on simulated ECGs 0.953, 0.975,
-# 0.980, 0.982 and 0.984 (0.940).
-SIMULATED_SHARE = 0.3
+# 0.980, 0.982 and 0.984 (0.940). The F1 of descriptions is 0.670 with 0.2 and 0.656 with 0.3.
+SIMULATED_SHARE = 0.2
 PENALTY = 1e-3  # on the squares of the weights
 
 
