@@ -1,9 +1,13 @@
 """Asking for conditions on the page: completion, scores with their criteria, places on the paper, look-alikes."""
 
+import json
 import re
+from importlib import resources
 
 import pytest
 from person import ask, errors, example, row_of, wait_opened
+
+THRESHOLD = json.loads(resources.files("ecgclip").joinpath("weights/config.json").read_text())["threshold"]
 
 
 @pytest.fixture
@@ -109,7 +113,7 @@ def test_score_tells_what_it_rests_on(af):
     row = row_of(af, "Atrial fibrillation")
     said = row.locator(".bar").get_attribute("aria-label")
     assert re.match(r"9\d%, by the waveform \(model\) 9\d%, by the criteria \d\d%", said)
-    assert re.search(r"had it in validation 9\d–\d+%, threshold \d\d%$", said)
+    assert re.search(rf"had it in validation 9\d–\d+%, threshold {THRESHOLD:.0%}$", said)
     row.get_by_role("button").first.click()
     criteria = row.locator(".criteria-list > li")
     criteria.first.wait_for()

@@ -12,9 +12,11 @@ from ecgclip.ecg import AVF, LEADS, V1, V6, I
 from ecgclip.measure.arrays import NAN
 from ecgclip.measure.limits import MIN_INTERVALS, TERRITORIES, THRESHOLDS, limits_of
 from ecgclip.measure.measurement import CLASSES, Measurement
+from ecgclip.measure.p_train import FLUTTER_LIMITS
 
-# No narrow beat is premature in an irregular rhythm with so low a certainty of P waves (nine tenths of the ECGs with
-# atrial fibrillation of PTB-XL's folds 1 to 8, a quarter of those with premature beats), nor beside dropped P waves
+# No narrow beat is told premature in an irregular rhythm with so low a certainty of P waves (of such rhythms in folds 1
+# to 8 of PTB-XL nine tenths of those with atrial fibrillation, a quarter of those with premature beats), nor beside so
+# many dropped P waves
 NO_P, DROPPED = -1.0, 2
 CLEAR_NET = 0.1  # mV: a net QRS of this size has a direction
 BEATS = CLASSES  # of beats, each measured as the usual ones are
@@ -180,11 +182,7 @@ def _premature_narrow(name: str, untold: float) -> Callable[[Measurement], float
         if len(m.rr_ms) < MIN_INTERVALS:
             return NAN
         fibrillation = m.table.chaotic and m.atria.p_certainty < NO_P
-        flutter = (
-            m.atrial_share >= THRESHOLDS["flutter_share"]
-            and m.atrial_contrast >= THRESHOLDS["flutter_contrast"]
-            and m.atrial_mv >= THRESHOLDS["flutter_mv"]
-        )
+        flutter = all(getattr(m, name) >= limit.threshold for name, limit in FLUTTER_LIMITS.items())
         return untold if fibrillation or flutter or m.atria.dropped >= DROPPED else getattr(m.table, name)
 
     return read
